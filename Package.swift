@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+// RetrievalAttention: long contexts for any GGUF model, with attention served from a vector index.
+//
+// Dependencies point one way (see docs/architecture.md):
+//   CLlama <- LlamaHost <---------------------------------------------+
+//   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- Evaluation <- ra
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+  name: "RetrievalAttention",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "AttentionKernels", targets: ["AttentionKernels"]),
+    .library(name: "VectorIndex", targets: ["VectorIndex"]),
+    .library(name: "RetrievalAttention", targets: ["RetrievalAttention"]),
+    .library(name: "LlamaHost", targets: ["LlamaHost"]),
+    .library(name: "Generation", targets: ["Generation"]),
+    .library(name: "Evaluation", targets: ["Evaluation"]),
+    .executable(name: "ra", targets: ["ra"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: [
+    // llama.cpp and ggml, built by scripts/bootstrap or installed by the system; found by pkg-config.
+    .systemLibrary(
+      name: "CLlama", pkgConfig: "llama",
+      providers: [.brew(["llama.cpp"])]),
+    .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
+    .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
+    .target(name: "VectorIndex", dependencies: ["AttentionKernels"], swiftSettings: settings),
+    .target(name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
+    .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
+    .target(name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention"], swiftSettings: settings),
+    .target(name: "Evaluation", dependencies: ["Generation"], swiftSettings: settings),
+    .executableTarget(
+      name: "ra",
+      dependencies: [
+        "Evaluation", "Generation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: settings),
+
+    .testTarget(
+      name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
+    .testTarget(name: "VectorIndexTests", dependencies: ["VectorIndex"], swiftSettings: settings),
+    .testTarget(
+      name: "RetrievalAttentionTests", dependencies: ["RetrievalAttention"], swiftSettings: settings),
+    .testTarget(name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings),
+    .testTarget(name: "GenerationTests", dependencies: ["Generation"], swiftSettings: settings),
+    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"], swiftSettings: settings),
+    .testTarget(name: "raTests", dependencies: ["ra"], swiftSettings: settings),
+  ]
+)
