@@ -1,0 +1,70 @@
+/// Running states of online softmaxes, one a query: attention over the keys seen so far, before normalization.
+///
+///     var states = try SoftmaxStates(count: 3, dimension: 64)
+///     try kernels.attend(
+///       queries: queries.span, queryShape, keys: keys.span, keyShape, values: values.span, keyShape,
+///       states: &states)
+///     let (outputs, logSumExps) = states.finished()
+///
+/// Keys may come in any number of calls. Milakov and Gimelshein, *Online normalizer calculation for softmax*,
+/// arXiv 1805.02867.
+public struct SoftmaxStates: Sendable {
+  public let count: Int
+  public let dimension: Int
+  /// Highest score so far, `[count]`; -infinity at first.
+  public internal(set) var maxima: [Float]
+  /// Sums of `exp(score - maximum)`, `[count]`; 0 at first.
+  public internal(set) var sums: [Float]
+  /// Values times those weights, summed, `[count, dimension]`; 0 at first.
+  public internal(set) var accumulators: [Float]
+
+  /// States that have seen no key.
+  ///
+  /// - Throws: ``KernelError/invalidCount(name:value:)`` or ``KernelError/sizeOverflow(name:count:stride:)``.
+  public init(count: Int, dimension: Int) throws(KernelError) {
+    let shape = try RowShape(count: count, dimension: dimension)
+    self.count = count
+    self.dimension = dimension
+    maxima = Array(repeating: -.infinity, count: count)
+    sums = Array(repeating: 0, count: count)
+    accumulators = Array(repeating: 0, count: shape.elementCount)
+  }
+
+  /// Normalized outputs `[count, dimension]` and natural log-sum-exps `[count]`: zeros and -infinity for a state
+  /// without keys.
+  public func finished() -> (outputs: [Float], logSumExps: [Float]) {
+    var outputs = accumulators
+    var logSumExps = sums
+    outputs.withUnsafeMutableBufferPointer { outputs in
+      logSumExps.withUnsafeMutableBufferPointer { logSumExps in
+        guard let output = outputs.baseAddress, let logSumExp = logSumExps.baseAddress else { return }
+        Kernels.active.unsafeFinishStates(
+          maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: dimension,
+          stateCount: count, dimension: dimension, outputs: output, outputStride: dimension,
+          logSumExps: logSumExp)
+      }
+    }
+    return (outputs, logSumExps)
+  }
+
+  struct Pointers {
+    let maxima: UnsafeMutablePointer<Float>
+    let sums: UnsafeMutablePointer<Float>
+    let accumulators: UnsafeMutablePointer<Float>
+  }
+
+  /// Calls `body` with the states' addresses; with no states there is nothing to do.
+  mutating func withPointers(_ body: (Pointers) -> Void) {
+    maxima.withUnsafeMutableBufferPointer { maxima in
+      sums.withUnsafeMutableBufferPointer { sums in
+        accumulators.withUnsafeMutableBufferPointer { accumulators in
+          guard
+            let maximum = maxima.baseAddress, let sum = sums.baseAddress,
+            let accumulator = accumulators.baseAddress
+          else { return }
+          body(Pointers(maxima: maximum, sums: sum, accumulators: accumulator))
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,90 @@
+// What the files of this target share: the levels' tables, block sizes, and the reference conversions.
+
+#ifndef AK_INTERNAL_H
+#define AK_INTERNAL_H
+
+#include "attention_kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+extern const ak_kernels ak_table_scalar;
+#if defined(__x86_64__)
+extern const ak_kernels ak_table_avx2;
+extern const ak_kernels ak_table_avx512;
+#elif defined(__aarch64__)
+extern const ak_kernels ak_table_neon;
+#endif
+
+// Bounds over all levels, for scratch sizes that do not depend on the level.
+#define AK_MAX_PANEL 48     // columns of a register tile: 3 vectors of 16
+#define AK_MAX_TILE_ROWS 8  // rows of a register tile
+
+// Keys that prefill unpacks at a time: 128 keys and values of 128 floats are 131 KB, an eighth of a 1 MB L2.
+#define AK_PREFILL_BLOCK 128
+
+// Rows of A and depth of a matrix product between two packings of B: A's block is 256 KB.
+#define AK_GEMM_ROWS 256
+#define AK_GEMM_DEPTH 256
+
+static inline size_t ak_round_up(size_t value, size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+static inline size_t ak_min(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t ak_max(size_t a, size_t b) { return a > b ? a : b; }
+
+static inline float ak_float_from_bits(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static inline uint32_t ak_bits_from_float(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+// Signaling NaNs become quiet, as they do in F16C and NEON.
+static inline float ak_float_from_f16(uint16_t half) {
+  uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+  uint32_t exponent = (half >> 10) & 0x1f;
+  uint32_t mantissa = half & 0x3ff;
+  if (exponent == 0) {
+    // Subnormals are multiples of 2^-24, which f32 holds exactly.
+    float magnitude = (float)mantissa * 0x1p-24f;
+    return ak_float_from_bits(sign | ak_bits_from_float(magnitude));
+  }
+  if (exponent == 31) {
+    return ak_float_from_bits(sign | 0x7f800000u | (mantissa << 13) | (mantissa ? 0x400000u : 0));
+  }
+  return ak_float_from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13));
+}
+
+static inline uint16_t ak_f16_from_float(float value) {
+  uint32_t bits = ak_bits_from_float(value);
+  uint32_t sign = (bits >> 16) & 0x8000;
+  uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
+  // From 65520, halfway between the largest f16 and the next power, everything rounds to infinity.
+  if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
+  if (magnitude < 0x38800000) {
+    // Below 2^-14 the result is subnormal. Adding 0.5 lets the FPU round at 2^-24, the last bit of 0.5.
+    float rounded = ak_float_from_bits(magnitude) + 0.5f;
+    return (uint16_t)(sign | (ak_bits_from_float(rounded) - 0x3f000000u));
+  }
+  uint32_t odd = (magnitude >> 13) & 1;
+  return (uint16_t)(sign | ((magnitude - (112u << 23) + 0xfff + odd) >> 13));
+}
+
+static inline float ak_float_from_bf16(uint16_t value) { return ak_float_from_bits((uint32_t)value << 16); }
+
+static inline uint16_t ak_bf16_from_float(float value) {
+  uint32_t bits = ak_bits_from_float(value);
+  uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  uint32_t quiet = (bits >> 16) | 0x40;
+  return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+}
+
+#endif

@@ -1,0 +1,13 @@
+// The avx512 level.
+
+#include "internal.h"
+
+#if defined(__x86_64__)
+
+#include "simd/primitives_avx512.h"
+
+#include "simd/kernels.h"
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,11 @@
+// The neon level.
+
+#include "internal.h"
+
+#if defined(__aarch64__)
+
+#include "simd/primitives_neon.h"
+
+#include "simd/kernels.h"
+
+#endif

@@ -1,0 +1,201 @@
+// The scalar twin: every kernel in plain C, one obvious loop after another. It is the specification of the
+// vector levels, the fallback, and what the tests compare with.
+
+#include "internal.h"
+
+static void ak_convert_f32_to_f16_scalar(const float *source, uint16_t *target, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] = ak_f16_from_float(source[i]);
+}
+
+static void ak_convert_f16_to_f32_scalar(const uint16_t *source, float *target, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] = ak_float_from_f16(source[i]);
+}
+
+static void ak_convert_f32_to_bf16_scalar(const float *source, uint16_t *target, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] = ak_bf16_from_float(source[i]);
+}
+
+static void ak_convert_bf16_to_f32_scalar(const uint16_t *source, float *target, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] = ak_float_from_bf16(source[i]);
+}
+
+static void ak_exp_f32_scalar(const float *source, float *target, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] = source[i] < -87.336544f ? 0 : source[i] > 88.72f ? INFINITY : expf(source[i]);
+}
+
+static void ak_add_scaled_f32_scalar(const float *x, float a, float *y, size_t count) {
+  for (size_t i = 0; i < count; i++) y[i] += a * x[i];
+}
+
+static void ak_scale_f32_scalar(float *x, float a, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] *= a;
+}
+
+static void ak_dot_f16_scalar(
+  ak_rows_f32 queries, size_t m, ak_rows_f16 rows, size_t n, size_t d, float *out, size_t out_stride) {
+  for (size_t h = 0; h < m; h++) {
+    for (size_t i = 0; i < n; i++) {
+      float sum = 0;
+      for (size_t k = 0; k < d; k++) {
+        sum += queries.data[h * queries.stride + k] * ak_float_from_f16(rows.data[i * rows.stride + k]);
+      }
+      out[h * out_stride + i] = sum;
+    }
+  }
+}
+
+static void ak_dot_f32_scalar(
+  ak_rows_f32 queries, size_t m, ak_rows_f32 rows, size_t n, size_t d, float *out, size_t out_stride) {
+  for (size_t h = 0; h < m; h++) {
+    for (size_t i = 0; i < n; i++) {
+      float sum = 0;
+      for (size_t k = 0; k < d; k++) {
+        sum += queries.data[h * queries.stride + k] * rows.data[i * rows.stride + k];
+      }
+      out[h * out_stride + i] = sum;
+    }
+  }
+}
+
+static void ak_dot_gather_f16_scalar(
+  ak_rows_f32 queries, size_t m, ak_rows_f16 rows, const uint32_t *indices, size_t n, size_t d, float *out,
+  size_t out_stride) {
+  for (size_t i = 0; i < n; i++) {
+    ak_rows_f16 row = {rows.data + (size_t)indices[i] * rows.stride, rows.stride};
+    ak_dot_f16_scalar(queries, m, row, 1, d, out + i, out_stride);
+  }
+}
+
+// indices may be NULL: then value i belongs to score i.
+static void softmax_accumulate(
+  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n, size_t d,
+  ak_states states) {
+  for (size_t h = 0; h < m; h++) {
+    const float *score = scores + h * score_stride;
+    float *acc = states.acc + h * states.acc_stride;
+    float max = states.max[h];
+    for (size_t i = 0; i < n; i++) max = score[i] > max ? score[i] : max;
+    if (max == -INFINITY) continue;
+    if (max > states.max[h]) {
+      float rescale = expf(states.max[h] - max);
+      states.max[h] = max;
+      states.sum[h] *= rescale;
+      ak_scale_f32_scalar(acc, rescale, d);
+    }
+    for (size_t i = 0; i < n; i++) {
+      if (!(score[i] - max > AK_SOFTMAX_CUTOFF)) continue;
+      float weight = expf(score[i] - max);
+      const uint16_t *value = values.data + (indices ? indices[i] : i) * values.stride;
+      states.sum[h] += weight;
+      for (size_t k = 0; k < d; k++) acc[k] += weight * ak_float_from_f16(value[k]);
+    }
+  }
+}
+
+static void ak_softmax_accumulate_f16_scalar(
+  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d, ak_states states) {
+  softmax_accumulate(scores, score_stride, m, values, NULL, n, d, states);
+}
+
+static void ak_softmax_accumulate_gather_f16_scalar(
+  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n, size_t d,
+  ak_states states) {
+  softmax_accumulate(scores, score_stride, m, values, indices, n, d, states);
+}
+
+static void ak_attend_f16_scalar(
+  ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d, ak_states states,
+  float *scratch) {
+  for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
+    size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
+    ak_rows_f16 key_block = {keys.data + i * keys.stride, keys.stride};
+    ak_rows_f16 value_block = {values.data + i * values.stride, values.stride};
+    ak_dot_f16_scalar(queries, m, key_block, count, d, scratch, AK_ATTEND_BLOCK);
+    softmax_accumulate(scratch, AK_ATTEND_BLOCK, m, value_block, NULL, count, d, states);
+  }
+}
+
+static void ak_attend_gather_f16_scalar(
+  ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, const uint32_t *indices, size_t n,
+  size_t d, ak_states states, float *scratch) {
+  for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
+    size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
+    ak_dot_gather_f16_scalar(queries, m, keys, indices + i, count, d, scratch, AK_ATTEND_BLOCK);
+    softmax_accumulate(scratch, AK_ATTEND_BLOCK, m, values, indices + i, count, d, states);
+  }
+}
+
+static void ak_prefill_f16_scalar(
+  ak_rows_f32 queries, size_t m, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d,
+  const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
+  for (size_t r = 0; r < m; r++) {
+    size_t last = ak_min(end[r], n);
+    if (begin[r] >= last) continue;
+    float *query = scratch + AK_ATTEND_BLOCK;
+    for (size_t k = 0; k < d; k++) query[k] = queries.data[r * queries.stride + k] * scale;
+    ak_rows_f32 query_row = {query, d};
+    ak_rows_f16 visible_keys = {keys.data + begin[r] * keys.stride, keys.stride};
+    ak_rows_f16 visible_values = {values.data + begin[r] * values.stride, values.stride};
+    ak_states state = {states.max + r, states.sum + r, states.acc + r * states.acc_stride, states.acc_stride};
+    ak_attend_f16_scalar(query_row, 1, visible_keys, visible_values, last - begin[r], d, state, scratch);
+  }
+}
+
+static void ak_gemm_f32_scalar(
+  const float *a, size_t a_row_stride, size_t a_column_stride, const float *b, size_t b_row_stride,
+  size_t b_column_stride, float *c, size_t c_stride, size_t m, size_t n, size_t k, int accumulate,
+  float *scratch) {
+  (void)scratch;
+  for (size_t i = 0; i < m; i++) {
+    float *row = c + i * c_stride;
+    if (!accumulate) {
+      for (size_t j = 0; j < n; j++) row[j] = 0;
+    }
+    for (size_t p = 0; p < k; p++) {
+      float factor = a[i * a_row_stride + p * a_column_stride];
+      for (size_t j = 0; j < n; j++) row[j] += factor * b[p * b_row_stride + j * b_column_stride];
+    }
+  }
+}
+
+static void ak_assign_f32_scalar(
+  ak_rows_f32 points, size_t n, ak_rows_f32 centroids, size_t k, size_t d, const float *half_norms,
+  uint32_t *assignments, float *best, float *scratch) {
+  (void)scratch;
+  for (size_t i = 0; i < n; i++) {
+    ak_rows_f32 point = {points.data + i * points.stride, points.stride};
+    assignments[i] = 0;
+    best[i] = -INFINITY;
+    for (size_t j = 0; j < k; j++) {
+      float value;
+      ak_rows_f32 centroid = {centroids.data + j * centroids.stride, centroids.stride};
+      ak_dot_f32_scalar(point, 1, centroid, 1, d, &value, 1);
+      value -= half_norms[j];
+      if (value > best[i]) {
+        best[i] = value;
+        assignments[i] = (uint32_t)j;
+      }
+    }
+  }
+}
+
+const ak_kernels ak_table_scalar = {
+  .level = AK_LEVEL_SCALAR,
+  .convert_f32_to_f16 = ak_convert_f32_to_f16_scalar,
+  .convert_f16_to_f32 = ak_convert_f16_to_f32_scalar,
+  .convert_f32_to_bf16 = ak_convert_f32_to_bf16_scalar,
+  .convert_bf16_to_f32 = ak_convert_bf16_to_f32_scalar,
+  .exp_f32 = ak_exp_f32_scalar,
+  .add_scaled_f32 = ak_add_scaled_f32_scalar,
+  .scale_f32 = ak_scale_f32_scalar,
+  .dot_f16 = ak_dot_f16_scalar,
+  .dot_f32 = ak_dot_f32_scalar,
+  .dot_gather_f16 = ak_dot_gather_f16_scalar,
+  .softmax_accumulate_f16 = ak_softmax_accumulate_f16_scalar,
+  .softmax_accumulate_gather_f16 = ak_softmax_accumulate_gather_f16_scalar,
+  .attend_f16 = ak_attend_f16_scalar,
+  .attend_gather_f16 = ak_attend_gather_f16_scalar,
+  .prefill_f16 = ak_prefill_f16_scalar,
+  .gemm_f32 = ak_gemm_f32_scalar,
+  .assign_f32 = ak_assign_f32_scalar,
+};

@@ -1,0 +1,28 @@
+// All templates and the table of one level. A level's .c file includes its primitives, then this.
+
+#include "common.h"
+#include "dot.h"
+#include "softmax.h"
+#include "matrix.h"
+#include "prefill.h"
+
+const ak_kernels AK_FN(table) = {
+  .level = AK_LEVEL,
+  .convert_f32_to_f16 = AK_FN(convert_f32_to_f16),
+  .convert_f16_to_f32 = AK_FN(convert_f16_to_f32),
+  .convert_f32_to_bf16 = AK_FN(convert_f32_to_bf16),
+  .convert_bf16_to_f32 = AK_FN(convert_bf16_to_f32),
+  .exp_f32 = AK_FN(exp_f32),
+  .add_scaled_f32 = AK_FN(add_scaled_f32),
+  .scale_f32 = AK_FN(scale_f32),
+  .dot_f16 = AK_FN(dot_f16),
+  .dot_f32 = AK_FN(dot_f32),
+  .dot_gather_f16 = AK_FN(dot_gather_f16),
+  .softmax_accumulate_f16 = AK_FN(softmax_accumulate_f16),
+  .softmax_accumulate_gather_f16 = AK_FN(softmax_accumulate_gather_f16),
+  .attend_f16 = AK_FN(attend_f16),
+  .attend_gather_f16 = AK_FN(attend_gather_f16),
+  .prefill_f16 = AK_FN(prefill_f16),
+  .gemm_f32 = AK_FN(gemm_f32),
+  .assign_f32 = AK_FN(assign_f32),
+};

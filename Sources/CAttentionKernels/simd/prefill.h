@@ -1,0 +1,209 @@
+// Template: causal attention of many queries.
+//
+// Query rows are lanes, in panels as in matrix.h: scores are S^T = K Q^T [keys, queries], so that the softmax over
+// keys runs down the lanes without crossing them, and the accumulators are acc^T += V^T S^T [d, queries]. Keys and
+// values are only unpacked to f32, a block at a time, and the two transposes are of the queries and the
+// accumulators, once a call.
+
+typedef struct ak_prefill {
+  size_t rows, d, padded;   // padded: d rounded up to whole tiles
+  float *queries;           // panels [d, width]
+  float *acc;               // panels [padded, width]
+  float *max, *sum;         // [rows, padded to whole vectors]
+  float *keys;              // [AK_PREFILL_BLOCK, d]
+  float *values;            // [padded / AK_TILE_ROWS, AK_PREFILL_BLOCK, AK_TILE_ROWS]
+  float *scores;            // [AK_PREFILL_BLOCK, width]
+} ak_prefill;
+
+static void load_rows(
+  const ak_prefill *p, ak_rows_f32 queries, float scale, const ak_states *states, size_t first) {
+  for (size_t i = 0; i < p->rows; i += AK_PANEL) {
+    const size_t count = ak_min(AK_PANEL, p->rows - i), width = panel_vectors(count) * AK_LANES;
+    float *panel = p->queries + i * p->d, *acc = p->acc + i * p->padded;
+    pack_panel(queries.data + (first + i) * queries.stride, 1, queries.stride, p->d, count, width, panel);
+    AK_FN(scale_f32)(panel, scale, p->d * width);
+    pack_panel(
+      states->acc + (first + i) * states->acc_stride, 1, states->acc_stride, p->d, count, width, acc);
+    memset(acc + p->d * width, 0, (p->padded - p->d) * width * sizeof(float));
+    for (size_t j = 0; j < width; j++) {
+      p->max[i + j] = j < count ? states->max[first + i + j] : -INFINITY;
+      p->sum[i + j] = j < count ? states->sum[first + i + j] : 0;
+    }
+  }
+}
+
+static void store_rows(const ak_prefill *p, const ak_states *states, size_t first) {
+  for (size_t i = 0; i < p->rows; i += AK_PANEL) {
+    const size_t count = ak_min(AK_PANEL, p->rows - i), width = panel_vectors(count) * AK_LANES;
+    transpose(
+      p->acc + i * p->padded, width, p->d, count, states->acc + (first + i) * states->acc_stride,
+      states->acc_stride);
+    memcpy(states->max + first + i, p->max + i, count * sizeof(float));
+    memcpy(states->sum + first + i, p->sum + i, count * sizeof(float));
+  }
+}
+
+// Unpacks `count` keys and values. Values are stored in slices of AK_TILE_ROWS columns, so that the tile that
+// multiplies a slice reads memory in order.
+static void load_block(const ak_prefill *p, ak_rows_f16 keys, ak_rows_f16 values, size_t count) {
+  enum { slice = AK_TILE_ROWS, step = slice > AK_LANES ? slice : AK_LANES };
+  for (size_t i = 0; i < count; i++) {
+    AK_FN(convert_f16_to_f32)(keys.data + i * keys.stride, p->keys + i * p->d, p->d);
+    const uint16_t *value = values.data + i * values.stride;
+    float *target = p->values + i * slice;
+    size_t k = 0;
+    for (; k + step <= p->d; k += step) {
+      float lanes[step];
+      AK_UNROLL for (int v = 0; v < step; v += AK_LANES) v_store(lanes + v, v_load_f16(value + k + v));
+      AK_UNROLL for (int v = 0; v < step; v += slice) {
+        memcpy(target + (k + v) * AK_PREFILL_BLOCK, lanes + v, slice * sizeof(float));
+      }
+    }
+    for (; k < p->padded; k++) {
+      target[(k - k % slice) * AK_PREFILL_BLOCK + k % slice] = k < p->d ? ak_float_from_f16(value[k]) : 0;
+    }
+  }
+  // The last tile of keys may be partial.
+  memset(p->keys + count * p->d, 0, (ak_round_up(count, slice) - count) * p->d * sizeof(float));
+}
+
+// The keys of the block ..< count that rows first ..< first + lanes of the panel see.
+typedef struct ak_visible {
+  size_t low, high;  // what some row sees
+  int partial;       // whether another row sees less
+} ak_visible;
+
+static size_t clamp_key(uint32_t key, size_t base, size_t count) {
+  return key <= base ? 0 : ak_min(key - base, count);
+}
+
+static ak_visible visible_keys(
+  const uint32_t *begin, const uint32_t *end, size_t lanes, size_t base, size_t count) {
+  size_t low = count, high = 0, last_low = 0, first_high = count;
+  for (size_t j = 0; j < lanes; j++) {
+    const size_t from = clamp_key(begin[j], base, count), to = clamp_key(end[j], base, count);
+    if (from < to) {
+      low = ak_min(low, from);
+      high = ak_max(high, to);
+      last_low = ak_max(last_low, from);
+      first_high = ak_min(first_high, to);
+    } else {
+      last_low = count;
+    }
+  }
+  return (ak_visible){low, high, last_low > low || first_high < high};
+}
+
+static void mask_scores(
+  float *scores, size_t width, ak_visible visible, const uint32_t *begin, const uint32_t *end, size_t lanes,
+  size_t base, size_t count) {
+  for (size_t j = 0; j < lanes; j++) {
+    const size_t from = clamp_key(begin[j], base, count), to = clamp_key(end[j], base, count);
+    for (size_t i = visible.low; i < visible.high; i++) {
+      if (i < from || i >= to) scores[i * width + j] = -INFINITY;
+    }
+  }
+}
+
+// Softmax of the scores low ..< high down one vector of lanes; answers the factor for the accumulators.
+AK_TEMPLATE ak_v weigh_lanes(float *scores, size_t width, size_t low, size_t high, float *max, float *sum) {
+  const ak_v old = v_load(max);
+  ak_v highest = old, other = old;
+  size_t i = low;
+  for (; i + 2 <= high; i += 2) {
+    highest = v_max(highest, v_load(scores + i * width));
+    other = v_max(other, v_load(scores + (i + 1) * width));
+  }
+  if (i < high) highest = v_max(highest, v_load(scores + i * width));
+  highest = v_max(highest, other);
+  v_store(max, highest);
+  // Rows that see nothing yet have the maximum -inf; a finite reference keeps -inf - -inf out of the weights.
+  const ak_v reference = v_if_greater(highest, v_set(-INFINITY), highest, v_set(0));
+  const ak_v factor = v_weight(v_sub(old, reference));
+  ak_v total = v_mul(v_load(sum), factor);
+  for (i = low; i < high; i++) {
+    const ak_v weight = v_weight(v_sub(v_load(scores + i * width), reference));
+    v_store(scores + i * width, weight);
+    total = v_add(total, weight);
+  }
+  v_store(sum, total);
+  return factor;
+}
+
+// Softmax of a panel's scores, and its accumulators brought to the new maxima.
+static void weigh_panel(const ak_prefill *p, size_t first, size_t width, ak_visible visible) {
+  float *acc = p->acc + first * p->padded;
+  for (size_t j = 0; j < width; j += AK_LANES) {
+    const ak_v factor =
+      weigh_lanes(p->scores + j, width, visible.low, visible.high, p->max + first + j, p->sum + first + j);
+    if (v_highest(v_sub(v_set(1), factor)) == 0) continue;  // no maximum grew
+    for (size_t c = 0; c < p->d; c++) {
+      v_store(acc + c * width + j, v_mul(factor, v_load(acc + c * width + j)));
+    }
+  }
+}
+
+static void attend_block(
+  const ak_prefill *p, const uint32_t *begin, const uint32_t *end, size_t base, size_t count) {
+  enum { tile = AK_TILE_ROWS };
+  for (size_t i = 0; i < p->rows; i += AK_PANEL) {
+    const size_t lanes = ak_min(AK_PANEL, p->rows - i);
+    const ak_visible visible = visible_keys(begin + i, end + i, lanes, base, count);
+    if (visible.low >= visible.high) continue;
+    const size_t vectors = panel_vectors(lanes), width = vectors * AK_LANES;
+    const size_t first = visible.low / tile * tile, last = ak_round_up(visible.high, tile);
+    product(
+      vectors, last - first, p->keys + first * p->d, p->d, 1, p->queries + i * p->d, p->d,
+      p->scores + first * width, width, 0);
+    if (visible.partial) mask_scores(p->scores, width, visible, begin + i, end + i, lanes, base, count);
+    weigh_panel(p, i, width, visible);
+    for (size_t c = 0; c < p->padded; c += tile) {
+      product(
+        vectors, tile, p->values + c * AK_PREFILL_BLOCK + visible.low * tile, 1, tile,
+        p->scores + visible.low * width, visible.high - visible.low, p->acc + i * p->padded + c * width, width, 1);
+    }
+  }
+}
+
+static void prefill_rows(
+  size_t first, size_t rows, ak_rows_f32 queries, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n,
+  size_t d, const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
+  size_t low = n, high = 0;
+  for (size_t r = first; r < first + rows; r++) {
+    if (begin[r] >= ak_min(end[r], n)) continue;
+    low = ak_min(low, begin[r]);
+    high = ak_max(high, ak_min(end[r], n));
+  }
+  if (low >= high) return;
+
+  ak_prefill p = {.rows = rows, .d = d, .padded = ak_round_up(d, AK_TILE_ROWS)};
+  p.queries = scratch;
+  p.acc = p.queries + AK_PREFILL_ROWS * d;
+  p.max = p.acc + AK_PREFILL_ROWS * p.padded;
+  p.sum = p.max + AK_PREFILL_ROWS;
+  p.keys = p.sum + AK_PREFILL_ROWS;
+  p.values = p.keys + AK_PREFILL_BLOCK * d;
+  p.scores = p.values + AK_PREFILL_BLOCK * p.padded;
+
+  load_rows(&p, queries, scale, &states, first);
+  for (size_t base = low; base < high; base += AK_PREFILL_BLOCK) {
+    const size_t count = ak_min(AK_PREFILL_BLOCK, high - base);
+    const ak_rows_f16 key_block = {keys.data + base * keys.stride, keys.stride};
+    const ak_rows_f16 value_block = {values.data + base * values.stride, values.stride};
+    load_block(&p, key_block, value_block, count);
+    attend_block(&p, begin + first, end + first, base, count);
+  }
+  store_rows(&p, &states, first);
+}
+
+// Rows beyond AK_PREFILL_ROWS go in even shares of whole panels.
+static void AK_FN(prefill_f16)(
+  ak_rows_f32 queries, size_t m, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d,
+  const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
+  const size_t shares = (m + AK_PREFILL_ROWS - 1) / AK_PREFILL_ROWS;
+  const size_t share = shares ? ak_round_up((m + shares - 1) / shares, AK_PANEL) : 0;
+  for (size_t r = 0; r < m; r += share) {
+    prefill_rows(
+      r, ak_min(share, m - r), queries, scale, keys, values, n, d, begin, end, states, scratch);
+  }
+}

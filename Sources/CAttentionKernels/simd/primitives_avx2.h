@@ -1,0 +1,58 @@
+// The vector primitives of the AVX2 level: 8 lanes, 16 registers.
+
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#define AK_SUFFIX avx2
+#define AK_LEVEL AK_LEVEL_AVX2
+#define AK_LANES 8
+
+// Register tile of the matrix products: 4 rows of 3 vectors are 12 sums, and 3 vectors of B and one of A make 16.
+#define AK_TILE_ROWS 4
+// Queries for which a dot product tile takes 4 rows rather than 2: 12 sums again.
+#define AK_DOT_TALL 3
+// Vectors of an accumulator row held in registers for m queries, at most 12 in all.
+#define AK_SUM_VECTORS(m) ((m) == 1 ? 8 : (m) <= 3 ? 4 : 2)
+
+typedef __m256 ak_v;
+typedef __m128 ak_v4;
+
+#define AK_PRIMITIVE static inline __attribute__((always_inline))
+
+AK_PRIMITIVE ak_v v_set(float x) { return _mm256_set1_ps(x); }
+AK_PRIMITIVE ak_v v_load(const float *p) { return _mm256_loadu_ps(p); }
+AK_PRIMITIVE void v_store(float *p, ak_v x) { _mm256_storeu_ps(p, x); }
+AK_PRIMITIVE ak_v v_add(ak_v a, ak_v b) { return _mm256_add_ps(a, b); }
+AK_PRIMITIVE ak_v v_sub(ak_v a, ak_v b) { return _mm256_sub_ps(a, b); }
+AK_PRIMITIVE ak_v v_mul(ak_v a, ak_v b) { return _mm256_mul_ps(a, b); }
+AK_PRIMITIVE ak_v v_max(ak_v a, ak_v b) { return _mm256_max_ps(a, b); }
+AK_PRIMITIVE ak_v v_min(ak_v a, ak_v b) { return _mm256_min_ps(a, b); }
+
+// a * b + c
+AK_PRIMITIVE ak_v v_fma(ak_v a, ak_v b, ak_v c) { return _mm256_fmadd_ps(a, b, c); }
+
+AK_PRIMITIVE ak_v v_load_f16(const uint16_t *p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+AK_PRIMITIVE void v_store_f16(uint16_t *p, ak_v x) {
+  _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+// a > b ? x : y, lane by lane; false for NaN
+AK_PRIMITIVE ak_v v_if_greater(ak_v a, ak_v b, ak_v x, ak_v y) {
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
+}
+
+// Adds the low 9 bits of `bits` to the exponent of x.
+AK_PRIMITIVE ak_v v_add_exponent(ak_v x, ak_v bits) {
+  __m256i shifted = _mm256_slli_epi32(_mm256_castps_si256(bits), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), shifted));
+}
+
+// The sums of a, b, c, d.
+AK_PRIMITIVE ak_v4 v_reduce4(ak_v a, ak_v b, ak_v c, ak_v d) {
+  __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+  return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+}

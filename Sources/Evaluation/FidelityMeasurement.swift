@@ -1,0 +1,162 @@
+// How much of full attention's answer a policy keeps, measured on the user's own model and text.
+
+import Generation
+public import LlamaHost
+public import RetrievalAttention
+public import VectorIndex
+
+/// Compares the next-token distributions of a policy with those of full attention over a long context.
+///
+/// The context is read once with exact attention; then the same tokens are decoded one by one (teacher-forced)
+/// with exact attention, with the policy, and with the host's own attention. The distance between the host and
+/// exact attention, which compute the same thing, is the noise floor: nothing can be told apart below it.
+public final class FidelityMeasurement {
+  /// Whose distributions are the reference.
+  public enum Reference: String, Sendable, CaseIterable, Codable {
+    /// Our exact attention: the same arithmetic, so that only the approximation differs.
+    case exact
+    /// llama.cpp's attention.
+    case host
+  }
+
+  /// Steps of the measurement, for progress.
+  public enum Phase: Sendable {
+    case prefill(done: Int, total: Int)
+    case hostPrefill(done: Int, total: Int)
+    case decode(policy: String, done: Int, total: Int)
+  }
+
+  public let contextTokens: Int
+  public let decodeTokens: Int
+  /// Distance of exact attention from the host's.
+  public let noiseFloor: Divergence
+  /// Distance between the host's own two attention paths, with and without flash attention, if asked for.
+  public let hostNoise: Divergence?
+
+  private let runner: GuestRunner
+  private let tokens: [Int32]
+  private let exact: LogitRecord
+  private let host: LogitRecord
+  private let onPhase: (Phase) -> Void
+
+  /// Reads the context and decodes with exact attention and with the host.
+  ///
+  /// - Parameters:
+  ///   - tokens: the text; the first `contextTokens` are the context, the next `decodeTokens` are decoded.
+  ///   - comparesHostPaths: also measure the host with flash attention against the host without.
+  /// - Throws: ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
+  public init(
+    model: LlamaModel, pool: ThreadPool, tokens: [Int32], contextTokens: Int, decodeTokens: Int,
+    policy: AttentionPolicy, comparesHostPaths: Bool = false, onPhase: @escaping (Phase) -> Void = { _ in }
+  ) throws {
+    for (name, value) in [("context", contextTokens), ("tokens", decodeTokens)] where value <= 0 {
+      throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
+    }
+    // The last decoded token predicts one more, whose probability enters the perplexity.
+    let required = contextTokens + decodeTokens + 1
+    guard tokens.count >= required else {
+      throw GenerationError.textTooShort(tokens: tokens.count, required: required)
+    }
+    self.tokens = Array(tokens[..<required])
+    self.contextTokens = contextTokens
+    self.decodeTokens = decodeTokens
+    self.onPhase = onPhase
+    let context = Array(tokens[..<contextTokens])
+    let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
+
+    runner = try GuestRunner(
+      model: model, pool: pool, policy: policy, plannedTokens: contextTokens + decodeTokens)
+    _ = try runner.prefill(context) { onPhase(.prefill(done: $0, total: contextTokens)) }
+    runner.engine.ignoresIndex = true
+    exact = try Self.record(decoded, runner: runner, name: "exact", onPhase: onPhase)
+    try runner.engine.truncate(to: contextTokens)
+    runner.engine.ignoresIndex = false
+
+    func hostRecord(flashAttention: Bool) throws -> LogitRecord {
+      let runner = try HostRunner(
+        model: model, pool: pool, contextLength: contextTokens + decodeTokens, flashAttention: flashAttention)
+      _ = try runner.prefill(context) { onPhase(.hostPrefill(done: $0, total: contextTokens)) }
+      return try Self.record(decoded, runner: runner, name: "host", onPhase: onPhase)
+    }
+    host = try hostRecord(flashAttention: false)
+    noiseFloor = Divergence(reference: host, other: exact)
+    hostNoise = comparesHostPaths ? Divergence(reference: host, other: try hostRecord(flashAttention: true)) : nil
+  }
+
+  /// Decodes with the policy and compares.
+  ///
+  /// Can be called again with other search parameters, over the same index, as long as decoding so few tokens
+  /// that none is inserted (less than the policy's insertion block).
+  ///
+  /// - Parameter search: replaces the policy's search parameters; the policy's own when nil.
+  public func measure(against reference: Reference, search: ClusterIndex.SearchParameters? = nil) throws
+    -> FidelityReport
+  {
+    try runner.engine.truncate(to: contextTokens)
+    if let search { runner.engine.search = search }
+    runner.engine.statistics = ReadStatistics()
+    let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
+    let ours = try Self.record(decoded, runner: runner, name: runner.attentionName, onPhase: onPhase)
+    let referenceRecord = reference == .exact ? exact : host
+    let next = tokens[(contextTokens + 1)...]
+    return FidelityReport(
+      policy: runner.attentionName, reference: reference.rawValue, context: contextTokens, tokens: decodeTokens,
+      divergence: Divergence(reference: referenceRecord, other: ours), perplexity: ours.perplexity(of: next),
+      referencePerplexity: referenceRecord.perplexity(of: next), reads: runner.engine.statistics,
+      search: runner.engine.search, noiseFloor: noiseFloor, hostNoise: hostNoise)
+  }
+
+  private static func record(
+    _ tokens: ArraySlice<Int32>, runner: any SequenceRunner, name: String, onPhase: (Phase) -> Void
+  ) throws -> LogitRecord {
+    var record = LogitRecord()
+    for (step, token) in tokens.enumerated() {
+      record.append(try runner.decode(token).last)
+      onPhase(.decode(policy: name, done: step + 1, total: tokens.count))
+    }
+    return record
+  }
+}
+
+/// The result of one measurement, with the names of its JSON form.
+public struct FidelityReport: Sendable, Codable {
+  public var policy: String
+  public var reference: String
+  public var context: Int
+  public var tokens: Int
+  public var meanKL: Double
+  public var p99KL: Double
+  public var top1: Double
+  public var perplexity: Double
+  public var referencePerplexity: Double
+  /// Share of the context that was looked up: retrieved keys and centroids, 0...1.
+  public var keysRead: Double
+  /// The same with sink and window.
+  public var keysReadWithStatic: Double
+  public var bytesPerToken: Double
+  public var tolerance: Double?
+  public var noiseFloor: Divergence
+  public var hostNoise: Divergence?
+
+  init(
+    policy: String, reference: String, context: Int, tokens: Int, divergence: Divergence, perplexity: Double,
+    referencePerplexity: Double, reads: ReadStatistics, search: ClusterIndex.SearchParameters?,
+    noiseFloor: Divergence, hostNoise: Divergence?
+  ) {
+    self.policy = policy
+    self.reference = reference
+    self.context = context
+    self.tokens = tokens
+    meanKL = divergence.meanKL
+    p99KL = divergence.p99KL
+    top1 = divergence.top1
+    self.perplexity = perplexity
+    self.referencePerplexity = referencePerplexity
+    keysRead = reads.keysRead
+    keysReadWithStatic = reads.keysReadWithStatic
+    bytesPerToken = reads.bytesPerToken
+    tolerance = search.map { Double($0.tolerance) }
+    self.noiseFloor = noiseFloor
+    self.hostNoise = hostNoise
+  }
+}

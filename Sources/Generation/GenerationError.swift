@@ -1,0 +1,40 @@
+// Errors of prompts and sessions. Errors of the host and of the attention engine pass through unchanged.
+
+public enum GenerationError: Error, Equatable, Sendable {
+  /// The host's attention cannot be taken over; all reasons.
+  case unsupportedModel([String])
+  /// More tokens than the model was trained for.
+  case contextTooLong(tokens: Int, trained: Int)
+  case emptyPrompt
+  /// A file that is not valid UTF-8 text, with the offset of the first bad byte.
+  case notText(path: String, offset: Int)
+  case unreadableFile(path: String, reason: String)
+  case invalidCount(name: String, value: Int, requirement: String)
+  /// A text that has fewer tokens than are needed.
+  case textTooShort(tokens: Int, required: Int)
+}
+
+extension GenerationError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .unsupportedModel(let reasons):
+      "this model's attention cannot be taken over: " + reasons.joined(separator: "; ")
+        + "; use --attention host to run it without retrieval"
+    case .contextTooLong(let tokens, let trained):
+      """
+      \(tokens) tokens are more than the \(trained) that the model was trained for; shorten the document, or go \
+      on with --allow-beyond-context
+      """
+    case .emptyPrompt:
+      "the prompt is empty: give --prompt, --prompt-file or text on standard input"
+    case .notText(let path, let offset):
+      "\(path) is not UTF-8 text (first invalid byte at offset \(offset))"
+    case .unreadableFile(let path, let reason):
+      "cannot read \(path): \(reason)"
+    case .invalidCount(let name, let value, let requirement):
+      "\(name) is \(value), but must be \(requirement)"
+    case .textTooShort(let tokens, let required):
+      "the text has \(tokens) tokens, but \(required) are needed"
+    }
+  }
+}

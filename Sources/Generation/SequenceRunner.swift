@@ -1,0 +1,38 @@
+// What generation needs of a model with a context, whoever computes attention.
+
+public import LlamaHost
+public import RetrievalAttention
+
+/// A model that has read some tokens and can read more.
+public protocol SequenceRunner: AnyObject {
+  var model: LlamaModel { get }
+  /// Tokens read so far.
+  var tokenCount: Int { get }
+  /// The name of the attention in reports: `retrieval`, `exact`, `host`.
+  var attentionName: String { get }
+  var memory: MemoryUse { get }
+  /// What decode steps read; nil when the host computes attention.
+  var reads: ReadStatistics? { get }
+  /// Seconds spent building the index.
+  var indexSeconds: Double { get }
+  /// Reads several tokens and returns the logits after the last.
+  ///
+  /// Cancelling the task stops it within a layer. `progress` is told how many of the tokens have been read.
+  func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits
+  /// Reads one token and returns the logits after it, valid until the next call.
+  func decode(_ token: Int32) throws -> Logits
+}
+
+/// Memory that belongs to one context, in bytes.
+public struct MemoryUse: Sendable, Hashable, Codable {
+  /// Keys, values and positions.
+  public var store = 0
+  /// The index, without the rows it refers to.
+  public var index = 0
+  /// Query samples that the index learns from.
+  public var samples = 0
+  /// The whole process, if the system tells.
+  public var resident: Int?
+
+  public init() {}
+}

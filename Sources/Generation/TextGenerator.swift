@@ -1,0 +1,105 @@
+// The decode loop: sample, show, read.
+
+public import LlamaHost
+public import RetrievalAttention
+
+/// Generates text from a prompt with any ``SequenceRunner``.
+public struct TextGenerator {
+  /// What is told while generation goes on.
+  public enum Event: Sendable {
+    /// Prompt tokens read so far, of how many.
+    case prefill(done: Int, total: Int)
+    /// More of the answer; empty while a character is incomplete.
+    case text(String)
+  }
+
+  /// Why generation ended.
+  public enum StopReason: String, Sendable, Codable {
+    /// The model said so.
+    case endOfText
+    /// The limit of tokens was reached.
+    case length
+  }
+
+  /// What was generated, with its costs.
+  public struct Result: Sendable {
+    public var text: String
+    public var tokens: [Int32]
+    public var stopReason: StopReason
+    public var statistics: GenerationStatistics
+  }
+
+  public let runner: any SequenceRunner
+
+  public init(runner: any SequenceRunner) {
+    self.runner = runner
+  }
+
+  /// Reads `prompt` and generates up to `maximumTokens` tokens.
+  ///
+  /// Runs on the calling thread. Cancelling the task stops it within one layer with `CancellationError`; text
+  /// that was told by then stands.
+  public func generate(
+    prompt: [Int32], maximumTokens: Int, sampler: Sampler, onEvent: (Event) -> Void
+  ) throws -> Result {
+    guard maximumTokens > 0 else {
+      throw GenerationError.invalidCount(name: "max tokens", value: maximumTokens, requirement: "positive")
+    }
+    let clock = ContinuousClock()
+    let tokenizer = runner.model.tokenizer
+    let start = clock.now
+    sampler.acceptPrompt(prompt)
+    var logits = try withoutActuallyEscaping(onEvent) { tell in
+      try runner.prefill(prompt) { tell(.prefill(done: $0, total: prompt.count)) }
+    }
+    let prefilled = clock.now
+    var decoder = TextStreamDecoder()
+    var text = ""
+    var tokens: [Int32] = []
+    var stopReason = StopReason.length
+    var decodeSteps = 0
+    func tell(_ piece: String) {
+      text += piece
+      onEvent(.text(piece))
+    }
+    while true {
+      let token = try sampler.sample(logits: logits.last)
+      if tokenizer.isEndOfGeneration(token) {
+        stopReason = .endOfText
+        break
+      }
+      try sampler.accept(token)
+      tokens.append(token)
+      tell(decoder.append(tokenizer.bytes(of: token)))
+      if tokens.count == maximumTokens { break }
+      logits = try runner.decode(token)
+      decodeSteps += 1
+    }
+    let rest = decoder.finish()
+    if !rest.isEmpty { tell(rest) }
+    let statistics = GenerationStatistics(
+      attention: runner.attentionName, promptTokens: prompt.count, generatedTokens: tokens.count,
+      prefillSeconds: (prefilled - start).seconds, decodeSteps: decodeSteps,
+      decodeSeconds: (clock.now - prefilled).seconds, indexSeconds: runner.indexSeconds, memory: runner.memory,
+      reads: runner.reads)
+    return Result(text: text, tokens: tokens, stopReason: stopReason, statistics: statistics)
+  }
+}
+
+/// Costs of one generation.
+public struct GenerationStatistics: Sendable {
+  public var attention: String
+  public var promptTokens: Int
+  public var generatedTokens: Int
+  /// Including the index.
+  public var prefillSeconds: Double
+  public var decodeSteps: Int
+  public var decodeSeconds: Double
+  public var indexSeconds: Double
+  public var memory: MemoryUse
+  /// What decode steps read; nil when the host computed attention.
+  public var reads: ReadStatistics?
+
+  public var prefillTokensPerSecond: Double { prefillSeconds > 0 ? Double(promptTokens) / prefillSeconds : 0 }
+  public var decodeTokensPerSecond: Double { decodeSeconds > 0 ? Double(decodeSteps) / decodeSeconds : 0 }
+}

@@ -1,0 +1,131 @@
+// The plainest possible guest, to check everything else against.
+
+import CLlama
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Exact attention in single precision over everything it has seen: a reference, not for speed.
+///
+/// Keeps keys and values as the host hands them over (half precision, widened). A batch that starts before
+/// the end of what is stored replaces it from there, so a batch that failed can be tried again.
+public final class ExactAttention: AttentionGuest {
+  private struct Layer {
+    var keys: [Float] = []
+    var values: [Float] = []
+    var count = 0
+  }
+
+  private var layers: [Int: Layer] = [:]
+  private var scores: [[Float]] = []
+
+  public init() {}
+
+  /// Forgets everything.
+  public func reset() { layers = [:] }
+
+  /// Positions stored in the layer that has most.
+  public var length: Int { layers.values.map(\.count).max() ?? 0 }
+
+  public func attend(_ call: borrowing AttentionCall) throws {
+    let start = Int(call.positions.first ?? 0)
+    var layer = layers[call.layer] ?? Layer()
+    // Without this the array would be copied when it grows.
+    layers[call.layer] = nil
+    defer { layers[call.layer] = layer }
+    guard start <= layer.count else {
+      throw LlamaError.positionNotNext(start: start, length: layer.count)
+    }
+    let keyWidth = call.kvHeadCount * call.headDimension
+    let valueWidth = call.kvHeadCount * call.valueDimension
+    layer.keys.removeLast(layer.keys.count - start * keyWidth)
+    layer.values.removeLast(layer.values.count - start * valueWidth)
+    for token in 0..<call.tokenCount {
+      for head in 0..<call.kvHeadCount {
+        Self.append(
+          call.keys + token * call.keyTokenStride + head * call.keyHeadStride, call.headDimension,
+          to: &layer.keys)
+        Self.append(
+          call.values + token * call.valueTokenStride + head * call.valueHeadStride, call.valueDimension,
+          to: &layer.values)
+      }
+    }
+    layer.count = start + call.tokenCount
+    if scores.count < call.pool.threadCount {
+      scores = Array(repeating: [], count: call.pool.threadCount)
+    }
+    for worker in scores.indices where scores[worker].count < layer.count {
+      scores[worker] = [Float](repeating: 0, count: 2 * layer.count)
+    }
+    compute(call, layer, start: start)
+  }
+
+  private func compute(_ call: borrowing AttentionCall, _ layer: Layer, start: Int) {
+    // Copies, because a borrowed value cannot be captured.
+    let (headDimension, valueDimension, scale) = (call.headDimension, call.valueDimension, call.scale)
+    let (kvHeadCount, headCount, window) = (call.kvHeadCount, call.headCount, call.slidingWindow)
+    let groupSize = headCount / kvHeadCount
+    let (queries, output) = (call.queries, call.output)
+    let (queryTokenStride, queryHeadStride) = (call.queryTokenStride, call.queryHeadStride)
+    let (outputTokenStride, outputHeadStride) = (call.outputTokenStride, call.outputHeadStride)
+    let scratch = scores.map { array in
+      array.withUnsafeBufferPointer { UnsafeMutablePointer(mutating: $0.baseAddress!) }
+    }
+    layer.keys.withUnsafeBufferPointer { keys in
+      layer.values.withUnsafeBufferPointer { values in
+        call.pool.parallel(count: call.tokenCount * headCount) { task, worker in
+          let (token, head) = (task / headCount, task % headCount)
+          let kvHead = head / groupSize
+          let scores = scratch[worker]
+          let position = start + token
+          let first = max(0, position + 1 - (window ?? .max))
+          let query = queries + token * queryTokenStride + head * queryHeadStride
+          var largest = -Float.infinity
+          for key in first...position {
+            let row = keys.baseAddress! + (key * kvHeadCount + kvHead) * headDimension
+            scores[key] = Self.dot(query, row, headDimension) * scale
+            largest = max(largest, scores[key])
+          }
+          let result = output + token * outputTokenStride + head * outputHeadStride
+          for index in 0..<valueDimension { result[index] = 0 }
+          var total: Float = 0
+          for key in first...position {
+            let weight = exp(scores[key] - largest)
+            total += weight
+            let row = values.baseAddress! + (key * kvHeadCount + kvHead) * valueDimension
+            for index in 0..<valueDimension { result[index] += weight * row[index] }
+          }
+          for index in 0..<valueDimension { result[index] /= total }
+        }
+      }
+    }
+  }
+
+  /// Eight sums side by side: one alone would have to wait for every addition, and models take minutes.
+  private static func dot(_ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>, _ count: Int) -> Float
+  {
+    var sums = SIMD8<Float>.zero
+    let whole = count & ~7
+    for index in stride(from: 0, to: whole, by: 8) {
+      let a = UnsafeRawPointer(left + index).loadUnaligned(as: SIMD8<Float>.self)
+      let b = UnsafeRawPointer(right + index).loadUnaligned(as: SIMD8<Float>.self)
+      sums += a * b
+    }
+    var sum = sums.sum()
+    for index in whole..<count { sum += left[index] * right[index] }
+    return sum
+  }
+
+  private static func append(_ row: UnsafePointer<UInt16>, _ count: Int, to array: inout [Float]) {
+    let old = array.count
+    array.append(contentsOf: repeatElement(0, count: count))
+    array.withUnsafeMutableBufferPointer { buffer in
+      ggml_fp16_to_fp32_row(row, buffer.baseAddress! + old, Int64(count))
+    }
+  }
+}

@@ -1,0 +1,230 @@
+// Takes the host's flash-attention nodes over and hands them to the guest.
+
+import CLlama
+
+/// Replaces attention in the host's graph.
+///
+/// A flash-attention node is asked about before it is computed. Turning it into a no-op for just that moment
+/// keeps the host from computing what we would overwrite; the CPU back end skips such nodes. The node gets
+/// its operation back right after, because graphs are used again from one decode step to the next.
+final class GuestObserver: NodeObserver {
+  var guest: (any AttentionGuest)?
+  var isCancelled: (() -> Bool)?
+  /// What stopped the evaluation.
+  private(set) var failure: (any Error)?
+  private(set) var attendedLayers = 0
+
+  private let pool: ThreadPool
+  private let layers: [TakeoverReport.Layer?]
+  /// Let the host compute attention as well and leave its result in the output, for comparisons.
+  private let keepsHostAttention: Bool
+  private var positions = UnsafeBufferPointer<Int32>(start: nil, count: 0)
+
+  private var disabledNode: TensorPointer?
+  private var lastRope: TensorPointer?
+  private var hasRopeConflict = false
+  private var keyRows: TensorPointer?
+  private var valueRows: TensorPointer?
+  /// Index tensors found in order, in this evaluation; layers share them.
+  private var checkedRows: (TensorPointer?, TensorPointer?) = (nil, nil)
+  private var ropes: [RopeParameters?]
+  private let staging = (
+    query: StagingBuffer(), key: StagingBuffer(), value: StagingBuffer(), output: StagingBuffer()
+  )
+
+  init(pool: ThreadPool, layers: [TakeoverReport.Layer], keepsHostAttention: Bool) {
+    self.pool = pool
+    self.keepsHostAttention = keepsHostAttention
+    let count = (layers.map(\.layer).max() ?? -1) + 1
+    var byNumber: [TakeoverReport.Layer?] = Array(repeating: nil, count: count)
+    for layer in layers { byNumber[layer.layer] = layer }
+    self.layers = byNumber
+    ropes = Array(repeating: nil, count: count)
+  }
+
+  func begin(positions: UnsafeBufferPointer<Int32>) {
+    self.positions = positions
+    failure = nil
+    attendedLayers = 0
+    checkedRows = (nil, nil)
+    forgetLayer()
+  }
+
+  /// Undoes what an evaluation that ended early left behind.
+  func end() {
+    restore()
+    forgetLayer()
+    positions = UnsafeBufferPointer(start: nil, count: 0)
+  }
+
+  override func visit(_ node: TensorPointer, isAsking: Bool) -> Bool {
+    isAsking ? ask(node) : take(node)
+  }
+
+  private func ask(_ node: TensorPointer) -> Bool {
+    // After a failure: stop at once, also in a graph that is split among back ends.
+    if failure != nil { return true }
+    switch node.pointee.op {
+    case GGML_OP_FLASH_ATTN_EXT:
+      if !keepsHostAttention {
+        node.pointee.op = GGML_OP_NONE
+        disabledNode = node
+      }
+      return true
+    case GGML_OP_ROPE:
+      // Queries and keys: two nodes that must agree.
+      if let lastRope, !RopeParameters.agree(lastRope, node) { hasRopeConflict = true }
+      lastRope = node
+    case GGML_OP_SET_ROWS:
+      if let cache = HostTensor.cacheLayer(node) {
+        if cache.isKey { keyRows = node.pointee.src.1 } else { valueRows = node.pointee.src.1 }
+      }
+    default: break
+    }
+    return false
+  }
+
+  private func take(_ node: TensorPointer) -> Bool {
+    restore()
+    defer { forgetLayer() }
+    guard failure == nil, node.pointee.op == GGML_OP_FLASH_ATTN_EXT else { return false }
+    do {
+      if Task.isCancelled || isCancelled?() == true { throw CancellationError() }
+      try attend(node)
+      attendedLayers += 1
+      return true
+    } catch {
+      failure = error
+      return false
+    }
+  }
+
+  private func restore() {
+    disabledNode?.pointee.op = GGML_OP_FLASH_ATTN_EXT
+    disabledNode = nil
+  }
+
+  private func forgetLayer() {
+    lastRope = nil
+    hasRopeConflict = false
+    keyRows = nil
+    valueRows = nil
+  }
+
+  private func attend(_ node: TensorPointer) throws {
+    guard let guest, let query = node.pointee.src.0, let key = node.pointee.src.1,
+      let value = node.pointee.src.2
+    else { throw LlamaError.unexpectedAttention(detail: "a node without guest, queries, keys or values") }
+    guard let cache = HostTensor.cacheLayer(key), cache.isKey, cache.layer < layers.count,
+      let layer = layers[cache.layer]
+    else { throw LlamaError.unexpectedAttention(detail: "keys that are in no known layer's cache") }
+    try check(node, query, key, value, layer)
+    try checkRows(layer.layer)
+
+    let queryData = UnsafePointer(
+      try read(query, byteCount: ggml_nbytes(query), staging.query).assumingMemoryBound(to: Float.self))
+    let keyData = UnsafePointer(
+      try read(key, byteCount: batchBytes(key), staging.key).assumingMemoryBound(to: UInt16.self))
+    let valueData = UnsafePointer(
+      try read(value, byteCount: batchBytes(value), staging.value).assumingMemoryBound(to: UInt16.self))
+    let isDirect = HostTensor.isHostMemory(node)
+    let outputBytes = ggml_nbytes(node)
+    let output: UnsafeMutableRawPointer =
+      if keepsHostAttention || isDirect {
+        try read(node, byteCount: outputBytes, staging.output)
+      } else {
+        staging.output.reserve(outputBytes)
+      }
+    let call = AttentionCall(
+      layer: layer.layer, tokenCount: positions.count, positions: positions, headCount: layer.headCount,
+      kvHeadCount: layer.kvHeadCount, headDimension: layer.headDimension,
+      valueDimension: layer.valueDimension,
+      scale: layer.scale, slidingWindow: layer.slidingWindow,
+      queries: queryData, queryTokenStride: query.pointee.nb.1 / 4, queryHeadStride: query.pointee.nb.2 / 4,
+      keys: keyData, keyTokenStride: key.pointee.nb.1 / 2, keyHeadStride: key.pointee.nb.2 / 2,
+      values: valueData, valueTokenStride: value.pointee.nb.1 / 2, valueHeadStride: value.pointee.nb.2 / 2,
+      output: output.assumingMemoryBound(to: Float.self), outputTokenStride: node.pointee.nb.2 / 4,
+      outputHeadStride: node.pointee.nb.1 / 4, rope: rope(layer.layer), pool: pool)
+    try guest.attend(call)
+    if !isDirect { ggml_backend_tensor_set(node, output, 0, outputBytes) }
+  }
+
+  /// The node against what the probe saw; a few comparisons, since a wrong guess here would read foreign
+  /// memory.
+  private func check(
+    _ node: TensorPointer, _ query: TensorPointer, _ key: TensorPointer, _ value: TensorPointer,
+    _ layer: TakeoverReport.Layer
+  ) throws {
+    let tokens = Int64(positions.count)
+    let shape = query.pointee.ne
+    guard shape.0 == layer.headDimension, shape.1 == tokens, shape.2 == layer.headCount, shape.3 == 1,
+      query.pointee.type == GGML_TYPE_F32, query.pointee.nb.0 == 4
+    else {
+      throw LlamaError.unexpectedAttention(
+        detail: "layer \(layer.layer) has queries \(shape) for \(tokens) tokens")
+    }
+    guard key.pointee.ne.0 == layer.headDimension, key.pointee.ne.1 >= tokens,
+      key.pointee.ne.2 == layer.kvHeadCount, key.pointee.ne.3 == 1, key.pointee.type == GGML_TYPE_F16,
+      value.pointee.ne.0 == layer.valueDimension, value.pointee.ne.1 >= tokens,
+      value.pointee.ne.2 == layer.kvHeadCount, value.pointee.ne.3 == 1, value.pointee.type == GGML_TYPE_F16
+    else {
+      throw LlamaError.unexpectedAttention(
+        detail: "layer \(layer.layer) has keys \(key.pointee.ne) and values \(value.pointee.ne)")
+    }
+    guard node.pointee.type == GGML_TYPE_F32, node.pointee.ne.0 == layer.valueDimension,
+      node.pointee.ne.1 == layer.headCount, node.pointee.ne.2 == tokens
+    else {
+      throw LlamaError.unexpectedAttention(detail: "layer \(layer.layer) has output \(node.pointee.ne)")
+    }
+  }
+
+  /// The rows of this batch must be the cells from 0 on, in order.
+  private func checkRows(_ layer: Int) throws {
+    if let keyRows, let valueRows, keyRows == checkedRows.0, valueRows == checkedRows.1 { return }
+    for (name, rows) in [("keys", keyRows), ("values", valueRows)] {
+      guard let rows else {
+        throw LlamaError.unexpectedCacheLayout(
+          layer: layer, detail: "its \(name) are not stored for this batch")
+      }
+      let isInOrder: Bool
+      if rows.pointee.type == GGML_TYPE_I64, Int(rows.pointee.ne.0) == positions.count,
+        HostTensor.isHostMemory(rows), let data = rows.pointee.data
+      {
+        let indices = data.assumingMemoryBound(to: Int64.self)
+        isInOrder = positions.indices.allSatisfy { indices[$0] == Int64($0) }
+      } else {
+        isInOrder =
+          HostTensor.indices(rows, count: positions.count)?.elementsEqual(0..<Int64(positions.count)) ?? false
+      }
+      guard isInOrder else {
+        throw LlamaError.unexpectedCacheLayout(layer: layer, detail: "its \(name) are not in batch order")
+      }
+    }
+    checkedRows = (keyRows, valueRows)
+  }
+
+  /// Bytes from the first to the last element of the batch's rows in a cache view.
+  private func batchBytes(_ tensor: TensorPointer) -> Int {
+    let shape = tensor.pointee.ne
+    let strides = tensor.pointee.nb
+    return (positions.count - 1) * strides.1 + (Int(shape.2) - 1) * strides.2 + Int(shape.0) * strides.0
+  }
+
+  /// The tensor's own memory, or a copy of it when that is elsewhere.
+  private func read(
+    _ tensor: TensorPointer, byteCount: Int, _ staging: StagingBuffer
+  ) throws -> UnsafeMutableRawPointer {
+    if HostTensor.isHostMemory(tensor), let data = tensor.pointee.data { return data }
+    let copy = staging.reserve(byteCount)
+    ggml_backend_tensor_get(tensor, copy, 0, byteCount)
+    return copy
+  }
+
+  private func rope(_ layer: Int) -> RopeParameters? {
+    guard let lastRope else { return nil }
+    if let known = ropes[layer], known.matches(lastRope) { return known }
+    let new = RopeParameters(node: lastRope, isAmbiguous: hasRopeConflict)
+    ropes[layer] = new
+    return new
+  }
+}

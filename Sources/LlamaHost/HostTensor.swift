@@ -1,0 +1,79 @@
+// Access to the host's tensors wherever they live.
+
+import CLlama
+
+typealias TensorPointer = UnsafeMutablePointer<ggml_tensor>
+
+enum HostTensor {
+  /// Whether the tensor's bytes can be read through a pointer.
+  static func isHostMemory(_ tensor: TensorPointer) -> Bool {
+    // A view may lack a buffer of its own.
+    guard let buffer = tensor.pointee.buffer ?? tensor.pointee.view_src?.pointee.buffer else {
+      return tensor.pointee.data != nil
+    }
+    return ggml_backend_buffer_is_host(buffer)
+  }
+
+  /// The layer that a cache tensor (or a view of one) belongs to, from a name such as `cache_k_l17`.
+  static func cacheLayer(_ tensor: TensorPointer) -> (isKey: Bool, layer: Int)? {
+    let root = tensor.pointee.view_src ?? tensor
+    guard let name = ggml_get_name(root) else { return nil }
+    return name.withMemoryRebound(to: UInt8.self, capacity: 64) { cacheLayer($0) }
+  }
+
+  private static let prefix: StaticString = "cache_?_l"
+
+  private static func cacheLayer(_ name: UnsafePointer<UInt8>) -> (isKey: Bool, layer: Int)? {
+    var isKey = false
+    for index in 0..<prefix.utf8CodeUnitCount {
+      let expected = prefix.utf8Start[index]
+      if expected == UInt8(ascii: "?") {
+        guard name[index] == UInt8(ascii: "k") || name[index] == UInt8(ascii: "v") else { return nil }
+        isKey = name[index] == UInt8(ascii: "k")
+      } else if name[index] != expected {
+        return nil
+      }
+    }
+    var layer = 0
+    var index = prefix.utf8CodeUnitCount
+    while name[index] != 0 {
+      // Other letters are other caches' business (states of recurrent layers, streams).
+      guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(name[index]), layer < 100_000 else { return nil }
+      layer = layer * 10 + Int(name[index] - UInt8(ascii: "0"))
+      index += 1
+    }
+    return index > prefix.utf8CodeUnitCount ? (isKey, layer) : nil
+  }
+
+  /// Row numbers in an index tensor of a SET_ROWS node, nil if it is not of an integer type.
+  static func indices(_ tensor: TensorPointer, count: Int) -> [Int64]? {
+    guard Int(tensor.pointee.ne.0) >= count, count > 0 else { return nil }
+    if tensor.pointee.type == GGML_TYPE_I64 {
+      return [Int64](unsafeUninitializedCapacity: count) { buffer, initialized in
+        ggml_backend_tensor_get(tensor, buffer.baseAddress, 0, count * 8)
+        initialized = count
+      }
+    }
+    guard tensor.pointee.type == GGML_TYPE_I32 else { return nil }
+    return [Int32](unsafeUninitializedCapacity: count) { buffer, initialized in
+      ggml_backend_tensor_get(tensor, buffer.baseAddress, 0, count * 4)
+      initialized = count
+    }.map(Int64.init)
+  }
+}
+
+/// Memory that is kept between uses and grows when needed.
+final class StagingBuffer {
+  private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+
+  deinit { memory.deallocate() }
+
+  func reserve(_ count: Int) -> UnsafeMutableRawPointer {
+    if memory.count < count {
+      memory.deallocate()
+      memory = .allocate(byteCount: max(count, 4096), alignment: 64)
+    }
+    guard let start = memory.baseAddress else { preconditionFailure("allocated memory has an address") }
+    return start
+  }
+}

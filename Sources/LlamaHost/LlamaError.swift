@@ -1,0 +1,94 @@
+// What can go wrong between this module and llama.cpp, with the values that explain it.
+
+public import Foundation
+
+/// A failure of the host or a request that it cannot serve.
+public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
+  /// llama.cpp refused a file that ``GGUFFile`` found well-formed.
+  case modelNotLoaded(path: String, log: [String])
+  /// A context could not be made, most often for want of memory.
+  case contextNotCreated(contextLength: Int, batchCapacity: Int, log: [String])
+  /// The threads could not be started.
+  case threadPoolNotCreated(threadCount: Int)
+  case threadCountOutOfRange(Int, allowed: ClosedRange<Int>)
+  case pollOutOfRange(Int)
+  case capacityOutOfRange(name: String, value: Int, allowed: ClosedRange<Int>)
+  /// The model's attention cannot be taken over; every reason is listed.
+  case takeoverUnsupported([TakeoverReport.Reason])
+  case emptyBatch
+  case batchTooLong(tokenCount: Int, capacity: Int)
+  case tooManyOutputs(outputCount: Int, capacity: Int)
+  case tokenOutOfRange(token: Int32, index: Int, vocabularySize: Int)
+  case positionOutOfRange(start: Int, tokenCount: Int, allowed: ClosedRange<Int>)
+  /// Host mode: tokens must continue where the context ends.
+  case positionNotNext(start: Int, length: Int)
+  case contextFull(needed: Int, contextLength: Int)
+  case cannotTruncate(position: Int, length: Int)
+  case decodeFailed(code: Int, log: [String])
+  /// The host placed a batch's rows elsewhere than expected, so reading them would mix up tokens.
+  case unexpectedCacheLayout(layer: Int, detail: String)
+  /// The graph asked for attention in other layers than the probe had seen.
+  case unexpectedAttention(detail: String)
+  case textTooLong(byteCount: Int)
+  case tokenizationFailed(byteCount: Int)
+  /// The C API recognizes a fixed list of templates, and this one is not among them.
+  case chatTemplateUnknown(start: String)
+  case chatTemplateLostMessage(index: Int, role: String)
+  case wrongMode(operation: String, needed: String)
+
+  public var description: String {
+    switch self {
+    case .modelNotLoaded(let path, let log):
+      "llama.cpp could not load \(path)\(Self.reason(log))."
+    case .contextNotCreated(let length, let batch, let log):
+      "llama.cpp could not create a context of \(length) tokens with batches of \(batch)\(Self.reason(log))."
+    case .threadPoolNotCreated(let count): "A pool of \(count) threads could not be started."
+    case .threadCountOutOfRange(let count, let allowed):
+      "A pool needs \(allowed.lowerBound) to \(allowed.upperBound) threads, not \(count)."
+    case .pollOutOfRange(let poll): "The polling level must be between 0 and 100, not \(poll)."
+    case .capacityOutOfRange(let name, let value, let allowed):
+      "The \(name) must be between \(allowed.lowerBound) and \(allowed.upperBound), not \(value)."
+    case .takeoverUnsupported(let reasons):
+      "The model's attention cannot be taken over: \(reasons.map(\.description).joined(separator: "; "))."
+    case .emptyBatch: "A batch needs at least one token."
+    case .batchTooLong(let count, let capacity):
+      "A batch of \(count) tokens exceeds the context's batch capacity of \(capacity)."
+    case .tooManyOutputs(let count, let capacity):
+      "Logits of \(count) tokens were asked for, but the context was made for \(capacity)."
+    case .tokenOutOfRange(let token, let index, let size):
+      "Token \(token) at index \(index) is not in the vocabulary of \(size) tokens."
+    case .positionOutOfRange(let start, let count, let allowed):
+      "\(count) tokens from position \(start) do not fit in positions \(allowed.lowerBound) to "
+        + "\(allowed.upperBound)."
+    case .positionNotNext(let start, let length):
+      "The batch starts at position \(start), but the context holds \(length) positions."
+    case .contextFull(let needed, let length):
+      "\(needed) positions are needed, but the context holds \(length)."
+    case .cannotTruncate(let position, let length):
+      "A context of \(length) positions cannot be cut back to \(position)."
+    case .decodeFailed(let code, let log):
+      "llama.cpp failed to evaluate the batch with code \(code)\(Self.reason(log))."
+    case .unexpectedCacheLayout(let layer, let detail):
+      "The host's cache for layer \(layer) is laid out unexpectedly: \(detail)."
+    case .unexpectedAttention(let detail):
+      "The host's graph holds attention that was not expected: \(detail)."
+    case .textTooLong(let count): "A text of \(count) bytes is more than the tokenizer takes."
+    case .tokenizationFailed(let count): "The tokenizer failed on a text of \(count) bytes."
+    case .chatTemplateUnknown(let start):
+      "The model's chat template is not one that llama.cpp knows; it starts with \"\(start)\"."
+    case .chatTemplateLostMessage(let index, let role):
+      "The model's chat template leaves out message \(index) (\(role))."
+    case .wrongMode(let operation, let needed): "\(operation) is only possible in \(needed) mode."
+    }
+  }
+
+  public var errorDescription: String? { description }
+
+  /// The host's own words, if it had any.
+  private static func reason(_ log: [String]) -> String {
+    let lines = log.suffix(4).map { line in
+      String(line.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace || $0 == "." }.reversed())
+    }
+    return lines.isEmpty ? "" : ": " + lines.joined(separator: " | ")
+  }
+}

@@ -1,0 +1,22 @@
+// llama.cpp's evaluation callback, turned into a method.
+
+import CLlama
+
+/// Sees every node of the host's graph before it is computed, and may see it afterwards.
+class NodeObserver {
+  /// The scheduler asks about each node in order (`isAsking`). For one that got the answer true it stops
+  /// after computing it and calls again; false then ends the evaluation, which the host does not report as an
+  /// error.
+  func visit(_ node: TensorPointer, isAsking: Bool) -> Bool { false }
+
+  /// Lets the host call this object, which must outlive the context.
+  func install(in parameters: inout llama_context_params) {
+    parameters.cb_eval = { node, isAsking, state in
+      guard let node, let state else { return !isAsking }
+      return Unmanaged<NodeObserver>.fromOpaque(state)._withUnsafeGuaranteedRef {
+        $0.visit(node, isAsking: isAsking)
+      }
+    }
+    parameters.cb_eval_user_data = Unmanaged.passUnretained(self).toOpaque()
+  }
+}

@@ -1,0 +1,164 @@
+// Proof, on a short prompt, that a guest sees what the host sees and that its output arrives.
+
+/// How closely exact guest attention follows the host, for one model.
+///
+/// Two attention paths of the host itself differ by rounding, and quantized weights amplify that; their
+/// difference in the same run is the yardstick.
+public struct ParityReport: Sendable, CustomStringConvertible {
+  /// One layer's output, ours against the host's, both from the same queries, keys and values.
+  public struct LayerError: Sendable {
+    public let layer: Int
+    /// Euclidean norm of the difference over that of the host's output.
+    public let relativeError: Float
+  }
+
+  public let takeover: TakeoverReport
+  public let tokenCount: Int
+  public let layerErrors: [LayerError]
+  /// Mean Kullback-Leibler divergence in nats of the next token's distribution, host without flash attention
+  /// against guest.
+  public let guestDivergence: Float
+  /// The same between the host's two ways of attending: the noise floor.
+  public let hostDivergence: Float
+  /// Share of tokens after which the most probable next token is the same.
+  public let guestTop1: Float
+  public let hostTop1: Float
+
+  /// The largest error of a layer that rounding explains: the host accumulates half-precision values in half
+  /// precision, with 11 bits, over up to 128 keys.
+  public static let largestLayerError: Float = 0.01
+
+  /// Whether layers agree up to rounding and the guest's distribution is no further from the host's than
+  /// three times the noise floor (or 0.01 nats, where the floor is next to nothing).
+  public var passed: Bool {
+    layerErrors.allSatisfy { $0.relativeError <= Self.largestLayerError }
+      && guestDivergence <= max(3 * hostDivergence, 0.01)
+  }
+
+  /// Compares on `tokens`, or on a built-in text of about 100 tokens.
+  ///
+  /// - Throws: ``LlamaError/takeoverUnsupported(_:)``; ``LlamaError/batchTooLong(tokenCount:capacity:)`` for
+  ///   more than 512 tokens; whatever evaluation throws.
+  public init(checking model: LlamaModel, pool: ThreadPool, tokens: [Int32]? = nil) throws {
+    let tokens =
+      try tokens
+      ?? Array(model.tokenizer.tokenize(Self.text, addSpecial: true, parseSpecial: false).prefix(128))
+    guard !tokens.isEmpty else { throw LlamaError.emptyBatch }
+    guard tokens.count <= 512 else { throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: 512) }
+    let report = try TakeoverReport(probing: model, pool: pool)
+    guard report.isSupported else { throw LlamaError.takeoverUnsupported(report.reasons) }
+    takeover = report
+    tokenCount = tokens.count
+    layerErrors = try Self.compareLayers(model, pool, report, tokens)
+
+    func hostLogits(flashAttention: Bool) throws -> [[Float]] {
+      let context = try LlamaContext(
+        model: model, pool: pool, contextLength: tokens.count, batchCapacity: tokens.count,
+        flashAttention: flashAttention)
+      return try Self.copy(context.evaluate(tokens, startPosition: 0, outputs: .all))
+    }
+    let expected = try hostLogits(flashAttention: false)
+    let flash = try hostLogits(flashAttention: true)
+    // Decode the second half token by token: a guest must also get single tokens and the past right.
+    let context = try LlamaContext(
+      model: model, pool: pool, batchCapacity: tokens.count, takeover: report, guest: ExactAttention())
+    let half = (tokens.count + 1) / 2
+    var guest = try Self.copy(context.evaluate(tokens[..<half], startPosition: 0, outputs: .all))
+    for index in half..<tokens.count {
+      guest += try Self.copy(context.evaluate(tokens[index...index], startPosition: index))
+    }
+    (guestDivergence, guestTop1) = Self.compare(expected, guest)
+    (hostDivergence, hostTop1) = Self.compare(expected, flash)
+  }
+
+  public var description: String {
+    let worst = layerErrors.max { $0.relativeError < $1.relativeError }
+    return """
+      \(takeover)
+      \(tokenCount) tokens, largest error of a layer \(worst.map { "\($0.relativeError) (layer \($0.layer))" } ?? "none")
+      guest against host: KL \(guestDivergence) nats, top-1 \(guestTop1)
+      host against itself: KL \(hostDivergence) nats, top-1 \(hostTop1)
+      \(passed ? "passed" : "FAILED")
+      """
+  }
+
+  private static let text = """
+    The lighthouse keeper wrote every evening: wind from the north-west, 14 knots; sea calm; visibility twelve miles. \
+    On 3 March he added a line that nobody could explain. "The light answered," it said, and below it a small drawing \
+    of two ships. func brightness(_ hours: Double) -> Double { 0.5 + 0.5 * cos(hours / 12 * .pi) } Die Lampe brannte \
+    die ganze Nacht, und am Morgen war das Öl noch da. What had he seen from the gallery, and why did he never write again?
+    """
+
+  private static func compareLayers(
+    _ model: LlamaModel, _ pool: ThreadPool, _ report: TakeoverReport, _ tokens: [Int32]
+  ) throws -> [LayerError] {
+    let comparing = ComparingGuest()
+    let context = try LlamaContext(
+      model: model, pool: pool, batchCapacity: tokens.count, outputCapacity: 1, takeover: report,
+      guest: comparing, keepsHostAttention: true)
+    try context.evaluate(tokens, startPosition: 0)
+    return comparing.errors
+  }
+
+  private static func copy(_ logits: Logits) -> [[Float]] { (0..<logits.rowCount).map { Array(logits[$0]) } }
+
+  private static func compare(_ expected: [[Float]], _ found: [[Float]]) -> (divergence: Float, top1: Float) {
+    var divergence = 0.0
+    var agreements = 0
+    for (left, right) in zip(expected, found) {
+      divergence += LogitComparison.divergence(left, right)
+      if LogitComparison.best(left) == LogitComparison.best(right) { agreements += 1 }
+    }
+    let count = max(1, min(expected.count, found.count))
+    return (Float(divergence / Double(count)), Float(agreements) / Float(count))
+  }
+}
+
+/// Computes attention, compares it with what the host has written, and leaves the host's result in place, so
+/// that every layer is compared on the host's own inputs.
+private final class ComparingGuest: AttentionGuest {
+  private(set) var errors: [ParityReport.LayerError] = []
+  private let exact = ExactAttention()
+
+  func attend(_ call: borrowing AttentionCall) throws {
+    let expected = read(call)
+    try exact.attend(call)
+    let found = read(call)
+    var difference = 0.0
+    var norm = 0.0
+    for (left, right) in zip(expected, found) {
+      difference += Double(left - right) * Double(left - right)
+      norm += Double(left) * Double(left)
+    }
+    errors.append(
+      ParityReport.LayerError(
+        layer: call.layer, relativeError: Float((difference / max(norm, .leastNormalMagnitude)).squareRoot()))
+    )
+    write(expected, call)
+  }
+
+  private func read(_ call: borrowing AttentionCall) -> [Float] {
+    var values: [Float] = []
+    values.reserveCapacity(call.tokenCount * call.headCount * call.valueDimension)
+    for token in 0..<call.tokenCount {
+      for head in 0..<call.headCount {
+        let row = call.output + token * call.outputTokenStride + head * call.outputHeadStride
+        values.append(contentsOf: UnsafeBufferPointer(start: row, count: call.valueDimension))
+      }
+    }
+    return values
+  }
+
+  private func write(_ values: [Float], _ call: borrowing AttentionCall) {
+    var index = 0
+    for token in 0..<call.tokenCount {
+      for head in 0..<call.headCount {
+        let row = call.output + token * call.outputTokenStride + head * call.outputHeadStride
+        for dimension in 0..<call.valueDimension {
+          row[dimension] = values[index]
+          index += 1
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,17 @@
+// How much memory this computer has.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+enum PhysicalMemory {
+  static let byteCount: Int = {
+    let pages = sysconf(numericCast(_SC_PHYS_PAGES))
+    let size = sysconf(numericCast(_SC_PAGESIZE))
+    return pages > 0 && size > 0 ? pages * size : .max
+  }()
+}

@@ -1,0 +1,115 @@
+// How positions were turned into angles, read off the host's own RoPE node.
+
+import CLlama
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// The rotation that a layer applies to queries and keys.
+///
+/// Pair `i` at position `p` is turned by the angle `p * inverseFrequencies[i]`, whatever scaling the model
+/// uses (linear, YaRN, per-pair factors). The magnitude that YaRN adds is not part of this: it is in queries
+/// and keys already.
+public final class RopeParameters: Sendable {
+  /// Nil for a kind that this module does not know: keys can be attended, but not moved to other positions.
+  public let layout: RopeLayout?
+  /// The rotated part of a head: its first so many elements.
+  public let rotatedDimensions: Int
+  /// Radians per position, one for each pair, `[rotatedDimensions / 2]`.
+  public let inverseFrequencies: [Float]
+
+  /// The operation's parameters, to notice changes.
+  private let parameters: [Int32]
+  /// Address of the tensor of per-pair factors, 0 for none; only compared.
+  private let factorsAddress: UInt
+
+  /// For tests of guests without a host.
+  package init(layout: RopeLayout?, rotatedDimensions: Int, inverseFrequencies: [Float]) {
+    self.layout = layout
+    self.rotatedDimensions = rotatedDimensions
+    self.inverseFrequencies = inverseFrequencies
+    parameters = []
+    factorsAddress = 0
+  }
+
+  /// - Parameter isAmbiguous: Whether queries and keys are rotated in different ways.
+  init(node: UnsafePointer<ggml_tensor>, isAmbiguous: Bool = false) {
+    let parameters = Self.parameters(node)
+    self.parameters = parameters
+    let factors = node.pointee.src.2.map { UnsafePointer($0) }
+    factorsAddress = UInt(bitPattern: factors)
+    func number(_ index: Int) -> Float { Float(bitPattern: UInt32(bitPattern: parameters[index])) }
+    let count = max(0, Int(parameters[1]))
+    // Parameter 15, in hosts that have it, is an offset of the rotated part; there, 0 is the only case known
+    // here.
+    let isUnknown = isAmbiguous || parameters[15] != 0
+    rotatedDimensions = count
+    layout =
+      switch (isUnknown, Int(parameters[2])) {
+      case (false, Int(GGML_ROPE_TYPE_NORMAL)): .adjacentPairs
+      // The multi-section kinds use several positions, which are all the same for text.
+      case (false, Int(GGML_ROPE_TYPE_NEOX)), (false, Int(GGML_ROPE_TYPE_MROPE)),
+        (false, Int(GGML_ROPE_TYPE_IMROPE)):
+        .rotateHalf
+      default: nil
+      }
+    let originalContext = parameters[4]
+    let base = number(5)
+    let scale = number(6)
+    let extrapolation = number(7)
+    var corrections: [Float] = [0, 0]
+    ggml_rope_yarn_corr_dims(Int32(count), originalContext, base, number(9), number(10), &corrections)
+    let divisors = factors.map { Self.read($0, count: count / 2) } ?? []
+    // The same steps in the same order as rope_yarn() in ggml-cpu/ops.cpp, in double precision.
+    inverseFrequencies = (0..<count / 2).map { pair in
+      let divisor = pair < divisors.count ? Double(divisors[pair]) : 1
+      let extrapolated = pow(Double(base), -2 * Double(pair) / Double(count)) / divisor
+      let interpolated = Double(scale) * extrapolated
+      guard extrapolation != 0 else { return Float(interpolated) }
+      let slope = (Float(pair) - corrections[0]) / max(0.001, corrections[1] - corrections[0])
+      let mix = Double((1 - min(1, max(0, slope))) * extrapolation)
+      return Float(interpolated * (1 - mix) + extrapolated * mix)
+    }
+  }
+
+  /// Whether `node` rotates in the same way. Does not allocate: it is asked for every layer.
+  func matches(_ node: UnsafePointer<ggml_tensor>) -> Bool {
+    guard UInt(bitPattern: node.pointee.src.2) == factorsAddress else { return false }
+    return parameters.withUnsafeBytes { known in
+      guard let start = known.baseAddress else { return false }
+      return memcmp(start, Self.location(node), known.count) == 0
+    }
+  }
+
+  /// Whether two nodes rotate in the same way.
+  static func agree(_ first: UnsafePointer<ggml_tensor>, _ second: UnsafePointer<ggml_tensor>) -> Bool {
+    first.pointee.src.2 == second.pointee.src.2 && memcmp(location(first), location(second), size) == 0
+  }
+
+  // GGML_MAX_OP_PARAMS is 64 bytes.
+  private static let size = 16 * MemoryLayout<Int32>.size
+  private static let offset = MemoryLayout<ggml_tensor>.offset(of: \.op_params) ?? 0
+
+  private static func location(_ node: UnsafePointer<ggml_tensor>) -> UnsafeRawPointer {
+    UnsafeRawPointer(node) + offset
+  }
+
+  private static func parameters(_ node: UnsafePointer<ggml_tensor>) -> [Int32] {
+    Array(UnsafeRawBufferPointer(start: location(node), count: size).bindMemory(to: Int32.self))
+  }
+
+  private static func read(_ tensor: UnsafePointer<ggml_tensor>, count: Int) -> [Float] {
+    guard tensor.pointee.type == GGML_TYPE_F32, Int(tensor.pointee.ne.0) >= count, count > 0 else {
+      return []
+    }
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      ggml_backend_tensor_get(tensor, buffer.baseAddress, 0, count * MemoryLayout<Float>.size)
+      initialized = count
+    }
+  }
+}

@@ -1,0 +1,343 @@
+// Attention for a whole model: one policy object for each KV head of each layer, and the loops that feed them.
+
+import AttentionKernels
+public import VectorIndex
+
+/// Stores all keys and values of one sequence and computes its attention, layer by layer.
+///
+/// A host hands each layer's queries, keys and values to ``attend(_:parallel:)`` and gets the attention output
+/// back. Batches of several tokens (prefill) attend exactly; single tokens (decode) attend as the policy says.
+/// After each batch of all layers, call ``updateIndex(finishing:askPosition:parallel:)``.
+///
+/// One owner; not thread-safe. Work inside a call is spread with the ``ParallelRunner`` it is given.
+public final class AttentionEngine {
+  public let shape: ModelShape
+  public let policy: AttentionPolicy
+  /// Tokens for which rows are reserved.
+  public let capacity: Int
+  /// What decode steps have read since the last reset.
+  public var statistics = ReadStatistics()
+  /// While true, an index is ignored and not extended: exact attention over the same rows, to compare with.
+  public var ignoresIndex = false {
+    didSet {
+      for case let head as RetrievalHead in heads.joined() { head.ignoresIndex = ignoresIndex }
+    }
+  }
+
+  /// How the index is searched; nil without one. Settable at any time, for all heads.
+  public var search: ClusterIndex.SearchParameters? {
+    didSet {
+      guard let search else { return }
+      for case let head as RetrievalHead in heads.joined() { head.search = search }
+    }
+  }
+
+  let heads: [[any HeadPolicy]]  // [layer][KV head]
+  var tokenCounts: [Int]  // [layer]
+  private var workspaces: [Workspace] = []
+  private var partial = RowBuffer<Float>()
+  private var partialLogSumExps = RowBuffer<Float>()
+  private var readCounts: [ReadStatistics.Head] = []
+
+  /// Reserves address space for `capacity` tokens; memory is used as tokens come.
+  ///
+  /// Throws ``AttentionError/reservationFailed(bytes:code:)``, or
+  /// ``AttentionError/invalidSetting(name:value:requirement:)`` for settings that make no sense.
+  public init(shape: ModelShape, policy: AttentionPolicy, capacity: Int) throws(AttentionError) {
+    guard capacity > 0, capacity <= Int(UInt32.max) else {
+      throw .invalidSetting(name: "capacity", value: "\(capacity)", requirement: "in 1...\(UInt32.max)")
+    }
+    if case .retrieval(let settings) = policy {
+      try settings.validate()
+      search = settings.search
+    }
+    self.shape = shape
+    self.policy = policy
+    self.capacity = capacity
+    var heads: [[any HeadPolicy]] = []
+    for (number, layer) in shape.layers.enumerated() {
+      var layerHeads: [any HeadPolicy] = []
+      for head in 0..<layer.kvHeadCount {
+        let seed = UInt64(number) << 32 | UInt64(head) << 16
+        layerHeads.append(try Self.makeHead(layer, policy: policy, capacity: capacity, seed: seed))
+      }
+      heads.append(layerHeads)
+    }
+    self.heads = heads
+    tokenCounts = Array(repeating: 0, count: shape.layers.count)
+  }
+
+  private static func makeHead(
+    _ layer: LayerShape, policy: AttentionPolicy, capacity: Int, seed: UInt64
+  ) throws(AttentionError) -> any HeadPolicy {
+    if let window = layer.slidingWindow {
+      let kept = min(capacity, window + SlidingWindowHead.slack + maximumBatch)
+      return SlidingWindowHead(rows: try HeadRows(dimension: layer.headDimension, capacity: kept), window: window)
+    }
+    let rows = try HeadRows(dimension: layer.headDimension, capacity: capacity)
+    switch policy {
+    case .exact:
+      return ExactHead(rows: rows)
+    case .retrieval(let settings):
+      return RetrievalHead(
+        rows: rows, groupSize: layer.groupSize, settings: settings, rotary: layer.rotary, seed: seed)
+    }
+  }
+
+  /// Most tokens in one batch; sliding-window layers keep this many rows to spare.
+  public static let maximumBatch = 4096
+
+  /// Tokens that all layers have seen.
+  public var tokenCount: Int { tokenCounts.min() ?? 0 }
+
+  /// Bytes of keys, values and positions.
+  public var storeByteCount: Int { heads.joined().reduce(0) { $0 + $1.rows.byteCount } }
+
+  /// Bytes of all indexes, without the rows they refer to.
+  public var indexByteCount: Int {
+    heads.joined().reduce(0) { $0 + (($1 as? RetrievalHead)?.index.byteCount ?? 0) }
+  }
+
+  /// Bytes of the query samples that indexes learn from.
+  public var sampleByteCount: Int {
+    heads.joined().reduce(0) { $0 + (($1 as? RetrievalHead)?.samples.byteCount ?? 0) }
+  }
+
+  /// Tokens in the index of each layer that has one (all of its heads alike); 0 when attention is exact.
+  public var indexedTokenCount: Int {
+    heads.joined().reduce(0) { max($0, ($1 as? RetrievalHead)?.index.rowCount ?? 0) }
+  }
+
+  /// Takes one layer's part of a batch and writes its attention output.
+  ///
+  /// Batches of a layer must follow one another without gaps. Throws ``AttentionError`` for a batch that does not
+  /// fit the layer, its position or the reserved rows; nothing has changed then.
+  public func attend(_ batch: LayerBatch, parallel: ParallelRunner) throws(AttentionError) {
+    try check(batch)
+    while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
+    append(batch)
+    if batch.tokenCount == 1 {
+      decode(batch, parallel: parallel)
+    } else {
+      prefill(batch, parallel: parallel)
+    }
+    tokenCounts[batch.layer] += batch.tokenCount
+  }
+
+  /// Moves rows that left the window into the index. Cheap when there is nothing to do.
+  ///
+  /// - Parameters:
+  ///   - finishing: also insert the last, partly filled segment of a prompt; false between prompt batches.
+  ///   - askPosition: where coming queries will stand, such as the end of the prompt.
+  /// - Returns: whether anything was inserted.
+  @discardableResult
+  public func updateIndex(finishing: Bool, askPosition: Int, parallel: ParallelRunner) -> Bool {
+    guard !ignoresIndex else { return false }
+    let due = heads.joined().compactMap { $0 as? RetrievalHead }.filter { $0.nextSegment(finishing: finishing) > 0 }
+    guard !due.isEmpty else { return false }
+    while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
+    parallel.run(due.count) { index, worker in
+      due[index].updateIndex(finishing: finishing, askPosition: askPosition, workspace: workspaces[worker])
+    }
+    return true
+  }
+
+  /// Drops tokens from `count` on.
+  ///
+  /// Throws ``AttentionError/cannotTruncate(to:indexed:)`` when they are in an index (or left a sliding window);
+  /// nothing has changed then.
+  public func truncate(to count: Int) throws(AttentionError) {
+    let current = tokenCount
+    guard count < current else { return }
+    for (layer, layerHeads) in heads.enumerated() {
+      for head in layerHeads {
+        let dropped = tokenCounts[layer] - count
+        let needed = shape.layers[layer].slidingWindow.map { min($0, count) } ?? count
+        guard head.rows.count - dropped >= needed else {
+          throw .cannotTruncate(to: count, indexed: tokenCounts[layer] - head.rows.count)
+        }
+        if let head = head as? RetrievalHead, head.index.rowCount > 0 {
+          let indexed = head.rows.count - head.windowRows
+          guard count >= indexed else { throw .cannotTruncate(to: count, indexed: indexed) }
+        }
+      }
+    }
+    for (layer, layerHeads) in heads.enumerated() {
+      let dropped = tokenCounts[layer] - count
+      for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }
+      tokenCounts[layer] = count
+    }
+  }
+
+  private func check(_ batch: LayerBatch) throws(AttentionError) {
+    guard shape.layers.indices.contains(batch.layer) else {
+      throw .unknownLayer(batch.layer, layerCount: shape.layers.count)
+    }
+    let layer = shape.layers[batch.layer]
+    func require(_ name: String, _ expected: Int, _ actual: Int) throws(AttentionError) {
+      guard expected == actual else {
+        throw .shapeMismatch(layer: batch.layer, name: name, expected: expected, actual: actual)
+      }
+    }
+    try require("headCount", layer.headCount, batch.headCount)
+    try require("kvHeadCount", layer.kvHeadCount, batch.kvHeadCount)
+    try require("headDimension", layer.headDimension, batch.headDimension)
+    let count = tokenCounts[batch.layer]
+    guard batch.firstPosition == count else {
+      throw .unexpectedPosition(layer: batch.layer, expected: count, actual: batch.firstPosition)
+    }
+    guard (1...Self.maximumBatch).contains(batch.tokenCount) else {
+      throw .invalidSetting(
+        name: "tokenCount", value: "\(batch.tokenCount)", requirement: "in 1...\(Self.maximumBatch)")
+    }
+    guard count + batch.tokenCount <= capacity else {
+      throw .capacityExceeded(tokens: count + batch.tokenCount, capacity: capacity)
+    }
+  }
+
+  private func append(_ batch: LayerBatch) {
+    for (number, head) in heads[batch.layer].enumerated() {
+      head.willAppend(rows: batch.tokenCount)
+      do {
+        try head.rows.append(
+          keys: batch.keys + number * batch.keyHeadStride, keyStride: batch.keyTokenStride,
+          values: batch.values + number * batch.valueHeadStride, valueStride: batch.valueTokenStride,
+          rows: batch.tokenCount, firstPosition: batch.firstPosition)
+      } catch {
+        // check(_:) compared with the capacity, and every policy keeps at least the rows it said it would.
+        preconditionFailure("rows that were checked do not fit: \(error)")
+      }
+    }
+  }
+
+  /// One token: each KV head as its policy says, in parts where a policy can use several workers.
+  private func decode(_ batch: LayerBatch, parallel: ParallelRunner) {
+    let layer = shape.layers[batch.layer]
+    let layerHeads = heads[batch.layer]
+    let g = layer.groupSize
+    let d = layer.headDimension
+    let parts = layerHeads[0].partCount(workers: parallel.workerCount)
+    let tasks = layerHeads.count * parts
+    partial.reserve(tasks * g * d)
+    partialLogSumExps.reserve(tasks * g)
+    if readCounts.count < tasks { readCounts = Array(repeating: .init(), count: tasks) }
+    let outputs = partial.base
+    let logSumExps = partialLogSumExps.base
+    let position = batch.firstPosition
+    let records = !ignoresIndex
+    readCounts.withUnsafeMutableBufferPointer { counts in
+      let counts = counts.baseAddress!
+      parallel.run(tasks) { index, worker in
+        let workspace = workspaces[worker]
+        let number = index / parts
+        let queries = workspace.floats(.queries, g * d)
+        batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
+        workspace.kernels.unsafeScale(queries, by: layer.scale, count: g * d)
+        let states = RunningStates(count: g, dimension: d, workspace: workspace)
+        counts[index] = layerHeads[number].attend(
+          part: index % parts, of: parts, queries: queries, states: states, workspace: workspace)
+        let output = outputs + index * g * d
+        states.finish(
+          outputs: output, outputStride: d, logSumExps: logSumExps + index * g, kernels: workspace.kernels)
+        if parts == 1 {
+          batch.scatterOutputs(output, kvHead: number, tokens: 0..<1, groupSize: g)
+          if records, let head = layerHeads[number] as? RetrievalHead {
+            head.samples.record(
+              position: position, queries: queries, scale: 1, outputs: output, logSumExps: logSumExps + index * g,
+              workspace: workspace)
+          }
+        }
+      }
+    }
+    if parts > 1 { mergeParts(batch, parts: parts, groupSize: g, dimension: d) }
+    count(batch, tasks: tasks)
+  }
+
+  private func mergeParts(_ batch: LayerBatch, parts: Int, groupSize g: Int, dimension d: Int) {
+    let kernels = workspaces[0].kernels
+    for number in heads[batch.layer].indices {
+      let first = number * parts
+      let output = partial.base + first * g * d
+      for part in 1..<parts {
+        kernels.unsafeMergeStates(
+          outputs: output, outputStride: d, logSumExps: partialLogSumExps.base + first * g,
+          otherOutputs: output + part * g * d, otherStride: d,
+          otherLogSumExps: partialLogSumExps.base + (first + part) * g, stateCount: g, dimension: d)
+      }
+      batch.scatterOutputs(output, kvHead: number, tokens: 0..<1, groupSize: g)
+    }
+  }
+
+  private func count(_ batch: LayerBatch, tasks: Int) {
+    let layer = shape.layers[batch.layer]
+    if batch.layer == 0 { statistics.steps += 1 }
+    guard layer.slidingWindow == nil else { return }
+    statistics.visibleKeys += (tokenCounts[batch.layer] + 1) * layer.kvHeadCount
+    for index in 0..<tasks { statistics.add(readCounts[index], dimension: layer.headDimension) }
+  }
+
+  /// Several tokens: exact causal attention, a tile of tokens of one KV head a task.
+  private func prefill(_ batch: LayerBatch, parallel: ParallelRunner) {
+    let layer = shape.layers[batch.layer]
+    let layerHeads = heads[batch.layer]
+    let g = layer.groupSize
+    let tileTokens = max(1, Kernels.preferredPrefillRows / g)
+    let tiles = (batch.tokenCount + tileTokens - 1) / tileTokens
+    parallel.run(layerHeads.count * tiles) { index, worker in
+      // Late tiles see more keys; they go first, so that the last task to finish is a short one.
+      let tile = tiles - 1 - index / layerHeads.count
+      let tokens = tile * tileTokens..<min(batch.tokenCount, (tile + 1) * tileTokens)
+      prefillTile(batch, layer: layer, kvHead: index % layerHeads.count, tokens: tokens, workspace: workspaces[worker])
+    }
+  }
+
+  private func prefillTile(
+    _ batch: LayerBatch, layer: LayerShape, kvHead: Int, tokens: Range<Int>, workspace: Workspace
+  ) {
+    let head = heads[batch.layer][kvHead]
+    let g = layer.groupSize
+    let d = layer.headDimension
+    let count = tokens.count * g
+    let kernels = workspace.kernels
+    let queries = workspace.floats(.queries, count * d)
+    batch.gatherQueries(kvHead: kvHead, tokens: tokens, groupSize: g, into: queries)
+    let visibleBegin = workspace.indices(.visibleBegin, count)
+    let visibleEnd = workspace.indices(.visibleEnd, count)
+    let rowsBefore = head.rows.count - batch.tokenCount
+    for token in tokens {
+      let row = rowsBefore + token
+      for h in 0..<g {
+        let query = (token - tokens.lowerBound) * g + h
+        visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
+        visibleEnd[query] = UInt32(row + 1)
+      }
+    }
+    let states = RunningStates(count: count, dimension: d, workspace: workspace)
+    // Rows before the first one that any query of the tile sees are left out; offsets then start there.
+    let first = head.firstVisibleRow(for: rowsBefore + tokens.lowerBound)
+    for query in 0..<count {
+      visibleBegin[query] -= UInt32(first)
+      visibleEnd[query] -= UInt32(first)
+    }
+    kernels.unsafePrefill(
+      queries: queries, queryStride: d, queryCount: count, scale: layer.scale, keys: head.rows.keys + first * d,
+      keyStride: d, values: head.rows.values + first * d, valueStride: d,
+      keyCount: rowsBefore + tokens.upperBound - first, dimension: d, visibleBegin: visibleBegin,
+      visibleEnd: visibleEnd, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
+      accumulatorStride: d, scratch: workspace.floats(.kernel, Kernels.prefillScratchCount(dimension: d)))
+    let outputs = states.accumulators
+    let logSumExps = workspace.floats(.scores, count)
+    states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
+    batch.scatterOutputs(outputs, kvHead: kvHead, tokens: tokens, groupSize: g)
+    guard let head = head as? RetrievalHead else { return }
+    let batchEnd = batch.firstPosition + batch.tokenCount
+    for token in tokens {
+      let position = batch.firstPosition + token
+      guard TrainingSamples.wants(position: position, batchEnd: batchEnd) else { continue }
+      let row = (token - tokens.lowerBound) * g
+      head.samples.record(
+        position: position, queries: queries + row * d, scale: layer.scale, outputs: outputs + row * d,
+        logSumExps: logSumExps + row, workspace: workspace)
+    }
+  }
+}

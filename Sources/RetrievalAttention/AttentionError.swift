@@ -1,0 +1,60 @@
+// What can go wrong between a host and the attention engine. Each case carries the value that was refused.
+
+public enum AttentionError: Error, Equatable, Sendable {
+  case dimensionMismatch(expected: Int, actual: Int)
+  /// A batch that does not continue where the last one ended.
+  case unexpectedPosition(layer: Int, expected: Int, actual: Int)
+  case unknownLayer(Int, layerCount: Int)
+  /// A batch whose shape differs from the layer's.
+  case shapeMismatch(layer: Int, name: String, expected: Int, actual: Int)
+  /// The reserved rows are used up.
+  case capacityExceeded(tokens: Int, capacity: Int)
+  /// More memory than the machine has left.
+  case insufficientMemory(tokens: Int, required: Int, available: Int)
+  /// The system refused to reserve address space.
+  case reservationFailed(bytes: Int, code: Int32)
+  /// Rows that are in the index already cannot be dropped.
+  case cannotTruncate(to: Int, indexed: Int)
+  case invalidSetting(name: String, value: String, requirement: String)
+}
+
+extension AttentionError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .dimensionMismatch(let expected, let actual):
+      "a state of \(actual) dimensions cannot be merged into one of \(expected)"
+    case .unexpectedPosition(let layer, let expected, let actual):
+      "layer \(layer) was given position \(actual) where \(expected) comes next"
+    case .unknownLayer(let layer, let count):
+      "layer \(layer) is outside the model's \(count) layers"
+    case .shapeMismatch(let layer, let name, let expected, let actual):
+      "layer \(layer) has \(name) \(expected), but the batch has \(actual)"
+    case .capacityExceeded(let tokens, let capacity):
+      "\(tokens) tokens do not fit in a store reserved for \(capacity)"
+    case .insufficientMemory(let tokens, let required, let available):
+      """
+      keys and values of \(tokens) tokens need \(formatBytes(required)), but only \(formatBytes(available)) of \
+      memory are available; use a shorter document or a smaller model
+      """
+    case .reservationFailed(let bytes, let code):
+      "the system refused to reserve \(formatBytes(bytes)) of address space (error \(code)); is there a memory limit?"
+    case .cannotTruncate(let position, let indexed):
+      "cannot go back to position \(position): \(indexed) positions are in the index"
+    case .invalidSetting(let name, let value, let requirement):
+      "\(name) is \(value), but must be \(requirement)"
+    }
+  }
+}
+
+/// Bytes in the unit that suits their size: `512 B`, `1.5 MB`, `23.0 GB` (powers of 1024).
+public func formatBytes(_ bytes: Int) -> String {
+  var value = Double(bytes)
+  var unit = 0
+  let units = ["B", "KB", "MB", "GB", "TB", "PB"]
+  while abs(value) >= 1024, unit < units.count - 1 {
+    value /= 1024
+    unit += 1
+  }
+  if unit == 0 { return "\(bytes) B" }
+  return "\((value * 10).rounded() / 10) \(units[unit])"
+}

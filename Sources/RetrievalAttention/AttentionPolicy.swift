@@ -1,0 +1,152 @@
+// The public choice of a method, and the small protocol that each method implements for one KV head.
+
+public import VectorIndex
+
+/// How attention over a long context is computed.
+public enum AttentionPolicy: Sendable, Hashable {
+  /// Every key, for every token: the oracle that others are measured against.
+  case exact
+  /// Sink and window exactly, the rest from a vector index (arXiv 2409.10516, with clusters and a tail).
+  case retrieval(RetrievalSettings)
+
+  /// The name used on the command line and in reports.
+  public var name: String {
+    switch self {
+    case .exact: "exact"
+    case .retrieval: "retrieval"
+    }
+  }
+}
+
+/// Settings of ``AttentionPolicy/retrieval(_:)``. The paper's symbols are in parentheses.
+public struct RetrievalSettings: Sendable, Hashable {
+  /// First tokens that are always attended to (the paper's 128 initial tokens of W).
+  public var sinkCount = 128
+  /// Last tokens that are always attended to (the paper's 512 local tokens of W). The window grows to
+  /// `windowCount + insertionCount` between insertions.
+  public var windowCount = 512
+  /// Most tokens of one segment of the index; a long prompt is clustered in segments as they fill.
+  public var segmentCount = 8192
+  /// Generated tokens that are inserted together, as a segment of their own.
+  public var insertionCount = 512
+  /// With fewer tokens than this between sink and window there is no index: exact attention is faster there.
+  public var minimumIndexedCount = 1536
+  public var build = ClusterIndex.BuildParameters()
+  public var search = ClusterIndex.SearchParameters()
+
+  public init() {}
+
+  /// Throws ``AttentionError/invalidSetting(name:value:requirement:)`` for the first value that makes no sense.
+  public func validate() throws(AttentionError) {
+    let positive = [
+      ("segmentCount", segmentCount), ("insertionCount", insertionCount), ("windowCount", windowCount),
+      ("clusterSize", build.clusterSize), ("iterations", build.iterations),
+      ("maximumRetrieved", search.maximumRetrieved),
+    ]
+    for (name, value) in positive where value <= 0 {
+      throw .invalidSetting(name: name, value: "\(value)", requirement: "positive")
+    }
+    for (name, value) in [("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount)] where value < 0 {
+      throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
+    }
+    guard search.tolerance >= 0, search.tolerance.isFinite else {
+      throw .invalidSetting(name: "tolerance", value: "\(search.tolerance)", requirement: "zero or positive")
+    }
+  }
+}
+
+/// What one KV head of one layer keeps, and how its group of query heads attends to it.
+///
+/// A policy takes rows and answers with softmax states; it never hands out which keys it used. All calls for one
+/// head come from one thread at a time, except ``attend(part:of:queries:states:workspace:)``, whose parts may run
+/// at the same time.
+package protocol HeadPolicy: AnyObject {
+  var rows: HeadRows { get }
+  /// The first row that a query standing at `row` sees; it sees all rows from there to its own.
+  func firstVisibleRow(for row: Int) -> Int
+  /// Makes room for `rows` more, for policies that drop what nobody will see again.
+  func willAppend(rows: Int)
+  /// In how many parts a decode step of this head can be computed, for `workers` that share it.
+  func partCount(workers: Int) -> Int
+  /// Adds the attention of the newest token's queries `[groupSize, d]`, scaled, to `states`: of all keys if
+  /// `parts` is 1, otherwise of one part of them.
+  func attend(
+    part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head
+  /// Drops rows from `count` on; throws when they are in an index.
+  func truncate(to count: Int) throws(AttentionError)
+}
+
+/// Attends to every row.
+package final class ExactHead: HeadPolicy {
+  package let rows: HeadRows
+
+  package init(rows: HeadRows) {
+    self.rows = rows
+  }
+
+  package func firstVisibleRow(for row: Int) -> Int { 0 }
+  package func willAppend(rows: Int) {}
+  package func partCount(workers: Int) -> Int { Self.partCount(rows: rows.count, workers: workers) }
+  package func truncate(to count: Int) throws(AttentionError) { rows.removeLast(to: count) }
+
+  package func attend(
+    part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head {
+    Self.attend(rows, part: part, of: parts, queries: queries, states: states, workspace: workspace)
+  }
+
+  /// Parts of at least 1024 rows, and no more than keep all workers busy with some to spare for balance.
+  static func partCount(rows: Int, workers: Int) -> Int {
+    max(1, min(rows / 1024, 2 * workers))
+  }
+
+  static func attend(
+    _ rows: HeadRows, part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates,
+    workspace: Workspace
+  ) -> ReadStatistics.Head {
+    let begin = rows.count * part / parts
+    let end = rows.count * (part + 1) / parts
+    let offset = begin * rows.dimension
+    states.attend(
+      queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace)
+    return ReadStatistics.Head(retrieved: end - begin)
+  }
+}
+
+/// Attends exactly to the last `window` rows and keeps little more than those.
+package final class SlidingWindowHead: HeadPolicy {
+  package let rows: HeadRows
+  private let window: Int
+
+  /// Rows that are kept beyond window and batch, so that a few tokens can be taken back.
+  static let slack = 2048
+
+  package init(rows: HeadRows, window: Int) {
+    self.rows = rows
+    self.window = window
+  }
+
+  package func firstVisibleRow(for row: Int) -> Int { max(0, row - window + 1) }
+  package func partCount(workers: Int) -> Int { 1 }
+
+  package func willAppend(rows newRows: Int) {
+    guard rows.count + newRows > rows.capacity else { return }
+    rows.keepLast(min(rows.count, window + Self.slack / 2))
+  }
+
+  package func truncate(to count: Int) throws(AttentionError) {
+    rows.removeLast(to: count)
+  }
+
+  package func attend(
+    part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head {
+    let begin = firstVisibleRow(for: rows.count - 1)
+    let offset = begin * rows.dimension
+    states.attend(
+      queries, keys: rows.keys + offset, values: rows.values + offset, rows: rows.count - begin,
+      workspace: workspace)
+    return ReadStatistics.Head()
+  }
+}

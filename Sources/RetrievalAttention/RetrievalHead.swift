@@ -1,0 +1,95 @@
+// Retrieval attention for one KV head: sink and window exactly, everything between from the index.
+
+package import VectorIndex
+
+/// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
+package final class RetrievalHead: HeadPolicy {
+  package let rows: HeadRows
+  package let index: ClusterIndex
+  package let samples: TrainingSamples
+  /// Ignores the index while true: exact attention over the same rows, to compare with.
+  package var ignoresIndex = false
+  package var search: ClusterIndex.SearchParameters
+  private let settings: RetrievalSettings
+  private let rotary: RotaryEmbedding?
+
+  package init(rows: HeadRows, groupSize: Int, settings: RetrievalSettings, rotary: RotaryEmbedding?, seed: UInt64) {
+    self.rows = rows
+    self.settings = settings
+    search = settings.search
+    self.rotary = rotary
+    var build = settings.build
+    build.seed &+= seed
+    index = ClusterIndex(dimension: rows.dimension, build: build)
+    samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
+  }
+
+  private var indexedEnd: Int { settings.sinkCount + index.rowCount }
+  /// Rows of the window: everything behind the index.
+  package var windowRows: Int { rows.count - indexedEnd }
+  private var usesIndex: Bool { index.rowCount > 0 && !ignoresIndex }
+
+  package func firstVisibleRow(for row: Int) -> Int { 0 }
+  package func willAppend(rows: Int) {}
+
+  package func partCount(workers: Int) -> Int {
+    usesIndex ? 1 : ExactHead.partCount(rows: rows.count, workers: workers)
+  }
+
+  package func truncate(to count: Int) throws(AttentionError) {
+    guard index.rowCount == 0 || count >= indexedEnd else {
+      throw .cannotTruncate(to: count, indexed: indexedEnd)
+    }
+    rows.removeLast(to: count)
+    samples.removeAll(from: count)
+  }
+
+  package func attend(
+    part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head {
+    guard usesIndex else {
+      return ExactHead.attend(rows, part: part, of: parts, queries: queries, states: states, workspace: workspace)
+    }
+    let d = rows.dimension
+    let sink = settings.sinkCount
+    let window = windowRows
+    states.attend(queries, keys: rows.keys, values: rows.values, rows: sink, workspace: workspace)
+    states.attend(
+      queries, keys: rows.keys + indexedEnd * d, values: rows.values + indexedEnd * d, rows: window,
+      workspace: workspace)
+    let read = index.attend(
+      queries: queries, queryCount: states.count, keys: rows.keys + sink * d, values: rows.values + sink * d,
+      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, search: search,
+      workspace: workspace)
+    return ReadStatistics.Head(retrieved: read.retrieved, centroids: read.centroids, fixed: sink + window)
+  }
+
+  /// Rows that the next call of ``updateIndex(finishing:askPosition:workspace:)`` would insert first; 0 for none.
+  package func nextSegment(finishing: Bool) -> Int {
+    let waiting = windowRows - settings.windowCount
+    if waiting >= settings.segmentCount { return settings.segmentCount }
+    if index.rowCount == 0 {
+      return finishing && waiting >= max(1, settings.minimumIndexedCount) ? waiting : 0
+    }
+    return finishing && waiting >= settings.insertionCount ? waiting : 0
+  }
+
+  /// Moves rows that left the window into the index, in segments.
+  ///
+  /// - Parameters:
+  ///   - finishing: also insert a segment that is not full: at the end of a prompt, and when generated tokens
+  ///     have filled a block.
+  ///   - askPosition: where the queries to come will stand; the sample is moved there.
+  package func updateIndex(finishing: Bool, askPosition: Int, workspace: Workspace) {
+    var count = nextSegment(finishing: finishing)
+    guard count > 0 else { return }
+    let training = samples.trainingSet(askPosition: askPosition, rotary: rotary, workspace: workspace)
+    while count > 0 {
+      let first = indexedEnd
+      index.insert(
+        rows: count, keys: rows.keys + first * rows.dimension, values: rows.values + first * rows.dimension,
+        positions: rows.positions + first, training: training, workspace: workspace)
+      count = nextSegment(finishing: finishing)
+    }
+  }
+}

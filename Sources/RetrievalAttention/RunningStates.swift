@@ -1,0 +1,50 @@
+// Softmax states while they are being accumulated, as the kernels keep them.
+
+package import AttentionKernels
+package import VectorIndex
+
+/// Unnormalized softmax states of `count` queries: maxima and sums `[count]`, accumulators `[count, d]`.
+///
+/// A view of memory owned by a ``VectorIndex/Workspace``; valid until the workspace's next use of it.
+package struct RunningStates {
+  package let maxima: UnsafeMutablePointer<Float>
+  package let sums: UnsafeMutablePointer<Float>
+  package let accumulators: UnsafeMutablePointer<Float>
+  package let count: Int
+  package let dimension: Int
+
+  /// Empty states in the workspace's memory.
+  package init(count: Int, dimension: Int, workspace: Workspace) {
+    maxima = workspace.floats(.maxima, count)
+    sums = workspace.floats(.sums, count)
+    accumulators = workspace.floats(.states, count * dimension)
+    self.count = count
+    self.dimension = dimension
+    maxima.update(repeating: -.infinity, count: count)
+    sums.update(repeating: 0, count: count)
+    accumulators.update(repeating: 0, count: count * dimension)
+  }
+
+  /// Adds the attention of `queries` `[count, d]` to `rows` consecutive rows.
+  package func attend(
+    _ queries: UnsafePointer<Float>, keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>, rows: Int,
+    workspace: Workspace
+  ) {
+    guard rows > 0 else { return }
+    let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: count))
+    workspace.kernels.unsafeAttend(
+      queries: queries, queryStride: dimension, queryCount: count, keys: keys, keyStride: dimension,
+      values: values, valueStride: dimension, rowCount: rows, dimension: dimension, maxima: maxima, sums: sums,
+      accumulators: accumulators, accumulatorStride: dimension, scratch: scratch)
+  }
+
+  /// Normalizes into `outputs` `[count, outputStride]` and `logSumExps` `[count]`.
+  package func finish(
+    outputs: UnsafeMutablePointer<Float>, outputStride: Int, logSumExps: UnsafeMutablePointer<Float>,
+    kernels: Kernels
+  ) {
+    kernels.unsafeFinishStates(
+      maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: dimension, stateCount: count,
+      dimension: dimension, outputs: outputs, outputStride: outputStride, logSumExps: logSumExps)
+  }
+}

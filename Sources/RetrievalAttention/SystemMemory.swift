@@ -1,0 +1,69 @@
+// How much memory is left, so that a context that cannot fit is refused before an hour of prefill, not after.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+public enum SystemMemory {
+  /// Bytes that can be used without swapping, as far as the system tells; nil when it does not.
+  ///
+  /// Linux: the smaller of `MemAvailable` and what the control group leaves. Elsewhere: the physical memory.
+  public static var availableBytes: Int? {
+    #if os(Linux)
+      let free = memoryInfo("MemAvailable:")
+      guard let limit = integer(inFile: "/sys/fs/cgroup/memory.max"),
+        let used = integer(inFile: "/sys/fs/cgroup/memory.current")
+      else { return free }
+      return min(free ?? .max, max(0, limit - used))
+    #else
+      let pages = sysconf(Int32(_SC_PHYS_PAGES))
+      let size = sysconf(Int32(_SC_PAGESIZE))
+      return pages > 0 && size > 0 ? Int(pages) * Int(size) : nil
+    #endif
+  }
+
+  /// The process's memory in use (resident set), in bytes; nil when the system does not tell.
+  public static var residentBytes: Int? {
+    #if os(Linux)
+      guard let text = contents("/proc/self/statm") else { return nil }
+      let fields = text.split(separator: " ")
+      guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
+      return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+    #else
+      var usage = rusage()
+      guard getrusage(RUSAGE_SELF, &usage) == 0 else { return nil }
+      return Int(usage.ru_maxrss)
+    #endif
+  }
+
+  private static func memoryInfo(_ key: String) -> Int? {
+    guard let text = contents("/proc/meminfo") else { return nil }
+    for line in text.split(separator: "\n") where line.hasPrefix(key) {
+      let fields = line.split(separator: " ")
+      return fields.count > 1 ? Int(fields[1]).map { $0 * 1024 } : nil
+    }
+    return nil
+  }
+
+  private static func integer(inFile path: String) -> Int? {
+    guard let text = contents(path) else { return nil }
+    return Int(text.prefix { $0.isNumber })
+  }
+
+  private static func contents(_ path: String) -> String? {
+    guard let file = fopen(path, "r") else { return nil }
+    defer { fclose(file) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let count = fread(&chunk, 1, chunk.count, file)
+      guard count > 0 else { break }
+      bytes.append(contentsOf: chunk[0..<count])
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,93 @@
+// Queries seen during prefill and decode, kept as what the index learns from.
+
+import AttentionKernels
+package import VectorIndex
+
+/// A sample of one KV head's queries with their attention outputs.
+///
+/// Every 32nd token is kept, back to 4096 tokens, and the very last 32: the questions to come are most like the
+/// latest text, and a chat template puts the user's question last. Stored in f16.
+package final class TrainingSamples {
+  static let stride = 32
+  static let stridedCount = 96
+  static let recentCount = 32
+
+  private let groupSize: Int
+  private let dimension: Int
+  private var queries: RowBuffer<UInt16>  // [slots, groupSize, d]
+  private var outputs: RowBuffer<UInt16>  // [slots, groupSize, d]
+  private var logSumExps: RowBuffer<Float>  // [slots, groupSize]
+  private var positions: RowBuffer<Int32>  // [slots], -1 for an empty one
+
+  package init(groupSize: Int, dimension: Int) {
+    self.groupSize = groupSize
+    self.dimension = dimension
+    let slots = Self.stridedCount + Self.recentCount
+    queries = RowBuffer(capacity: slots * groupSize * dimension)
+    outputs = RowBuffer(capacity: slots * groupSize * dimension)
+    logSumExps = RowBuffer(capacity: slots * groupSize)
+    positions = RowBuffer(capacity: slots)
+    queries.grow(by: slots * groupSize * dimension)
+    outputs.grow(by: slots * groupSize * dimension)
+    logSumExps.grow(by: slots * groupSize)
+    positions.grow(by: slots).update(repeating: -1, count: slots)
+  }
+
+  package var byteCount: Int {
+    queries.byteCount + outputs.byteCount + logSumExps.byteCount + positions.byteCount
+  }
+
+  /// Whether a token should be recorded, when the batch it came in ends before position `batchEnd`.
+  package static func wants(position: Int, batchEnd: Int) -> Bool {
+    position % stride == 0 || position >= batchEnd - recentCount
+  }
+
+  /// Keeps the queries and outputs `[groupSize, d]` and denominators `[groupSize]` of one token.
+  ///
+  /// - Parameter scale: what the queries are multiplied by before they are kept.
+  package func record(
+    position: Int, queries newQueries: UnsafePointer<Float>, scale: Float, outputs newOutputs: UnsafePointer<Float>,
+    logSumExps newLogSumExps: UnsafePointer<Float>, workspace: Workspace
+  ) {
+    // A token on the stride stands in its strided slot only, so that the training set has no duplicates.
+    let slot =
+      position % Self.stride == 0
+      ? position / Self.stride % Self.stridedCount : Self.stridedCount + position % Self.recentCount
+    let width = groupSize * dimension
+    let scaled = workspace.floats(.trainingQueries, width)
+    scaled.update(from: newQueries, count: width)
+    workspace.kernels.unsafeScale(scaled, by: scale, count: width)
+    workspace.kernels.unsafeConvertToFloat16(scaled, queries.base + slot * width, count: width)
+    workspace.kernels.unsafeConvertToFloat16(newOutputs, outputs.base + slot * width, count: width)
+    (logSumExps.base + slot * groupSize).update(from: newLogSumExps, count: groupSize)
+    positions[slot] = Int32(position)
+  }
+
+  /// Forgets tokens from position `end` on.
+  package func removeAll(from end: Int) {
+    for slot in 0..<positions.count where Int(positions[slot]) >= end { positions[slot] = -1 }
+  }
+
+  /// The sample in f32 in the workspace's memory, each query moved to `askPosition`.
+  package func trainingSet(
+    askPosition: Int, rotary: RotaryEmbedding?, workspace: Workspace
+  ) -> TrainingQueries {
+    let slots = positions.count
+    let width = groupSize * dimension
+    let queryRows = workspace.floats(.trainingQueries, slots * width)
+    let outputRows = workspace.floats(.trainingOutputs, slots * width)
+    let normalizers = workspace.floats(.trainingNormalizers, slots * groupSize)
+    var count = 0
+    for slot in 0..<slots where positions[slot] >= 0 {
+      let target = queryRows + count * width
+      workspace.kernels.unsafeConvertFromFloat16(queries.base + slot * width, target, count: width)
+      workspace.kernels.unsafeConvertFromFloat16(
+        outputs.base + slot * width, outputRows + count * width, count: width)
+      (normalizers + count * groupSize).update(from: logSumExps.base + slot * groupSize, count: groupSize)
+      rotary?.shift(target, count: groupSize, stride: dimension, by: askPosition - Int(positions[slot]))
+      count += 1
+    }
+    return TrainingQueries(
+      queries: queryRows, outputs: outputRows, logSumExps: normalizers, count: count * groupSize)
+  }
+}

@@ -1,0 +1,132 @@
+// Decoding: score centroids, read the clusters that are worth it, estimate the rest.
+
+import AttentionKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension ClusterIndex {
+  /// Attends a group's queries to all indexed rows and adds the result to running softmax states.
+  ///
+  /// - Parameters:
+  ///   - queries: `[queryCount, d]`, scaled.
+  ///   - keys: the rows of the index, first row first; `values` alike.
+  ///   - maxima: running states as the kernels keep them: `[queryCount]`, with `sums` `[queryCount]` and
+  ///     `accumulators` `[queryCount, d]`. What they hold already (sink and window) decides which clusters still
+  ///     matter, so attend to those first.
+  /// - Returns: what was read, the same rows for all queries of the group.
+  package func attend(
+    queries: UnsafePointer<Float>, queryCount g: Int, keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>,
+    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
+    accumulators: UnsafeMutablePointer<Float>, search: SearchParameters, workspace: Workspace
+  ) -> ReadCount {
+    let clusters = clusterCount
+    guard clusters > 0 else { return ReadCount() }
+    let d = dimension
+    let kernels = workspace.kernels
+    let scores = workspace.floats(.scores, g * clusters)
+    kernels.unsafeDot(
+      queries: queries, queryStride: d, queryCount: g, rows: centroids.base, rowStride: d, rowCount: clusters,
+      dimension: d, scores: scores, scoreStride: clusters)
+    let expectedGain = workspace.floats(.weights, 2 * clusters)
+    estimateGains(
+      scores: scores, queryCount: g, maxima: maxima, sums: sums, result: expectedGain,
+      shares: expectedGain + clusters, kernels: kernels)
+
+    let selected = workspace.indices(.selected, clusters)
+    var selectedCount = 0
+    var retrieved = 0
+    for c in 0..<clusters where expectedGain[c] > search.tolerance {
+      selected[selectedCount] = UInt32(c)
+      selectedCount += 1
+      retrieved += size(c)
+    }
+    if retrieved > search.maximumRetrieved {
+      (selectedCount, retrieved) = keepBest(
+        selected, selectedCount, gains: expectedGain, limit: search.maximumRetrieved)
+    }
+
+    let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g))
+    var next = 0
+    while next < selectedCount {
+      // Clusters that are neighbors in memory are read in one go.
+      let firstCluster = Int(selected[next])
+      var lastCluster = firstCluster
+      next += 1
+      while next < selectedCount, Int(selected[next]) == lastCluster + 1 {
+        lastCluster += 1
+        next += 1
+      }
+      let begin = Int(starts.base[firstCluster])
+      let end = Int(starts.base[lastCluster + 1])
+      kernels.unsafeAttend(
+        queries: queries, queryStride: d, queryCount: g, keys: keys + begin * d, keyStride: d,
+        values: values + begin * d, valueStride: d, rowCount: end - begin, dimension: d, maxima: maxima,
+        sums: sums, accumulators: accumulators, accumulatorStride: d, scratch: scratch)
+      for h in 0..<g {
+        for c in firstCluster...lastCluster { scores[h * clusters + c] = -.infinity }
+      }
+    }
+    kernels.unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: clusters, queryCount: g, values: meanValues.base, valueStride: d,
+      rowCount: clusters, dimension: d, maxima: maxima, sums: sums, accumulators: accumulators,
+      accumulatorStride: d)
+    var read = ReadCount()
+    read.retrieved = retrieved
+    read.centroids = clusters
+    return read
+  }
+
+  /// Turns dot products into estimated log masses (in place) and writes, for each cluster, by how much reading it
+  /// is expected to lower the group's relative output error for each key.
+  private func estimateGains(
+    scores: UnsafeMutablePointer<Float>, queryCount g: Int, maxima: UnsafePointer<Float>,
+    sums: UnsafePointer<Float>, result: UnsafeMutablePointer<Float>, shares: UnsafeMutablePointer<Float>,
+    kernels: Kernels
+  ) {
+    let clusters = clusterCount
+    let logMass = logMass.base
+    let gain = gain.base
+    result.update(repeating: 0, count: clusters)
+    for h in 0..<g {
+      let row = scores + h * clusters
+      var highest = maxima[h]
+      for c in 0..<clusters {
+        row[c] += logMass[c]
+        highest = max(highest, row[c])
+      }
+      for c in 0..<clusters { shares[c] = row[c] - highest }
+      kernels.unsafeExp(shares, shares, count: clusters)
+      var total = maxima[h] > -.infinity ? sums[h] * exp(maxima[h] - highest) : 0
+      for c in 0..<clusters { total += shares[c] }
+      kernels.unsafeAddScaled(shares, by: 1 / total, to: result, count: clusters)
+    }
+    for c in 0..<clusters { result[c] *= gain[c] }
+  }
+
+  private func size(_ cluster: Int) -> Int {
+    Int(starts.base[cluster + 1]) - Int(starts.base[cluster])
+  }
+
+  /// Keeps the selected clusters of highest gain that fit in `limit` keys, in memory order.
+  private func keepBest(
+    _ selected: UnsafeMutablePointer<UInt32>, _ count: Int, gains: UnsafePointer<Float>, limit: Int
+  ) -> (clusters: Int, keys: Int) {
+    var candidates = UnsafeMutableBufferPointer(start: selected, count: count)
+    candidates.sort { gains[Int($0)] > gains[Int($1)] }
+    var kept = 0
+    var keys = 0
+    while kept < count, keys + size(Int(candidates[kept])) <= limit {
+      keys += size(Int(candidates[kept]))
+      kept += 1
+    }
+    candidates = UnsafeMutableBufferPointer(start: selected, count: kept)
+    candidates.sort()
+    return (kept, keys)
+  }
+}

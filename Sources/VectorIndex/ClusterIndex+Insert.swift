@@ -1,0 +1,237 @@
+// Building: cluster a segment of rows, put them in cluster order, learn what the centroids miss.
+
+import AttentionKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension ClusterIndex {
+  /// Clusters `rows` rows that follow the rows already indexed, and reorders them in place, cluster by cluster.
+  ///
+  /// `keys` and `values` `[rows, d]` (f16) and `positions` `[rows]` point at the first new row; the three are
+  /// reordered alike. Cost: `2 rows^2 / clusterSize * d * iterations + 4 rows * training.count * d` operations.
+  /// A failed allocation traps, as everywhere in Swift; nothing else can fail.
+  package func insert(
+    rows n: Int, keys: UnsafeMutablePointer<UInt16>, values: UnsafeMutablePointer<UInt16>,
+    positions: UnsafeMutablePointer<UInt32>, training: TrainingQueries, workspace: Workspace
+  ) {
+    precondition(n >= 0, "cannot insert \(n) rows")
+    guard n > 0 else { return }
+    let d = dimension
+    let kernels = workspace.kernels
+    let points = workspace.floats(.points, n * d)
+    kernels.unsafeConvertFromFloat16(keys, points, count: n * d)
+    let whitened = workspace.floats(.whitened, n * d)
+    whiten(points, count: n, training: training, workspace: workspace, result: whitened)
+
+    let (assignments, clusters) = KMeans.cluster(
+      points: whitened, count: n, dimension: d, clusterCount: max(1, n / build.clusterSize),
+      iterations: build.iterations, seed: build.seed &+ UInt64(segmentCount), workspace: workspace)
+    sortRows(
+      count: n, clusters: clusters, assignments: assignments, keys: keys, values: values, positions: positions,
+      workspace: workspace)
+    kernels.unsafeConvertFromFloat16(keys, points, count: n * d)
+    learn(
+      points: points, values: values, firstCluster: clusterCount, clusters: clusters, training: training,
+      workspace: workspace)
+    commitSegment(rows: n, clusters: clusters)
+  }
+
+  /// Centers the keys (a constant shift of all keys changes no softmax) and maps them to the queries' geometry.
+  private func whiten(
+    _ points: UnsafePointer<Float>, count n: Int, training: TrainingQueries, workspace: Workspace,
+    result: UnsafeMutablePointer<Float>
+  ) {
+    let d = dimension
+    let kernels = workspace.kernels
+    // The map first: it uses the same scratch.
+    let map = workspace.floats(.weights, d * d + d)
+    QueryGeometry.map(
+      queries: training.queries, count: training.count, dimension: d, workspace: workspace, result: map)
+    let mean = map + d * d
+    mean.update(repeating: 0, count: d)
+    for i in 0..<n { kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d) }
+    // result = (points - mean) L = points L - mean L, so no centered copy is made.
+    let offset = workspace.floats(.best, d)
+    let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
+    kernels.unsafeGEMM(
+      a: mean, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: offset, cRowStride: d,
+      rows: 1, columns: d, inner: d, accumulate: false, scratch: scratch)
+    for i in 0..<n {
+      for j in 0..<d { result[i * d + j] = -offset[j] }
+    }
+    kernels.unsafeGEMM(
+      a: points, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: result,
+      cRowStride: d, rows: n, columns: d, inner: d, accumulate: true, scratch: scratch)
+  }
+
+  /// Puts rows in cluster order (a stable counting sort: within a cluster, text order remains) and appends the
+  /// clusters' offsets.
+  private func sortRows(
+    count n: Int, clusters: Int, assignments: UnsafePointer<UInt32>, keys: UnsafeMutablePointer<UInt16>,
+    values: UnsafeMutablePointer<UInt16>, positions: UnsafeMutablePointer<UInt32>, workspace: Workspace
+  ) {
+    let d = dimension
+    let counts = workspace.indices(.counts, clusters + 1)
+    counts.update(repeating: 0, count: clusters + 1)
+    for i in 0..<n { counts[Int(assignments[i]) + 1] += 1 }
+    for c in 0..<clusters { counts[c + 1] += counts[c] }
+    let first = UInt32(rowCount)
+    for c in 1...clusters { starts.append(first + counts[c]) }
+    let order = workspace.indices(.order, n)
+    for i in 0..<n {
+      let c = Int(assignments[i])
+      order[Int(counts[c])] = UInt32(i)
+      counts[c] += 1
+    }
+    let copy = workspace.halves(.values, n * d)
+    for rows in [keys, values] {
+      copy.update(from: rows, count: n * d)
+      for i in 0..<n { (rows + i * d).update(from: copy + Int(order[i]) * d, count: d) }
+    }
+    let oldPositions = workspace.indices(.selected, n)
+    oldPositions.update(from: positions, count: n)
+    for i in 0..<n { positions[i] = oldPositions[Int(order[i])] }
+  }
+
+  /// Centroids, mean values, learned masses and gains of the new clusters. `points` are the sorted keys in f32.
+  private func learn(
+    points: UnsafePointer<Float>, values: UnsafePointer<UInt16>, firstCluster: Int, clusters: Int,
+    training: TrainingQueries, workspace: Workspace
+  ) {
+    let d = dimension
+    let kernels = workspace.kernels
+    let queryCount = training.count
+    let mean = workspace.floats(.best, 2 * d)
+    let meanValue = mean + d
+    let row = workspace.floats(.weights, d)
+    let rowsBefore = rowCount
+    let states = TrainingStates(workspace: workspace, queryCount: queryCount, dimension: d)
+    let outputNorm = rootMeanSquare(training.outputs, rows: queryCount, dimension: d)
+    let outputCentroids = centroids.grow(by: clusters * d)
+    let outputValues = meanValues.grow(by: clusters * d)
+
+    for c in 0..<clusters {
+      let begin = Int(starts[firstCluster + c]) - rowsBefore
+      let n = Int(starts[firstCluster + c + 1]) - rowsBefore - begin
+      mean.update(repeating: 0, count: 2 * d)
+      for i in begin..<begin + n {
+        kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d)
+        kernels.unsafeConvertFromFloat16(values + i * d, row, count: d)
+        kernels.unsafeAddScaled(row, by: 1 / Float(n), to: meanValue, count: d)
+      }
+      // Learn with the rounded centroid, since that is what decoding uses.
+      kernels.unsafeConvertToFloat16(mean, outputCentroids + c * d, count: d)
+      kernels.unsafeConvertFromFloat16(outputCentroids + c * d, mean, count: d)
+      var learned = (bias: Float(0), residual: Float(1))
+      if queryCount > 0 {
+        states.attend(training.queries, points + begin * d, values + begin * d, count: n, centroid: mean, kernels)
+        learned = states.fit(count: n, training: training, meanValue: meanValue)
+      }
+      kernels.unsafeConvertToFloat16(meanValue, outputValues + c * d, count: d)
+      logMass.append(log(Float(n)) + learned.bias)
+      gain.append(learned.residual / (outputNorm * Float(n)))
+    }
+  }
+
+  private func rootMeanSquare(_ rows: UnsafePointer<Float>, rows count: Int, dimension d: Int) -> Float {
+    guard count > 0 else { return 1 }
+    var sum: Float = 0
+    for i in 0..<count * d { sum += rows[i] * rows[i] }
+    let norm = (sum / Float(count)).squareRoot()
+    return norm > 0 ? norm : 1
+  }
+}
+
+/// The attention of all training queries to one cluster, and what can be learned from it.
+private struct TrainingStates {
+  let maxima: UnsafeMutablePointer<Float>  // [queries]
+  let sums: UnsafeMutablePointer<Float>  // [queries]
+  let accumulators: UnsafeMutablePointer<Float>  // [queries, d]
+  let estimates: UnsafeMutablePointer<Float>  // [queries]: q.mu
+  let queryCount: Int
+  let dimension: Int
+  let workspace: Workspace
+
+  init(workspace: Workspace, queryCount: Int, dimension: Int) {
+    maxima = workspace.floats(.maxima, queryCount)
+    sums = workspace.floats(.sums, queryCount)
+    accumulators = workspace.floats(.states, queryCount * dimension)
+    estimates = workspace.floats(.halfNorms, queryCount)
+    self.queryCount = queryCount
+    self.dimension = dimension
+    self.workspace = workspace
+  }
+
+  func attend(
+    _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>, count n: Int,
+    centroid: UnsafePointer<Float>, _ kernels: Kernels
+  ) {
+    let d = dimension
+    let scores = workspace.floats(.scores, queryCount * n)
+    kernels.unsafeGEMM(
+      a: queries, aRowStride: d, aColumnStride: 1, b: keys, bRowStride: 1, bColumnStride: d, c: scores,
+      cRowStride: n, rows: queryCount, columns: n, inner: d, accumulate: false,
+      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+    kernels.unsafeDot(
+      queries: centroid, queryStride: d, queryCount: 1, rows: queries, rowStride: d, rowCount: queryCount,
+      dimension: d, scores: estimates, scoreStride: queryCount)
+    maxima.update(repeating: -.infinity, count: queryCount)
+    sums.update(repeating: 0, count: queryCount)
+    accumulators.update(repeating: 0, count: queryCount * d)
+    kernels.unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: n, queryCount: queryCount, values: values, valueStride: d, rowCount: n,
+      dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
+  }
+
+  /// The bias of the log mass and the residual (error of the estimated contribution for each unit of estimated
+  /// attention share); replaces `meanValue` by the mean value that training queries see.
+  func fit(
+    count n: Int, training: TrainingQueries, meanValue: UnsafeMutablePointer<Float>
+  ) -> (bias: Float, residual: Float) {
+    let d = dimension
+    let logCount = log(Float(n))
+    var weightedShortfall: Float = 0
+    var weights: Float = 0
+    var mass: Float = 0
+    let weighted = workspace.floats(.weights, d)
+    weighted.update(repeating: 0, count: d)
+    for t in 0..<queryCount {
+      let logSumExp = maxima[t] + log(sums[t])
+      // A query that was moved to another position may see more here than it saw in all; a share stays a share.
+      let share = exp(min(0, logSumExp - training.logSumExps[t]))
+      let weight = share.squareRoot()
+      weightedShortfall += weight * (logSumExp - estimates[t] - logCount)
+      weights += weight
+      mass += share
+      workspace.kernels.unsafeAddScaled(accumulators + t * d, by: share / sums[t], to: weighted, count: d)
+    }
+    let bias = weights > 1e-20 ? weightedShortfall / weights : 0
+    if mass > 1e-20 {
+      for i in 0..<d { meanValue[i] = weighted[i] / mass }
+    }
+    var error: Float = 0
+    var scale: Float = 0
+    for t in 0..<queryCount {
+      let normalizer = training.logSumExps[t]
+      let share = exp(min(0, maxima[t] + log(sums[t]) - normalizer))
+      let estimate = exp(min(0, estimates[t] + logCount + bias - normalizer))
+      let output = training.outputs + t * d
+      let accumulator = accumulators + t * d
+      let trueScale = share / sums[t]
+      var sum: Float = 0
+      for i in 0..<d {
+        let difference = trueScale * accumulator[i] - estimate * meanValue[i] - (share - estimate) * output[i]
+        sum += difference * difference
+      }
+      error += sum
+      scale += estimate * estimate
+    }
+    return (bias, scale > 1e-30 ? (error / scale).squareRoot() : 1)
+  }
+}

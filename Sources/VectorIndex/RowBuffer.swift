@@ -1,0 +1,62 @@
+// Owned, growable memory for trivial elements. Index arrays are scanned from start to end for every token, so
+// they are one contiguous block; a class or enum payload per row would cost more than the row.
+
+/// A contiguous, growable buffer of trivial elements that frees its memory when it goes.
+///
+/// Growth doubles the capacity, so appending is amortized O(1). Pointers stay valid until the next growth.
+package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
+  package private(set) var base: UnsafeMutablePointer<Element>
+  package private(set) var count = 0
+  package private(set) var capacity: Int
+
+  package init(capacity: Int = 0) {
+    self.capacity = max(capacity, 1)
+    base = .allocate(capacity: self.capacity)
+  }
+
+  deinit {
+    base.deallocate()
+  }
+
+  /// Bytes in use.
+  package var byteCount: Int { count * MemoryLayout<Element>.stride }
+
+  package subscript(index: Int) -> Element {
+    get {
+      precondition(index >= 0 && index < count, "row buffer index \(index) is outside 0..<\(count)")
+      return base[index]
+    }
+    set {
+      precondition(index >= 0 && index < count, "row buffer index \(index) is outside 0..<\(count)")
+      base[index] = newValue
+    }
+  }
+
+  /// Makes room for `additional` more elements, uninitialized, and returns a pointer to the first of them.
+  @discardableResult
+  package mutating func grow(by additional: Int) -> UnsafeMutablePointer<Element> {
+    precondition(additional >= 0, "a row buffer cannot grow by \(additional)")
+    reserve(count + additional)
+    defer { count += additional }
+    return base + count
+  }
+
+  package mutating func append(_ element: Element) {
+    grow(by: 1).initialize(to: element)
+  }
+
+  package mutating func removeAll() {
+    count = 0
+  }
+
+  /// Makes sure that at least `minimum` elements fit, and leaves `count` as it is.
+  package mutating func reserve(_ minimum: Int) {
+    guard minimum > capacity else { return }
+    let larger = max(minimum, capacity * 2)
+    let moved = UnsafeMutablePointer<Element>.allocate(capacity: larger)
+    moved.update(from: base, count: count)
+    base.deallocate()
+    base = moved
+    capacity = larger
+  }
+}

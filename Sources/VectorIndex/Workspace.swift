@@ -1,0 +1,48 @@
+// Scratch memory of one worker thread. Buffers only grow, so a decode step allocates nothing once it is warm.
+
+package import AttentionKernels
+
+/// Scratch memory for one worker thread, reused from call to call.
+///
+/// Owned by whoever runs the workers, one for each. Not thread-safe, and nothing in it outlives a call.
+package final class Workspace {
+  package let kernels: Kernels
+  private var floatBuffers = Purpose.allCases.map { _ in Slot<Float>() }
+  private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
+  private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
+
+  package init(kernels: Kernels = .active) {
+    self.kernels = kernels
+  }
+
+  /// What a buffer is for. Two users of one purpose must not overlap in time.
+  package enum Purpose: Int, CaseIterable {
+    case queries, scores, weights, kernel, states, maxima, sums, outputs
+    case points, whitened, centroids, clusterSums, geometry, geometry2, best, halfNorms, values
+    case assignments, order, counts, visibleBegin, visibleEnd, selected
+    case trainingQueries, trainingOutputs, trainingNormalizers
+  }
+
+  private final class Slot<Element: BitwiseCopyable> {
+    var buffer = RowBuffer<Element>()
+  }
+
+  /// At least `count` floats, uninitialized or with what the last user left.
+  package func floats(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<Float> {
+    let slot = floatBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
+
+  package func halves(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt16> {
+    let slot = halfBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
+
+  package func indices(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt32> {
+    let slot = indexBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
+}

@@ -1,0 +1,132 @@
+public import ArgumentParser
+public import Evaluation
+import Foundation
+import Generation
+import LlamaHost
+import VectorIndex
+
+struct FidelityCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fidelity",
+    abstract: "Measure how far an attention policy is from full attention, on your model and text.",
+    discussion: """
+      Reads a context with exact attention, then decodes the tokens that follow it in the text one by one, with \
+      exact attention, with the policy and with the host. The distance between host and exact attention, which \
+      compute the same thing, is the noise floor of the measurement.
+      """)
+
+  @OptionGroup var modelOptions: ModelOptions
+  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var limit: ContextLimitOptions
+
+  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
+  var text: String
+
+  @Option(help: ArgumentHelp("Tokens of context to read first.", valueName: "tokens"))
+  var context: Int
+
+  @Option(help: ArgumentHelp("Tokens to decode and compare.", valueName: "tokens"))
+  var tokens = 128
+
+  @Option(help: "The policy to measure: retrieval or exact.")
+  var attention = AttentionName.retrieval
+
+  @Option(help: "What it is compared with: exact (our full attention) or host (llama.cpp's).")
+  var reference = FidelityMeasurement.Reference.exact
+
+  @Option(help: ArgumentHelp("Skip this many tokens of the text first.", valueName: "tokens"))
+  var skip = 0
+
+  @Option(help: ArgumentHelp("Measure with these tolerances too, over the same index; repeatable.", valueName: "error"))
+  var also: [Float] = []
+
+  @Flag(help: "Also measure the host's attention with flash attention against the host without.")
+  var hostNoise = false
+
+  @Flag(help: "Write JSON.")
+  var json = false
+
+  func validate() throws {
+    for (name, value) in [("--context", context), ("--tokens", tokens)] where value <= 0 {
+      throw ValidationError("\(name) is \(value), but must be positive.")
+    }
+    if skip < 0 { throw ValidationError("--skip is \(skip), but must be zero or positive.") }
+    if attention == .host { throw ValidationError("--attention host is the reference; give retrieval or exact.") }
+    for tolerance in also where !(tolerance >= 0) {
+      throw ValidationError("--also is \(tolerance), but must be zero or positive.")
+    }
+  }
+
+  func run() async throws {
+    let command = self
+    try await withInterruption { try command.measure() }
+  }
+
+  private func measure() throws {
+    let console = Console()
+    let input = try TextFile.read(text)
+    let (model, pool) = try modelOptions.load(console)
+    try limit.check(tokens: context + tokens, model: model)
+    let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
+    guard let policy = retrieval.policy(attention) else { return }
+    let measurement = try FidelityMeasurement(
+      model: model, pool: pool, tokens: Array(all.dropFirst(skip)), contextTokens: context, decodeTokens: tokens,
+      policy: policy, comparesHostPaths: hostNoise
+    ) { phase in
+      switch phase {
+      case .prefill(let done, let total): console.progress("reading", done: done, total: total, unit: "tokens")
+      case .hostPrefill(let done, let total):
+        console.progress("reading with the host", done: done, total: total, unit: "tokens")
+      case .decode(let policy, let done, let total):
+        console.progress("decoding, \(policy)", done: done, total: total, unit: "tokens")
+      }
+    }
+    var reports = [try measurement.measure(against: reference)]
+    for tolerance in also {
+      var search = retrieval.settings.search
+      search.tolerance = tolerance
+      reports.append(try measurement.measure(against: reference, search: search))
+    }
+    console.clear()
+    if json {
+      if reports.count == 1 { try console.json(reports[0]) } else { try console.json(reports) }
+    } else {
+      console.output(table(reports) + "\n")
+    }
+  }
+
+  private func table(_ reports: [FidelityReport]) -> String {
+    var lines = [
+      "context \(context) tokens, \(tokens) decoded, compared with \(reference.rawValue) attention",
+      "",
+      "policy       tolerance   mean KL    p99 KL   top-1   keys read  with static   bytes/token  perplexity",
+    ]
+    for report in reports {
+      lines.append(
+        String(
+          format: "%@ %9@ %9.5f %9.5f %7.3f %9.1f %% %9.1f %% %13@ %11.3f",
+          report.policy.padding(toLength: 12, withPad: " ", startingAt: 0),
+          report.tolerance.map { String(format: "%.2g", $0) } ?? "-", report.meanKL, report.p99KL, report.top1,
+          report.keysRead * 100, report.keysReadWithStatic * 100, formatted(report.bytesPerToken),
+          report.perplexity))
+    }
+    func row(_ name: String, _ divergence: Divergence) -> String {
+      String(
+        format: "%@ %9.5f %9.5f %7.3f", name.padding(toLength: 22, withPad: " ", startingAt: 0), divergence.meanKL,
+        divergence.p99KL, divergence.top1)
+    }
+    if let first = reports.first {
+      lines.append(row("noise: host to exact", first.noiseFloor))
+      if let noise = first.hostNoise { lines.append(row("noise: host to flash", noise)) }
+      lines.append("")
+      lines.append(String(format: "reference perplexity %.3f", first.referencePerplexity))
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private func formatted(_ bytes: Double) -> String {
+    String(format: "%.2f MB", bytes / 1_048_576)
+  }
+}
+
+extension FidelityMeasurement.Reference: ExpressibleByArgument {}

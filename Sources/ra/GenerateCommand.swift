@@ -1,0 +1,205 @@
+import ArgumentParser
+import Foundation
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+struct GenerateCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Answer a question about long documents, or continue a text.",
+    discussion: """
+      The text streams to standard output; progress and statistics go to standard error. Instruct models go \
+      through their chat template, with the documents before the question; --raw switches that off.
+
+      Example: ra generate --model model.gguf --document book.txt --prompt "Who stole the tarts?"
+      """)
+
+  @OptionGroup var modelOptions: ModelOptions
+  @OptionGroup(title: "Prompt") var promptOptions: PromptOptions
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var limit: ContextLimitOptions
+
+  @Option(help: "How attention is computed: \(AttentionName.allCases.map(\.rawValue).joined(separator: ", ")).")
+  var attention = AttentionName.retrieval
+
+  @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
+  var maxTokens = 256
+
+  @Flag(help: "Write one JSON document with text and statistics instead of streaming text.")
+  var json = false
+
+  func validate() throws {
+    if maxTokens <= 0 { throw ValidationError("--max-tokens is \(maxTokens), but must be positive.") }
+  }
+
+  func run() async throws {
+    let command = self
+    try await withInterruption { try command.generate() }
+  }
+
+  private func generate() throws {
+    let console = Console()
+    let input = try promptOptions.read()
+    let settings = try sampling.settings()
+    let (model, pool) = try modelOptions.load(console)
+    let prompt = try Prompt(
+      documents: input.documents, question: input.question, model: model, raw: promptOptions.raw)
+    let planned = prompt.tokens.count + maxTokens
+    try limit.check(tokens: planned, model: model)
+    let runner: any SequenceRunner
+    if let policy = retrieval.policy(attention) {
+      runner = try GuestRunner(model: model, pool: pool, policy: policy, plannedTokens: planned)
+    } else {
+      runner = try HostRunner(model: model, pool: pool, contextLength: planned)
+    }
+    let sampler = try Sampler(settings: settings, model: model)
+    let result = try TextGenerator(runner: runner).generate(
+      prompt: prompt.tokens, maximumTokens: maxTokens, sampler: sampler
+    ) { event in
+      switch event {
+      case .prefill(let done, let total): console.progress("reading", done: done, total: total, unit: "tokens")
+      case .text(let text):
+        console.clear()
+        if !json { console.output(text) }
+      }
+    }
+    if json {
+      try console.json(GenerationReport(result, seed: sampler.seed))
+    } else {
+      console.output(result.text.hasSuffix("\n") ? "" : "\n")
+      console.note(GenerationReport(result, seed: sampler.seed).summary)
+    }
+  }
+}
+
+struct PromptOptions: ParsableArguments {
+  @Option(name: [.short, .long], help: "The question, or the text to continue.")
+  var prompt: String?
+
+  @Option(help: ArgumentHelp("A file with the question. (default: standard input)", valueName: "file"))
+  var promptFile: String?
+
+  @Option(name: [.short, .long], help: ArgumentHelp("A text file to read before the question; repeatable.", valueName: "file"))
+  var document: [String] = []
+
+  @Flag(help: "No chat template: the text goes to the model as it is.")
+  var raw = false
+
+  func validate() throws {
+    if prompt != nil, promptFile != nil {
+      throw ValidationError("Give --prompt or --prompt-file, not both.")
+    }
+  }
+
+  func read() throws -> (documents: [String], question: String) {
+    let documents = try document.map { try TextFile.read($0) }
+    if let prompt { return (documents, prompt) }
+    if let promptFile { return (documents, try TextFile.read(promptFile)) }
+    guard isatty(STDIN_FILENO) == 0 else { throw GenerationError.emptyPrompt }
+    return (documents, try TextFile.decode(FileHandle.standardInput.readDataToEndOfFile(), name: "standard input"))
+  }
+}
+
+struct SamplingOptions: ParsableArguments {
+  @Option(help: "Randomness of the choice of tokens; 0 takes the most probable one.")
+  var temperature: Float = 0
+
+  @Option(help: ArgumentHelp("Choose among this many most probable tokens; 0 for all.", valueName: "count"))
+  var topK = 40
+
+  @Option(help: ArgumentHelp("Choose among the most probable tokens that together have this share.", valueName: "share"))
+  var topP: Float = 0.95
+
+  @Option(help: ArgumentHelp("Leave out tokens below this share of the most probable one.", valueName: "share"))
+  var minP: Float = 0.05
+
+  @Option(help: ArgumentHelp("Divide the score of recent tokens by this; 1 for none.", valueName: "factor"))
+  var repetitionPenalty: Float = 1
+
+  @Option(help: ArgumentHelp("Number to repeat a random choice with. (default: random)", valueName: "number"))
+  var seed: UInt32?
+
+  @Option(help: ArgumentHelp("A GBNF grammar file that the answer must follow.", valueName: "file"))
+  var grammar: String?
+
+  func settings() throws -> SamplerSettings {
+    try SamplerSettings(
+      temperature: temperature, topK: topK, topP: topP, minP: minP, repetitionPenalty: repetitionPenalty,
+      seed: seed, grammar: try grammar.map { try TextFile.read($0) })
+  }
+
+  func validate() throws {
+    do {
+      _ = try SamplerSettings(
+        temperature: temperature, topK: topK, topP: topP, minP: minP, repetitionPenalty: repetitionPenalty)
+    } catch {
+      throw ValidationError("\(error)")
+    }
+  }
+}
+
+/// What `ra generate --json` writes.
+struct GenerationReport: Encodable {
+  var text: String
+  var stopReason: TextGenerator.StopReason
+  var attention: String
+  var seed: UInt32
+  var promptTokens: Int
+  var generatedTokens: Int
+  var prefillSeconds: Double
+  var prefillTokensPerSecond: Double
+  var decodeTokensPerSecond: Double
+  var indexSeconds: Double
+  var keysRead: Double?
+  var keysReadWithStatic: Double?
+  var bytesPerToken: Double?
+  var memory: MemoryUse
+
+  init(_ result: TextGenerator.Result, seed: UInt32) {
+    let statistics = result.statistics
+    text = result.text
+    stopReason = result.stopReason
+    self.seed = seed
+    attention = statistics.attention
+    promptTokens = statistics.promptTokens
+    generatedTokens = statistics.generatedTokens
+    prefillSeconds = statistics.prefillSeconds
+    prefillTokensPerSecond = statistics.prefillTokensPerSecond
+    decodeTokensPerSecond = statistics.decodeTokensPerSecond
+    indexSeconds = statistics.indexSeconds
+    keysRead = statistics.reads?.keysRead
+    keysReadWithStatic = statistics.reads?.keysReadWithStatic
+    bytesPerToken = statistics.reads?.bytesPerToken
+    memory = statistics.memory
+  }
+
+  /// The same for people.
+  var summary: String {
+    var lines = [
+      "attention  \(attention)",
+      String(
+        format: "prefill    %d tokens in %.1f s, %.0f tokens/s", promptTokens, prefillSeconds,
+        prefillTokensPerSecond),
+      String(format: "decode     %d tokens, %.1f tokens/s", generatedTokens, decodeTokensPerSecond),
+    ]
+    if let keysRead, let keysReadWithStatic, let bytesPerToken {
+      lines.append(
+        String(
+          format: "read       %.1f %% of the keys and values a step looked up, %.1f %% with first and last tokens (%@)",
+          keysRead * 100, keysReadWithStatic * 100, formatBytes(Int(bytesPerToken))))
+    }
+    if indexSeconds > 0 {
+      lines.append(
+        String(
+          format: "index      built in %.2f s, %.1f %% of prefill", indexSeconds, indexSeconds / prefillSeconds * 100))
+    }
+    var parts: [String] = []
+    if memory.store > 0 { parts.append("keys and values \(formatBytes(memory.store))") }
+    if memory.index > 0 { parts.append("index \(formatBytes(memory.index))") }
+    if let resident = memory.resident { parts.append("process \(formatBytes(resident))") }
+    if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
+    return lines.joined(separator: "\n")
+  }
+}

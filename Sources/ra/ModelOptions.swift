@@ -1,0 +1,113 @@
+// Options that several subcommands share.
+
+import ArgumentParser
+import AttentionKernels
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+struct ModelOptions: ParsableArguments {
+  @Option(name: [.short, .long], help: "The model: a GGUF file (the first one of a split model).")
+  var model: String
+
+  @OptionGroup var threading: ThreadOptions
+
+  /// Loads the model, telling its progress on standard error.
+  func load(_ console: Console) throws -> (model: LlamaModel, pool: ThreadPool) {
+    let pool = try threading.makePool()
+    let model = try LlamaModel.load(path: model) { fraction in
+      console.progress("loading", done: Int(fraction * 100), total: 100, unit: "%")
+      return true
+    }
+    console.clear()
+    return (model, pool)
+  }
+}
+
+struct ThreadOptions: ParsableArguments {
+  @Option(name: [.short, .long], help: "Threads to compute with. (default: the machine's physical cores)")
+  var threads: Int?
+
+  func validate() throws {
+    if let threads, !(1...512).contains(threads) {
+      throw ValidationError("--threads is \(threads), but must be in 1...512.")
+    }
+    switch SIMDLevel.environmentProblem {
+    case .unknown(let name):
+      throw ValidationError(
+        "RA_SIMD_LEVEL is '\(name)', but must be one of \(SIMDLevel.supported.map(\.rawValue)).")
+    case .unsupported(let level):
+      throw ValidationError(
+        "RA_SIMD_LEVEL asks for \(level.rawValue), but this machine has \(SIMDLevel.supported.map(\.rawValue)).")
+    case nil:
+      break
+    }
+  }
+
+  func makePool() throws -> ThreadPool {
+    try ThreadPool(threadCount: threads ?? ThreadPool.defaultThreadCount)
+  }
+}
+
+/// How attention is computed, as named on the command line.
+enum AttentionName: String, ExpressibleByArgument, CaseIterable {
+  case retrieval, exact, host
+}
+
+struct RetrievalOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Read a cluster when that is expected to lower a head's relative error by this for each key.",
+      discussion: "Lower is more exact and reads more.", valueName: "error"))
+  var tolerance: Float?
+
+  @Option(help: ArgumentHelp("First tokens that are always attended to.", valueName: "tokens"))
+  var sink: Int?
+
+  @Option(help: ArgumentHelp("Last tokens that are always attended to.", valueName: "tokens"))
+  var window: Int?
+
+  @Option(help: ArgumentHelp("Mean number of keys in a cluster of the index.", valueName: "keys"))
+  var clusterSize: Int?
+
+  @Option(help: ArgumentHelp("Most keys that one KV head reads from the index for a token.", valueName: "keys"))
+  var maximumRetrieved: Int?
+
+  func validate() throws {
+    do {
+      try settings.validate()
+    } catch {
+      throw ValidationError("\(error).")
+    }
+  }
+
+  var settings: RetrievalSettings {
+    var settings = RetrievalSettings()
+    if let tolerance { settings.search.tolerance = tolerance }
+    if let maximumRetrieved { settings.search.maximumRetrieved = maximumRetrieved }
+    if let sink { settings.sinkCount = sink }
+    if let window { settings.windowCount = window }
+    if let clusterSize { settings.build.clusterSize = clusterSize }
+    return settings
+  }
+
+  func policy(_ name: AttentionName) -> AttentionPolicy? {
+    switch name {
+    case .retrieval: .retrieval(settings)
+    case .exact: .exact
+    case .host: nil
+    }
+  }
+}
+
+/// Refuses contexts that the model was not trained for, unless told otherwise.
+struct ContextLimitOptions: ParsableArguments {
+  @Flag(help: "Go on when the context is longer than the model was trained for.")
+  var allowBeyondContext = false
+
+  func check(tokens: Int, model: LlamaModel) throws {
+    let trained = model.description.trainedContextLength
+    guard tokens > trained, trained > 0, !allowBeyondContext else { return }
+    throw GenerationError.contextTooLong(tokens: tokens, trained: trained)
+  }
+}

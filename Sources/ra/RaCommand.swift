@@ -1,0 +1,21 @@
+// The command line: one file a subcommand, and no logic of its own.
+
+import ArgumentParser
+import AttentionKernels
+
+@main
+struct RaCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ra",
+    abstract: "Long contexts for local language models, with attention served from a vector index.",
+    discussion: """
+      Runs any GGUF model that llama.cpp knows. All keys and values stay in main memory; each generated token \
+      attends exactly to the first and the last tokens and looks up what matters of the rest \
+      (RetrievalAttention, arXiv 2409.10516).
+
+      RA_SIMD_LEVEL=scalar|neon|avx2|avx512 forces the kernels of one level.
+      """,
+    version: "0.1.0",
+    subcommands: [GenerateCommand.self, FidelityCommand.self, DoctorCommand.self, BenchCommand.self]
+  )
+}

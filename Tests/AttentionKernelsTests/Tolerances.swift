@@ -1,0 +1,15 @@
+/// How far results may be from a Double computation, by operation. Loosening one is a change to review.
+///
+/// Errors are relative to a magnitude named here, because sums of mixed signs cancel.
+enum Tolerance {
+  /// Of the sum of the products' magnitudes. Sums are f32 in 1 to 16 partial sums of at most d = 256 terms in
+  /// the tests; random rounding gives about sqrt(256) * 2^-24 = 9.5e-7 for the scalar level's single sum.
+  static let dot = 2e-6
+  /// Relative. The polynomial's 1.2e-7, squared above x = 80.
+  static let exp = 2.5e-7
+  /// Of the largest value, for normalized attention. A score s has an error of about |s| * 1e-6, which goes into
+  /// the weight as it is; the tests' scores stay below 20 in magnitude.
+  static let attention = 2e-5
+  /// Absolute, of a log-sum-exp: the same errors of the scores, and |lse| * 2^-24.
+  static let logSumExp = 2e-5
+}

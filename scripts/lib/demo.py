@@ -1,0 +1,178 @@
+"""Hides a fact in a novel, asks a small model for it with retrieval and with exact attention, and compares.
+
+The same document and question go to both, at temperature 0, so the attention is the only difference.
+"""
+
+import argparse
+import codecs
+import os
+import pathlib
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import console
+from console import Failure, say
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TEXT = ROOT / "Texts" / "alice.txt"
+START = "CHAPTER I."
+# About 7,200 tokens at the 3.7 bytes a token that this text has with SmolLM2: with question and answer just below the
+# 8,192 that the model was trained for.
+BYTES = 26_500
+MODEL = "smollm2"
+CITIES = ["Reykjavik", "Lisbon", "Nairobi", "Montevideo", "Kyoto", "Tallinn", "Valparaiso", "Zanzibar", "Ulaanbaatar"]
+
+
+def make_document(city, number, depth):
+    """The novel's beginning with the fact between two of its paragraphs; returns it with the depth it has in truth."""
+    text = TEXT.read_text(encoding="utf-8")
+    text = text[text.index(START) :]
+    paragraphs, size = [], 0
+    for paragraph in re.split(r"\n{2,}", text):
+        size += len(paragraph.encode()) + 2
+        if size > BYTES:
+            break
+        paragraphs.append(paragraph)
+    # Where the text before a boundary comes closest to the wanted share of the whole.
+    ends, end = [0], 0
+    for paragraph in paragraphs:
+        end += len(paragraph) + 2
+        ends.append(end)
+    place = min(range(1, len(ends)), key=lambda index: abs(ends[index] / end - depth))
+    paragraphs.insert(place, f"The special magic number for {city} is: {number}.")
+    return "\n\n".join(paragraphs) + "\n", ends[place] / end
+
+
+def ask(tool, model, document, question, attention):
+    """Runs the tool and shows its answer as it comes; its statistics go to standard error, straight from the tool."""
+    command = [
+        *(str(tool), "generate", "--model", model, "--document", str(document), "--prompt", question),
+        *("--attention", attention, "--max-tokens", "32", "--temperature", "0"),
+    ]
+    print(f"\n== {attention} attention", flush=True)
+    say("$ " + shlex.join(["ra", *command[1:]]))
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    answer = ""
+    try:
+        while True:
+            piece = os.read(process.stdout.fileno(), 4096)
+            text = decoder.decode(piece, final=not piece)
+            answer += text
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            if not piece:
+                break
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if not answer.endswith("\n"):
+        print(flush=True)
+    if status != 0:
+        raise Failure(f"'ra generate --attention {attention}' failed with exit status {status}.")
+    return answer
+
+
+def contains(answer, number):
+    return number in re.sub(r"(?<=\d)[ ,.'\u202f](?=\d)", "", answer)  # 1,234,567 counts as well
+
+
+def prepare(name):
+    """Builds what is needed; returns the tool and the path of the model."""
+    scripts = ROOT / "scripts"
+    tool = os.environ.get("RA_TOOL")
+    if not tool:
+        swift = os.environ.get("SWIFT") or "swift"
+        if not shutil.which(swift):
+            raise Failure(
+                f"Swift 6.2 or newer is needed and '{swift}' was not found: https://www.swift.org/install has it for"
+                " Linux, on macOS Xcode or 'xcode-select --install'."
+            )
+        steps = [
+            [str(scripts / "bootstrap")],
+            [swift, "build", "-c", "release", "--product", "ra", "--pkg-config-path", ".deps/lib/pkgconfig"],
+        ]
+        paths = [str(ROOT / ".deps" / "lib" / "pkgconfig"), os.environ.get("PKG_CONFIG_PATH", "")]
+        environment = dict(os.environ, PKG_CONFIG_PATH=os.pathsep.join(filter(None, paths)))
+        for step in steps:
+            # Standard output is for the demo's own; the build talks on standard error.
+            if subprocess.run(step, cwd=ROOT, env=environment, stdout=sys.stderr.fileno()).returncode != 0:
+                raise Failure(f"'{shlex.join([os.path.basename(step[0]), *step[1:]])}' failed; its messages are above.")
+        tool = ROOT / ".build" / "release" / "ra"
+    if os.sep in name or name.endswith(".gguf"):
+        return tool, name
+    fetched = subprocess.run([str(scripts / "fetch-model"), name], stdout=subprocess.PIPE)
+    if fetched.returncode != 0:
+        raise Failure(f"the model {name} can't be had; the reason is above.")
+    return tool, fetched.stdout.decode().strip()
+
+
+def _share(text):
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
+
+
+_share.__name__ = "share between 0 and 1"
+
+
+def _environment(parse, variable):
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    try:
+        return parse(text)
+    except ValueError:
+        raise Failure(f"{variable} is '{text}', which is no {getattr(parse, '__name__', 'number')}.")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="demo",
+        description="Hides a fact in a novel and asks a small model for it, with retrieval and with exact attention."
+        " Ends with status 1 if exact attention finds it and retrieval does not.",
+        epilog="The environment variables RA_DEMO_DEPTH and RA_DEMO_SEED stand for the options; RA_TOOL names a built"
+        " tool to use instead of building it.",
+    )
+    parser.add_argument("--depth", type=_share, help="where to hide it, 0 (start) to 1 (end); default: anywhere")
+    parser.add_argument("--seed", type=int, help="chooses fact and depth; default: new ones every time")
+    parser.add_argument("--model", default=MODEL, help=f"a name scripts/fetch-model knows, or a file; default: {MODEL}")
+    arguments = parser.parse_args()
+    depth = arguments.depth if arguments.depth is not None else _environment(_share, "RA_DEMO_DEPTH")
+    seed = arguments.seed if arguments.seed is not None else _environment(int, "RA_DEMO_SEED")
+    if seed is None:
+        seed = random.SystemRandom().randrange(10_000)
+    generator = random.Random(seed)
+    wanted = generator.uniform(0.05, 0.95)  # drawn even if not used, so that a seed means the same fact at any depth
+    city, number = generator.choice(CITIES), str(generator.randrange(1_000_000, 10_000_000))
+
+    tool, model = prepare(arguments.model)
+    document, actual = make_document(city, number, wanted if depth is None else depth)
+    question = f"What is the special magic number for {city} mentioned in the text?"
+    with tempfile.TemporaryDirectory(prefix="ra-demo-") as folder:
+        file = pathlib.Path(folder) / "document.txt"
+        file.write_text(document, encoding="utf-8")
+        print(f"document: the beginning of Alice's Adventures in Wonderland, {len(document.encode())} bytes")
+        print(f"hidden:   \"The special magic number for {city} is: {number}.\" at {actual:.0%} depth (seed {seed})")
+        print(f"question: {question}", flush=True)
+        found = {
+            attention: contains(ask(tool, model, file, question, attention), number)
+            for attention in ("retrieval", "exact")
+        }
+    print()
+    for attention, hit in found.items():
+        print(f"{attention} attention {'found' if hit else 'did not find'} {number}")
+    if not any(found.values()):
+        print("The model misses it even with exact attention: try another seed or a larger model.")
+    return 1 if found["exact"] and not found["retrieval"] else 0
+
+
+console.run("demo", main)
