@@ -28,26 +28,28 @@ public final class FidelityMeasurement {
 
   public let contextTokens: Int
   public let decodeTokens: Int
-  /// Distance of exact attention from the host's.
-  public let noiseFloor: Divergence
+  /// Distance of exact attention from the host's; nil when the host was left out.
+  public let noiseFloor: Divergence?
   /// Distance between the host's own two attention paths, with and without flash attention, if asked for.
   public let hostNoise: Divergence?
 
   private let runner: GuestRunner
   private let tokens: [Int32]
   private let exact: LogitRecord
-  private let host: LogitRecord
+  private let host: LogitRecord?
   private let onPhase: (Phase) -> Void
 
   /// Reads the context and decodes with exact attention and with the host.
   ///
   /// - Parameters:
   ///   - tokens: the text; the first `contextTokens` are the context, the next `decodeTokens` are decoded.
+  ///   - comparesHost: read and decode with the host too, for the noise floor. Without, only distances to exact
+  ///     attention can be measured, in a third of the time.
   ///   - comparesHostPaths: also measure the host with flash attention against the host without.
   /// - Throws: ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
   public init(
     model: LlamaModel, pool: ThreadPool, tokens: [Int32], contextTokens: Int, decodeTokens: Int,
-    policy: AttentionPolicy, comparesHostPaths: Bool = false, onPhase: @escaping (Phase) -> Void = { _ in }
+    policy: AttentionPolicy, comparesHost: Bool = true, comparesHostPaths: Bool = false, onPhase: @escaping (Phase) -> Void = { _ in }
   ) throws {
     for (name, value) in [("context", contextTokens), ("tokens", decodeTokens)] where value <= 0 {
       throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
@@ -78,7 +80,12 @@ public final class FidelityMeasurement {
       _ = try runner.prefill(context) { onPhase(.hostPrefill(done: $0, total: contextTokens)) }
       return try Self.record(decoded, runner: runner, name: "host", onPhase: onPhase)
     }
-    host = try hostRecord(flashAttention: false)
+    guard comparesHost else {
+      (host, noiseFloor, hostNoise) = (nil, nil, nil)
+      return
+    }
+    let host = try hostRecord(flashAttention: false)
+    self.host = host
     noiseFloor = Divergence(reference: host, other: exact)
     hostNoise = comparesHostPaths ? Divergence(reference: host, other: try hostRecord(flashAttention: true)) : nil
   }
@@ -92,12 +99,14 @@ public final class FidelityMeasurement {
   public func measure(against reference: Reference, search: ClusterIndex.SearchParameters? = nil) throws
     -> FidelityReport
   {
+    guard let referenceRecord = reference == .exact ? exact : host else {
+      throw GenerationError.invalidCount(name: "host logits", value: 0, requirement: "recorded to be the reference")
+    }
     try runner.engine.truncate(to: contextTokens)
     if let search { runner.engine.search = search }
     runner.engine.statistics = ReadStatistics()
     let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
     let ours = try Self.record(decoded, runner: runner, name: runner.attentionName, onPhase: onPhase)
-    let referenceRecord = reference == .exact ? exact : host
     let next = tokens[(contextTokens + 1)...]
     return FidelityReport(
       policy: runner.attentionName, reference: reference.rawValue, context: contextTokens, tokens: decodeTokens,
@@ -135,13 +144,13 @@ public struct FidelityReport: Sendable, Codable {
   public var keysReadWithStatic: Double
   public var bytesPerToken: Double
   public var tolerance: Double?
-  public var noiseFloor: Divergence
+  public var noiseFloor: Divergence?
   public var hostNoise: Divergence?
 
   init(
     policy: String, reference: String, context: Int, tokens: Int, divergence: Divergence, perplexity: Double,
     referencePerplexity: Double, reads: ReadStatistics, search: ClusterIndex.SearchParameters?,
-    noiseFloor: Divergence, hostNoise: Divergence?
+    noiseFloor: Divergence?, hostNoise: Divergence?
   ) {
     self.policy = policy
     self.reference = reference

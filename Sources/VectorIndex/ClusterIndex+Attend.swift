@@ -35,8 +35,8 @@ extension ClusterIndex {
       dimension: d, scores: scores, scoreStride: clusters)
     let expectedGain = workspace.floats(.weights, 2 * clusters)
     estimateGains(
-      scores: scores, queryCount: g, maxima: maxima, sums: sums, result: expectedGain,
-      shares: expectedGain + clusters, kernels: kernels)
+      queries: queries, scores: scores, queryCount: g, maxima: maxima, sums: sums, search: search,
+      result: expectedGain, shares: expectedGain + clusters, kernels: kernels)
 
     let selected = workspace.indices(.selected, clusters)
     var selectedCount = 0
@@ -82,15 +82,16 @@ extension ClusterIndex {
     return read
   }
 
-  /// Turns dot products into estimated log masses (in place) and writes, for each cluster, by how much reading it
-  /// is expected to lower the group's relative output error for each key.
+  /// Turns dot products into estimated log masses (in place) and writes what each cluster is worth: its share of
+  /// the attention of the group's queries, raised by its spread, times its gain.
   private func estimateGains(
-    scores: UnsafeMutablePointer<Float>, queryCount g: Int, maxima: UnsafePointer<Float>,
-    sums: UnsafePointer<Float>, result: UnsafeMutablePointer<Float>, shares: UnsafeMutablePointer<Float>,
-    kernels: Kernels
+    queries: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>, queryCount g: Int,
+    maxima: UnsafePointer<Float>, sums: UnsafePointer<Float>, search: SearchParameters,
+    result: UnsafeMutablePointer<Float>, shares: UnsafeMutablePointer<Float>, kernels: Kernels
   ) {
     let clusters = clusterCount
     let logMass = logMass.base
+    let spread = spread.base
     let gain = gain.base
     result.update(repeating: 0, count: clusters)
     for h in 0..<g {
@@ -104,9 +105,30 @@ extension ClusterIndex {
       kernels.unsafeExp(shares, shares, count: clusters)
       var total = maxima[h] > -.infinity ? sums[h] * exp(maxima[h] - highest) : 0
       for c in 0..<clusters { total += shares[c] }
-      kernels.unsafeAddScaled(shares, by: 1 / total, to: result, count: clusters)
+      let perSpread = search.spreadFactor * Self.norm(queries + h * dimension, dimension: dimension)
+      let logTotal = highest + log(total)
+      for c in 0..<clusters {
+        shares[c] = row[c] - logTotal + min(perSpread * spread[c], Self.maximumLogFactor)
+      }
+      kernels.unsafeExp(shares, shares, count: clusters)
+      kernels.unsafeAddScaled(shares, by: 1, to: result, count: clusters)
     }
     for c in 0..<clusters { result[c] *= gain[c] }
+  }
+
+  /// The same factor as a number: by how much a cluster's share is raised for what it may hide.
+  static func selectionFactor(spread: Float, queryNorm: Float, factor: Float) -> Float {
+    exp(min(factor * queryNorm * spread, maximumLogFactor))
+  }
+
+  /// Beyond e^8 every cluster is read anyway, and sums stay finite.
+  private static let maximumLogFactor: Float = 8
+
+  /// Euclidean length.
+  static func norm(_ vector: UnsafePointer<Float>, dimension: Int) -> Float {
+    var sum: Float = 0
+    for i in 0..<dimension { sum += vector[i] * vector[i] }
+    return sum.squareRoot()
   }
 
   private func size(_ cluster: Int) -> Int {

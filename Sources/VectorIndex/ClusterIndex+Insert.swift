@@ -111,7 +111,7 @@ extension ClusterIndex {
     let meanValue = mean + d
     let row = workspace.floats(.weights, d)
     let rowsBefore = rowCount
-    let states = TrainingStates(workspace: workspace, queryCount: queryCount, dimension: d)
+    let states = TrainingStates(training, workspace: workspace, dimension: d)
     let outputNorm = rootMeanSquare(training.outputs, rows: queryCount, dimension: d)
     let outputCentroids = centroids.grow(by: clusters * d)
     let outputValues = meanValues.grow(by: clusters * d)
@@ -128,24 +128,35 @@ extension ClusterIndex {
       // Learn with the rounded centroid, since that is what decoding uses.
       kernels.unsafeConvertToFloat16(mean, outputCentroids + c * d, count: d)
       kernels.unsafeConvertFromFloat16(outputCentroids + c * d, mean, count: d)
-      var learned = (bias: Float(0), residual: Float(1))
+      var learned = LearnedStatistics(bias: 0, spread: 0, cost: 1)
       if queryCount > 0 {
-        states.attend(training.queries, points + begin * d, values + begin * d, count: n, centroid: mean, kernels)
-        learned = states.fit(count: n, training: training, meanValue: meanValue)
+        let spread = states.attend(
+          training.queries, points + begin * d, values + begin * d, count: n, centroid: mean, kernels)
+        learned = states.fit(count: n, spread: spread, training: training, meanValue: meanValue)
       }
       kernels.unsafeConvertToFloat16(meanValue, outputValues + c * d, count: d)
       logMass.append(log(Float(n)) + learned.bias)
-      gain.append(learned.residual / (outputNorm * Float(n)))
+      spread.append(learned.spread)
+      // The square root hedges: with few training queries a cost is often taken too low or too high.
+      gain.append((learned.cost / outputNorm).squareRoot() / Float(n))
     }
   }
 
   private func rootMeanSquare(_ rows: UnsafePointer<Float>, rows count: Int, dimension d: Int) -> Float {
     guard count > 0 else { return 1 }
-    var sum: Float = 0
-    for i in 0..<count * d { sum += rows[i] * rows[i] }
-    let norm = (sum / Float(count)).squareRoot()
+    let norm = Self.norm(rows, dimension: count * d) / Float(count).squareRoot()
     return norm > 0 ? norm : 1
   }
+}
+
+/// What training queries tell of one cluster.
+private struct LearnedStatistics {
+  /// Mean shortfall of the estimated log mass.
+  var bias: Float
+  /// Standard deviation of scores for each unit of query length.
+  var spread: Float
+  /// Error of the estimated contribution for each unit of selection weight.
+  var cost: Float
 }
 
 /// The attention of all training queries to one cluster, and what can be learned from it.
@@ -154,24 +165,30 @@ private struct TrainingStates {
   let sums: UnsafeMutablePointer<Float>  // [queries]
   let accumulators: UnsafeMutablePointer<Float>  // [queries, d]
   let estimates: UnsafeMutablePointer<Float>  // [queries]: q.mu
+  let norms: UnsafeMutablePointer<Float>  // [queries]
   let queryCount: Int
   let dimension: Int
   let workspace: Workspace
 
-  init(workspace: Workspace, queryCount: Int, dimension: Int) {
+  init(_ training: TrainingQueries, workspace: Workspace, dimension: Int) {
+    let queryCount = training.count
     maxima = workspace.floats(.maxima, queryCount)
     sums = workspace.floats(.sums, queryCount)
     accumulators = workspace.floats(.states, queryCount * dimension)
-    estimates = workspace.floats(.halfNorms, queryCount)
+    estimates = workspace.floats(.halfNorms, 2 * queryCount)
+    norms = estimates + queryCount
     self.queryCount = queryCount
     self.dimension = dimension
     self.workspace = workspace
+    for t in 0..<queryCount {
+      norms[t] = ClusterIndex.norm(training.queries + t * dimension, dimension: dimension)
+    }
   }
 
   func attend(
     _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>, count n: Int,
     centroid: UnsafePointer<Float>, _ kernels: Kernels
-  ) {
+  ) -> Float {
     let d = dimension
     let scores = workspace.floats(.scores, queryCount * n)
     kernels.unsafeGEMM(
@@ -181,19 +198,38 @@ private struct TrainingStates {
     kernels.unsafeDot(
       queries: centroid, queryStride: d, queryCount: 1, rows: queries, rowStride: d, rowCount: queryCount,
       dimension: d, scores: estimates, scoreStride: queryCount)
+    let spread = scoreSpread(scores, count: n)
     maxima.update(repeating: -.infinity, count: queryCount)
     sums.update(repeating: 0, count: queryCount)
     accumulators.update(repeating: 0, count: queryCount * d)
     kernels.unsafeSoftmaxAccumulate(
       scores: scores, scoreStride: n, queryCount: queryCount, values: values, valueStride: d, rowCount: n,
       dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
+    return spread
   }
 
-  /// The bias of the log mass and the residual (error of the estimated contribution for each unit of estimated
-  /// attention share); replaces `meanValue` by the mean value that training queries see.
+  /// Mean standard deviation of the scores `[queries, n]` of one query, for each unit of query length.
+  private func scoreSpread(_ scores: UnsafePointer<Float>, count n: Int) -> Float {
+    var deviations: Float = 0
+    var lengths: Float = 0
+    for t in 0..<queryCount {
+      let row = scores + t * n
+      var squares: Float = 0
+      for i in 0..<n {
+        let difference = row[i] - estimates[t]
+        squares += difference * difference
+      }
+      deviations += (squares / Float(n)).squareRoot()
+      lengths += norms[t]
+    }
+    return lengths > 0 ? deviations / lengths : 0
+  }
+
+  /// Learns from the states of the last ``attend(_:_:_:count:centroid:_:)``, whose result is `spread`, and replaces
+  /// `meanValue` by the mean value that training queries see.
   func fit(
-    count n: Int, training: TrainingQueries, meanValue: UnsafeMutablePointer<Float>
-  ) -> (bias: Float, residual: Float) {
+    count n: Int, spread: Float, training: TrainingQueries, meanValue: UnsafeMutablePointer<Float>
+  ) -> LearnedStatistics {
     let d = dimension
     let logCount = log(Float(n))
     var weightedShortfall: Float = 0
@@ -216,7 +252,8 @@ private struct TrainingStates {
       for i in 0..<d { meanValue[i] = weighted[i] / mass }
     }
     var error: Float = 0
-    var scale: Float = 0
+    var weight: Float = 0
+    let spreadFactor = ClusterIndex.SearchParameters().spreadFactor
     for t in 0..<queryCount {
       let normalizer = training.logSumExps[t]
       let share = exp(min(0, maxima[t] + log(sums[t]) - normalizer))
@@ -229,9 +266,9 @@ private struct TrainingStates {
         let difference = trueScale * accumulator[i] - estimate * meanValue[i] - (share - estimate) * output[i]
         sum += difference * difference
       }
-      error += sum
-      scale += estimate * estimate
+      error += sum.squareRoot()
+      weight += estimate * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
     }
-    return (bias, scale > 1e-30 ? (error / scale).squareRoot() : 1)
+    return LearnedStatistics(bias: bias, spread: spread, cost: weight > 1e-30 ? error / weight : 1)
   }
 }

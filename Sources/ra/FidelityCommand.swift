@@ -40,6 +40,9 @@ struct FidelityCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Measure with these tolerances too, over the same index; repeatable.", valueName: "error"))
   var also: [Float] = []
 
+  @Flag(help: "Leave out the host and with it the noise floor, to save time.")
+  var noNoiseFloor = false
+
   @Flag(help: "Also measure the host's attention with flash attention against the host without.")
   var hostNoise = false
 
@@ -52,6 +55,9 @@ struct FidelityCommand: AsyncParsableCommand {
     }
     if skip < 0 { throw ValidationError("--skip is \(skip), but must be zero or positive.") }
     if attention == .host { throw ValidationError("--attention host is the reference; give retrieval or exact.") }
+    if noNoiseFloor, hostNoise || reference == .host {
+      throw ValidationError("--no-noise-floor leaves out the host, which --host-noise and --reference host need.")
+    }
     for tolerance in also where !(tolerance >= 0) {
       throw ValidationError("--also is \(tolerance), but must be zero or positive.")
     }
@@ -71,7 +77,7 @@ struct FidelityCommand: AsyncParsableCommand {
     guard let policy = retrieval.policy(attention) else { return }
     let measurement = try FidelityMeasurement(
       model: model, pool: pool, tokens: Array(all.dropFirst(skip)), contextTokens: context, decodeTokens: tokens,
-      policy: policy, comparesHostPaths: hostNoise
+      policy: policy, comparesHost: !noNoiseFloor, comparesHostPaths: hostNoise
     ) { phase in
       switch phase {
       case .prefill(let done, let total): console.progress("reading", done: done, total: total, unit: "tokens")
@@ -116,7 +122,7 @@ struct FidelityCommand: AsyncParsableCommand {
         divergence.p99KL, divergence.top1)
     }
     if let first = reports.first {
-      lines.append(row("noise: host to exact", first.noiseFloor))
+      if let noise = first.noiseFloor { lines.append(row("noise: host to exact", noise)) }
       if let noise = first.hostNoise { lines.append(row("noise: host to flash", noise)) }
       lines.append("")
       lines.append(String(format: "reference perplexity %.3f", first.referencePerplexity))
