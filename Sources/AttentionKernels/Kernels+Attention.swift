@@ -14,7 +14,8 @@ extension Kernels {
     values: Span<UInt16>, _ valueShape: RowShape, states: inout SoftmaxStates
   ) throws(KernelError) {
     try checkAttention(
-      queries: queries.count, queryShape, keys: keys.count, keyShape, values: values.count, valueShape, states)
+      queries: queries.count, queryShape, keys: keys.count, keyShape, values: values.count, valueShape, states
+    )
     guard queryShape.count > 0, keyShape.count > 0 else { return }
     states.withPointers { states in
       queries.withPointer { queries in
@@ -42,7 +43,8 @@ extension Kernels {
     values: Span<UInt16>, _ valueShape: RowShape, indices: Span<UInt32>, states: inout SoftmaxStates
   ) throws(KernelError) {
     try checkAttention(
-      queries: queries.count, queryShape, keys: keys.count, keyShape, values: values.count, valueShape, states)
+      queries: queries.count, queryShape, keys: keys.count, keyShape, values: values.count, valueShape, states
+    )
     try checkIndices(indices, limit: keyShape.count)
     guard queryShape.count > 0, indices.count > 0 else { return }
     states.withPointers { states in
@@ -85,7 +87,8 @@ extension Kernels {
     states: inout SoftmaxStates
   ) throws(KernelError) {
     try checkAttention(
-      queries: queries.count, queryShape, keys: keys.count, keyShape, values: values.count, valueShape, states)
+      queries: queries.count, queryShape, keys: keys.count, keyShape, values: values.count, valueShape, states
+    )
     try require("visibleBegin", queryShape.count, in: visibleBegin.count)
     try require("visibleEnd", queryShape.count, in: visibleEnd.count)
     guard queryShape.count > 0, keyShape.count > 0 else { return }
@@ -97,7 +100,8 @@ extension Kernels {
               visibleEnd.withPointer { end in
                 withScratch(Self.prefillScratchCount(dimension: keyShape.dimension)) { scratch in
                   unsafePrefill(
-                    queries: queries, queryStride: queryShape.stride, queryCount: queryShape.count, scale: scale,
+                    queries: queries, queryStride: queryShape.stride, queryCount: queryShape.count,
+                    scale: scale,
                     keys: keys, keyStride: keyShape.stride, values: values, valueStride: valueShape.stride,
                     keyCount: keyShape.count, dimension: keyShape.dimension,
                     visibleBegin: begin, visibleEnd: end,

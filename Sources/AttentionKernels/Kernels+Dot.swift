@@ -82,12 +82,12 @@ extension Kernels {
   /// below `4.3e-18` a key). Scores must not be NaN or +infinity.
   ///
   /// - Parameters:
-  ///   - scores: `[states.count, valueShape.count]`, scaled and biased; overwritten.
+  ///   - scores: `[states.count, valueShape.count]`, scaled and biased.
   ///   - scoreStride: at least the number of values, which is also the default.
   ///   - values: `[valueShape.count, states.dimension]`, bits of f16
   /// - Throws: ``KernelError``, before anything is written.
   public func softmaxAccumulate(
-    scores: inout MutableSpan<Float>, scoreStride: Int? = nil, values: Span<UInt16>, _ valueShape: RowShape,
+    scores: Span<Float>, scoreStride: Int? = nil, values: Span<UInt16>, _ valueShape: RowShape,
     states: inout SoftmaxStates
   ) throws(KernelError) {
     let stride = try checkScores(

@@ -30,8 +30,10 @@ extension Kernels {
         b.withPointer { b in
           withScratch(Self.gemmScratchCount) { scratch in
             unsafeGEMM(
-              a: a, aRowStride: aTransposed ? 1 : aShape.stride, aColumnStride: aTransposed ? aShape.stride : 1,
-              b: b, bRowStride: bTransposed ? 1 : bShape.stride, bColumnStride: bTransposed ? bShape.stride : 1,
+              a: a, aRowStride: aTransposed ? 1 : aShape.stride,
+              aColumnStride: aTransposed ? aShape.stride : 1,
+              b: b, bRowStride: bTransposed ? 1 : bShape.stride,
+              bColumnStride: bTransposed ? bShape.stride : 1,
               c: c, cRowStride: cShape.stride,
               rows: rows, columns: columns, inner: inner, accumulate: accumulate, scratch: scratch)
           }

@@ -29,7 +29,8 @@ extension Kernels {
   /// `scores[h * scoreStride + i] = queries[h] . rows[indices[i]]`, f16 rows; scores `[queryCount, indexCount]`.
   package func unsafeDotGather(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    rows: UnsafePointer<UInt16>, rowStride: Int, indices: UnsafePointer<UInt32>, indexCount: Int, dimension: Int,
+    rows: UnsafePointer<UInt16>, rowStride: Int, indices: UnsafePointer<UInt32>, indexCount: Int,
+    dimension: Int,
     scores: UnsafeMutablePointer<Float>, scoreStride: Int
   ) {
     table.pointee.dot_gather_f16(
@@ -37,12 +38,12 @@ extension Kernels {
       indices, indexCount, dimension, scores, scoreStride)
   }
 
-  /// Adds values weighted by the exponentials of their scores to running states. Scores are overwritten.
+  /// Adds values weighted by the exponentials of their scores to running states.
   ///
   /// States start as maxima of -infinity `[queryCount]`, sums 0 `[queryCount]` and accumulators 0
   /// `[queryCount, dimension]`.
   package func unsafeSoftmaxAccumulate(
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int, queryCount: Int,
+    scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
     values: UnsafePointer<UInt16>, valueStride: Int, rowCount: Int, dimension: Int,
     maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
     accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
@@ -54,7 +55,7 @@ extension Kernels {
 
   /// The same with `values[indices[i]]` for score `i`.
   package func unsafeSoftmaxAccumulateGather(
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int, queryCount: Int,
+    scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
     values: UnsafePointer<UInt16>, valueStride: Int, indices: UnsafePointer<UInt32>, indexCount: Int,
     dimension: Int,
     maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
@@ -138,7 +139,8 @@ extension Kernels {
     stateCount: Int, dimension: Int
   ) {
     ak_merge_states(
-      outputs, outputStride, logSumExps, ak_rows_f32(data: otherOutputs, stride: otherStride), otherLogSumExps,
+      outputs, outputStride, logSumExps, ak_rows_f32(data: otherOutputs, stride: otherStride),
+      otherLogSumExps,
       stateCount, dimension)
   }
 }

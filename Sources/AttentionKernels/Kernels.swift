@@ -3,6 +3,14 @@
 
 internal import CAttentionKernels
 
+// The C target calls expf and logf; importing the C library makes the linker look in libm, also for programs
+// that import nothing else.
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#endif
+
 /// The kernels of one SIMD level.
 ///
 ///     let kernels = Kernels.active

@@ -20,8 +20,9 @@ extern const ak_kernels ak_table_neon;
 #define AK_MAX_PANEL 48     // columns of a register tile: 3 vectors of 16
 #define AK_MAX_TILE_ROWS 8  // rows of a register tile
 
-// Keys that prefill unpacks at a time: 128 keys and values of 128 floats are 131 KB, an eighth of a 1 MB L2.
-#define AK_PREFILL_BLOCK 128
+// Keys that prefill unpacks at a time, whole tiles of 6 and of 8: 96 keys and values of 128 floats are 98 KB,
+// a tenth of a 1 MB L2, and their scores for one panel of queries fit the L1.
+#define AK_PREFILL_BLOCK 96
 
 // Rows of A and depth of a matrix product between two packings of B: A's block is 256 KB.
 #define AK_GEMM_ROWS 256

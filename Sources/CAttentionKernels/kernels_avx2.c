@@ -1,4 +1,4 @@
-// The avx2 level.
+// The AVX2 level: the templates over its primitives.
 
 #include "internal.h"
 

@@ -1,4 +1,4 @@
-// The avx512 level.
+// The AVX-512 level: the templates over its primitives.
 
 #include "internal.h"
 

@@ -1,4 +1,4 @@
-// The neon level.
+// The NEON level: the templates over its primitives.
 
 #include "internal.h"
 

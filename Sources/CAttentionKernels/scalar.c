@@ -20,7 +20,10 @@ static void ak_convert_bf16_to_f32_scalar(const uint16_t *source, float *target,
 }
 
 static void ak_exp_f32_scalar(const float *source, float *target, size_t count) {
-  for (size_t i = 0; i < count; i++) target[i] = source[i] < -87.336544f ? 0 : source[i] > 88.72f ? INFINITY : expf(source[i]);
+  for (size_t i = 0; i < count; i++) {
+    const float x = source[i];
+    target[i] = x < -87.336544f ? 0 : x > 88.72f ? INFINITY : expf(x);
+  }
 }
 
 static void ak_add_scaled_f32_scalar(const float *x, float a, float *y, size_t count) {
@@ -68,8 +71,8 @@ static void ak_dot_gather_f16_scalar(
 
 // indices may be NULL: then value i belongs to score i.
 static void softmax_accumulate(
-  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n, size_t d,
-  ak_states states) {
+  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+  size_t d, ak_states states) {
   for (size_t h = 0; h < m; h++) {
     const float *score = scores + h * score_stride;
     float *acc = states.acc + h * states.acc_stride;
@@ -93,13 +96,14 @@ static void softmax_accumulate(
 }
 
 static void ak_softmax_accumulate_f16_scalar(
-  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d, ak_states states) {
+  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d,
+  ak_states states) {
   softmax_accumulate(scores, score_stride, m, values, NULL, n, d, states);
 }
 
 static void ak_softmax_accumulate_gather_f16_scalar(
-  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n, size_t d,
-  ak_states states) {
+  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+  size_t d, ak_states states) {
   softmax_accumulate(scores, score_stride, m, values, indices, n, d, states);
 }
 

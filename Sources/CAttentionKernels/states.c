@@ -1,5 +1,5 @@
-// Finishing and merging softmax states, and scratch sizes. These are the same for every level: they touch each
-// float once, and the compiler's own vectors are enough.
+// Finishing and merging softmax states, and scratch sizes. These are the same for every level: they touch
+// each float once, and the compiler's own vectors are enough.
 
 #include "internal.h"
 
@@ -45,10 +45,11 @@ void ak_merge_states(
 size_t ak_attend_scratch(size_t m) { return m * AK_ATTEND_BLOCK; }
 
 size_t ak_prefill_scratch(size_t d) {
-  size_t padded = ak_round_up(d, AK_MAX_TILE_ROWS);
-  // Queries and accumulators of all rows with their maxima and sums, a block of keys and values, and its scores.
+  size_t padded = d + AK_MAX_TILE_ROWS - 1;  // d rounded up to whole tiles, whatever the level's tile
+  // Queries and accumulators of all rows with their maxima and sums, a block of keys and values, its
+  // scores, and one value row.
   // The level with the widest panel pads the rows most; AK_PREFILL_ROWS is a multiple of it.
-  return AK_PREFILL_ROWS * (d + padded + 2) + AK_PREFILL_BLOCK * (d + padded + AK_MAX_PANEL);
+  return AK_PREFILL_ROWS * (2 * d + 2) + AK_PREFILL_BLOCK * (d + padded + AK_MAX_PANEL) + padded;
 }
 
 // A packed panel of B, a packed block of A, and a tile of C.

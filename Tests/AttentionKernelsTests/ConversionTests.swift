@@ -27,7 +27,9 @@ import Testing
   @Test(arguments: SIMDLevel.supported) func floatsRoundToNearestEvenHalf(_ level: SIMDLevel) throws {
     let kernels = try Kernels(level: level)
     var generator = SeededGenerator(seed: 1)
-    var floats: [Float] = [0, -0.0, 65504, 65519.99, 65520, 1e9, -1e9, .infinity, -.infinity, 1e-30, 0x1p-25, 0x1.8p-25]
+    var floats: [Float] = [
+      0, -0.0, 65504, 65519.99, 65520, 1e9, -1e9, .infinity, -.infinity, 1e-30, 0x1p-25, 0x1.8p-25,
+    ]
     // Each half, the midpoint to the next, and the midpoint's neighbors.
     for bits in stride(from: UInt16(0), to: 0x7bff, by: 7) {
       let middle = Float((halfValue(bits) + halfValue(bits + 1)) / 2)
@@ -78,7 +80,8 @@ import Testing
     #expect(results == [0, 0, 0, 1, .infinity, .infinity])
   }
 
-  @Test(arguments: SIMDLevel.supported, [0, 1, 7, 8, 33]) func arrays(_ level: SIMDLevel, _ count: Int) throws {
+  @Test(arguments: SIMDLevel.supported, [0, 1, 7, 8, 33]) func arrays(_ level: SIMDLevel, _ count: Int) throws
+  {
     let kernels = try Kernels(level: level)
     var generator = SeededGenerator(seed: count)
     let x = generator.integers(count)

@@ -3,8 +3,12 @@ import Testing
 
 @Suite struct ErrorTests {
   @Test func shapes() throws {
-    #expect(throws: KernelError.invalidCount(name: "count", value: -1)) { try RowShape(count: -1, dimension: 4) }
-    #expect(throws: KernelError.invalidCount(name: "dimension", value: 0)) { try RowShape(count: 1, dimension: 0) }
+    #expect(throws: KernelError.invalidCount(name: "count", value: -1)) {
+      try RowShape(count: -1, dimension: 4)
+    }
+    #expect(throws: KernelError.invalidCount(name: "dimension", value: 0)) {
+      try RowShape(count: 1, dimension: 0)
+    }
     #expect(throws: KernelError.strideTooSmall(name: "rows", stride: 3, dimension: 4)) {
       try RowShape(count: 1, dimension: 4, stride: 3)
     }
@@ -24,7 +28,8 @@ import Testing
     let two = try RowShape(count: 2, dimension: 4)
     let kernels = Kernels.active
     func error(
-      _ queryShape: RowShape, _ rowShape: RowShape, scores count: Int, stride: Int? = nil, indices: [UInt32]? = nil
+      _ queryShape: RowShape, _ rowShape: RowShape, scores count: Int, stride: Int? = nil,
+      indices: [UInt32]? = nil
     ) -> KernelError? {
       var scores = [Float](repeating: 5, count: count)
       var span = scores.mutableSpan

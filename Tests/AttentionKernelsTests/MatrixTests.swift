@@ -65,7 +65,8 @@ import Testing
     var expected = moment
     var scratch = [Float](repeating: .nan, count: Kernels.gemmScratchCount)
     try Kernels(level: level).unsafeSecondMoment(
-      rows: rows, rowStride: d + 1, rowCount: n, dimension: d, moment: &moment, momentStride: d, scratch: &scratch)
+      rows: rows, rowStride: d + 1, rowCount: n, dimension: d, moment: &moment, momentStride: d,
+      scratch: &scratch)
     for i in 0..<n {
       for a in 0..<d {
         for b in 0..<d { expected[a * d + b] += rows[i * (d + 1) + a] * rows[i * (d + 1) + b] }
@@ -76,7 +77,8 @@ import Testing
 
   /// Small integers make many ties: the lowest index must win at every level.
   @Test(
-    arguments: SIMDLevel.supported, [(1, 1, 1), (23, 7, 3), (24, 64, 64), (50, 130, 17), (97, 33, 128), (0, 3, 8)])
+    arguments: SIMDLevel.supported,
+    [(1, 1, 1), (23, 7, 3), (24, 64, 64), (50, 130, 17), (97, 33, 128), (0, 3, 8)])
   func assignmentsAreExact(_ level: SIMDLevel, _ shape: (Int, Int, Int)) throws {
     let (n, k, d) = shape
     var generator = SeededGenerator(seed: k)

@@ -41,10 +41,8 @@ enum Scores: CaseIterable, Sendable {
     for kind in Scores.allCases {
       let scores = kind.make(m, n, stride: stride, seed: 7)
       var states = try SoftmaxStates(count: m, dimension: d)
-      var overwritten = scores
-      var span = overwritten.mutableSpan
       try kernels.softmaxAccumulate(
-        scores: &span, scoreStride: stride, values: values.elements.span, values.shape, states: &states)
+        scores: scores.span, scoreStride: stride, values: values.elements.span, values.shape, states: &states)
       let references = (0..<m).map { h in
         attention((0..<n).map { (Double(scores[h * stride + $0]), values.values($0)) }, dimension: d)
       }
@@ -65,16 +63,13 @@ enum Scores: CaseIterable, Sendable {
       let scores = kind.make(m, n, stride: n, seed: 9)
       let gathered = try SoftmaxStates(count: m, dimension: d)
       var direct = gathered
-      var overwritten = scores
-      var span = overwritten.mutableSpan
       try kernels.softmaxAccumulate(
-        scores: &span, values: copied.span, RowShape(count: n, dimension: d), states: &direct)
+        scores: scores.span, values: copied.span, RowShape(count: n, dimension: d), states: &direct)
       var maxima = gathered.maxima
       var sums = gathered.sums
       var accumulators = gathered.accumulators
-      overwritten = scores
       kernels.unsafeSoftmaxAccumulateGather(
-        scores: &overwritten, scoreStride: n, queryCount: m, values: values.elements, valueStride: d,
+        scores: scores, scoreStride: n, queryCount: m, values: values.elements, valueStride: d,
         indices: indices, indexCount: n, dimension: d, maxima: &maxima, sums: &sums,
         accumulators: &accumulators, accumulatorStride: d)
       #expect(maxima == direct.maxima, "\(kind)")
@@ -91,13 +86,12 @@ enum Scores: CaseIterable, Sendable {
     var states = try SoftmaxStates(count: m, dimension: d)
     var references = Array(repeating: [(score: Double, value: [Double])](), count: m)
     for (call, kind) in [Scores.allHidden, .near, .allHidden, .farApart, .near].enumerated() {
-      var scores = kind.make(m, n, stride: n, seed: call)
+      let scores = kind.make(m, n, stride: n, seed: call)
       for h in 0..<m {
         references[h] += (0..<n).map { (Double(scores[h * n + $0]), values.values($0)) }
       }
-      var span = scores.mutableSpan
       try kernels.softmaxAccumulate(
-        scores: &span, values: values.elements.span, values.shape, states: &states)
+        scores: scores.span, values: values.elements.span, values.shape, states: &states)
     }
     let error = difference(states, references.map { attention($0, dimension: d) })
     #expect(error.output < Tolerance.attention)

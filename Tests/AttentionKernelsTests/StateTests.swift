@@ -9,8 +9,9 @@ import Testing
     #expect(logSumExps == [-.infinity, -.infinity])
   }
 
-  private func merged(_ a: ([Float], [Float]), _ b: ([Float], [Float]), _ shape: RowShape) throws -> ([Float], [Float])
-  {
+  private func merged(
+    _ a: ([Float], [Float]), _ b: ([Float], [Float]), _ shape: RowShape
+  ) throws -> ([Float], [Float]) {
     var (outputs, logSumExps) = a
     var outputSpan = outputs.mutableSpan
     var logSumExpSpan = logSumExps.mutableSpan
@@ -36,7 +37,8 @@ import Testing
     let parts = try [0..<100, 100..<101, 101..<300].map(attend)
     let whole = try attend(0..<300)
     for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
-      let result = try merged(merged(parts[order[0]], parts[order[1]], queries.shape), parts[order[2]], queries.shape)
+      let first = try merged(parts[order[0]], parts[order[1]], queries.shape)
+      let result = try merged(first, parts[order[2]], queries.shape)
       for (a, b) in zip(result.0 + result.1, whole.0 + whole.1) {
         #expect(abs(Double(a) - Double(b)) < Tolerance.attention)
       }

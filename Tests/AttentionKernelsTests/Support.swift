@@ -71,7 +71,8 @@ struct Matrix<Element: Sendable>: Sendable {
 }
 
 extension Matrix<Float> {
-  static func random(_ count: Int, _ dimension: Int, gap: Int = 0, seed: Int, scale: Float = 1) throws -> Self {
+  static func random(_ count: Int, _ dimension: Int, gap: Int = 0, seed: Int, scale: Float = 1) throws -> Self
+  {
     var generator = SeededGenerator(seed: seed)
     let shape = try RowShape(count: count, dimension: dimension, stride: dimension + gap)
     return Matrix(shape: shape, elements: generator.floats(count * shape.stride, in: -scale...scale))
@@ -95,7 +96,9 @@ func dotProduct(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { 
 func magnitude(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + abs($1.0 * $1.1) } }
 
 /// Softmax attention of one query over scored values: output and natural log-sum-exp.
-func attention(_ scored: [(score: Double, value: [Double])], dimension: Int) -> (output: [Double], lse: Double) {
+func attention(
+  _ scored: [(score: Double, value: [Double])], dimension: Int
+) -> (output: [Double], lse: Double) {
   let maximum = scored.map(\.score).max() ?? -.infinity
   guard maximum > -.infinity else { return (Array(repeating: 0, count: dimension), -.infinity) }
   var output = Array(repeating: 0.0, count: dimension)

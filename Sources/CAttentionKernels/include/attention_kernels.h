@@ -12,10 +12,10 @@
 //   thread-safe and happens once.
 // - Errors: there are none to return. Wrong shapes, indices out of range, NaN and +INFINITY scores are the
 //   caller's bug and undefined; the Swift module AttentionKernels checks shapes and indices.
-// - Results depend on the level and on the values, not on time or threads. The score of one query with one row
-//   is the same bit pattern whatever the other queries and rows of the call are.
-// - Softmax: natural exponentials. A score of -INFINITY weighs zero. A weight below exp(AK_SOFTMAX_CUTOFF)
-//   of the running maximum is taken as zero, which changes a sum over n keys by less than n * 4.3e-18 of it.
+// - Results depend on the level and on the values, not on time or threads. The score of one query with one
+//   row is the same bit pattern whatever the other queries and rows of the call are.
+// - Softmax: natural exponentials. A score of -INFINITY weighs zero. A weight below exp(AK_SOFTMAX_CUTOFF) of
+//   the running maximum is taken as zero, which changes a sum over n keys by less than n * 4.3e-18 of it.
 
 #ifndef ATTENTION_KERNELS_H
 #define ATTENTION_KERNELS_H
@@ -31,10 +31,11 @@ extern "C" {
 // weight are under 1e-8 of the sum, while the value rows nobody weighs need not be read.
 #define AK_SOFTMAX_CUTOFF (-40.0f)
 
-// Keys per block of attend: a block of f16 keys and one of values (2 * 64 * 128 * 2 bytes) fill a 32 KB L1.
-#define AK_ATTEND_BLOCK 64
+// Keys per block of attend: while one is multiplied the next comes from memory into the L2 (64 KB at d =
+// 128), and per-block work is small against it.
+#define AK_ATTEND_BLOCK 128
 
-// Query rows that prefill takes through the keys together: a multiple of every level's panel (12, 24, 48).
+// Query rows that prefill takes through the keys together: a multiple of every level's panel (12, 16, 48).
 // Queries and accumulators of 288 rows of 128 floats are 295 KB and share an L2 with the key block.
 #define AK_PREFILL_ROWS 288
 
@@ -81,15 +82,16 @@ typedef struct ak_kernels {
   // Exact.
   void (*convert_bf16_to_f32)(const uint16_t *source, float *target, size_t count);
 
-  // target[i] = e^source[i], relative error below 2.5e-7; 0 below -87.33 (no subnormals), infinity above 88.72.
-  // In place is fine.
+  // target[i] = e^source[i], relative error below 2.5e-7; 0 below -87.33 (no subnormals), infinity above
+  // 88.72. In place is fine.
   void (*exp_f32)(const float *source, float *target, size_t count);
   // y[i] += a * x[i]
   void (*add_scaled_f32)(const float *x, float a, float *y, size_t count);
   // x[i] *= a
   void (*scale_f32)(float *x, float a, size_t count);
 
-  // out[h * out_stride + i] = queries[h] . rows[i] for h < m, i < n. Each row is read once for up to 6 queries.
+  // out[h * out_stride + i] = queries[h] . rows[i] for h < m, i < n. Each row is read once for up to 6
+  // queries.
   void (*dot_f16)(
     ak_rows_f32 queries, size_t m, ak_rows_f16 rows, size_t n, size_t d, float *out, size_t out_stride);
   void (*dot_f32)(
@@ -100,12 +102,13 @@ typedef struct ak_kernels {
     size_t out_stride);
 
   // Adds n values, weighted by exp(scores[h * score_stride + i]), to the states of m queries. Scores come
-  // scaled and biased, and are overwritten.
+  // scaled and biased.
   void (*softmax_accumulate_f16)(
-    float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d, ak_states states);
+    const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d,
+    ak_states states);
   // The same with values[indices[i]].
   void (*softmax_accumulate_gather_f16)(
-    float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+    const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
     size_t d, ak_states states);
 
   // Attention of m queries (already scaled) over n keys and values, each read once. scratch:
@@ -118,8 +121,8 @@ typedef struct ak_kernels {
     ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, const uint32_t *indices, size_t n,
     size_t d, ak_states states, float *scratch);
 
-  // Attention of many queries, each multiplied by scale, query r over the keys begin[r] ..< end[r] (clamped to
-  // n; may be empty). Key blocks nobody sees are not read. Best with m a multiple of 48, up to
+  // Attention of many queries, each multiplied by scale, query r over the keys begin[r] ..< end[r] (clamped
+  // to n; may be empty). Key blocks nobody sees are not read. Best with m a multiple of 48, up to
   // AK_PREFILL_ROWS. scratch: ak_prefill_scratch(d).
   void (*prefill_f16)(
     ak_rows_f32 queries, size_t m, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d,

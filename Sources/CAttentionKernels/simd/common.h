@@ -31,25 +31,18 @@ static inline void v_store_part(float *p, size_t count, ak_v x) {
   for (size_t i = 0; i < count; i++) p[i] = lanes[i];
 }
 
-static inline float v_highest(ak_v x) {
-  float lanes[AK_LANES];
-  v_store(lanes, x);
-  float highest = lanes[0];
-  for (size_t i = 1; i < AK_LANES; i++) highest = lanes[i] > highest ? lanes[i] : highest;
-  return highest;
-}
+AK_TEMPLATE void v4_store(float *p, ak_v4 x) { memcpy(p, &x, sizeof x); }
 
 static inline float v_total(ak_v x) {
   float lanes[4];
   ak_v zero = v_set(0);
-  ak_v4 sums = v_reduce4(x, zero, zero, zero);
-  memcpy(lanes, &sums, sizeof lanes);
+  v4_store(lanes, v_reduce4(x, zero, zero, zero));
   return lanes[0];
 }
 
-// e^x for |x| < 87; garbage elsewhere, which the callers replace. Relative error below 2.5e-7.
-// x = n ln 2 + r with |r| <= ln 2 / 2: ln 2 in two parts keeps r exact, a polynomial (coefficients of Cephes
-// expf) gives e^r, and n goes into the exponent. Adding 1.5 * 2^23 rounds to an integer, whose low bits are n.
+// e^x for |x| < 87; garbage elsewhere, which the callers replace. Relative error below 2.5e-7. x = n ln 2 + r
+// with |r| <= ln 2 / 2: ln 2 in two parts keeps r exact, a polynomial (coefficients of Cephes expf) gives
+// e^r, and n goes into the exponent. Adding 1.5 * 2^23 rounds to an integer, whose low bits are n.
 AK_TEMPLATE ak_v v_exp_core(ak_v x) {
   const ak_v magic = v_set(12582912.0f);
   ak_v shifted = v_fma(x, v_set(1.44269504088896341f), magic);
@@ -67,7 +60,9 @@ AK_TEMPLATE ak_v v_exp_core(ak_v x) {
 }
 
 // e^x for x <= 0, zero at and below the softmax cutoff and for -inf.
-AK_TEMPLATE ak_v v_weight(ak_v x) { return v_if_greater(x, v_set(AK_SOFTMAX_CUTOFF), v_exp_core(x), v_set(0)); }
+AK_TEMPLATE ak_v v_weight(ak_v x) {
+  return v_if_greater(x, v_set(AK_SOFTMAX_CUTOFF), v_exp_core(x), v_set(0));
+}
 
 // e^x for every x but NaN. The exponent field holds one power less than e^88 needs, so large arguments lose
 // two halvings (exact) and regain them.

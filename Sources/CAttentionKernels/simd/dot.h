@@ -2,7 +2,11 @@
 
 typedef enum { AK_ELEMENT_F16, AK_ELEMENT_F32 } ak_element;
 
-// Rows to ask the cache for while others are computed: `count` rows, number i while row i is computed.
+// Queries that share one pass over the rows, and rows of a tile, at most.
+#define AK_QUERIES 6
+#define AK_DOT_MAX_ROWS 4
+
+// Rows to ask the cache for while others are computed, one for each.
 typedef struct ak_ahead {
   const char *base;
   size_t stride;  // bytes
@@ -10,11 +14,16 @@ typedef struct ak_ahead {
   size_t count;
 } ak_ahead;
 
-// A row two kilobytes ahead covers the latency of memory at one core's bandwidth (15 B/ns * 100 ns = 1.5 KB).
-#define AK_AHEAD_BYTES 2048
+// How far ahead of the row in work: four times what covers the latency of memory at one core's bandwidth
+// (20 B/ns * 100 ns = 2 KB), since requests come in bursts. Half of it cost a fifth of the rate at m = 1.
+#define AK_AHEAD_BYTES 8192
 
-AK_TEMPLATE const char *ahead_row(const ak_ahead *ahead, size_t i) {
-  return ahead->base + (ahead->indices ? ahead->indices[i] : i) * ahead->stride;
+// Asks for `bytes` of row i, if there is such a row. Into the L2: a fetch into the L1 holds one of the few
+// buffers for its misses until memory answers, which halves the rate of random rows.
+AK_TEMPLATE void fetch_row(const ak_ahead *ahead, size_t i, size_t bytes) {
+  if (i >= ahead->count) return;
+  const char *row = ahead->base + (ahead->indices ? ahead->indices[i] : i) * ahead->stride;
+  for (size_t b = 0; b < bytes; b += AK_CACHE_LINE) __builtin_prefetch(row + b, 0, 2);
 }
 
 AK_TEMPLATE ak_v load_element(const ak_element element, const void *row, size_t k) {
@@ -26,49 +35,54 @@ AK_TEMPLATE ak_v load_element_part(const ak_element element, const void *row, si
                                    : v_load_part((const float *)row + k, count, 0);
 }
 
-// out[h * out_stride + r] for `queries` queries and `rows` (1, 2 or 4) rows. Sums run along k in whole vectors,
-// then across lanes in a fixed order, so that a score does not depend on the tile that computed it.
+// sums[r][h] += row r . query h over one vector of columns. The fewer of rows and queries stay in registers,
+// the others pass by.
+AK_TEMPLATE void dot_step(
+  const int queries, const int rows, const ak_v *q, const ak_v *x, ak_v sums[AK_DOT_MAX_ROWS][AK_QUERIES]) {
+  if (rows < queries) {
+    AK_UNROLL for (int h = 0; h < queries; h++) {
+      AK_UNROLL for (int r = 0; r < rows; r++) sums[r][h] = v_fma(x[r], q[h], sums[r][h]);
+    }
+  } else {
+    AK_UNROLL for (int r = 0; r < rows; r++) {
+      AK_UNROLL for (int h = 0; h < queries; h++) sums[r][h] = v_fma(x[r], q[h], sums[r][h]);
+    }
+  }
+}
+
+// out[h * out_stride + r] for `queries` queries and `rows` rows. Sums run along k in whole vectors, then
+// across lanes in a fixed order, so that a score does not depend on the tile that computed it.
 AK_TEMPLATE void dot_tile(
   const int queries, const int rows, const ak_element element, const float *query, size_t query_stride,
   const void *const *row, size_t d, float *out, size_t out_stride) {
-  ak_v sums[4][6];
-  AK_UNROLL for (int r = 0; r < rows; r++) {
-    AK_UNROLL for (int h = 0; h < queries; h++) sums[r][h] = v_set(0);
+  ak_v sums[AK_DOT_MAX_ROWS][AK_QUERIES], q[AK_QUERIES], x[AK_DOT_MAX_ROWS];
+  AK_UNROLL for (int r = 0; r < AK_DOT_MAX_ROWS; r++) {
+    AK_UNROLL for (int h = 0; h < AK_QUERIES; h++) sums[r][h] = v_set(0);
   }
   size_t k = 0;
   for (; k + AK_LANES <= d; k += AK_LANES) {
-    ak_v q[6];
     AK_UNROLL for (int h = 0; h < queries; h++) q[h] = v_load(query + h * query_stride + k);
-    AK_UNROLL for (int r = 0; r < rows; r++) {
-      const ak_v x = load_element(element, row[r], k);
-      AK_UNROLL for (int h = 0; h < queries; h++) sums[r][h] = v_fma(x, q[h], sums[r][h]);
-    }
+    AK_UNROLL for (int r = 0; r < rows; r++) x[r] = load_element(element, row[r], k);
+    dot_step(queries, rows, q, x, sums);
   }
   if (k < d) {
-    ak_v q[6];
     AK_UNROLL for (int h = 0; h < queries; h++) q[h] = v_load_part(query + h * query_stride + k, d - k, 0);
-    AK_UNROLL for (int r = 0; r < rows; r++) {
-      const ak_v x = load_element_part(element, row[r], k, d - k);
-      AK_UNROLL for (int h = 0; h < queries; h++) sums[r][h] = v_fma(x, q[h], sums[r][h]);
-    }
+    AK_UNROLL for (int r = 0; r < rows; r++) x[r] = load_element_part(element, row[r], k, d - k);
+    dot_step(queries, rows, q, x, sums);
   }
-
-  const ak_v zero = v_set(0);
-  if (rows == 4) {
+  if (rows > 2) {
     AK_UNROLL for (int h = 0; h < queries; h++) {
-      const ak_v4 s = v_reduce4(sums[0][h], sums[1][h], sums[2][h], sums[3][h]);
-      memcpy(out + h * out_stride, &s, 4 * sizeof(float));
+      float lanes[4];
+      v4_store(lanes, v_reduce4(sums[0][h], sums[1][h], sums[2][h], sums[3][h]));
+      memcpy(out + h * out_stride, lanes, rows * sizeof(float));
     }
   } else {
     AK_UNROLL for (int h = 0; h < queries; h += 2) {
-      const int last = h + 1 == queries;
-      const ak_v4 s = v_reduce4(
-        sums[0][h], rows == 2 ? sums[1][h] : zero, last ? zero : sums[0][h + 1],
-        rows == 2 && !last ? sums[1][h + 1] : zero);
+      const int next = h + 1 < queries ? h + 1 : h;
       float lanes[4];
-      memcpy(lanes, &s, sizeof lanes);
+      v4_store(lanes, v_reduce4(sums[0][h], sums[1][h], sums[0][next], sums[1][next]));
       memcpy(out + h * out_stride, lanes, rows * sizeof(float));
-      if (!last) memcpy(out + (h + 1) * out_stride, lanes + 2, rows * sizeof(float));
+      memcpy(out + next * out_stride, lanes + 2, rows * sizeof(float));
     }
   }
 }
@@ -76,20 +90,16 @@ AK_TEMPLATE void dot_tile(
 AK_TEMPLATE void dot_rows(
   const int queries, const ak_element element, const float *query, size_t query_stride, const char *base,
   size_t stride, const uint32_t *indices, size_t n, size_t d, float *out, size_t out_stride,
-  const ak_ahead *ahead) {
-  enum { tall = 4, low = 2 };
-  const int rows = queries <= AK_DOT_TALL ? tall : low;
+  const ak_ahead *ahead, size_t share, size_t shares) {
+  const int rows = AK_DOT_ROWS(queries);
   const size_t bytes = d * (element == AK_ELEMENT_F16 ? 2 : 4);
-  size_t i = 0;
+  size_t i = 0, fetched = 0;
   for (; i + rows <= n; i += rows) {
-    const void *row[tall];
+    const void *row[AK_DOT_MAX_ROWS];
     AK_UNROLL for (int r = 0; r < rows; r++) row[r] = base + (indices ? indices[i + r] : i + r) * stride;
-    if (i + rows <= ahead->count) {
-      AK_UNROLL for (int r = 0; r < rows; r++) {
-        const char *next = ahead_row(ahead, i + r);
-        for (size_t b = 0; b < bytes; b += AK_CACHE_LINE) __builtin_prefetch(next + b, 0, 3);
-      }
-    }
+    // Every share of the queries fetches its part of the rows, for an even stream.
+    const size_t end = (i + rows) / shares;
+    for (; fetched < end; fetched++) fetch_row(ahead, share * n / shares + fetched, bytes);
     dot_tile(queries, rows, element, query, query_stride, row, d, out + i, out_stride);
   }
   for (; i < n; i++) {
@@ -98,19 +108,26 @@ AK_TEMPLATE void dot_rows(
   }
 }
 
-// Dispatches on the number of queries, in even shares of at most 6.
+static size_t query_shares(size_t m) { return (m + AK_QUERIES - 1) / AK_QUERIES; }
+
+// The size of the next share when `shares` are left for m queries.
+static size_t query_share(size_t m, size_t shares) { return (m + shares - 1) / shares; }
+
+// Dispatches on the number of queries, in even shares of at most AK_QUERIES.
 AK_TEMPLATE void dot_queries(
   const ak_element element, const int gather, ak_rows_f32 queries, size_t m, const char *base, size_t stride,
   const uint32_t *indices, size_t n, size_t d, float *out, size_t out_stride, ak_ahead ahead) {
   const uint32_t *list = gather ? indices : NULL;
-  size_t shares = (m + 5) / 6;
-  for (size_t h = 0; h < m; shares--) {
-    const size_t count = (m - h + shares - 1) / shares;
+  const size_t shares = query_shares(m);
+  for (size_t share = 0, h = 0; share < shares; share++) {
+    const size_t count = query_share(m - h, shares - share);
     const float *query = queries.data + h * queries.stride;
     float *target = out + h * out_stride;
-#define AK_DOT_CASE(c)                                                                                            \
-  case c:                                                                                                         \
-    dot_rows(c, element, query, queries.stride, base, stride, list, n, d, target, out_stride, &ahead);            \
+#define AK_DOT_CASE(c)                                                                                \
+  case c:                                                                                             \
+    dot_rows(                                                                                         \
+      c, element, query, queries.stride, base, stride, list, n, d, target, out_stride, &ahead, share, \
+      shares);                                                                                        \
     break
     switch (count) {
       AK_DOT_CASE(1);
@@ -122,18 +139,18 @@ AK_TEMPLATE void dot_queries(
     }
 #undef AK_DOT_CASE
     h += count;
-    ahead.count = 0;
   }
 }
 
-// One pass over at most AK_DOT_BLOCK rows, which stay in cache for the next share of queries.
-#define AK_DOT_BLOCK 64
+// Rows after which the next share of the queries has its turn, with the rows in cache.
+#define AK_DOT_BLOCK 128
 
 static void dot_block_f16(
   ak_rows_f32 queries, size_t m, ak_rows_f16 rows, size_t n, size_t d, float *out, size_t out_stride,
   ak_ahead ahead) {
   dot_queries(
-    AK_ELEMENT_F16, 0, queries, m, (const char *)rows.data, rows.stride * 2, NULL, n, d, out, out_stride, ahead);
+    AK_ELEMENT_F16, 0, queries, m, (const char *)rows.data, rows.stride * 2, NULL, n, d, out, out_stride,
+    ahead);
 }
 
 static void dot_block_gather_f16(
@@ -148,12 +165,17 @@ static void dot_block_f32(
   ak_rows_f32 queries, size_t m, ak_rows_f32 rows, size_t n, size_t d, float *out, size_t out_stride,
   ak_ahead ahead) {
   dot_queries(
-    AK_ELEMENT_F32, 0, queries, m, (const char *)rows.data, rows.stride * 4, NULL, n, d, out, out_stride, ahead);
+    AK_ELEMENT_F32, 0, queries, m, (const char *)rows.data, rows.stride * 4, NULL, n, d, out, out_stride,
+    ahead);
 }
 
-// The rows that follow row `i` at the distance AK_AHEAD_BYTES.
-static ak_ahead ahead_of(const void *data, size_t stride, const uint32_t *indices, size_t row_bytes, size_t i, size_t n) {
-  const size_t first = i + ak_max(4, AK_AHEAD_BYTES / row_bytes);
+// Rows a pass covers: all, or a block that stays in cache for the next share of the queries.
+static size_t dot_block_rows(size_t m, size_t n) { return m > AK_QUERIES ? AK_DOT_BLOCK : n; }
+
+// The rows to fetch during a block from row i: those AK_AHEAD_BYTES ahead of it, or the next block.
+static ak_ahead ahead_of(
+  const void *data, size_t stride, const uint32_t *indices, size_t row_bytes, size_t m, size_t i, size_t n) {
+  const size_t first = i + (m > AK_QUERIES ? AK_DOT_BLOCK : ak_max(4, AK_AHEAD_BYTES / row_bytes));
   if (first >= n) return (ak_ahead){0};
   if (indices) return (ak_ahead){(const char *)data, stride, indices + first, n - first};
   return (ak_ahead){(const char *)data + first * stride, stride, NULL, n - first};
@@ -161,9 +183,9 @@ static ak_ahead ahead_of(const void *data, size_t stride, const uint32_t *indice
 
 static void AK_FN(dot_f16)(
   ak_rows_f32 queries, size_t m, ak_rows_f16 rows, size_t n, size_t d, float *out, size_t out_stride) {
-  const size_t block = m > 6 ? AK_DOT_BLOCK : n;
+  const size_t block = dot_block_rows(m, n);
   for (size_t i = 0; i < n; i += block) {
-    const ak_ahead ahead = ahead_of(rows.data, rows.stride * 2, NULL, d * 2, i, n);
+    const ak_ahead ahead = ahead_of(rows.data, rows.stride * 2, NULL, d * 2, m, i, n);
     const ak_rows_f16 part = {rows.data + i * rows.stride, rows.stride};
     dot_block_f16(queries, m, part, ak_min(block, n - i), d, out + i, out_stride, ahead);
   }
@@ -171,9 +193,9 @@ static void AK_FN(dot_f16)(
 
 static void AK_FN(dot_f32)(
   ak_rows_f32 queries, size_t m, ak_rows_f32 rows, size_t n, size_t d, float *out, size_t out_stride) {
-  const size_t block = m > 6 ? AK_DOT_BLOCK : n;
+  const size_t block = dot_block_rows(m, n);
   for (size_t i = 0; i < n; i += block) {
-    const ak_ahead ahead = ahead_of(rows.data, rows.stride * 4, NULL, d * 4, i, n);
+    const ak_ahead ahead = ahead_of(rows.data, rows.stride * 4, NULL, d * 4, m, i, n);
     const ak_rows_f32 part = {rows.data + i * rows.stride, rows.stride};
     dot_block_f32(queries, m, part, ak_min(block, n - i), d, out + i, out_stride, ahead);
   }
@@ -182,9 +204,9 @@ static void AK_FN(dot_f32)(
 static void AK_FN(dot_gather_f16)(
   ak_rows_f32 queries, size_t m, ak_rows_f16 rows, const uint32_t *indices, size_t n, size_t d, float *out,
   size_t out_stride) {
-  const size_t block = m > 6 ? AK_DOT_BLOCK : n;
+  const size_t block = dot_block_rows(m, n);
   for (size_t i = 0; i < n; i += block) {
-    const ak_ahead ahead = ahead_of(rows.data, rows.stride * 2, indices + i, d * 2, 0, n - i);
+    const ak_ahead ahead = ahead_of(rows.data, rows.stride * 2, indices, d * 2, m, i, n);
     dot_block_gather_f16(queries, m, rows, indices + i, ak_min(block, n - i), d, out + i, out_stride, ahead);
   }
 }

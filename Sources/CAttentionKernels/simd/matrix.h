@@ -1,9 +1,8 @@
 // Template: packing and the register tile of all matrix products, the general product, and the k-means step.
 //
-// Every product is C[i, j] = sum over p of A[i, p] * B[p, j]: elements of A are broadcast, and the columns j are
-// lanes of B, packed in panels [p, width] of up to AK_PANEL columns.
+// Every product is C[i, j] = sum over p of A[i, p] * B[p, j]: elements of A are broadcast, and the columns j
+// are lanes of B, packed in panels [p, width] of up to AK_PANEL columns.
 
-#define AK_PANEL_VECTORS 3
 #define AK_PANEL (AK_PANEL_VECTORS * AK_LANES)
 
 // c [rows, vectors * AK_LANES] (+)= A [rows, k] * panel [k, vectors * AK_LANES]
@@ -29,41 +28,41 @@ AK_TEMPLATE void product_tile(
   }
 }
 
-// Any number of rows: whole tiles, then halves of them.
+// Any number of rows: whole tiles, then smaller ones.
 AK_TEMPLATE void product_rows(
-  const int vectors, size_t rows, const float *a, size_t a_row_stride, size_t a_column_stride, const float *panel,
-  size_t k, float *c, size_t c_stride, const int accumulate) {
+  const int vectors, size_t rows, const float *a, size_t a_row_stride, size_t a_column_stride,
+  const float *panel, size_t k, float *c, size_t c_stride, const int accumulate) {
   size_t r = 0;
-#define AK_ROWS_CASE(count)                                                                                  \
-  for (; r + (count) <= rows; r += (count)) {                                                                \
-    product_tile(                                                                                            \
-      count, vectors, a + r * a_row_stride, a_row_stride, a_column_stride, panel, k, c + r * c_stride, c_stride, \
-      accumulate);                                                                                           \
+#define AK_ROWS_CASE(count)                                                          \
+  for (; r + (count) <= rows; r += (count)) {                                        \
+    product_tile(                                                                    \
+      count, vectors, a + r * a_row_stride, a_row_stride, a_column_stride, panel, k, \
+      c + r * c_stride, c_stride, accumulate);                                       \
   }
   AK_ROWS_CASE(AK_TILE_ROWS)
-  AK_ROWS_CASE(AK_TILE_ROWS / 2)
-#if AK_TILE_ROWS > 4
+  AK_ROWS_CASE(4)
   AK_ROWS_CASE(2)
-#endif
   AK_ROWS_CASE(1)
 #undef AK_ROWS_CASE
 }
 
 // Dispatches on the panel's vectors and on `accumulate`.
 static void product(
-  size_t vectors, size_t rows, const float *a, size_t a_row_stride, size_t a_column_stride, const float *panel,
-  size_t k, float *c, size_t c_stride, int accumulate) {
-#define AK_PANEL_CASE(count)                                                                                     \
-  case count:                                                                                                    \
-    if (accumulate)                                                                                              \
-      product_rows(count, rows, a, a_row_stride, a_column_stride, panel, k, c, c_stride, 1);                     \
-    else                                                                                                         \
-      product_rows(count, rows, a, a_row_stride, a_column_stride, panel, k, c, c_stride, 0);                     \
+  size_t vectors, size_t rows, const float *a, size_t a_row_stride, size_t a_column_stride,
+  const float *panel, size_t k, float *c, size_t c_stride, int accumulate) {
+#define AK_PANEL_CASE(count)                                                                 \
+  case count:                                                                                \
+    if (accumulate)                                                                          \
+      product_rows(count, rows, a, a_row_stride, a_column_stride, panel, k, c, c_stride, 1); \
+    else                                                                                     \
+      product_rows(count, rows, a, a_row_stride, a_column_stride, panel, k, c, c_stride, 0); \
     break
   switch (vectors) {
     AK_PANEL_CASE(1);
     AK_PANEL_CASE(2);
+#if AK_PANEL_VECTORS > 2
     AK_PANEL_CASE(3);
+#endif
   }
 #undef AK_PANEL_CASE
 }
@@ -92,7 +91,8 @@ static inline void store_transposed(
 
 // target[j * target_stride + i] = source[i * source_stride + j] for i < rows, j < columns
 static void transpose(
-  const float *source, size_t source_stride, size_t rows, size_t columns, float *target, size_t target_stride) {
+  const float *source, size_t source_stride, size_t rows, size_t columns, float *target,
+  size_t target_stride) {
   for (size_t i = 0; i < rows; i += 4) {
     const size_t height = ak_min(4, rows - i);
     size_t j = 0;
@@ -110,7 +110,8 @@ static void transpose(
 
 // Packs B[0 ..< k, 0 ..< columns] into a panel [k, width], zeros beyond the columns.
 static void pack_panel(
-  const float *b, size_t row_stride, size_t column_stride, size_t k, size_t columns, size_t width, float *panel) {
+  const float *b, size_t row_stride, size_t column_stride, size_t k, size_t columns, size_t width,
+  float *panel) {
   if (column_stride != 1 && row_stride == 1) {
     transpose(b, column_stride, columns, k, panel, width);
   } else {
@@ -126,8 +127,8 @@ static void pack_panel(
 
 // One panel of columns times a block of rows, written to C by way of `tile` where the panel is padded.
 static void product_into(
-  size_t vectors, size_t rows, const float *a, size_t a_row_stride, size_t a_column_stride, const float *panel,
-  size_t k, float *c, size_t c_stride, size_t columns, int accumulate, float *tile) {
+  size_t vectors, size_t rows, const float *a, size_t a_row_stride, size_t a_column_stride,
+  const float *panel, size_t k, float *c, size_t c_stride, size_t columns, int accumulate, float *tile) {
   const size_t width = vectors * AK_LANES;
   if (columns == width) {
     product(vectors, rows, a, a_row_stride, a_column_stride, panel, k, c, c_stride, accumulate);
@@ -173,8 +174,8 @@ static void AK_FN(gemm_f32)(
           b + p * b_row_stride + j * b_column_stride, b_row_stride, b_column_stride, depth, columns,
           vectors * AK_LANES, panel);
         product_into(
-          vectors, rows, block, row_stride, column_stride, panel, depth, c + i * c_stride + j, c_stride, columns,
-          accumulate || p > 0, tile);
+          vectors, rows, block, row_stride, column_stride, panel, depth, c + i * c_stride + j, c_stride,
+          columns, accumulate || p > 0, tile);
       }
     }
   }
@@ -211,7 +212,8 @@ static void AK_FN(assign_f32)(
     for (size_t j = 0; j < width; j++) values[j] = -INFINITY, indices[j] = 0;
     for (size_t j = 0; j < k; j += AK_TILE_ROWS) {
       const size_t rows = ak_min(AK_TILE_ROWS, k - j);
-      product(vectors, rows, centroids.data + j * centroids.stride, centroids.stride, 1, panel, d, tile, width, 0);
+      const float *block = centroids.data + j * centroids.stride;
+      product(vectors, rows, block, centroids.stride, 1, panel, d, tile, width, 0);
       fold_best(tile, width, rows, half_norms, j, values, indices);
     }
     for (size_t j = 0; j < count; j++) {

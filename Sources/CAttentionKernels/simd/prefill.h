@@ -1,30 +1,30 @@
 // Template: causal attention of many queries.
 //
-// Query rows are lanes, in panels as in matrix.h: scores are S^T = K Q^T [keys, queries], so that the softmax over
-// keys runs down the lanes without crossing them, and the accumulators are acc^T += V^T S^T [d, queries]. Keys and
-// values are only unpacked to f32, a block at a time, and the two transposes are of the queries and the
-// accumulators, once a call.
+// Query rows are lanes, in panels as in matrix.h: scores are S^T = K Q^T [keys, queries], so that the softmax
+// over keys runs down the lanes without crossing them, and the accumulators are acc^T += V^T S^T
+// [d, queries]. Keys and values are only unpacked to f32, a block at a time, and the two transposes are of
+// the queries and the accumulators, once a call.
 
 typedef struct ak_prefill {
-  size_t rows, d, padded;   // padded: d rounded up to whole tiles
-  float *queries;           // panels [d, width]
-  float *acc;               // panels [padded, width]
-  float *max, *sum;         // [rows, padded to whole vectors]
-  float *keys;              // [AK_PREFILL_BLOCK, d]
-  float *values;            // [padded / AK_TILE_ROWS, AK_PREFILL_BLOCK, AK_TILE_ROWS]
-  float *scores;            // [AK_PREFILL_BLOCK, width]
+  size_t rows, d, padded;  // padded: d rounded up to whole tiles
+  float *queries;          // panels [d, width]
+  float *acc;              // panels [d, width]
+  float *max, *sum;        // [rows], rounded up to whole panels
+  float *keys;             // [AK_PREFILL_BLOCK, d]
+  float *values;           // [padded / AK_TILE_ROWS, AK_PREFILL_BLOCK, AK_TILE_ROWS]
+  float *scores;           // [AK_PREFILL_BLOCK, width]
+  float *row;              // [padded], zeros from d
 } ak_prefill;
 
 static void load_rows(
   const ak_prefill *p, ak_rows_f32 queries, float scale, const ak_states *states, size_t first) {
   for (size_t i = 0; i < p->rows; i += AK_PANEL) {
     const size_t count = ak_min(AK_PANEL, p->rows - i), width = panel_vectors(count) * AK_LANES;
-    float *panel = p->queries + i * p->d, *acc = p->acc + i * p->padded;
+    float *panel = p->queries + i * p->d, *acc = p->acc + i * p->d;
     pack_panel(queries.data + (first + i) * queries.stride, 1, queries.stride, p->d, count, width, panel);
     AK_FN(scale_f32)(panel, scale, p->d * width);
     pack_panel(
       states->acc + (first + i) * states->acc_stride, 1, states->acc_stride, p->d, count, width, acc);
-    memset(acc + p->d * width, 0, (p->padded - p->d) * width * sizeof(float));
     for (size_t j = 0; j < width; j++) {
       p->max[i + j] = j < count ? states->max[first + i + j] : -INFINITY;
       p->sum[i + j] = j < count ? states->sum[first + i + j] : 0;
@@ -36,7 +36,7 @@ static void store_rows(const ak_prefill *p, const ak_states *states, size_t firs
   for (size_t i = 0; i < p->rows; i += AK_PANEL) {
     const size_t count = ak_min(AK_PANEL, p->rows - i), width = panel_vectors(count) * AK_LANES;
     transpose(
-      p->acc + i * p->padded, width, p->d, count, states->acc + (first + i) * states->acc_stride,
+      p->acc + i * p->d, width, p->d, count, states->acc + (first + i) * states->acc_stride,
       states->acc_stride);
     memcpy(states->max + first + i, p->max + i, count * sizeof(float));
     memcpy(states->sum + first + i, p->sum + i, count * sizeof(float));
@@ -46,28 +46,20 @@ static void store_rows(const ak_prefill *p, const ak_states *states, size_t firs
 // Unpacks `count` keys and values. Values are stored in slices of AK_TILE_ROWS columns, so that the tile that
 // multiplies a slice reads memory in order.
 static void load_block(const ak_prefill *p, ak_rows_f16 keys, ak_rows_f16 values, size_t count) {
-  enum { slice = AK_TILE_ROWS, step = slice > AK_LANES ? slice : AK_LANES };
+  enum { slice = AK_TILE_ROWS };
   for (size_t i = 0; i < count; i++) {
     AK_FN(convert_f16_to_f32)(keys.data + i * keys.stride, p->keys + i * p->d, p->d);
-    const uint16_t *value = values.data + i * values.stride;
+  }
+  for (size_t i = 0; i < count; i++) {
+    AK_FN(convert_f16_to_f32)(values.data + i * values.stride, p->row, p->d);
     float *target = p->values + i * slice;
-    size_t k = 0;
-    for (; k + step <= p->d; k += step) {
-      float lanes[step];
-      AK_UNROLL for (int v = 0; v < step; v += AK_LANES) v_store(lanes + v, v_load_f16(value + k + v));
-      AK_UNROLL for (int v = 0; v < step; v += slice) {
-        memcpy(target + (k + v) * AK_PREFILL_BLOCK, lanes + v, slice * sizeof(float));
-      }
-    }
-    for (; k < p->padded; k++) {
-      target[(k - k % slice) * AK_PREFILL_BLOCK + k % slice] = k < p->d ? ak_float_from_f16(value[k]) : 0;
+    for (size_t k = 0; k < p->padded; k += slice) {
+      memcpy(target + k * AK_PREFILL_BLOCK, p->row + k, slice * sizeof(float));
     }
   }
-  // The last tile of keys may be partial.
-  memset(p->keys + count * p->d, 0, (ak_round_up(count, slice) - count) * p->d * sizeof(float));
 }
 
-// The keys of the block ..< count that rows first ..< first + lanes of the panel see.
+// What the rows of a panel see of a block of keys.
 typedef struct ak_visible {
   size_t low, high;  // what some row sees
   int partial;       // whether another row sees less
@@ -132,7 +124,7 @@ AK_TEMPLATE ak_v weigh_lanes(float *scores, size_t width, size_t low, size_t hig
 
 // Softmax of a panel's scores, and its accumulators brought to the new maxima.
 static void weigh_panel(const ak_prefill *p, size_t first, size_t width, ak_visible visible) {
-  float *acc = p->acc + first * p->padded;
+  float *acc = p->acc + first * p->d;
   for (size_t j = 0; j < width; j += AK_LANES) {
     const ak_v factor =
       weigh_lanes(p->scores + j, width, visible.low, visible.high, p->max + first + j, p->sum + first + j);
@@ -151,16 +143,16 @@ static void attend_block(
     const ak_visible visible = visible_keys(begin + i, end + i, lanes, base, count);
     if (visible.low >= visible.high) continue;
     const size_t vectors = panel_vectors(lanes), width = vectors * AK_LANES;
-    const size_t first = visible.low / tile * tile, last = ak_round_up(visible.high, tile);
+    const size_t keys = visible.high - visible.low;
     product(
-      vectors, last - first, p->keys + first * p->d, p->d, 1, p->queries + i * p->d, p->d,
-      p->scores + first * width, width, 0);
+      vectors, keys, p->keys + visible.low * p->d, p->d, 1, p->queries + i * p->d, p->d,
+      p->scores + visible.low * width, width, 0);
     if (visible.partial) mask_scores(p->scores, width, visible, begin + i, end + i, lanes, base, count);
     weigh_panel(p, i, width, visible);
-    for (size_t c = 0; c < p->padded; c += tile) {
+    for (size_t c = 0; c < p->d; c += tile) {
       product(
-        vectors, tile, p->values + c * AK_PREFILL_BLOCK + visible.low * tile, 1, tile,
-        p->scores + visible.low * width, visible.high - visible.low, p->acc + i * p->padded + c * width, width, 1);
+        vectors, ak_min(tile, p->d - c), p->values + c * AK_PREFILL_BLOCK + visible.low * tile, 1, tile,
+        p->scores + visible.low * width, keys, p->acc + i * p->d + c * width, width, 1);
     }
   }
 }
@@ -179,11 +171,13 @@ static void prefill_rows(
   ak_prefill p = {.rows = rows, .d = d, .padded = ak_round_up(d, AK_TILE_ROWS)};
   p.queries = scratch;
   p.acc = p.queries + AK_PREFILL_ROWS * d;
-  p.max = p.acc + AK_PREFILL_ROWS * p.padded;
+  p.max = p.acc + AK_PREFILL_ROWS * d;
   p.sum = p.max + AK_PREFILL_ROWS;
   p.keys = p.sum + AK_PREFILL_ROWS;
   p.values = p.keys + AK_PREFILL_BLOCK * d;
   p.scores = p.values + AK_PREFILL_BLOCK * p.padded;
+  p.row = p.scores + AK_PREFILL_BLOCK * AK_PANEL;
+  memset(p.row + d, 0, (p.padded - d) * sizeof(float));
 
   load_rows(&p, queries, scale, &states, first);
   for (size_t base = low; base < high; base += AK_PREFILL_BLOCK) {

@@ -11,9 +11,10 @@
 
 // Register tile of the matrix products: 8 rows of 3 vectors are 24 sums.
 #define AK_TILE_ROWS 8
-// Queries for which a dot product tile takes 4 rows rather than 2: 24 sums.
-#define AK_DOT_TALL 6
-// Vectors of an accumulator row held in registers for m queries, at most 24 in all.
+#define AK_PANEL_VECTORS 3
+// Rows of a dot product tile for m queries, 4 at most: up to 24 sums.
+#define AK_DOT_ROWS(m) 4
+// Vectors of a value row that are summed together for m queries, 8 at most: up to 24 sums.
 #define AK_SUM_VECTORS(m) 4
 
 typedef __m512 ak_v;
@@ -52,13 +53,14 @@ AK_PRIMITIVE ak_v v_add_exponent(ak_v x, ak_v bits) {
   return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), shifted));
 }
 
-AK_PRIMITIVE __m256 v_fold(ak_v x) {
-  return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
-}
+AK_PRIMITIVE float v_highest(ak_v x) { return _mm512_reduce_max_ps(x); }
 
 // The sums of a, b, c, d.
 AK_PRIMITIVE ak_v4 v_reduce4(ak_v a, ak_v b, ak_v c, ak_v d) {
-  __m256 pairs =
-    _mm256_hadd_ps(_mm256_hadd_ps(v_fold(a), v_fold(b)), _mm256_hadd_ps(v_fold(c), v_fold(d)));
-  return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+  const __m512d ab = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+  const __m512d cd = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
+  const __m512 sums = _mm512_add_ps(
+    _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+  const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(sums), _mm512_extractf32x8_ps(sums, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 }

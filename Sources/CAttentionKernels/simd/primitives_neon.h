@@ -8,10 +8,11 @@
 
 // Register tile of the matrix products: 8 rows of 3 vectors are 24 sums.
 #define AK_TILE_ROWS 8
-// Queries for which a dot product tile takes 4 rows rather than 2: 24 sums.
-#define AK_DOT_TALL 6
-// Vectors of an accumulator row held in registers for m queries, at most 24 in all.
-#define AK_SUM_VECTORS(m) ((m) <= 3 ? 8 : 4)
+#define AK_PANEL_VECTORS 3
+// Rows of a dot product tile for m queries, 4 at most: up to 24 sums.
+#define AK_DOT_ROWS(m) 4
+// Vectors of a value row that are summed together for m queries, 8 at most: up to 24 sums.
+#define AK_SUM_VECTORS(m) ((m) <= 2 ? 8 : (m) == 3 ? 6 : 4)
 
 typedef float32x4_t ak_v;
 typedef float32x4_t ak_v4;
@@ -44,6 +45,8 @@ AK_PRIMITIVE ak_v v_add_exponent(ak_v x, ak_v bits) {
   uint32x4_t shifted = vshlq_n_u32(vreinterpretq_u32_f32(bits), 23);
   return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(x), shifted));
 }
+
+AK_PRIMITIVE float v_highest(ak_v x) { return vmaxvq_f32(x); }
 
 // The sums of a, b, c, d.
 AK_PRIMITIVE ak_v4 v_reduce4(ak_v a, ak_v b, ak_v c, ak_v d) {

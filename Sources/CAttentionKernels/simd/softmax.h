@@ -1,34 +1,38 @@
 // Template: online softmax over blocks of scores, and decode attention built from it.
 
-// Weighted rows of one block. `list` holds row numbers, or is NULL for the rows 0 ..< count.
+// Value rows of one block and their weights, for up to AK_QUERIES queries.
 typedef struct ak_weighted {
-  const float *weights;  // [queries, count]
-  size_t weight_stride;
+  float weights[AK_QUERIES][AK_ATTEND_BLOCK];
   ak_rows_f16 values;
-  const uint32_t *list;
+  const uint32_t *list;  // row numbers, or NULL for the rows 0 ..< count
   size_t count;
+  ak_ahead ahead;         // rows to fetch meanwhile
+  size_t ahead_bytes;     // of each
+  size_t ahead_interval;  // value rows passed over between two fetches
 } ak_weighted;
 
-// acc[h, c ..< c + vectors * AK_LANES] += sum over i of weights[h, i] * values[i, c...]. `lines` cache lines of
-// each row of `ahead`, from byte `ahead_offset`, are fetched meanwhile.
+// acc[h, c ..< c + vectors * AK_LANES] += sum over i of weights[h][i] * values[i, c...]. Fetches rows from
+// number `*fetched`.
 AK_TEMPLATE void sum_tile(
-  const int queries, const int vectors, const int gather, const ak_weighted *block, float *acc, size_t acc_stride,
-  size_t c, const ak_ahead *ahead, size_t ahead_offset, size_t lines) {
-  ak_v sums[6][8];
+  const int queries, const int vectors, const int gather, const ak_weighted *block, float *acc,
+  size_t acc_stride, size_t c, size_t *fetched) {
+  ak_v sums[AK_QUERIES][8];
   AK_UNROLL for (int h = 0; h < queries; h++) {
     AK_UNROLL for (int v = 0; v < vectors; v++) sums[h][v] = v_load(acc + h * acc_stride + c + v * AK_LANES);
   }
-  for (size_t i = 0; i < block->count; i++) {
-    const uint16_t *value = block->values.data + (gather ? block->list[i] : i) * block->values.stride + c;
-    if (i < ahead->count) {
-      const char *next = ahead_row(ahead, i) + ahead_offset;
-      for (size_t line = 0; line < lines; line++) __builtin_prefetch(next + line * AK_CACHE_LINE, 0, 3);
-    }
-    ak_v x[8];
-    AK_UNROLL for (int v = 0; v < vectors; v++) x[v] = v_load_f16(value + v * AK_LANES);
-    AK_UNROLL for (int h = 0; h < queries; h++) {
-      const ak_v weight = v_set(block->weights[h * block->weight_stride + i]);
-      AK_UNROLL for (int v = 0; v < vectors; v++) sums[h][v] = v_fma(weight, x[v], sums[h][v]);
+  const uint16_t *values = block->values.data + c;
+  const size_t stride = block->values.stride;
+  for (size_t i = 0; i < block->count;) {
+    fetch_row(&block->ahead, (*fetched)++, block->ahead_bytes);
+    const size_t end = ak_min(i + block->ahead_interval, block->count);
+    for (; i < end; i++) {
+      const uint16_t *value = values + (gather ? block->list[i] : i) * stride;
+      ak_v x[8];
+      AK_UNROLL for (int v = 0; v < vectors; v++) x[v] = v_load_f16(value + v * AK_LANES);
+      AK_UNROLL for (int h = 0; h < queries; h++) {
+        const ak_v weight = v_set(block->weights[h][i]);
+        AK_UNROLL for (int v = 0; v < vectors; v++) sums[h][v] = v_fma(weight, x[v], sums[h][v]);
+      }
     }
   }
   AK_UNROLL for (int h = 0; h < queries; h++) {
@@ -44,58 +48,57 @@ static void sum_rest(
     const uint16_t *value = block->values.data + row * block->values.stride;
     for (size_t k = c; k < d; k++) {
       const float x = ak_float_from_f16(value[k]);
-      for (size_t h = 0; h < queries; h++) {
-        acc[h * acc_stride + k] += block->weights[h * block->weight_stride + i] * x;
-      }
+      for (size_t h = 0; h < queries; h++) acc[h * acc_stride + k] += block->weights[h][i] * x;
     }
   }
 }
 
 AK_TEMPLATE void sum_columns(
   const int queries, const int gather, const ak_weighted *block, float *acc, size_t acc_stride, size_t d,
-  const ak_ahead *ahead) {
-  enum { line = AK_CACHE_LINE / 2 };  // in elements
+  size_t *fetched) {
   const int vectors = AK_SUM_VECTORS(queries);
-  const size_t width = (size_t)vectors * AK_LANES;
   size_t c = 0;
-  // Each tile fetches the cache lines that begin in its own columns.
-  for (; c + width <= d; c += width) {
-    const size_t first = ak_round_up(c, line);
-    const size_t lines = (ak_round_up(c + width, line) - first) / line;
-    sum_tile(queries, vectors, gather, block, acc, acc_stride, c, ahead, first * 2, lines);
+#define AK_SUM_TILES(count)                                               \
+  for (; c + (count) * AK_LANES <= d; c += (count) * AK_LANES) {          \
+    sum_tile(queries, count, gather, block, acc, acc_stride, c, fetched); \
   }
-  for (; c + AK_LANES <= d; c += AK_LANES) {
-    sum_tile(queries, 1, gather, block, acc, acc_stride, c, ahead, c * 2, c % line == 0);
-  }
+  AK_SUM_TILES(vectors)
+  if (vectors > 4) AK_SUM_TILES(4)
+  if (vectors > 2) AK_SUM_TILES(2)
+  AK_SUM_TILES(1)
+#undef AK_SUM_TILES
   if (c < d) sum_rest((size_t)queries, block, acc, acc_stride, c, d);
 }
 
-static void sum_block(size_t m, ak_weighted block, ak_states states, size_t d, ak_ahead ahead) {
-  size_t shares = (m + 5) / 6;
-  const float *weights = block.weights;
-  for (size_t h = 0; h < m; shares--) {
-    const size_t count = (m - h + shares - 1) / shares;
-    float *acc = states.acc + h * states.acc_stride;
-    block.weights = weights + h * block.weight_stride;
-#define AK_SUM_CASE(c)                                                  \
-  case c:                                                               \
-    if (block.list)                                                     \
-      sum_columns(c, 1, &block, acc, states.acc_stride, d, &ahead);     \
-    else                                                                \
-      sum_columns(c, 0, &block, acc, states.acc_stride, d, &ahead);     \
-    break
-    switch (count) {
-      AK_SUM_CASE(1);
-      AK_SUM_CASE(2);
-      AK_SUM_CASE(3);
-      AK_SUM_CASE(4);
-      AK_SUM_CASE(5);
-      AK_SUM_CASE(6);
-    }
-#undef AK_SUM_CASE
-    h += count;
-    ahead.count = 0;
+// A function for each number of queries, so that no compiler mixes up their registers.
+#define AK_SUM_FUNCTION(queries)                                                          \
+  static __attribute__((noinline)) void sum_columns_##queries(                            \
+    const ak_weighted *block, float *acc, size_t acc_stride, size_t d, size_t *fetched) { \
+    if (block->list)                                                                      \
+      sum_columns(queries, 1, block, acc, acc_stride, d, fetched);                        \
+    else                                                                                  \
+      sum_columns(queries, 0, block, acc, acc_stride, d, fetched);                        \
   }
+AK_SUM_FUNCTION(1)
+AK_SUM_FUNCTION(2)
+AK_SUM_FUNCTION(3)
+AK_SUM_FUNCTION(4)
+AK_SUM_FUNCTION(5)
+AK_SUM_FUNCTION(6)
+#undef AK_SUM_FUNCTION
+
+// Tiles in which sum_columns passes over the rows.
+static size_t sum_passes(size_t queries, size_t d) {
+  static const size_t vectors[AK_QUERIES] = {AK_SUM_VECTORS(1), AK_SUM_VECTORS(2), AK_SUM_VECTORS(3),
+                                             AK_SUM_VECTORS(4), AK_SUM_VECTORS(5), AK_SUM_VECTORS(6)};
+  return ak_max(1, d / (vectors[queries - 1] * AK_LANES));
+}
+
+static void sum_block(
+  size_t queries, const ak_weighted *block, float *acc, size_t acc_stride, size_t d, size_t *fetched) {
+  static void (*const functions[AK_QUERIES])(const ak_weighted *, float *, size_t, size_t, size_t *) = {
+    sum_columns_1, sum_columns_2, sum_columns_3, sum_columns_4, sum_columns_5, sum_columns_6};
+  functions[queries - 1](block, acc, acc_stride, d, fetched);
 }
 
 static float highest_score(const float *scores, size_t n) {
@@ -115,7 +118,7 @@ static float rescale_factor(float old, float new) {
 
 // Turns n scores of query h into weights and updates its maximum, sum and accumulator. Answers whether every
 // weight is above zero.
-static int weigh(float *scores, size_t n, size_t d, ak_states states, size_t h) {
+static int weigh(const float *scores, size_t n, size_t d, ak_states states, size_t h, float *weights) {
   const float highest = highest_score(scores, n);
   if (highest > states.max[h]) {
     const float factor = rescale_factor(states.max[h], highest);
@@ -123,55 +126,69 @@ static int weigh(float *scores, size_t n, size_t d, ak_states states, size_t h) 
     states.sum[h] *= factor;
     AK_FN(scale_f32)(states.acc + h * states.acc_stride, factor, d);
   }
-  // Before the first visible key the maximum is -inf, and -inf - -inf would be NaN; any finite reference gives
-  // the weight zero.
+  // Before the first visible key the maximum is -inf, and -inf - -inf would be NaN; any finite reference
+  // gives the weight zero.
   const ak_v max = v_set(states.max[h] == -INFINITY ? 0 : states.max[h]);
   ak_v sum = v_set(0), lowest = v_set(INFINITY);
   size_t i = 0;
   for (; i + AK_LANES <= n; i += AK_LANES) {
-    const ak_v x = v_sub(v_load(scores + i), max);
-    const ak_v weight = v_weight(x);
-    v_store(scores + i, weight);
+    const ak_v weight = v_weight(v_sub(v_load(scores + i), max));
+    v_store(weights + i, weight);
     sum = v_add(sum, weight);
     lowest = v_min(lowest, weight);
   }
   if (i < n) {
     const ak_v weight = v_weight(v_sub(v_load_part(scores + i, n - i, -INFINITY), max));
-    v_store_part(scores + i, n - i, weight);
+    v_store_part(weights + i, n - i, weight);
     sum = v_add(sum, weight);
-    lowest = v_min(lowest, v_load_part(scores + i, n - i, INFINITY));
+    lowest = v_min(lowest, v_load_part(weights + i, n - i, INFINITY));
   }
   states.sum[h] += v_total(sum);
   return -v_highest(v_sub(v_set(0), lowest)) > 0;
 }
 
-// One block of at most AK_ATTEND_BLOCK scores and values.
-static void softmax_block(
-  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n, size_t d,
-  ak_states states, ak_ahead ahead) {
-  int complete = 0;
-  for (size_t h = 0; h < m; h++) complete |= weigh(scores + h * score_stride, n, d, states, h);
-  ak_weighted block = {scores, score_stride, values, indices, n};
-  uint32_t list[AK_ATTEND_BLOCK];
-  if (!complete) {
-    // Every query gives some row no weight: keep the rows that some query weighs.
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-      float any = 0;
-      for (size_t h = 0; h < m; h++) any += scores[h * score_stride + i];
-      if (any == 0) continue;
-      for (size_t h = 0; h < m; h++) scores[h * score_stride + count] = scores[h * score_stride + i];
-      list[count++] = indices ? indices[i] : (uint32_t)i;
-    }
-    if (count < n) {
-      block.list = list;
-      block.count = count;
-    }
+// Keeps the rows that some query weighs, their numbers in `list`.
+static void drop_weightless(ak_weighted *block, size_t queries, uint32_t *list) {
+  size_t count = 0;
+  for (size_t i = 0; i < block->count; i++) {
+    float any = 0;
+    for (size_t h = 0; h < queries; h++) any += block->weights[h][i];
+    if (any == 0) continue;
+    for (size_t h = 0; h < queries; h++) block->weights[h][count] = block->weights[h][i];
+    list[count++] = block->list ? block->list[i] : (uint32_t)i;
   }
-  sum_block(m, block, states, d, ahead);
+  if (count == block->count) return;
+  block->list = list;
+  block->count = count;
 }
 
-// The rows after the first `n` of a block, as many as the next block has.
+// One block of at most AK_ATTEND_BLOCK scores and values. Fetches `ahead` at an even pace meanwhile.
+static void softmax_block(
+  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+  size_t d, ak_states states, ak_ahead ahead) {
+  ak_weighted block;
+  block.values = values;
+  block.ahead = ahead;
+  block.ahead_bytes = d * sizeof(uint16_t);
+  uint32_t list[AK_ATTEND_BLOCK];
+  size_t shares = query_shares(m), fetched = 0;
+  block.ahead_interval = shares * sum_passes(query_share(m, shares), d);
+  for (size_t first = 0; first < m; shares--) {
+    const size_t queries = query_share(m - first, shares);
+    block.list = indices;
+    block.count = n;
+    int complete = 0;
+    for (size_t h = 0; h < queries; h++) {
+      complete |= weigh(scores + (first + h) * score_stride, n, d, states, first + h, block.weights[h]);
+    }
+    // If some query weighs every row there is none to drop.
+    if (!complete) drop_weightless(&block, queries, list);
+    sum_block(queries, &block, states.acc + first * states.acc_stride, states.acc_stride, d, &fetched);
+    first += queries;
+  }
+}
+
+// The rows of the block that starts at i.
 static ak_ahead next_block(ak_rows_f16 rows, const uint32_t *indices, size_t i, size_t n) {
   if (i >= n) return (ak_ahead){0};
   const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
@@ -180,8 +197,8 @@ static ak_ahead next_block(ak_rows_f16 rows, const uint32_t *indices, size_t i, 
 }
 
 static void softmax_blocks(
-  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n, size_t d,
-  ak_states states) {
+  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+  size_t d, ak_states states) {
   for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
     const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
     const ak_rows_f16 part = {indices ? values.data : values.data + i * values.stride, values.stride};
@@ -192,17 +209,19 @@ static void softmax_blocks(
 }
 
 static void AK_FN(softmax_accumulate_f16)(
-  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d, ak_states states) {
+  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d,
+  ak_states states) {
   softmax_blocks(scores, score_stride, m, values, NULL, n, d, states);
 }
 
 static void AK_FN(softmax_accumulate_gather_f16)(
-  float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n, size_t d,
-  ak_states states) {
+  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+  size_t d, ak_states states) {
   softmax_blocks(scores, score_stride, m, values, indices, n, d, states);
 }
 
-// While the keys of a block are multiplied its values are fetched, and the other way round: memory is never idle.
+// While the keys of a block are multiplied its values are fetched, and the other way round: memory is never
+// idle.
 static void AK_FN(attend_f16)(
   ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d, ak_states states,
   float *scratch) {
