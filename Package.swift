@@ -35,7 +35,8 @@ let package = Package(
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
     .target(name: "VectorIndex", dependencies: ["AttentionKernels"], swiftSettings: settings),
-    .target(name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
+    .target(
+      name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
     .target(name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention"], swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Generation"], swiftSettings: settings),

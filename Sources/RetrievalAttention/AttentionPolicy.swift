@@ -46,7 +46,8 @@ public struct RetrievalSettings: Sendable, Hashable {
     for (name, value) in positive where value <= 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "positive")
     }
-    for (name, value) in [("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount)] where value < 0 {
+    for (name, value) in [("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount)]
+    where value < 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
     }
     guard search.tolerance >= 0, search.tolerance.isFinite else {
@@ -109,7 +110,8 @@ package final class ExactHead: HeadPolicy {
     let end = rows.count * (part + 1) / parts
     let offset = begin * rows.dimension
     states.attend(
-      queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace)
+      queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace
+    )
     return ReadStatistics.Head(retrieved: end - begin)
   }
 }

@@ -13,7 +13,9 @@ package final class RetrievalHead: HeadPolicy {
   private let settings: RetrievalSettings
   private let rotary: RotaryEmbedding?
 
-  package init(rows: HeadRows, groupSize: Int, settings: RetrievalSettings, rotary: RotaryEmbedding?, seed: UInt64) {
+  package init(
+    rows: HeadRows, groupSize: Int, settings: RetrievalSettings, rotary: RotaryEmbedding?, seed: UInt64
+  ) {
     self.rows = rows
     self.settings = settings
     search = settings.search
@@ -48,7 +50,8 @@ package final class RetrievalHead: HeadPolicy {
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
     guard usesIndex else {
-      return ExactHead.attend(rows, part: part, of: parts, queries: queries, states: states, workspace: workspace)
+      return ExactHead.attend(
+        rows, part: part, of: parts, queries: queries, states: states, workspace: workspace)
     }
     let d = rows.dimension
     let sink = settings.sinkCount

@@ -84,7 +84,8 @@ public final class ClusterIndex {
 
   /// Bytes of the index, without the rows.
   public var byteCount: Int {
-    centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount + starts.byteCount
+    centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount
+      + starts.byteCount
   }
 
   /// Accounts for a new segment whose per-cluster arrays were just written.

@@ -17,8 +17,10 @@ struct HiddenFactTests {
   }
 
   static let facts: [Fact] = [
-    ("Lisbon", "5279348"), ("Oslo", "8153207"), ("Nairobi", "3946182"), ("Quito", "7028415"), ("Hanoi", "1690537"),
-    ("Porto", "4812960"), ("Tunis", "9375016"), ("Bergen", "2604893"), ("Kyoto", "6431758"), ("Lima", "5087621"),
+    ("Lisbon", "5279348"), ("Oslo", "8153207"), ("Nairobi", "3946182"), ("Quito", "7028415"),
+    ("Hanoi", "1690537"),
+    ("Porto", "4812960"), ("Tunis", "9375016"), ("Bergen", "2604893"), ("Kyoto", "6431758"),
+    ("Lima", "5087621"),
   ].enumerated().map { Fact(city: $1.0, number: $1.1, depth: 0.05 + 0.1 * Double($0)) }
 
   @Test func retrievalAnswersWhatExactAttentionAnswers() throws {
@@ -30,7 +32,8 @@ struct HiddenFactTests {
     var retrievalCount = 0
     for fact in Self.facts {
       let (exact, retrieval) = try answers(to: fact, model: model, pool: pool)
-      print("\(fact): \(fact.number), exact: \(exact.debugDescription), retrieval: \(retrieval.debugDescription)")
+      print(
+        "\(fact): \(fact.number), exact: \(exact.debugDescription), retrieval: \(retrieval.debugDescription)")
       if exact.contains(fact.number) {
         exactCount += 1
         #expect(retrieval.contains(fact.number), "\(fact)")
@@ -48,7 +51,8 @@ struct HiddenFactTests {
   ) throws -> (exact: String, retrieval: String) {
     let prompt = try Prompt(
       documents: [try document(with: fact)],
-      question: "What is the special magic number for \(fact.city) mentioned in the text above?", model: model,
+      question: "What is the special magic number for \(fact.city) mentioned in the text above?",
+      model: model,
       raw: false
     ).tokens
     #expect((6500...7600).contains(prompt.count))
@@ -75,7 +79,8 @@ struct HiddenFactTests {
   private func document(with fact: Fact) throws -> String {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
-    let text = String(try TextFile.read(root.appendingPathComponent("Texts/persuasion.txt").path).prefix(29_000))
+    let text = String(
+      try TextFile.read(root.appendingPathComponent("Texts/persuasion.txt").path).prefix(29_000))
     var paragraphs = text.components(separatedBy: "\n\n")
     let index = min(paragraphs.count - 1, Int(fact.depth * Double(paragraphs.count)))
     paragraphs.insert("The special magic number for \(fact.city) is: \(fact.number).", at: index)
