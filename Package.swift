@@ -48,12 +48,18 @@ let package = Package(
 
     .testTarget(
       name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
-    .testTarget(name: "VectorIndexTests", dependencies: ["VectorIndex"], swiftSettings: settings),
     .testTarget(
-      name: "RetrievalAttentionTests", dependencies: ["RetrievalAttention"], swiftSettings: settings),
+      name: "VectorIndexTests", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
+    .testTarget(
+      name: "RetrievalAttentionTests",
+      dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .testTarget(name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings),
-    .testTarget(name: "GenerationTests", dependencies: ["Generation"], swiftSettings: settings),
-    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"], swiftSettings: settings),
+    .testTarget(
+      name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation", "Generation", "LlamaHost", "RetrievalAttention"],
+      swiftSettings: settings),
     .testTarget(name: "raTests", dependencies: ["ra"], swiftSettings: settings),
   ]
 )

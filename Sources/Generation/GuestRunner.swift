@@ -65,7 +65,8 @@ public final class GuestRunner: SequenceRunner {
   /// An index takes 5 % of the rows, samples and scratch memory a little more.
   private static func checkMemory(shape: ModelShape, tokens: Int) throws {
     let (bytes, overflow) = shape.bytesPerToken.multipliedReportingOverflow(by: tokens)
-    let required = overflow ? Int.max : bytes + bytes / 10
+    let (sum, sumOverflow) = bytes.addingReportingOverflow(bytes / 10)
+    let required = overflow || sumOverflow ? Int.max : sum
     guard let available = SystemMemory.availableBytes, required > available else { return }
     throw AttentionError.insufficientMemory(tokens: tokens, required: required, available: available)
   }
@@ -85,6 +86,10 @@ public final class GuestRunner: SequenceRunner {
 
   public func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits {
     guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
+    // Before anything is read: an hour of prefill would be lost otherwise.
+    guard tokens.count <= engine.capacity - tokenCount else {
+      throw AttentionError.capacityExceeded(tokens: tokenCount + tokens.count, capacity: engine.capacity)
+    }
     let ask = tokenCount + tokens.count + Self.askDistance
     var done = 0
     while true {

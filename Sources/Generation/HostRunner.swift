@@ -44,6 +44,9 @@ public final class HostRunner: SequenceRunner {
 
   public func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits {
     guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
+    if let length = context.contextLength, tokens.count > length - tokenCount {
+      throw LlamaError.contextFull(needed: tokenCount + tokens.count, contextLength: length)
+    }
     var done = 0
     while true {
       let batch = tokens[done..<min(tokens.count, done + batchCapacity)]

@@ -145,14 +145,15 @@ public final class AttentionEngine {
     return true
   }
 
-  /// Drops tokens from `count` on.
+  /// Drops tokens from `count` on, also those that only some layers have seen.
   ///
-  /// Throws ``AttentionError/cannotTruncate(to:indexed:)`` when they are in an index (or left a sliding window);
-  /// nothing has changed then.
+  /// Throws ``AttentionError/cannotTruncate(to:indexed:)`` when they are in an index (or left a sliding window),
+  /// ``AttentionError/invalidSetting(name:value:requirement:)`` for a negative count; nothing has changed then.
   public func truncate(to count: Int) throws(AttentionError) {
-    let current = tokenCount
-    guard count < current else { return }
-    for (layer, layerHeads) in heads.enumerated() {
+    guard count >= 0 else {
+      throw .invalidSetting(name: "count", value: "\(count)", requirement: "zero or positive")
+    }
+    for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       for head in layerHeads {
         let dropped = tokenCounts[layer] - count
         let needed = shape.layers[layer].slidingWindow.map { min($0, count) } ?? count
@@ -165,7 +166,7 @@ public final class AttentionEngine {
         }
       }
     }
-    for (layer, layerHeads) in heads.enumerated() {
+    for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       let dropped = tokenCounts[layer] - count
       for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }
       tokenCounts[layer] = count

@@ -50,6 +50,15 @@ public struct RetrievalSettings: Sendable, Hashable {
     where value < 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
     }
+    // Sums of these with row counts must not overflow; a store has no more rows than this anyway.
+    let limit = Int(UInt32.max)
+    let counts = [
+      ("sinkCount", sinkCount), ("windowCount", windowCount), ("segmentCount", segmentCount),
+      ("insertionCount", insertionCount), ("minimumIndexedCount", minimumIndexedCount),
+    ]
+    for (name, value) in counts where value > limit {
+      throw .invalidSetting(name: name, value: "\(value)", requirement: "at most \(limit)")
+    }
     guard search.tolerance >= 0, search.tolerance.isFinite else {
       throw .invalidSetting(name: "tolerance", value: "\(search.tolerance)", requirement: "zero or positive")
     }

@@ -70,10 +70,9 @@ package final class RetrievalHead: HeadPolicy {
   /// Rows that the next call of ``updateIndex(finishing:askPosition:workspace:)`` would insert first; 0 for none.
   package func nextSegment(finishing: Bool) -> Int {
     let waiting = windowRows - settings.windowCount
+    if index.rowCount == 0, waiting < max(1, settings.minimumIndexedCount) { return 0 }
     if waiting >= settings.segmentCount { return settings.segmentCount }
-    if index.rowCount == 0 {
-      return finishing && waiting >= max(1, settings.minimumIndexedCount) ? waiting : 0
-    }
+    if index.rowCount == 0 { return finishing ? waiting : 0 }
     return finishing && waiting >= settings.insertionCount ? waiting : 0
   }
 

@@ -52,9 +52,8 @@ struct FidelityCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    for (name, value) in [("--context", context), ("--tokens", tokens)] where value <= 0 {
-      throw ValidationError("\(name) is \(value), but must be positive.")
-    }
+    try checkCount("--context", context)
+    try checkCount("--tokens", tokens)
     if skip < 0 { throw ValidationError("--skip is \(skip), but must be zero or positive.") }
     if attention == .host {
       throw ValidationError("--attention host is the reference; give retrieval or exact.")

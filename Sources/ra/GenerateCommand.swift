@@ -32,7 +32,7 @@ struct GenerateCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    if maxTokens <= 0 { throw ValidationError("--max-tokens is \(maxTokens), but must be positive.") }
+    try checkCount("--max-tokens", maxTokens)
   }
 
   func run() async throws {
