@@ -27,7 +27,8 @@ struct HiddenFactTests {
     let path = try #require(
       ProcessInfo.processInfo.environment["RA_TEST_MODEL"], "RA_TEST_MODEL must name a GGUF file")
     let model = try LlamaModel.load(path: path)
-    let pool = try ThreadPool()
+    let threads = ProcessInfo.processInfo.environment["RA_TEST_THREADS"].flatMap { Int($0) }
+    let pool = try ThreadPool(threadCount: threads ?? ThreadPool.defaultThreadCount)
     var exactCount = 0
     var retrievalCount = 0
     for fact in Self.facts {
