@@ -35,7 +35,8 @@ let package = Package(
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
     .target(name: "VectorIndex", dependencies: ["AttentionKernels"], swiftSettings: settings),
-    .target(name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
+    .target(
+      name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
     .target(name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention"], swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Generation"], swiftSettings: settings),
@@ -47,12 +48,18 @@ let package = Package(
 
     .testTarget(
       name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
-    .testTarget(name: "VectorIndexTests", dependencies: ["VectorIndex"], swiftSettings: settings),
     .testTarget(
-      name: "RetrievalAttentionTests", dependencies: ["RetrievalAttention"], swiftSettings: settings),
+      name: "VectorIndexTests", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
+    .testTarget(
+      name: "RetrievalAttentionTests",
+      dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .testTarget(name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings),
-    .testTarget(name: "GenerationTests", dependencies: ["Generation"], swiftSettings: settings),
-    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"], swiftSettings: settings),
+    .testTarget(
+      name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation", "Generation", "LlamaHost", "RetrievalAttention"],
+      swiftSettings: settings),
     .testTarget(name: "raTests", dependencies: ["ra"], swiftSettings: settings),
   ]
 )

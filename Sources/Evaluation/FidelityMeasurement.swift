@@ -49,7 +49,8 @@ public final class FidelityMeasurement {
   /// - Throws: ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
   public init(
     model: LlamaModel, pool: ThreadPool, tokens: [Int32], contextTokens: Int, decodeTokens: Int,
-    policy: AttentionPolicy, comparesHost: Bool = true, comparesHostPaths: Bool = false, onPhase: @escaping (Phase) -> Void = { _ in }
+    policy: AttentionPolicy, comparesHost: Bool = true, comparesHostPaths: Bool = false,
+    onPhase: @escaping (Phase) -> Void = { _ in }
   ) throws {
     for (name, value) in [("context", contextTokens), ("tokens", decodeTokens)] where value <= 0 {
       throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
@@ -87,7 +88,8 @@ public final class FidelityMeasurement {
     let host = try hostRecord(flashAttention: false)
     self.host = host
     noiseFloor = Divergence(reference: host, other: exact)
-    hostNoise = comparesHostPaths ? Divergence(reference: host, other: try hostRecord(flashAttention: true)) : nil
+    hostNoise =
+      comparesHostPaths ? Divergence(reference: host, other: try hostRecord(flashAttention: true)) : nil
   }
 
   /// Decodes with the policy and compares.
@@ -100,7 +102,8 @@ public final class FidelityMeasurement {
     -> FidelityReport
   {
     guard let referenceRecord = reference == .exact ? exact : host else {
-      throw GenerationError.invalidCount(name: "host logits", value: 0, requirement: "recorded to be the reference")
+      throw GenerationError.invalidCount(
+        name: "host logits", value: 0, requirement: "recorded to be the reference")
     }
     try runner.engine.truncate(to: contextTokens)
     if let search { runner.engine.search = search }
@@ -109,7 +112,8 @@ public final class FidelityMeasurement {
     let ours = try Self.record(decoded, runner: runner, name: runner.attentionName, onPhase: onPhase)
     let next = tokens[(contextTokens + 1)...]
     return FidelityReport(
-      policy: runner.attentionName, reference: reference.rawValue, context: contextTokens, tokens: decodeTokens,
+      policy: runner.attentionName, reference: reference.rawValue, context: contextTokens,
+      tokens: decodeTokens,
       divergence: Divergence(reference: referenceRecord, other: ours), perplexity: ours.perplexity(of: next),
       referencePerplexity: referenceRecord.perplexity(of: next), reads: runner.engine.statistics,
       search: runner.engine.search, noiseFloor: noiseFloor, hostNoise: hostNoise)

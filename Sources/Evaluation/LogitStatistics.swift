@@ -11,15 +11,17 @@ import LlamaHost
 #endif
 
 /// Logits of consecutive steps: `[steps, vocabulary]`.
-struct LogitRecord {
-  private(set) var rows: [[Float]] = []
+package struct LogitRecord {
+  package private(set) var rows: [[Float]] = []
 
-  mutating func append(_ logits: UnsafeBufferPointer<Float>) {
+  package init() {}
+
+  package mutating func append(_ logits: UnsafeBufferPointer<Float>) {
     rows.append(Array(logits))
   }
 
   /// exp of the mean negative log-likelihood (natural logarithm) of `tokens`, one a step.
-  func perplexity(of tokens: ArraySlice<Int32>) -> Double {
+  package func perplexity(of tokens: ArraySlice<Int32>) -> Double {
     var sum = 0.0
     for (row, token) in zip(rows, tokens) {
       let highest = Double(row.max() ?? 0)
@@ -39,7 +41,7 @@ public struct Divergence: Sendable, Hashable, Codable {
   /// Share of steps whose most probable token is the same, 0...1.
   public var top1: Double
 
-  init(reference: LogitRecord, other: LogitRecord) {
+  package init(reference: LogitRecord, other: LogitRecord) {
     var divergences: [Double] = []
     var agreements = 0
     for (a, b) in zip(reference.rows, other.rows) {

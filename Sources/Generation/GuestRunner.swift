@@ -11,6 +11,8 @@ public final class GuestRunner: SequenceRunner {
   public let engine: AttentionEngine
   public let pool: ThreadPool
   public private(set) var indexSeconds = 0.0
+  /// While false, decoded tokens stay in the window, so that they can be taken back, however many they are.
+  package var indexesDecodedTokens = true
   private let context: LlamaContext
   private let parallel: ParallelRunner
 
@@ -25,11 +27,13 @@ public final class GuestRunner: SequenceRunner {
   /// ``RetrievalAttention/AttentionError/insufficientMemory(tokens:required:available:)`` when the planned tokens
   /// cannot fit in memory, and the host's errors.
   public init(
-    model: LlamaModel, pool: ThreadPool, policy: AttentionPolicy, plannedTokens: Int, batchCapacity: Int = 512,
+    model: LlamaModel, pool: ThreadPool, policy: AttentionPolicy, plannedTokens: Int,
+    batchCapacity: Int = 512,
     outputCapacity: Int = 1, takeover: TakeoverReport? = nil
   ) throws {
     guard plannedTokens > 0 else {
-      throw GenerationError.invalidCount(name: "planned tokens", value: plannedTokens, requirement: "positive")
+      throw GenerationError.invalidCount(
+        name: "planned tokens", value: plannedTokens, requirement: "positive")
     }
     let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
     let shape = try ModelShape(takeover)
@@ -41,7 +45,8 @@ public final class GuestRunner: SequenceRunner {
       pool.parallel(count: count, task)
     }
     context = try LlamaContext(
-      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity, takeover: takeover,
+      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
+      takeover: takeover,
       guest: EngineGuest(engine: engine, parallel: parallel))
   }
 
@@ -60,7 +65,8 @@ public final class GuestRunner: SequenceRunner {
   /// An index takes 5 % of the rows, samples and scratch memory a little more.
   private static func checkMemory(shape: ModelShape, tokens: Int) throws {
     let (bytes, overflow) = shape.bytesPerToken.multipliedReportingOverflow(by: tokens)
-    let required = overflow ? Int.max : bytes + bytes / 10
+    let (sum, sumOverflow) = bytes.addingReportingOverflow(bytes / 10)
+    let required = overflow || sumOverflow ? Int.max : sum
     guard let available = SystemMemory.availableBytes, required > available else { return }
     throw AttentionError.insufficientMemory(tokens: tokens, required: required, available: available)
   }
@@ -80,6 +86,10 @@ public final class GuestRunner: SequenceRunner {
 
   public func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits {
     guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
+    // Before anything is read: an hour of prefill would be lost otherwise.
+    guard tokens.count <= engine.capacity - tokenCount else {
+      throw AttentionError.capacityExceeded(tokens: tokenCount + tokens.count, capacity: engine.capacity)
+    }
     let ask = tokenCount + tokens.count + Self.askDistance
     var done = 0
     while true {
@@ -95,8 +105,16 @@ public final class GuestRunner: SequenceRunner {
 
   public func decode(_ token: Int32) throws -> Logits {
     let logits = try evaluate([token][...], outputs: .last)
-    updateIndex(finishing: true, askPosition: tokenCount + Self.askDistance)
+    if indexesDecodedTokens { updateIndex(finishing: true, askPosition: tokenCount + Self.askDistance) }
     return logits
+  }
+
+  /// Grows the context to `count` tokens by repeating the first `period` ones, and indexes them.
+  ///
+  /// For benchmarks; see ``RetrievalAttention/AttentionEngine/replicate(to:period:parallel:)``.
+  package func replicate(to count: Int, period: Int) throws {
+    try engine.replicate(to: count, period: period, parallel: parallel)
+    updateIndex(finishing: true, askPosition: count + Self.askDistance)
   }
 
   /// Reads a batch; on failure or cancellation, layers that had read it already are taken back.

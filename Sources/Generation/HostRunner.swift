@@ -9,19 +9,26 @@ public final class HostRunner: SequenceRunner {
   private let context: LlamaContext
   private let batchCapacity: Int
 
-  /// - Parameter flashAttention: off is the fastest configuration of llama.cpp on CPUs at depth.
+  /// - Parameters:
+  ///   - flashAttention: off is the fastest configuration of llama.cpp on CPUs at depth.
+  ///   - keepsWholeCache: sliding-window layers keep all keys too; off is faster for models that have such layers,
+  ///     and ``truncate(to:)`` can then take back no more than a batch.
+  ///   - allowsFilling: ``fill(to:)`` is possible.
   public init(
-    model: LlamaModel, pool: ThreadPool, contextLength: Int, batchCapacity: Int = 512, outputCapacity: Int = 1,
-    flashAttention: Bool = false
+    model: LlamaModel, pool: ThreadPool, contextLength: Int, batchCapacity: Int = 512,
+    outputCapacity: Int = 1,
+    flashAttention: Bool = false, keepsWholeCache: Bool = true, allowsFilling: Bool = false
   ) throws {
     guard contextLength > 0 else {
-      throw GenerationError.invalidCount(name: "context length", value: contextLength, requirement: "positive")
+      throw GenerationError.invalidCount(
+        name: "context length", value: contextLength, requirement: "positive")
     }
     self.model = model
     self.batchCapacity = batchCapacity
     context = try LlamaContext(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,
-      outputCapacity: outputCapacity, flashAttention: flashAttention)
+      outputCapacity: outputCapacity, flashAttention: flashAttention, keepsWholeCache: keepsWholeCache,
+      allowsFilling: allowsFilling)
   }
 
   public var tokenCount: Int { context.length }
@@ -37,6 +44,9 @@ public final class HostRunner: SequenceRunner {
 
   public func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits {
     guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
+    if let length = context.contextLength, tokens.count > length - tokenCount {
+      throw LlamaError.contextFull(needed: tokenCount + tokens.count, contextLength: length)
+    }
     var done = 0
     while true {
       let batch = tokens[done..<min(tokens.count, done + batchCapacity)]
@@ -55,5 +65,12 @@ public final class HostRunner: SequenceRunner {
   /// Drops tokens from `position` on.
   public func truncate(to position: Int) throws {
     try context.truncate(to: position)
+  }
+
+  /// Grows the context to `position` tokens without computing anything, for benchmarks.
+  ///
+  /// See ``LlamaHost/LlamaContext/fill(to:)``.
+  public func fill(to position: Int) throws {
+    try context.fill(to: position)
   }
 }

@@ -80,7 +80,8 @@ public struct TextGenerator {
     let statistics = GenerationStatistics(
       attention: runner.attentionName, promptTokens: prompt.count, generatedTokens: tokens.count,
       prefillSeconds: (prefilled - start).seconds, decodeSteps: decodeSteps,
-      decodeSeconds: (clock.now - prefilled).seconds, indexSeconds: runner.indexSeconds, memory: runner.memory,
+      decodeSeconds: (clock.now - prefilled).seconds, indexSeconds: runner.indexSeconds,
+      memory: runner.memory,
       reads: runner.reads)
     return Result(text: text, tokens: tokens, stopReason: stopReason, statistics: statistics)
   }

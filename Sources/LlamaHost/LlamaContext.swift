@@ -40,6 +40,7 @@ public final class LlamaContext {
 
   let handle: ContextHandle
   let guestObserver: GuestObserver?
+  let fillObserver: FillObserver?
   let batch: TokenBatch
   let abortMonitor = AbortMonitor()
 
@@ -90,6 +91,7 @@ public final class LlamaContext {
     contextLength = nil
     self.takeover = report
     guestObserver = observer
+    fillObserver = nil
     batch = TokenBatch(capacity: batchCapacity)
   }
 
@@ -98,10 +100,13 @@ public final class LlamaContext {
   /// - Parameters:
   ///   - contextLength: Positions to keep; all memory is taken at once.
   ///   - flashAttention: Off is the host's fastest on most CPUs at depth, hence the baseline.
+  ///   - keepsWholeCache: Sliding-window layers keep all keys too. Off is faster for models that have such layers,
+  ///     and leaves room to truncate by no more than a batch.
+  ///   - allowsFilling: ``fill(to:)`` is possible.
   public init(
     model: LlamaModel, pool: ThreadPool, contextLength: Int, batchCapacity: Int = 512,
-    outputCapacity: Int? = nil,
-    flashAttention: Bool = false
+    outputCapacity: Int? = nil, flashAttention: Bool = false, keepsWholeCache: Bool = true,
+    allowsFilling: Bool = false
   ) throws {
     try Self.check("batch capacity", batchCapacity, Self.batchRange)
     try Self.check("context length", contextLength, 1...Self.positionRange.upperBound)
@@ -111,10 +116,12 @@ public final class LlamaContext {
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
     try Self.checkMemory(model.description, contextLength: contextLength, batchCapacity: batchCapacity)
     let monitor = abortMonitor
+    fillObserver = allowsFilling ? FillObserver() : nil
     handle = try ContextHandle(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,
-      outputCapacity: outputCapacity, observer: nil
+      outputCapacity: outputCapacity, observer: fillObserver
     ) { parameters in
+      parameters.swa_full = keepsWholeCache
       parameters.flash_attn_type =
         flashAttention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED
       monitor.install(in: &parameters)

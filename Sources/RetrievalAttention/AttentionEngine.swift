@@ -72,7 +72,8 @@ public final class AttentionEngine {
   ) throws(AttentionError) -> any HeadPolicy {
     if let window = layer.slidingWindow {
       let kept = min(capacity, window + SlidingWindowHead.slack + maximumBatch)
-      return SlidingWindowHead(rows: try HeadRows(dimension: layer.headDimension, capacity: kept), window: window)
+      return SlidingWindowHead(
+        rows: try HeadRows(dimension: layer.headDimension, capacity: kept), window: window)
     }
     let rows = try HeadRows(dimension: layer.headDimension, capacity: capacity)
     switch policy {
@@ -133,7 +134,9 @@ public final class AttentionEngine {
   @discardableResult
   public func updateIndex(finishing: Bool, askPosition: Int, parallel: ParallelRunner) -> Bool {
     guard !ignoresIndex else { return false }
-    let due = heads.joined().compactMap { $0 as? RetrievalHead }.filter { $0.nextSegment(finishing: finishing) > 0 }
+    let due = heads.joined().compactMap { $0 as? RetrievalHead }.filter {
+      $0.nextSegment(finishing: finishing) > 0
+    }
     guard !due.isEmpty else { return false }
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
     parallel.run(due.count) { index, worker in
@@ -142,14 +145,15 @@ public final class AttentionEngine {
     return true
   }
 
-  /// Drops tokens from `count` on.
+  /// Drops tokens from `count` on, also those that only some layers have seen.
   ///
-  /// Throws ``AttentionError/cannotTruncate(to:indexed:)`` when they are in an index (or left a sliding window);
-  /// nothing has changed then.
+  /// Throws ``AttentionError/cannotTruncate(to:indexed:)`` when they are in an index (or left a sliding window),
+  /// ``AttentionError/invalidSetting(name:value:requirement:)`` for a negative count; nothing has changed then.
   public func truncate(to count: Int) throws(AttentionError) {
-    let current = tokenCount
-    guard count < current else { return }
-    for (layer, layerHeads) in heads.enumerated() {
+    guard count >= 0 else {
+      throw .invalidSetting(name: "count", value: "\(count)", requirement: "zero or positive")
+    }
+    for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       for head in layerHeads {
         let dropped = tokenCounts[layer] - count
         let needed = shape.layers[layer].slidingWindow.map { min($0, count) } ?? count
@@ -162,7 +166,7 @@ public final class AttentionEngine {
         }
       }
     }
-    for (layer, layerHeads) in heads.enumerated() {
+    for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       let dropped = tokenCounts[layer] - count
       for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }
       tokenCounts[layer] = count
@@ -243,7 +247,8 @@ public final class AttentionEngine {
           batch.scatterOutputs(output, kvHead: number, tokens: 0..<1, groupSize: g)
           if records, let head = layerHeads[number] as? RetrievalHead {
             head.samples.record(
-              position: position, queries: queries, scale: 1, outputs: output, logSumExps: logSumExps + index * g,
+              position: position, queries: queries, scale: 1, outputs: output,
+              logSumExps: logSumExps + index * g,
               workspace: workspace)
           }
         }
@@ -287,7 +292,8 @@ public final class AttentionEngine {
       // Late tiles see more keys; they go first, so that the last task to finish is a short one.
       let tile = tiles - 1 - index / layerHeads.count
       let tokens = tile * tileTokens..<min(batch.tokenCount, (tile + 1) * tileTokens)
-      prefillTile(batch, layer: layer, kvHead: index % layerHeads.count, tokens: tokens, workspace: workspaces[worker])
+      prefillTile(
+        batch, layer: layer, kvHead: index % layerHeads.count, tokens: tokens, workspace: workspaces[worker])
     }
   }
 
@@ -320,7 +326,8 @@ public final class AttentionEngine {
       visibleEnd[query] -= UInt32(first)
     }
     kernels.unsafePrefill(
-      queries: queries, queryStride: d, queryCount: count, scale: layer.scale, keys: head.rows.keys + first * d,
+      queries: queries, queryStride: d, queryCount: count, scale: layer.scale,
+      keys: head.rows.keys + first * d,
       keyStride: d, values: head.rows.values + first * d, valueStride: d,
       keyCount: rowsBefore + tokens.upperBound - first, dimension: d, visibleBegin: visibleBegin,
       visibleEnd: visibleEnd, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,

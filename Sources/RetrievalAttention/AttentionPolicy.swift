@@ -46,8 +46,18 @@ public struct RetrievalSettings: Sendable, Hashable {
     for (name, value) in positive where value <= 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "positive")
     }
-    for (name, value) in [("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount)] where value < 0 {
+    for (name, value) in [("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount)]
+    where value < 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
+    }
+    // Sums of these with row counts must not overflow; a store has no more rows than this anyway.
+    let limit = Int(UInt32.max)
+    let counts = [
+      ("sinkCount", sinkCount), ("windowCount", windowCount), ("segmentCount", segmentCount),
+      ("insertionCount", insertionCount), ("minimumIndexedCount", minimumIndexedCount),
+    ]
+    for (name, value) in counts where value > limit {
+      throw .invalidSetting(name: name, value: "\(value)", requirement: "at most \(limit)")
     }
     guard search.tolerance >= 0, search.tolerance.isFinite else {
       throw .invalidSetting(name: "tolerance", value: "\(search.tolerance)", requirement: "zero or positive")
@@ -109,7 +119,8 @@ package final class ExactHead: HeadPolicy {
     let end = rows.count * (part + 1) / parts
     let offset = begin * rows.dimension
     states.attend(
-      queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace)
+      queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace
+    )
     return ReadStatistics.Head(retrieved: end - begin)
   }
 }

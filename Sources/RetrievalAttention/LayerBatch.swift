@@ -56,7 +56,9 @@ public struct LayerBatch {
   }
 
   /// Copies one group's queries to `[tokens, groupSize, headDimension]`.
-  func gatherQueries(kvHead: Int, tokens: Range<Int>, groupSize g: Int, into target: UnsafeMutablePointer<Float>) {
+  func gatherQueries(
+    kvHead: Int, tokens: Range<Int>, groupSize g: Int, into target: UnsafeMutablePointer<Float>
+  ) {
     var next = target
     for token in tokens {
       for h in 0..<g {

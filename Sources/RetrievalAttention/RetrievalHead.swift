@@ -13,7 +13,9 @@ package final class RetrievalHead: HeadPolicy {
   private let settings: RetrievalSettings
   private let rotary: RotaryEmbedding?
 
-  package init(rows: HeadRows, groupSize: Int, settings: RetrievalSettings, rotary: RotaryEmbedding?, seed: UInt64) {
+  package init(
+    rows: HeadRows, groupSize: Int, settings: RetrievalSettings, rotary: RotaryEmbedding?, seed: UInt64
+  ) {
     self.rows = rows
     self.settings = settings
     search = settings.search
@@ -48,7 +50,8 @@ package final class RetrievalHead: HeadPolicy {
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
     guard usesIndex else {
-      return ExactHead.attend(rows, part: part, of: parts, queries: queries, states: states, workspace: workspace)
+      return ExactHead.attend(
+        rows, part: part, of: parts, queries: queries, states: states, workspace: workspace)
     }
     let d = rows.dimension
     let sink = settings.sinkCount
@@ -67,10 +70,9 @@ package final class RetrievalHead: HeadPolicy {
   /// Rows that the next call of ``updateIndex(finishing:askPosition:workspace:)`` would insert first; 0 for none.
   package func nextSegment(finishing: Bool) -> Int {
     let waiting = windowRows - settings.windowCount
+    if index.rowCount == 0, waiting < max(1, settings.minimumIndexedCount) { return 0 }
     if waiting >= settings.segmentCount { return settings.segmentCount }
-    if index.rowCount == 0 {
-      return finishing && waiting >= max(1, settings.minimumIndexedCount) ? waiting : 0
-    }
+    if index.rowCount == 0 { return finishing ? waiting : 0 }
     return finishing && waiting >= settings.insertionCount ? waiting : 0
   }
 

@@ -34,7 +34,8 @@ package struct RunningStates {
     let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: count))
     workspace.kernels.unsafeAttend(
       queries: queries, queryStride: dimension, queryCount: count, keys: keys, keyStride: dimension,
-      values: values, valueStride: dimension, rowCount: rows, dimension: dimension, maxima: maxima, sums: sums,
+      values: values, valueStride: dimension, rowCount: rows, dimension: dimension, maxima: maxima,
+      sums: sums,
       accumulators: accumulators, accumulatorStride: dimension, scratch: scratch)
   }
 

@@ -46,7 +46,8 @@ package final class TrainingSamples {
   ///
   /// - Parameter scale: what the queries are multiplied by before they are kept.
   package func record(
-    position: Int, queries newQueries: UnsafePointer<Float>, scale: Float, outputs newOutputs: UnsafePointer<Float>,
+    position: Int, queries newQueries: UnsafePointer<Float>, scale: Float,
+    outputs newOutputs: UnsafePointer<Float>,
     logSumExps newLogSumExps: UnsafePointer<Float>, workspace: Workspace
   ) {
     // A token on the stride stands in its strided slot only, so that the training set has no duplicates.

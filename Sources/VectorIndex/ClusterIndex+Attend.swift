@@ -21,7 +21,8 @@ extension ClusterIndex {
   ///     matter, so attend to those first.
   /// - Returns: what was read, the same rows for all queries of the group.
   package func attend(
-    queries: UnsafePointer<Float>, queryCount g: Int, keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>,
+    queries: UnsafePointer<Float>, queryCount g: Int, keys: UnsafePointer<UInt16>,
+    values: UnsafePointer<UInt16>,
     maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
     accumulators: UnsafeMutablePointer<Float>, search: SearchParameters, workspace: Workspace
   ) -> ReadCount {

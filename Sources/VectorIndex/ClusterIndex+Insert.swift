@@ -33,7 +33,8 @@ extension ClusterIndex {
       points: whitened, count: n, dimension: d, clusterCount: max(1, n / build.clusterSize),
       iterations: build.iterations, seed: build.seed &+ UInt64(segmentCount), workspace: workspace)
     sortRows(
-      count: n, clusters: clusters, assignments: assignments, keys: keys, values: values, positions: positions,
+      count: n, clusters: clusters, assignments: assignments, keys: keys, values: values,
+      positions: positions,
       workspace: workspace)
     kernels.unsafeConvertFromFloat16(keys, points, count: n * d)
     learn(
@@ -60,7 +61,8 @@ extension ClusterIndex {
     let offset = workspace.floats(.best, d)
     let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
     kernels.unsafeGEMM(
-      a: mean, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: offset, cRowStride: d,
+      a: mean, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: offset,
+      cRowStride: d,
       rows: 1, columns: d, inner: d, accumulate: false, scratch: scratch)
     for i in 0..<n {
       for j in 0..<d { result[i * d + j] = -offset[j] }
@@ -186,7 +188,8 @@ private struct TrainingStates {
   }
 
   func attend(
-    _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>, count n: Int,
+    _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>,
+    count n: Int,
     centroid: UnsafePointer<Float>, _ kernels: Kernels
   ) -> Float {
     let d = dimension
@@ -267,7 +270,8 @@ private struct TrainingStates {
         sum += difference * difference
       }
       error += sum.squareRoot()
-      weight += estimate * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
+      weight +=
+        estimate * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
     }
     return LearnedStatistics(bias: bias, spread: spread, cost: weight > 1e-30 ? error / weight : 1)
   }

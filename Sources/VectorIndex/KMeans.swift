@@ -10,7 +10,8 @@ struct KMeans {
   /// Cost: `2 * count * clusterCount * d * iterations` operations. Deterministic for a seed and SIMD level.
   /// The assignments live in the workspace until its next use.
   static func cluster(
-    points: UnsafePointer<Float>, count: Int, dimension d: Int, clusterCount: Int, iterations: Int, seed: UInt64,
+    points: UnsafePointer<Float>, count: Int, dimension d: Int, clusterCount: Int, iterations: Int,
+    seed: UInt64,
     workspace: Workspace
   ) -> (assignments: UnsafeMutablePointer<UInt32>, clusterCount: Int) {
     let kernels = workspace.kernels

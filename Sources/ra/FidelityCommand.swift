@@ -37,7 +37,9 @@ struct FidelityCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Skip this many tokens of the text first.", valueName: "tokens"))
   var skip = 0
 
-  @Option(help: ArgumentHelp("Measure with these tolerances too, over the same index; repeatable.", valueName: "error"))
+  @Option(
+    help: ArgumentHelp(
+      "Measure with these tolerances too, over the same index; repeatable.", valueName: "error"))
   var also: [Float] = []
 
   @Flag(help: "Leave out the host and with it the noise floor, to save time.")
@@ -50,13 +52,15 @@ struct FidelityCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    for (name, value) in [("--context", context), ("--tokens", tokens)] where value <= 0 {
-      throw ValidationError("\(name) is \(value), but must be positive.")
-    }
+    try checkCount("--context", context)
+    try checkCount("--tokens", tokens)
     if skip < 0 { throw ValidationError("--skip is \(skip), but must be zero or positive.") }
-    if attention == .host { throw ValidationError("--attention host is the reference; give retrieval or exact.") }
+    if attention == .host {
+      throw ValidationError("--attention host is the reference; give retrieval or exact.")
+    }
     if noNoiseFloor, hostNoise || reference == .host {
-      throw ValidationError("--no-noise-floor leaves out the host, which --host-noise and --reference host need.")
+      throw ValidationError(
+        "--no-noise-floor leaves out the host, which --host-noise and --reference host need.")
     }
     for tolerance in also where !(tolerance >= 0) {
       throw ValidationError("--also is \(tolerance), but must be zero or positive.")
@@ -76,11 +80,13 @@ struct FidelityCommand: AsyncParsableCommand {
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     guard let policy = retrieval.policy(attention) else { return }
     let measurement = try FidelityMeasurement(
-      model: model, pool: pool, tokens: Array(all.dropFirst(skip)), contextTokens: context, decodeTokens: tokens,
+      model: model, pool: pool, tokens: Array(all.dropFirst(skip)), contextTokens: context,
+      decodeTokens: tokens,
       policy: policy, comparesHost: !noNoiseFloor, comparesHostPaths: hostNoise
     ) { phase in
       switch phase {
-      case .prefill(let done, let total): console.progress("reading", done: done, total: total, unit: "tokens")
+      case .prefill(let done, let total):
+        console.progress("reading", done: done, total: total, unit: "tokens")
       case .hostPrefill(let done, let total):
         console.progress("reading with the host", done: done, total: total, unit: "tokens")
       case .decode(let policy, let done, let total):
@@ -112,13 +118,15 @@ struct FidelityCommand: AsyncParsableCommand {
         String(
           format: "%@ %9@ %9.5f %9.5f %7.3f %9.1f %% %9.1f %% %13@ %11.3f",
           report.policy.padding(toLength: 12, withPad: " ", startingAt: 0),
-          report.tolerance.map { String(format: "%.2g", $0) } ?? "-", report.meanKL, report.p99KL, report.top1,
+          report.tolerance.map { String(format: "%.2g", $0) } ?? "-", report.meanKL, report.p99KL,
+          report.top1,
           report.keysRead * 100, report.keysReadWithStatic * 100, formatted(report.bytesPerToken),
           report.perplexity))
     }
     func row(_ name: String, _ divergence: Divergence) -> String {
       String(
-        format: "%@ %9.5f %9.5f %7.3f", name.padding(toLength: 22, withPad: " ", startingAt: 0), divergence.meanKL,
+        format: "%@ %9.5f %9.5f %7.3f", name.padding(toLength: 22, withPad: " ", startingAt: 0),
+        divergence.meanKL,
         divergence.p99KL, divergence.top1)
     }
     if let first = reports.first {

@@ -21,7 +21,8 @@ struct GenerateCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: "How attention is computed: \(AttentionName.allCases.map(\.rawValue).joined(separator: ", ")).")
+  @Option(
+    help: "How attention is computed: \(AttentionName.allCases.map(\.rawValue).joined(separator: ", ")).")
   var attention = AttentionName.retrieval
 
   @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
@@ -31,7 +32,7 @@ struct GenerateCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    if maxTokens <= 0 { throw ValidationError("--max-tokens is \(maxTokens), but must be positive.") }
+    try checkCount("--max-tokens", maxTokens)
   }
 
   func run() async throws {
@@ -59,7 +60,8 @@ struct GenerateCommand: AsyncParsableCommand {
       prompt: prompt.tokens, maximumTokens: maxTokens, sampler: sampler
     ) { event in
       switch event {
-      case .prefill(let done, let total): console.progress("reading", done: done, total: total, unit: "tokens")
+      case .prefill(let done, let total):
+        console.progress("reading", done: done, total: total, unit: "tokens")
       case .text(let text):
         console.clear()
         if !json { console.output(text) }
@@ -81,7 +83,9 @@ struct PromptOptions: ParsableArguments {
   @Option(help: ArgumentHelp("A file with the question. (default: standard input)", valueName: "file"))
   var promptFile: String?
 
-  @Option(name: [.short, .long], help: ArgumentHelp("A text file to read before the question; repeatable.", valueName: "file"))
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp("A text file to read before the question; repeatable.", valueName: "file"))
   var document: [String] = []
 
   @Flag(help: "No chat template: the text goes to the model as it is.")
@@ -98,7 +102,9 @@ struct PromptOptions: ParsableArguments {
     if let prompt { return (documents, prompt) }
     if let promptFile { return (documents, try TextFile.read(promptFile)) }
     guard isatty(STDIN_FILENO) == 0 else { throw GenerationError.emptyPrompt }
-    return (documents, try TextFile.decode(FileHandle.standardInput.readDataToEndOfFile(), name: "standard input"))
+    return (
+      documents, try TextFile.decode(FileHandle.standardInput.readDataToEndOfFile(), name: "standard input")
+    )
   }
 }
 
@@ -109,10 +115,13 @@ struct SamplingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Choose among this many most probable tokens; 0 for all.", valueName: "count"))
   var topK = 40
 
-  @Option(help: ArgumentHelp("Choose among the most probable tokens that together have this share.", valueName: "share"))
+  @Option(
+    help: ArgumentHelp(
+      "Choose among the most probable tokens that together have this share.", valueName: "share"))
   var topP: Float = 0.95
 
-  @Option(help: ArgumentHelp("Leave out tokens below this share of the most probable one.", valueName: "share"))
+  @Option(
+    help: ArgumentHelp("Leave out tokens below this share of the most probable one.", valueName: "share"))
   var minP: Float = 0.05
 
   @Option(help: ArgumentHelp("Divide the score of recent tokens by this; 1 for none.", valueName: "factor"))
@@ -187,13 +196,15 @@ struct GenerationReport: Encodable {
     if let keysRead, let keysReadWithStatic, let bytesPerToken {
       lines.append(
         String(
-          format: "read       %.1f %% of the keys and values a step looked up, %.1f %% with first and last tokens (%@)",
+          format:
+            "read       %.1f %% of the keys and values a step looked up, %.1f %% with first and last tokens (%@)",
           keysRead * 100, keysReadWithStatic * 100, formatBytes(Int(bytesPerToken))))
     }
     if indexSeconds > 0 {
       lines.append(
         String(
-          format: "index      built in %.2f s, %.1f %% of prefill", indexSeconds, indexSeconds / prefillSeconds * 100))
+          format: "index      built in %.2f s, %.1f %% of prefill", indexSeconds,
+          indexSeconds / prefillSeconds * 100))
     }
     var parts: [String] = []
     if memory.store > 0 { parts.append("keys and values \(formatBytes(memory.store))") }

@@ -4,7 +4,9 @@ import Dispatch
 import Foundation
 
 /// Runs `body` as a task that Ctrl-C cancels; a second Ctrl-C ends the program at once.
-func withInterruption<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+func withInterruption<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws
+  -> Result
+{
   let task = Task.detached { try body() }
   signal(SIGINT, SIG_IGN)
   let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())

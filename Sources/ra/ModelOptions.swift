@@ -38,7 +38,8 @@ struct ThreadOptions: ParsableArguments {
         "RA_SIMD_LEVEL is '\(name)', but must be one of \(SIMDLevel.supported.map(\.rawValue)).")
     case .unsupported(let level):
       throw ValidationError(
-        "RA_SIMD_LEVEL asks for \(level.rawValue), but this machine has \(SIMDLevel.supported.map(\.rawValue)).")
+        "RA_SIMD_LEVEL asks for \(level.rawValue), but this machine has \(SIMDLevel.supported.map(\.rawValue))."
+      )
     case nil:
       break
     }
@@ -70,7 +71,8 @@ struct RetrievalOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Mean number of keys in a cluster of the index.", valueName: "keys"))
   var clusterSize: Int?
 
-  @Option(help: ArgumentHelp("Most keys that one KV head reads from the index for a token.", valueName: "keys"))
+  @Option(
+    help: ArgumentHelp("Most keys that one KV head reads from the index for a token.", valueName: "keys"))
   var maximumRetrieved: Int?
 
   func validate() throws {
@@ -98,6 +100,12 @@ struct RetrievalOptions: ParsableArguments {
     case .host: nil
     }
   }
+}
+
+/// Refuses a count of tokens that is not positive, or so large that sums of counts could overflow.
+func checkCount(_ name: String, _ value: Int) throws {
+  guard value > 0 else { throw ValidationError("\(name) is \(value), but must be positive.") }
+  guard value <= Int(Int32.max) else { throw ValidationError("\(name) is \(value), but at most \(Int32.max) is possible.") }
 }
 
 /// Refuses contexts that the model was not trained for, unless told otherwise.

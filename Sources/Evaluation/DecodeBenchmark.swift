@@ -1,0 +1,243 @@
+// Time of a decode step at several depths, ours beside the host's, in one process.
+
+import Generation
+public import LlamaHost
+public import RetrievalAttention
+
+/// Measures the time of a decode step at each depth with each attention.
+///
+/// All attentions decode the same tokens after the same context, in turns of a few tokens, so that whatever else
+/// the machine does hits all alike; then the tokens are taken back. The context is read once for the host and once
+/// for ours, and continued from one depth to the next. Tokens come from the text: nothing is sampled.
+///
+/// Rows of the index that would be inserted while decoding are not: the median would not show them.
+public final class DecodeBenchmark {
+  /// What is measured.
+  public struct Settings: Sendable {
+    /// Tokens in the context; 0 stands for a context of one token.
+    public var depths = [0, 2048, 8192]
+    /// Decode steps of each attention at each depth, in all rounds together, 1...``maximumTokens``.
+    public var tokens = 96
+    /// Turns that each attention gets at a depth; more than `tokens` are cut to `tokens`.
+    public var rounds = 4
+    public var attentions: [BenchmarkAttention] = [.host, .exact, .retrieval]
+    public var retrieval = RetrievalSettings()
+    /// Repeat the first ``syntheticPeriod`` tokens beyond that depth instead of reading a text.
+    public var isSynthetic = false
+    /// Tokens of a synthetic context that are read; deeper ones are copies.
+    public var syntheticPeriod = 4096
+
+    public init() {}
+  }
+
+  /// The most decode steps: sliding-window layers can take back so many.
+  public static let maximumTokens = 1024
+  /// What has been measured, ascending in depth; complete after ``run(onPhase:onDepth:)``, partial when that threw.
+  public private(set) var results: [DecodeResult] = []
+
+  private let settings: Settings
+  private let depths: [Int]
+  private let attentions: [BenchmarkAttention]
+  private let tokens: [Int32]
+  private let perRound: Int
+  private let model: LlamaModel
+  private let pool: ThreadPool
+  private let host: HostRunner?
+  private let ours: GuestRunner?
+
+  /// Tokens of text that `settings` need.
+  public static func requiredTokens(_ settings: Settings) -> Int {
+    let deepest = max(1, settings.depths.max() ?? 0)
+    return (settings.isSynthetic ? min(deepest, settings.syntheticPeriod) : deepest) + settings.tokens + 1
+  }
+
+  /// Prepares the contexts.
+  ///
+  /// Throws ``Generation/GenerationError/invalidCount(name:value:requirement:)`` for settings that make no sense,
+  /// ``Generation/GenerationError/textTooShort(tokens:required:)``, and what runners throw.
+  public init(model: LlamaModel, pool: ThreadPool, tokens: [Int32], settings: Settings = Settings()) throws {
+    depths = try TokenCounts.checked(settings.depths, name: "depth", minimum: 0)
+    guard (1...Self.maximumTokens).contains(settings.tokens) else {
+      throw GenerationError.invalidCount(
+        name: "tokens", value: settings.tokens, requirement: "in 1...\(Self.maximumTokens)")
+    }
+    guard settings.rounds > 0 else {
+      throw GenerationError.invalidCount(name: "rounds", value: settings.rounds, requirement: "positive")
+    }
+    guard (1...TokenCounts.maximum).contains(settings.syntheticPeriod) else {
+      throw GenerationError.invalidCount(
+        name: "synthetic period", value: settings.syntheticPeriod,
+        requirement: "in 1...\(TokenCounts.maximum)")
+    }
+    let required = Self.requiredTokens(settings)
+    guard tokens.count >= required else {
+      throw GenerationError.textTooShort(tokens: tokens.count, required: required)
+    }
+    self.model = model
+    self.pool = pool
+    self.settings = settings
+    self.tokens = tokens
+    attentions = BenchmarkAttention.allCases.filter { settings.attentions.contains($0) }
+    // The first step of a turn finds the caches full of another attention's keys; it is not counted.
+    perRound = 1 + (settings.tokens + settings.rounds - 1) / settings.rounds
+    let planned = max(1, depths.last ?? 0) + perRound
+    host =
+      attentions.contains(.host)
+      ? try HostRunner(
+        model: model, pool: pool, contextLength: planned, keepsWholeCache: false,
+        allowsFilling: settings.isSynthetic) : nil
+    ours = try AttentionPolicy.serving(attentions, retrieval: settings.retrieval).map {
+      try GuestRunner(model: model, pool: pool, policy: $0, plannedTokens: planned)
+    }
+    ours?.indexesDecodedTokens = false
+  }
+
+  /// Measures all depths.
+  ///
+  /// Cancelling the task stops it within a layer with `CancellationError`; ``results`` then has what was measured.
+  ///
+  /// - Parameter onDepth: told the results of each depth as they come.
+  public func run(
+    onPhase: (BenchmarkPhase) -> Void = { _ in }, onDepth: ([DecodeResult]) -> Void = { _ in }
+  ) throws {
+    results = []
+    try model.warmUp(pool: pool, tokens: tokens)
+    for depth in depths {
+      try extend(to: max(1, depth), onPhase: onPhase)
+      var measurements = attentions.map { Measurement(attention: $0) }
+      defer {
+        let new = measurements.compactMap { result($0, depth: depth) }
+        results += new
+        onDepth(new)
+      }
+      try measure(&measurements, depth: depth, onPhase: onPhase)
+    }
+  }
+
+  /// Reads or repeats tokens until every context has `count` of them.
+  private func extend(to count: Int, onPhase: (BenchmarkPhase) -> Void) throws {
+    let real = settings.isSynthetic ? min(count, settings.syntheticPeriod) : count
+    func read(_ runner: any SequenceRunner, name: String) throws {
+      let begin = runner.tokenCount
+      guard begin < real else { return }
+      try withoutActuallyEscaping(onPhase) { tell in
+        _ = try runner.prefill(Array(tokens[begin..<real])) {
+          tell(.prefill(name: name, done: begin + $0, total: real))
+        }
+      }
+    }
+    if let host {
+      try read(host, name: "host")
+      if count > real { try host.fill(to: count) }
+    }
+    if let ours {
+      try read(ours, name: "ours")
+      if count > real { try ours.replicate(to: count, period: real) }
+    }
+  }
+
+  /// What is known about one attention at one depth.
+  private struct Measurement {
+    var attention: BenchmarkAttention
+    var samples = TimeSamples()
+    var reads = ReadStatistics()
+  }
+
+  private func measure(
+    _ measurements: inout [Measurement], depth: Int, onPhase: (BenchmarkPhase) -> Void
+  ) throws {
+    let total = measurements.count * settings.tokens
+    var done = 0
+    for _ in 0..<settings.rounds {
+      for index in measurements.indices {
+        let missing = settings.tokens - measurements[index].samples.values.count
+        guard missing > 0 else { continue }
+        try turn(&measurements[index], steps: min(missing + 1, perRound)) {
+          done += 1
+          onPhase(.decode(depth: depth, done: done, total: total))
+        }
+      }
+    }
+  }
+
+  /// One attention decodes `steps` tokens, the first of them uncounted, and takes them back.
+  private func turn(_ measurement: inout Measurement, steps: Int, onStep: () -> Void) throws {
+    let runner: any SequenceRunner
+    if measurement.attention == .host, let host {
+      runner = host
+    } else if let ours {
+      runner = ours
+      ours.engine.ignoresIndex = measurement.attention == .exact
+      ours.engine.statistics = measurement.reads
+    } else {
+      return
+    }
+    let begin = runner.tokenCount
+    defer { if measurement.attention != .host, let ours { measurement.reads = ours.engine.statistics } }
+    // After copies the text goes on where the last, possibly cut, copy ends.
+    let first =
+      settings.isSynthetic && begin > settings.syntheticPeriod ? begin % settings.syntheticPeriod : begin
+    let clock = ContinuousClock()
+    for step in 0..<steps {
+      let start = clock.now
+      _ = try runner.decode(tokens[first + step])
+      let time = clock.now - start
+      if step > 0 {
+        measurement.samples.append(time)
+        onStep()
+      }
+    }
+    if let host, measurement.attention == .host {
+      try host.truncate(to: begin)
+    } else {
+      ours?.engine.ignoresIndex = false
+      try ours?.engine.truncate(to: begin)
+    }
+  }
+
+  private func result(_ measurement: Measurement, depth: Int) -> DecodeResult? {
+    guard let spread = measurement.samples.spread else { return nil }
+    let isHost = measurement.attention == .host
+    return DecodeResult(
+      policy: measurement.attention.rawValue,
+      configuration: isHost ? HostConfiguration.flashAttentionOff : nil, depth: depth,
+      synthetic: settings.isSynthetic && depth > settings.syntheticPeriod,
+      tokens: measurement.samples.values.count, millisecondsPerToken: spread.median,
+      tokensPerSecond: 1000 / spread.median, spread: spread,
+      keysRead: isHost ? nil : measurement.reads.keysRead,
+      keysReadWithStatic: isHost ? nil : measurement.reads.keysReadWithStatic,
+      bytesPerToken: isHost ? nil : measurement.reads.bytesPerToken)
+  }
+}
+
+/// How the host was run, as named in results.
+enum HostConfiguration {
+  static let flashAttentionOff = "flash attention off, f16 cache"
+  static let flashAttentionOn = "flash attention on, f16 cache"
+}
+
+/// The decode time of one attention at one depth, with the names of its JSON form.
+public struct DecodeResult: Sendable, Codable {
+  /// `retrieval`, `exact` or `host`.
+  public var policy: String
+  /// How the host was run; nil for our attention.
+  public var configuration: String?
+  /// Tokens in the context; 0 stands for one.
+  public var depth: Int
+  /// Whether the context was made of copies beyond ``DecodeBenchmark/Settings/syntheticPeriod`` tokens.
+  public var synthetic: Bool
+  /// Decode steps that were measured.
+  public var tokens: Int
+  /// The median.
+  public var millisecondsPerToken: Double
+  /// The inverse of the median.
+  public var tokensPerSecond: Double
+  /// Milliseconds of the single steps.
+  public var spread: TimeSpread
+  /// Share of the context that was looked up: retrieved keys and centroids, 0...1; nil for the host.
+  public var keysRead: Double?
+  /// The same with sink and window.
+  public var keysReadWithStatic: Double?
+  /// Bytes of keys, values and centroids that a step read.
+  public var bytesPerToken: Double?
+}

@@ -1,0 +1,51 @@
+// Deep host contexts without a deep prefill, for benchmarks.
+
+import CLlama
+
+extension LlamaContext {
+  /// Grows a host-mode context to `position` tokens without computing anything.
+  ///
+  /// The new positions count as evaluated, but their keys and values are whatever the cache held, zeros at first.
+  /// The host's attention takes the same time for any keys, so times are real and answers are not. Cost: the
+  /// host's bookkeeping, which grows with the depth.
+  ///
+  /// - Throws: ``LlamaError/wrongMode(operation:needed:)`` unless the context was made with `allowsFilling`, and
+  ///   what evaluation throws; ``length`` tells how far it came.
+  public func fill(to position: Int) throws {
+    guard let fillObserver else {
+      throw LlamaError.wrongMode(operation: "Filling", needed: "a host context's filling")
+    }
+    let tokens = [Int32](repeating: 0, count: batchCapacity)
+    while length < position {
+      try Task.checkCancellation()
+      // One batch at a time: the host may build its graph anew for the next one, in the same memory.
+      fillObserver.begin()
+      defer { fillObserver.end() }
+      try evaluate(tokens.prefix(position - length), startPosition: length, outputs: .none)
+    }
+  }
+}
+
+/// Turns the host's whole graph into no-ops while a context is being filled.
+final class FillObserver: NodeObserver {
+  private var isFilling = false
+  private var skipped: [(node: TensorPointer, operation: ggml_op)] = []
+
+  func begin() { isFilling = true }
+
+  /// Gives all nodes their operations back: graphs are used again.
+  func end() {
+    for (node, operation) in skipped { node.pointee.op = operation }
+    skipped.removeAll(keepingCapacity: true)
+    isFilling = false
+  }
+
+  override func visit(_ node: TensorPointer, isAsking: Bool) -> Bool {
+    if isFilling, isAsking, node.pointee.op != GGML_OP_NONE {
+      skipped.append((node, node.pointee.op))
+      node.pointee.op = GGML_OP_NONE
+    }
+    // Never a stop: the graph is computed in one go, as without an observer.
+    return !isAsking
+  }
+}

@@ -1,0 +1,121 @@
+// Deep contexts without a deep prefill, for benchmarks: the same keys and values over and over.
+
+import AttentionKernels
+
+extension AttentionEngine {
+  /// Grows the context to `count` tokens by repeating the keys and values of the first `period` tokens.
+  ///
+  /// Token `p` gets the values of token `p % period` and its keys, turned to position `p` where the model's
+  /// rotation is known: what decoding would see after a text that repeats itself. Sliding-window layers repeat what
+  /// their windows hold. Queries are not repeated: an index learns from those of the real tokens. Nothing is
+  /// inserted into an index here; call ``updateIndex(finishing:askPosition:parallel:)`` afterwards.
+  ///
+  /// Times on such a context are real, answers are not. Cost: a copy of the rows, a small part of a prefill.
+  ///
+  /// - Parameters:
+  ///   - count: tokens afterwards; nothing happens when there are as many already.
+  ///   - period: tokens to repeat, all at present when nil.
+  /// - Throws: ``AttentionError/capacityExceeded(tokens:capacity:)``, and
+  ///   ``AttentionError/invalidSetting(name:value:requirement:)`` for a period without tokens; nothing has changed
+  ///   then.
+  package func replicate(
+    to count: Int, period: Int? = nil, parallel: ParallelRunner = .serial
+  ) throws(AttentionError) {
+    let current = tokenCount
+    let period = period ?? current
+    guard period > 0, period <= current else {
+      throw .invalidSetting(
+        name: "period", value: "\(period)", requirement: "in 1...\(current), the tokens read")
+    }
+    guard count <= capacity else { throw .capacityExceeded(tokens: count, capacity: capacity) }
+    guard count > current else { return }
+    let owners = heads.indices.flatMap { layer in heads[layer].map { (layer: layer, head: $0) } }
+    parallel.run(owners.count) { index, _ in
+      let (layer, head) = owners[index]
+      let source = RowCopies(
+        of: head.rows, period: shape.layers[layer].slidingWindow == nil ? period : nil,
+        rotary: shape.layers[layer].rotary)
+      source.append(to: head, positions: tokenCounts[layer]..<count)
+    }
+    for layer in heads.indices { tokenCounts[layer] = count }
+  }
+}
+
+/// Copies of some rows of one head, taken before the head's store changes.
+private struct RowCopies {
+  private let keys: [UInt16]  // [count, d], in the order of their positions
+  private let values: [UInt16]  // [count, d]
+  private let positions: [Int]
+  private let dimension: Int
+  private let rotary: RotaryEmbedding?
+
+  /// Rows appended at once: small enough for the cache, and less than a sliding window has to spare.
+  private static let chunk = 128
+
+  /// - Parameter period: the rows of the first so many positions; all rows when nil.
+  init(of rows: HeadRows, period: Int?, rotary: RotaryEmbedding?) {
+    let d = rows.dimension
+    // An index may have put rows in an order of its own, so they are looked up by position.
+    let limit = period ?? .max
+    let order = (0..<rows.count).filter { Int(rows.positions[$0]) < limit }
+      .sorted { rows.positions[$0] < rows.positions[$1] }
+    var keys: [UInt16] = []
+    var values: [UInt16] = []
+    keys.reserveCapacity(order.count * d)
+    values.reserveCapacity(order.count * d)
+    for row in order {
+      keys.append(contentsOf: UnsafeBufferPointer(start: rows.keys + row * d, count: d))
+      values.append(contentsOf: UnsafeBufferPointer(start: rows.values + row * d, count: d))
+    }
+    self.keys = keys
+    self.values = values
+    positions = order.map { Int(rows.positions[$0]) }
+    dimension = d
+    self.rotary = rotary
+  }
+
+  func append(to head: any HeadPolicy, positions targets: Range<Int>) {
+    var moved = [UInt16](repeating: 0, count: Self.chunk * dimension)
+    var turned = [Float](repeating: 0, count: Self.chunk * dimension)
+    var next = targets.lowerBound
+    while next < targets.upperBound {
+      // A whole store repeats by position; of a window only the order is known.
+      let first = (positions[0] == 0 ? next : next - targets.lowerBound) % positions.count
+      let count = min(Self.chunk, targets.upperBound - next, positions.count - first)
+      moved.withUnsafeMutableBufferPointer { moved in
+        turned.withUnsafeMutableBufferPointer { turned in
+          append(to: head, first: first, count: count, position: next, moved: moved, turned: turned)
+        }
+      }
+      next += count
+    }
+  }
+
+  private func append(
+    to head: any HeadPolicy, first: Int, count: Int, position: Int, moved: UnsafeMutableBufferPointer<UInt16>,
+    turned: UnsafeMutableBufferPointer<Float>
+  ) {
+    guard let moved = moved.baseAddress, let turned = turned.baseAddress else { return }
+    let width = count * dimension
+    keys.withUnsafeBufferPointer { keys in
+      values.withUnsafeBufferPointer { values in
+        guard let keys = keys.baseAddress, let values = values.baseAddress else { return }
+        var source = keys + first * dimension
+        if let rotary {
+          Kernels.active.unsafeConvertFromFloat16(source, turned, count: width)
+          rotary.shift(turned, count: count, stride: dimension, by: position - positions[first])
+          Kernels.active.unsafeConvertToFloat16(turned, moved, count: width)
+          source = UnsafePointer(moved)
+        }
+        head.willAppend(rows: count)
+        do {
+          try head.rows.append(
+            keys: source, keyStride: dimension, values: values + first * dimension, valueStride: dimension,
+            rows: count, firstPosition: position)
+        } catch {
+          preconditionFailure("rows that were checked do not fit: \(error)")
+        }
+      }
+    }
+  }
+}

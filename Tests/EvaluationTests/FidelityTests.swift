@@ -1,0 +1,130 @@
+// A small measurement, and the arithmetic of divergence and perplexity on logits made by hand.
+
+import Evaluation
+import Foundation
+import Generation
+import LlamaHost
+import RetrievalAttention
+import Testing
+
+@Suite(.serialized) struct FidelityTests {
+  struct MissingModel: Error, CustomStringConvertible {
+    let description = "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format."
+  }
+
+  private static let shared = Result {
+    guard let path = ProcessInfo.processInfo.environment["RA_TEST_MODEL"] else { throw MissingModel() }
+    return try LlamaModel.load(path: path)
+  }
+
+  private func tokens(_ count: Int, model: LlamaModel) throws -> [Int32] {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let text = try TextFile.read(root.appendingPathComponent("Texts/alice.txt").path)
+    let tokens = try model.tokenizer.tokenize(
+      String(text.prefix(8 * count + 100)), addSpecial: true, parseSpecial: false)
+    try #require(tokens.count >= count)
+    return Array(tokens.prefix(count))
+  }
+
+  @Test func divergenceByHand() {
+    var (a, b) = (LogitRecord(), LogitRecord())
+    // Distributions (1/2, 1/2) and (3/4, 1/4); logits may be shifted by a constant.
+    let first: [Float] = [5, 5]
+    let second: [Float] = [log(Float(3)), 0]
+    first.withUnsafeBufferPointer { a.append($0) }
+    second.withUnsafeBufferPointer { b.append($0) }
+    let expected = 0.5 * log(0.5 / 0.75) + 0.5 * log(0.5 / 0.25)
+    let divergence = Divergence(reference: a, other: b)
+    #expect(abs(divergence.meanKL - expected) < 1e-6)
+    #expect(divergence.p99KL == divergence.meanKL)
+    #expect(divergence.top1 == 1)
+    // One more step, equal in both but for the best token.
+    let third: [Float] = [0, 1]
+    let fourth: [Float] = [1, 0]
+    third.withUnsafeBufferPointer { a.append($0) }
+    fourth.withUnsafeBufferPointer { b.append($0) }
+    let both = Divergence(reference: a, other: b)
+    #expect(both.top1 == 0.5)
+    #expect(both.p99KL > both.meanKL)
+    #expect(Divergence(reference: a, other: a).meanKL == 0)
+    #expect(Divergence(reference: LogitRecord(), other: LogitRecord()).meanKL.isNaN)
+  }
+
+  @Test func perplexityByHand() {
+    var record = LogitRecord()
+    let uniform: [Float] = [7, 7, 7, 7]
+    let sure: [Float] = [200, 0, 0, 0]
+    uniform.withUnsafeBufferPointer { record.append($0) }
+    #expect(abs(record.perplexity(of: [2]) - 4) < 1e-9)
+    sure.withUnsafeBufferPointer { record.append($0) }
+    // A certain token adds nothing: the geometric mean of 4 and 1.
+    #expect(abs(record.perplexity(of: [2, 0]) - 2) < 1e-6)
+    #expect(LogitRecord().perplexity(of: []).isNaN)
+  }
+
+  @Test func measuresASmallContext() throws {
+    let model = try Self.shared.get()
+    let pool = try ThreadPool(threadCount: 2, poll: 0)
+    var settings = RetrievalSettings()
+    settings.minimumIndexedCount = 512
+    var phases: Set<String> = []
+    let measurement = try FidelityMeasurement(
+      model: model, pool: pool, tokens: try tokens(1809, model: model), contextTokens: 1800, decodeTokens: 8,
+      policy: .retrieval(settings)
+    ) { phase in
+      switch phase {
+      case .prefill(let done, let total):
+        #expect(done <= total)
+        phases.insert("prefill")
+      case .hostPrefill: phases.insert("hostPrefill")
+      case .decode(let policy, _, let total):
+        #expect(total == 8)
+        phases.insert(policy)
+      }
+    }
+    let report = try measurement.measure(against: .exact)
+    #expect(phases == ["prefill", "hostPrefill", "exact", "host", "retrieval"])
+    #expect(report.policy == "retrieval")
+    #expect(report.reference == "exact")
+    #expect(report.context == 1800)
+    #expect(report.tokens == 8)
+    #expect(report.meanKL >= 0 && report.meanKL < 0.1)
+    #expect(report.p99KL >= report.meanKL)
+    #expect((0...1).contains(report.top1))
+    #expect(report.keysRead > 0 && report.keysRead < report.keysReadWithStatic)
+    #expect(report.bytesPerToken > 0)
+    // Ours reads the same text, so it cannot be far more surprised by it.
+    #expect(report.perplexity > 1 && report.perplexity < 2 * report.referencePerplexity)
+    // The same measurement again, and one that reads every key: exact attention itself.
+    let again = try measurement.measure(against: .exact)
+    #expect(again.meanKL == report.meanKL)
+    var search = settings.search
+    search.tolerance = 0
+    let exact = try measurement.measure(against: .exact, search: search)
+    #expect(exact.meanKL <= report.meanKL + 1e-4)
+    #expect(exact.tolerance == 0)
+    let host = try measurement.measure(against: .host, search: search)
+    #expect(host.meanKL < 0.1)
+    // The report is what --json writes.
+    let decoded = try JSONDecoder().decode(FidelityReport.self, from: JSONEncoder().encode(report))
+    #expect(decoded.meanKL == report.meanKL)
+  }
+
+  @Test func refusesBadCounts() throws {
+    let model = try Self.shared.get()
+    let pool = try ThreadPool(threadCount: 1, poll: 0)
+    func measure(_ context: Int, _ decode: Int) throws {
+      _ = try FidelityMeasurement(
+        model: model, pool: pool, tokens: [1, 2, 3, 4, 5], contextTokens: context, decodeTokens: decode,
+        policy: .exact)
+    }
+    #expect(throws: GenerationError.textTooShort(tokens: 5, required: 6)) { try measure(3, 2) }
+    #expect(throws: GenerationError.invalidCount(name: "context", value: 0, requirement: "positive")) {
+      try measure(0, 1)
+    }
+    #expect(throws: GenerationError.invalidCount(name: "tokens", value: -1, requirement: "positive")) {
+      try measure(3, -1)
+    }
+  }
+}

@@ -1,0 +1,236 @@
+// A host's side of the engine, reference attention in Double, and a runner with threads.
+
+import AttentionKernels
+import Dispatch
+import Foundation
+import RetrievalAttention
+import Synchronization
+import VectorIndex
+
+/// How far results may be off. Loosening one is a change to review.
+enum Tolerance {
+  /// Absolute, of outputs whose values lie in -1...1: scores of up to 10 are f32 sums with an error of about 1e-6
+  /// of their size, which goes into the weights as it is.
+  static let exact = 5e-5
+  /// Absolute, of a merged output in f32.
+  static let merge = 1e-5
+  /// Relative, of a rotated element: two f32 products and a sum.
+  static let rotation = 1e-6
+}
+
+/// f16 bits of random values in -1...1, and the values that the bits stand for.
+func randomHalves(_ count: Int, using generator: inout SeededGenerator, scale: Float = 1) -> [UInt16] {
+  let floats = (0..<count).map { _ in Float.random(in: -scale...scale, using: &generator) }
+  return [UInt16](unsafeUninitializedCapacity: count) { target, written in
+    written = count
+    guard let start = target.baseAddress else { return }
+    Kernels.active.unsafeConvertToFloat16(floats, start, count: count)
+  }
+}
+
+func floats(_ bits: [UInt16]) -> [Float] {
+  [Float](unsafeUninitializedCapacity: bits.count) { target, written in
+    written = bits.count
+    guard let start = target.baseAddress else { return }
+    Kernels.active.unsafeConvertFromFloat16(bits, start, count: bits.count)
+  }
+}
+
+/// Softmax attention of one query to rows `range` of `[rows, d]`, in Double, from the definition.
+func referenceAttention(
+  query: ArraySlice<Float>, keys: [Float], values: [Float], dimension d: Int, rows range: Range<Int>,
+  scale: Double
+) -> (output: [Double], logSumExp: Double) {
+  let query = query.map(Double.init)
+  var scores = [Double](repeating: 0, count: range.count)
+  for (i, row) in range.enumerated() {
+    var sum = 0.0
+    for k in 0..<d { sum += query[k] * Double(keys[row * d + k]) }
+    scores[i] = sum * scale
+  }
+  let highest = scores.max() ?? -.infinity
+  var output = [Double](repeating: 0, count: d)
+  var total = 0.0
+  for (i, row) in range.enumerated() {
+    let weight = exp(scores[i] - highest)
+    total += weight
+    for k in 0..<d { output[k] += weight * Double(values[row * d + k]) }
+  }
+  return (output.map { total > 0 ? $0 / total : 0 }, highest + log(total))
+}
+
+/// Queries, keys and values of one layer for a whole sequence, as a host would hand them over batch by batch.
+struct LayerInput {
+  let layer: LayerShape
+  let tokenCount: Int
+  let queries: [Float]  // [token, head, d]
+  let keys: [[UInt16]]  // [kvHead][token, d]
+  let values: [[UInt16]]
+  private let wideKeys: [[Float]]
+  private let wideValues: [[Float]]
+
+  init(_ layer: LayerShape, tokens: Int, seed: UInt64, queryScale: Float = 3) {
+    var generator = SeededGenerator(seed: seed)
+    let d = layer.headDimension
+    self.layer = layer
+    tokenCount = tokens
+    queries = (0..<tokens * layer.headCount * d).map { _ in
+      Float.random(in: -queryScale...queryScale, using: &generator)
+    }
+    var keys: [[UInt16]] = []
+    var values: [[UInt16]] = []
+    for _ in 0..<layer.kvHeadCount {
+      keys.append(randomHalves(tokens * d, using: &generator))
+      values.append(randomHalves(tokens * d, using: &generator))
+    }
+    self.keys = keys
+    self.values = values
+    wideKeys = keys.map { floats($0) }
+    wideValues = values.map { floats($0) }
+  }
+
+  /// The exact output of one token's head.
+  func expected(token: Int, head: Int) -> [Double] {
+    let d = layer.headDimension
+    let first = layer.slidingWindow.map { max(0, token + 1 - $0) } ?? 0
+    let query = (token * layer.headCount + head) * d
+    let kvHead = head / layer.groupSize
+    return referenceAttention(
+      query: queries[query..<query + d], keys: wideKeys[kvHead], values: wideValues[kvHead], dimension: d,
+      rows: first..<token + 1, scale: Double(layer.scale)
+    ).output
+  }
+
+  /// The largest difference of an output `[tokens, head, d]` from the exact one, at some of the tokens.
+  func largestError(_ output: [Float], firstToken: Int, tokens: some Sequence<Int>) -> Double {
+    let d = layer.headDimension
+    var worst = 0.0
+    for token in tokens {
+      for head in 0..<layer.headCount {
+        let row = ((token - firstToken) * layer.headCount + head) * d
+        for (k, value) in expected(token: token, head: head).enumerated() {
+          let error = abs(Double(output[row + k]) - value)
+          worst = error.isNaN ? .infinity : max(worst, error)
+        }
+      }
+    }
+    return worst
+  }
+}
+
+extension AttentionEngine {
+  /// Attends to tokens `range` of the input and returns `[token, head, d]`.
+  ///
+  /// - Parameters:
+  ///   - gap: elements of padding between rows, and between tokens, on all sides.
+  ///   - headMajor: rows of one head stand together, instead of rows of one token.
+  func attend(
+    _ input: LayerInput, _ range: Range<Int>, layer: Int = 0, gap: Int = 0, headMajor: Bool = false,
+    parallel: ParallelRunner = .serial, firstPosition: Int? = nil,
+    change: (inout LayerBatch) -> Void = { _ in }
+  ) throws -> [Float] {
+    let d = input.layer.headDimension
+    let (heads, kvHeads) = (input.layer.headCount, input.layer.kvHeadCount)
+    let width = d + gap
+    func strides(_ heads: Int) -> (token: Int, head: Int) {
+      headMajor ? (width, range.count * width + gap) : (heads * width + gap, width)
+    }
+    let (q, kv) = (strides(heads), strides(kvHeads))
+    func extent(_ heads: Int, _ stride: (token: Int, head: Int)) -> Int {
+      max(range.count, 1) * stride.token + heads * stride.head
+    }
+    var queries = [Float](repeating: .nan, count: extent(heads, q))
+    var keys = [UInt16](repeating: 0x7e00, count: extent(kvHeads, kv))
+    var values = keys
+    for (i, token) in range.enumerated() {
+      for head in 0..<heads {
+        for k in 0..<d {
+          queries[i * q.token + head * q.head + k] = input.queries[(token * heads + head) * d + k]
+        }
+      }
+      for head in 0..<kvHeads {
+        for k in 0..<d {
+          keys[i * kv.token + head * kv.head + k] = input.keys[head][token * d + k]
+          values[i * kv.token + head * kv.head + k] = input.values[head][token * d + k]
+        }
+      }
+    }
+    let untouched: Float = -12345
+    var output = [Float](repeating: untouched, count: extent(heads, q))
+    try queries.withUnsafeBufferPointer { queries in
+      try keys.withUnsafeBufferPointer { keys in
+        try values.withUnsafeBufferPointer { values in
+          try output.withUnsafeMutableBufferPointer { output in
+            var batch = LayerBatch(
+              layer: layer, firstPosition: firstPosition ?? range.lowerBound, tokenCount: range.count,
+              headCount: heads, kvHeadCount: kvHeads, headDimension: d, queries: queries.baseAddress!,
+              queryTokenStride: q.token, queryHeadStride: q.head, keys: keys.baseAddress!,
+              keyTokenStride: kv.token, keyHeadStride: kv.head, values: values.baseAddress!,
+              valueTokenStride: kv.token, valueHeadStride: kv.head, output: output.baseAddress!,
+              outputTokenStride: q.token, outputHeadStride: q.head)
+            change(&batch)
+            try attend(batch, parallel: parallel)
+          }
+        }
+      }
+    }
+    var result: [Float] = []
+    for i in 0..<range.count {
+      for head in 0..<heads {
+        let row = i * q.token + head * q.head
+        result += output[row..<row + d]
+        for k in d..<width { precondition(output[row + k] == untouched, "wrote between rows") }
+      }
+    }
+    return result
+  }
+}
+
+extension ParallelRunner {
+  /// Threads that take the next task when they are done with one.
+  static func threads(_ count: Int) -> ParallelRunner {
+    ParallelRunner(workerCount: count) { tasks, task in
+      let next = Atomic(0)
+      withoutActuallyEscaping(task) { task in
+        let shared = SharedTask(run: task)
+        DispatchQueue.concurrentPerform(iterations: count) { worker in
+          while true {
+            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+            guard index < tasks else { return }
+            shared.run(index, worker)
+          }
+        }
+      }
+    }
+  }
+}
+
+/// `@unchecked`: the runner's contract is that tasks may run at the same time.
+private struct SharedTask: @unchecked Sendable {
+  let run: (_ index: Int, _ worker: Int) -> Void
+}
+
+/// Retrieval with an index as early as possible, for tests with few tokens.
+func smallRetrieval(
+  sink: Int = 16, window: Int = 64, segment: Int = 512, insertion: Int = 64, minimum: Int = 128,
+  tolerance: Float = 0
+) -> RetrievalSettings {
+  var settings = RetrievalSettings()
+  settings.sinkCount = sink
+  settings.windowCount = window
+  settings.segmentCount = segment
+  settings.insertionCount = insertion
+  settings.minimumIndexedCount = minimum
+  settings.search.tolerance = tolerance
+  settings.search.maximumRetrieved = .max
+  return settings
+}
+
+func layerShape(
+  heads: Int = 3, kvHeads: Int = 1, dimension: Int = 32, window: Int? = nil, rotary: RotaryEmbedding? = nil
+) throws -> LayerShape {
+  try LayerShape(
+    headCount: heads, kvHeadCount: kvHeads, headDimension: dimension,
+    scale: 1 / Float(dimension).squareRoot(),
+    slidingWindow: window, rotary: rotary)
+}

@@ -1,0 +1,145 @@
+// How far the answers are from exact attention, for queries unlike the keys, and how much is read for them.
+
+import Foundation
+import Testing
+import VectorIndex
+
+@Suite struct ClusterIndexAttendTests {
+  private func indexed(rows: Int, dimension: Int, seed: UInt64) -> (SyntheticHead, IndexedRows) {
+    let head = SyntheticHead(rows: rows, dimension: dimension, seed: seed)
+    let store = IndexedRows(keys: head.keys, values: head.values, dimension: dimension)
+    store.insert(rows, training: store.train(head.queries(128, seed: seed)))
+    return (head, store)
+  }
+
+  @Test(arguments: [1, 3, 6])
+  func toleranceZeroIsExact(groupSize: Int) {
+    let (head, store) = indexed(rows: 1200, dimension: 64, seed: 21)
+    let queries = head.queries(groupSize, seed: 99)
+    let expected = store.reference(queries)
+    let (found, read) = store.attend(queries, search: .with(tolerance: 0))
+    #expect(expected.largestDifference(from: found) < Tolerance.exact)
+    let errors = expected.logSumExpErrors(of: found)
+    #expect(errors.allSatisfy { $0 < Tolerance.exactLogSumExp }, "\(errors)")
+    #expect(read.retrieved <= 1200)
+  }
+
+  @Test func addsToWhatTheStatesHold() {
+    let (head, store) = indexed(rows: 900, dimension: 64, seed: 22)
+    let d = 64
+    let queries = head.queries(2, seed: 98)
+    let rest = store.reference(queries)
+    // States that hold one more key, with the mass of all others together and a value of twos.
+    var maxima = rest.logSumExps.map { Float($0) }
+    var sums: [Float] = [1, 1]
+    var accumulators = [Float](repeating: 2, count: 2 * d)
+    _ = store.index.attend(
+      queries: queries, queryCount: 2, keys: store.keys, values: store.values, maxima: &maxima, sums: &sums,
+      accumulators: &accumulators, search: .with(tolerance: 0), workspace: store.workspace)
+    for query in 0..<2 {
+      let output = accumulators[query * d..<(query + 1) * d].map { Double($0 / sums[query]) }
+      let expected = rest.outputs[query].map { ($0 + 2) / 2 }
+      let differences = zip(output, expected).map { abs($0 - $1) }
+      #expect(differences.allSatisfy { $0 < Tolerance.exact })
+    }
+  }
+
+  /// Nothing is read: every cluster is estimated, at the cost of its centroid.
+  @Test(arguments: [UInt64(31), 32, 33])
+  func estimatesAloneStayInBounds(seed: UInt64) {
+    let (head, store) = indexed(rows: 2048, dimension: 64, seed: seed)
+    let queries = head.queries(32, seed: seed + 500)
+    let expected = store.reference(queries)
+    let (found, read) = store.attend(queries, search: .with(tolerance: 1e9))
+    #expect(read.retrieved == 0)
+    #expect(read.centroids == store.index.clusterCount)
+    let error = mean(expected.relativeErrors(of: found))
+    let worst = expected.logSumExpErrors(of: found).max() ?? .infinity
+    #expect(error < Tolerance.tailMean)
+    #expect(worst < Tolerance.unreadLogSumExp)
+  }
+
+  /// Default settings: a stated error for a stated share of the keys.
+  @Test(arguments: [64, 128], [UInt64(41), 42])
+  func defaultsKeepErrorAndReadsInBounds(dimension: Int, seed: UInt64) {
+    let rows = 4096
+    let (head, store) = indexed(rows: rows, dimension: dimension, seed: seed)
+    let queries = head.queries(24, seed: seed + 500)
+    var errors: [Double] = []
+    var read = 0
+    // Groups of three query heads, as a model would ask.
+    for first in stride(from: 0, to: 24, by: 3) {
+      let group = Array(queries[first * dimension..<(first + 3) * dimension])
+      let (found, count) = store.attend(group, search: .init())
+      errors += store.reference(group).relativeErrors(of: found)
+      read += count.retrieved + count.centroids
+    }
+    let share = Double(read) / Double(8 * rows)
+    let (error, worst) = (mean(errors), errors.max() ?? .infinity)
+    #expect(error < Tolerance.defaultMean)
+    #expect(worst < Tolerance.defaultWorst)
+    #expect(share < Tolerance.defaultShare)
+  }
+
+  @Test func lowerToleranceReadsMoreAndErrsLess() {
+    let (head, store) = indexed(rows: 3000, dimension: 64, seed: 51)
+    let queries = head.queries(3, seed: 551)
+    let expected = store.reference(queries)
+    var reads: [Int] = []
+    var errors: [Double] = []
+    for tolerance: Float in [1e9, 1e-2, 1e-3, 1e-4, 1e-5, 0] {
+      let (found, read) = store.attend(queries, search: .with(tolerance: tolerance))
+      reads.append(read.retrieved)
+      errors.append(mean(expected.relativeErrors(of: found)))
+    }
+    #expect(reads == reads.sorted())
+    // Not from step to step, where errors of both signs can cancel, but from one end to the other.
+    #expect(errors[5] < 1e-4, "\(errors)")
+    #expect(errors[3] < errors[0], "\(errors)")
+  }
+
+  @Test(arguments: [1, 31, 100, 500, 3000])
+  func maximumRetrievedIsABound(limit: Int) {
+    let (head, store) = indexed(rows: 3000, dimension: 64, seed: 61)
+    let queries = head.queries(3, seed: 561)
+    let (found, read) = store.attend(queries, search: .with(tolerance: 0, maximumRetrieved: limit))
+    #expect(read.retrieved <= limit)
+    // What is left out is still estimated.
+    let errors = store.reference(queries).logSumExpErrors(of: found)
+    #expect(errors.allSatisfy { $0 < Tolerance.tailLogSumExp }, "\(errors)")
+  }
+
+  /// One key that a query matches far above all others, hidden among diffuse ones, and no training query like it.
+  ///
+  /// The needle has over 0.9 of the weight, so an estimate by its cluster's mean is plainly wrong: it counts as
+  /// found when the output is within 0.1 of exact. An index that learned nothing of such queries may miss it;
+  /// the bound says how often.
+  @Test func findsMostNeedles() {
+    let d = 64
+    let n = 2048
+    let seeds = 50
+    var found = 0
+    var leastWeight = 1.0
+    for seed in 0..<seeds {
+      var generator = SeededGenerator(seed: UInt64(1000 + seed))
+      var keys = generator.normals(n * d)
+      let values = generator.normals(n * d)
+      // Queries to learn from are weak and look in all directions.
+      let trainingQueries = generator.normals(96 * d, scale: 0.15)
+      let direction = generator.normals(d)
+      let norm = direction.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      let needle = Int.random(in: 0..<n, using: &generator)
+      // The needle is as long as other keys, and the query scores it 14; the others have 0 +- 1.75.
+      for i in 0..<d { keys[needle * d + i] = direction[i] / norm * 8 }
+      let query = direction.map { $0 / norm * 1.75 }
+      let store = IndexedRows(keys: keys, values: values, dimension: d)
+      store.insert(n, training: store.train(trainingQueries))
+      let expected = store.reference(query)
+      leastWeight = min(leastWeight, exp(14 - expected.logSumExps[0]))
+      let answer = store.attend(query, search: .init()).attention
+      if expected.relativeErrors(of: answer)[0] < 0.1 { found += 1 }
+    }
+    #expect(leastWeight > 0.9, "not a needle")
+    #expect(Double(found) >= Tolerance.needleRecall * Double(seeds), "\(found) of \(seeds) needles")
+  }
+}

@@ -1,0 +1,39 @@
+import Testing
+
+@Suite struct HelpTests {
+  private static let model = ["--model", "--threads"]
+  private static let retrieval = [
+    "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved",
+  ]
+  private static let flags: [String: [String]] = [
+    "generate": model + retrieval + [
+      "--prompt", "--prompt-file", "--document", "--raw", "--temperature", "--top-k", "--top-p", "--min-p",
+      "--repetition-penalty", "--seed", "--grammar", "--attention", "--max-tokens", "--json",
+      "--allow-beyond-context",
+    ],
+    "fidelity": model + retrieval + [
+      "--text", "--context", "--tokens", "--attention", "--reference", "--skip", "--also", "--host-noise",
+      "--json",
+      "--allow-beyond-context",
+    ],
+    "doctor": ["<model>", "--threads"],
+    "bench": [],
+  ]
+
+  @Test(arguments: ["generate", "fidelity", "doctor", "bench"])
+  func helpMentionsEveryFlag(command: String) throws {
+    let output = try Program.run([command, "--help"])
+    #expect(output.status == 0)
+    #expect(output.standardError.isEmpty)
+    for flag in Self.flags[command] ?? [] { #expect(output.standardOutput.contains(flag), "\(flag)") }
+  }
+
+  @Test func helpNamesTheCommands() throws {
+    let output = try Program.run(["--help"])
+    #expect(output.status == 0)
+    for name in ["generate", "fidelity", "doctor", "bench", "RA_SIMD_LEVEL"] {
+      #expect(output.standardOutput.contains(name))
+    }
+    #expect(try Program.run(["--version"]).standardOutput.contains("."))
+  }
+}
