@@ -26,8 +26,8 @@ demo: need-swift
 ## test       all tests, with a small model (98 MB, fetched once)
 test: need-swift llama
 	@model="$${RA_TEST_MODEL:-$$(scripts/fetch-model smollm2)}" && export RA_TEST_MODEL="$$model" && \
-	echo "RA_TEST_MODEL=$$RA_TEST_MODEL $(SWIFT) test $(SWIFT_FLAGS)" && \
-	$(OURS_FIRST) $(SWIFT) test $(SWIFT_FLAGS)
+	echo "RA_TEST_MODEL=$$RA_TEST_MODEL $(SWIFT) test --no-parallel $(SWIFT_FLAGS)" && \
+	$(OURS_FIRST) $(SWIFT) test --no-parallel $(SWIFT_FLAGS)
 
 ## lint       checks the format of the Swift files
 lint: need-swift
