@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test lint bench clean distclean help need-swift llama
+.PHONY: build demo test test-long lint bench clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -28,6 +28,12 @@ test: need-swift llama
 	@model="$${RA_TEST_MODEL:-$$(scripts/fetch-model smollm2)}" && export RA_TEST_MODEL="$$model" && \
 	echo "RA_TEST_MODEL=$$RA_TEST_MODEL $(SWIFT) test --no-parallel $(SWIFT_FLAGS)" && \
 	$(OURS_FIRST) $(SWIFT) test --no-parallel $(SWIFT_FLAGS)
+
+## test-long  what takes minutes more: hidden facts at ten depths, a model with sliding windows
+test-long: need-swift llama
+	@model="$${RA_TEST_MODEL:-$$(scripts/fetch-model smollm2)}" && sliding="$$(scripts/fetch-model gemma3-270m)" && \
+	export RA_TEST_MODEL="$$model" RA_TEST_SLIDING_MODEL="$$sliding" RA_TEST_LONG=1 && \
+	$(OURS_FIRST) $(SWIFT) test --no-parallel $(SWIFT_FLAGS) --filter 'HiddenFact|Sliding|sliding|window'
 
 ## lint       checks the format of the Swift files
 lint: need-swift

@@ -19,6 +19,8 @@ public struct TextGenerator {
     case endOfText
     /// The limit of tokens was reached.
     case length
+    /// The task was cancelled while decoding.
+    case cancelled
   }
 
   /// What was generated, with its costs.
@@ -37,8 +39,8 @@ public struct TextGenerator {
 
   /// Reads `prompt` and generates up to `maximumTokens` tokens.
   ///
-  /// Runs on the calling thread. Cancelling the task stops it within one layer with `CancellationError`; text
-  /// that was told by then stands.
+  /// Runs on the calling thread. Cancelling the task stops it within one layer: with `CancellationError` while the
+  /// prompt is read, with what was generated so far and ``StopReason/cancelled`` after that.
   public func generate(
     prompt: [Int32], maximumTokens: Int, sampler: Sampler, onEvent: (Event) -> Void
   ) throws -> Result {
@@ -72,7 +74,12 @@ public struct TextGenerator {
       tokens.append(token)
       tell(decoder.append(tokenizer.bytes(of: token)))
       if tokens.count == maximumTokens { break }
-      logits = try runner.decode(token)
+      do {
+        logits = try runner.decode(token)
+      } catch is CancellationError {
+        stopReason = .cancelled
+        break
+      }
       decodeSteps += 1
     }
     let rest = decoder.finish()

@@ -227,8 +227,6 @@ public final class AttentionEngine {
     if readCounts.count < tasks { readCounts = Array(repeating: .init(), count: tasks) }
     let outputs = partial.base
     let logSumExps = partialLogSumExps.base
-    let position = batch.firstPosition
-    let records = !ignoresIndex
     readCounts.withUnsafeMutableBufferPointer { counts in
       let counts = counts.baseAddress!
       parallel.run(tasks) { index, worker in
@@ -243,33 +241,33 @@ public final class AttentionEngine {
         let output = outputs + index * g * d
         states.finish(
           outputs: output, outputStride: d, logSumExps: logSumExps + index * g, kernels: workspace.kernels)
-        if parts == 1 {
-          batch.scatterOutputs(output, kvHead: number, tokens: 0..<1, groupSize: g)
-          if records, let head = layerHeads[number] as? RetrievalHead {
-            head.samples.record(
-              position: position, queries: queries, scale: 1, outputs: output,
-              logSumExps: logSumExps + index * g,
-              workspace: workspace)
-          }
-        }
       }
     }
-    if parts > 1 { mergeParts(batch, parts: parts, groupSize: g, dimension: d) }
+    collectParts(batch, layer: layer, parts: parts)
     count(batch, tasks: tasks)
   }
 
-  private func mergeParts(_ batch: LayerBatch, parts: Int, groupSize g: Int, dimension d: Int) {
-    let kernels = workspaces[0].kernels
-    for number in heads[batch.layer].indices {
+  /// Merges each head's parts, hands the result to the host and keeps a sample for the index.
+  private func collectParts(_ batch: LayerBatch, layer: LayerShape, parts: Int) {
+    let g = layer.groupSize
+    let d = layer.headDimension
+    let workspace = workspaces[0]
+    for (number, head) in heads[batch.layer].enumerated() {
       let first = number * parts
       let output = partial.base + first * g * d
+      let logSumExps = partialLogSumExps.base + first * g
       for part in 1..<parts {
-        kernels.unsafeMergeStates(
-          outputs: output, outputStride: d, logSumExps: partialLogSumExps.base + first * g,
-          otherOutputs: output + part * g * d, otherStride: d,
-          otherLogSumExps: partialLogSumExps.base + (first + part) * g, stateCount: g, dimension: d)
+        workspace.kernels.unsafeMergeStates(
+          outputs: output, outputStride: d, logSumExps: logSumExps, otherOutputs: output + part * g * d,
+          otherStride: d, otherLogSumExps: logSumExps + part * g, stateCount: g, dimension: d)
       }
       batch.scatterOutputs(output, kvHead: number, tokens: 0..<1, groupSize: g)
+      guard !ignoresIndex, let head = head as? RetrievalHead else { continue }
+      let queries = workspace.floats(.queries, g * d)
+      batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
+      head.samples.record(
+        position: batch.firstPosition, queries: queries, scale: layer.scale, outputs: output,
+        logSumExps: logSumExps, workspace: workspace)
     }
   }
 

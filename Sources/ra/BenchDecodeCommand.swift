@@ -96,7 +96,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       model: model, pool: pool, text: options.textName, interrupted: interrupted, results: benchmark.results)
     if options.json { try console.json(report) } else { console.output(table(report)) }
     // The number by which shells know a program that Ctrl-C ended.
-    if interrupted { throw ExitCode(130) }
+    if interrupted { throw ExitCode.interrupted }
   }
 
   private func table(_ report: BenchReport<DecodeResult>) -> String {

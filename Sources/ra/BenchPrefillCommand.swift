@@ -58,7 +58,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     let report = BenchReport(
       model: model, pool: pool, text: options.textName, interrupted: interrupted, results: benchmark.results)
     if options.json { try console.json(report) } else { console.output(table(report)) }
-    if interrupted { throw ExitCode(130) }
+    if interrupted { throw ExitCode.interrupted }
   }
 
   private func table(_ report: BenchReport<PrefillResult>) -> String {

@@ -37,10 +37,11 @@ struct GenerateCommand: AsyncParsableCommand {
 
   func run() async throws {
     let command = self
-    try await withInterruption { try command.generate() }
+    let reason = try await withInterruption { try command.generate() }
+    if reason == .cancelled { throw ExitCode.interrupted }
   }
 
-  private func generate() throws {
+  private func generate() throws -> TextGenerator.StopReason {
     let console = Console()
     let input = try promptOptions.read()
     let settings = try sampling.settings()
@@ -73,6 +74,7 @@ struct GenerateCommand: AsyncParsableCommand {
       console.output(result.text.hasSuffix("\n") ? "" : "\n")
       console.note(GenerationReport(result, seed: sampler.seed).summary)
     }
+    return result.stopReason
   }
 }
 

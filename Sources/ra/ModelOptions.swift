@@ -105,7 +105,9 @@ struct RetrievalOptions: ParsableArguments {
 /// Refuses a count of tokens that is not positive, or so large that sums of counts could overflow.
 func checkCount(_ name: String, _ value: Int) throws {
   guard value > 0 else { throw ValidationError("\(name) is \(value), but must be positive.") }
-  guard value <= Int(Int32.max) else { throw ValidationError("\(name) is \(value), but at most \(Int32.max) is possible.") }
+  guard value <= Int(Int32.max) else {
+    throw ValidationError("\(name) is \(value), but at most \(Int32.max) is possible.")
+  }
 }
 
 /// Refuses contexts that the model was not trained for, unless told otherwise.
