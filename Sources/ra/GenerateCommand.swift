@@ -210,7 +210,7 @@ struct GenerationReport: Encodable {
     }
     var parts: [String] = []
     if memory.store > 0 { parts.append("keys and values \(formatBytes(memory.store))") }
-    if memory.index > 0 { parts.append("index \(formatBytes(memory.index))") }
+    if indexSeconds > 0 { parts.append("index \(formatBytes(memory.index))") }
     if let resident = memory.resident { parts.append("process \(formatBytes(resident))") }
     if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
     return lines.joined(separator: "\n")

@@ -58,8 +58,8 @@ enum AttentionName: String, ExpressibleByArgument, CaseIterable {
 struct RetrievalOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Read a cluster when that is expected to lower a head's relative error by this for each key.",
-      discussion: "Lower is more exact and reads more.", valueName: "error"))
+      "How much an estimate may cost before a cluster is read: lower reads more and is more exact.",
+      valueName: "price"))
   var tolerance: Float?
 
   @Option(help: ArgumentHelp("First tokens that are always attended to.", valueName: "tokens"))
