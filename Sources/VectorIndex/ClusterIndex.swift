@@ -39,7 +39,7 @@ public final class ClusterIndex {
   public struct SearchParameters: Sendable, Hashable {
     /// A cluster is read when its estimated share of the group's attention, times what an estimate of it costs
     /// (its learned gain, for each key), is above this. Lower reads more.
-    public var tolerance: Float = 2e-4
+    public var tolerance: Float = 1.8e-4
     /// Standard deviations of a cluster's scores by which its share is raised before it is compared. 1 to 2 read
     /// a quarter fewer keys than 0 at equal error.
     public var spreadFactor: Float = 1.5
