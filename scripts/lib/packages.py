@@ -1,8 +1,8 @@
 """Finds files of Python packages in whatever package index this machine's pip uses.
 
 No address is written down here. pip's own settings (environment, configuration files, built-in default)
-say where the index is, which certificate to trust and which proxy to take, so a machine behind a mirror needs
-no settings but those it already has. Nothing is installed: a file is found by package and file name, and its
+say where the index is, which certificate to trust and which proxy to take, so a machine with an index of its
+own needs no settings but those it already has. Nothing is installed: a file is found by package and file name, and its
 pinned SHA-256 makes it trustworthy, wherever it came from.
 """
 
@@ -148,7 +148,7 @@ class Index:
                 return self._pages[address, package][name]
         hosts = " and ".join(host(address) for address in addresses)
         raise Failure(
-            f"the package index {hosts} has no file {name} of the package {package}: it may be a mirror that lacks it,"
+            f"the package index {hosts} has no file {name} of the package {package}: it may hold only some packages,"
             " or the file may have been withdrawn."
         )
 
