@@ -28,7 +28,7 @@ public final class AttentionEngine {
   public var search: ClusterIndex.SearchParameters? {
     didSet {
       guard let search else { return }
-      for case let head as RetrievalHead in heads.joined() { head.search = search }
+      for case let head as RetrievalHead in heads.joined() { head.index.search = search }
     }
   }
 

@@ -9,7 +9,6 @@ package final class RetrievalHead: HeadPolicy {
   package let samples: TrainingSamples
   /// Ignores the index while true: exact attention over the same rows, to compare with.
   package var ignoresIndex = false
-  package var search: ClusterIndex.SearchParameters
   private let settings: RetrievalSettings
   private let rotary: RotaryEmbedding?
 
@@ -18,11 +17,10 @@ package final class RetrievalHead: HeadPolicy {
   ) {
     self.rows = rows
     self.settings = settings
-    search = settings.search
     self.rotary = rotary
     var build = settings.build
     build.seed &+= seed
-    index = ClusterIndex(dimension: rows.dimension, build: build)
+    index = ClusterIndex(dimension: rows.dimension, build: build, search: settings.search)
     samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
   }
 
@@ -61,9 +59,10 @@ package final class RetrievalHead: HeadPolicy {
       queries, keys: rows.keys + indexedEnd * d, values: rows.values + indexedEnd * d, rows: window,
       workspace: workspace)
     let read = index.attend(
-      queries: queries, queryCount: states.count, keys: rows.keys + sink * d, values: rows.values + sink * d,
-      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, search: search,
-      workspace: workspace)
+      QueryGroup(queries: queries, count: states.count),
+      rows: IndexRows(keys: rows.keys + sink * d, values: rows.values + sink * d, count: index.rowCount),
+      states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
+      workspace: workspace, recorder: nil)
     return ReadStatistics.Head(retrieved: read.retrieved, centroids: read.centroids, fixed: sink + window)
   }
 
@@ -88,9 +87,15 @@ package final class RetrievalHead: HeadPolicy {
     let training = samples.trainingSet(askPosition: askPosition, rotary: rotary, workspace: workspace)
     while count > 0 {
       let first = indexedEnd
+      let d = rows.dimension
+      let sink = settings.sinkCount
       index.insert(
-        rows: count, keys: rows.keys + first * rows.dimension, values: rows.values + first * rows.dimension,
-        positions: rows.positions + first, training: training, workspace: workspace)
+        NewRows(
+          keys: rows.keys + first * d, values: rows.values + first * d, positions: rows.positions + first,
+          count: count),
+        all: IndexRows(
+          keys: rows.keys + sink * d, values: rows.values + sink * d, count: index.rowCount + count),
+        training: training, workspace: workspace)
       count = nextSegment(finishing: finishing)
     }
   }

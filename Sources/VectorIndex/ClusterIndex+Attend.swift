@@ -11,21 +11,12 @@ import AttentionKernels
 #endif
 
 extension ClusterIndex {
-  /// Attends a group's queries to all indexed rows and adds the result to running softmax states.
-  ///
-  /// - Parameters:
-  ///   - queries: `[queryCount, d]`, scaled.
-  ///   - keys: the rows of the index, first row first; `values` alike.
-  ///   - maxima: running states as the kernels keep them: `[queryCount]`, with `sums` `[queryCount]` and
-  ///     `accumulators` `[queryCount, d]`. What they hold already (sink and window) decides which clusters still
-  ///     matter, so attend to those first.
-  /// - Returns: what was read, the same rows for all queries of the group.
   package func attend(
-    queries: UnsafePointer<Float>, queryCount g: Int, keys: UnsafePointer<UInt16>,
-    values: UnsafePointer<UInt16>,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, search: SearchParameters, workspace: Workspace
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let queries = group.queries
+    let g = group.count
+    let (maxima, sums, accumulators) = (states.maxima, states.sums, states.accumulators)
     let clusters = clusterCount
     guard clusters > 0 else { return ReadCount() }
     let d = dimension
@@ -36,7 +27,7 @@ extension ClusterIndex {
       dimension: d, scores: scores, scoreStride: clusters)
     let expectedGain = workspace.floats(.weights, 2 * clusters)
     estimateGains(
-      queries: queries, scores: scores, queryCount: g, maxima: maxima, sums: sums, search: search,
+      queries: queries, scores: scores, queryCount: g, maxima: maxima, sums: sums,
       result: expectedGain, shares: expectedGain + clusters, kernels: kernels)
 
     let selected = workspace.indices(.selected, clusters)
@@ -66,9 +57,10 @@ extension ClusterIndex {
       let begin = Int(starts.base[firstCluster])
       let end = Int(starts.base[lastCluster + 1])
       kernels.unsafeAttend(
-        queries: queries, queryStride: d, queryCount: g, keys: keys + begin * d, keyStride: d,
-        values: values + begin * d, valueStride: d, rowCount: end - begin, dimension: d, maxima: maxima,
+        queries: queries, queryStride: d, queryCount: g, keys: rows.keys + begin * d, keyStride: d,
+        values: rows.values + begin * d, valueStride: d, rowCount: end - begin, dimension: d, maxima: maxima,
         sums: sums, accumulators: accumulators, accumulatorStride: d, scratch: scratch)
+      recorder?.read(begin..<end)
       for h in 0..<g {
         for c in firstCluster...lastCluster { scores[h * clusters + c] = -.infinity }
       }
@@ -80,6 +72,8 @@ extension ClusterIndex {
     var read = ReadCount()
     read.retrieved = retrieved
     read.centroids = clusters
+    read.scored = retrieved + clusters
+    read.bytes = retrieved * 4 * d + clusters * (4 * d + Self.statisticsByteCount)
     return read
   }
 
@@ -87,7 +81,7 @@ extension ClusterIndex {
   /// the attention of the group's queries, raised by its spread, times its gain.
   private func estimateGains(
     queries: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>, queryCount g: Int,
-    maxima: UnsafePointer<Float>, sums: UnsafePointer<Float>, search: SearchParameters,
+    maxima: UnsafePointer<Float>, sums: UnsafePointer<Float>,
     result: UnsafeMutablePointer<Float>, shares: UnsafeMutablePointer<Float>, kernels: Kernels
   ) {
     let clusters = clusterCount

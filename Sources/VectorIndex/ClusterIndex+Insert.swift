@@ -11,15 +11,13 @@ import AttentionKernels
 #endif
 
 extension ClusterIndex {
-  /// Clusters `rows` rows that follow the rows already indexed, and reorders them in place, cluster by cluster.
+  /// Clusters the new rows and reorders them in place, cluster by cluster.
   ///
-  /// `keys` and `values` `[rows, d]` (f16) and `positions` `[rows]` point at the first new row; the three are
-  /// reordered alike. Cost: `2 rows^2 / clusterSize * d * iterations + 4 rows * training.count * d` operations.
+  /// Keys, values and positions are reordered alike. Cost: `2 rows^2 / clusterSize * d * iterations + 4 rows * training.count * d` operations.
   /// A failed allocation traps, as everywhere in Swift; nothing else can fail.
-  package func insert(
-    rows n: Int, keys: UnsafeMutablePointer<UInt16>, values: UnsafeMutablePointer<UInt16>,
-    positions: UnsafeMutablePointer<UInt32>, training: TrainingQueries, workspace: Workspace
-  ) {
+  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+    let n = new.count
+    let (keys, values, positions) = (new.keys, new.values, new.positions)
     precondition(n >= 0, "cannot insert \(n) rows")
     guard n > 0 else { return }
     let d = dimension

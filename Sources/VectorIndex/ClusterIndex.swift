@@ -10,7 +10,7 @@ import AttentionKernels
 /// An index over the keys and values of one KV head that attends for a whole group of query heads at once.
 ///
 /// The index owns centroids and statistics. The rows themselves stay with the caller, who passes their memory to
-/// each call and lets ``insert(rows:keys:values:positions:training:workspace:)`` reorder them; row *i* of the index
+/// each call and lets ``insert(_:all:training:workspace:)`` reorder them; row *i* of the index
 /// is always row *i* of that memory.
 ///
 /// What is kept for a cluster c of n keys, besides centroid and mean value (f16), is learned from training queries:
@@ -21,7 +21,7 @@ import AttentionKernels
 /// - `gain`: what an estimate of this cluster costs in output error, for each key it would take to read it.
 ///
 /// Not a general nearest-neighbor index: it answers with attention outputs, not with ids.
-public final class ClusterIndex {
+public final class ClusterIndex: AttentionIndex {
   /// What is frozen into the index when rows are inserted.
   public struct BuildParameters: Sendable, Hashable {
     /// Mean number of keys in a cluster. 32 reads fewest bytes (centroids and keys together) at equal error for
@@ -49,18 +49,9 @@ public final class ClusterIndex {
     public init() {}
   }
 
-  /// What one call read.
-  public struct ReadCount: Sendable, Hashable {
-    /// Keys (and values) of retrieved clusters.
-    public var retrieved = 0
-    /// Centroids (and mean values).
-    public var centroids = 0
-
-    public init() {}
-  }
-
   public let dimension: Int
   public let build: BuildParameters
+  public var search: SearchParameters
   /// Rows that were inserted, all segments together.
   public private(set) var rowCount = 0
   /// Clusters of all segments.
@@ -75,10 +66,11 @@ public final class ClusterIndex {
   var gain = RowBuffer<Float>()  // [clusters]
   var starts = RowBuffer<UInt32>()  // [clusters + 1] row offsets from the first indexed row
 
-  public init(dimension: Int, build: BuildParameters = .init()) {
+  public init(dimension: Int, build: BuildParameters = .init(), search: SearchParameters = .init()) {
     precondition(dimension > 0, "the head dimension \(dimension) is not positive")
     self.dimension = dimension
     self.build = build
+    self.search = search
     starts.append(0)
   }
 
@@ -87,6 +79,9 @@ public final class ClusterIndex {
     centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount
       + starts.byteCount
   }
+
+  /// Log mass, spread, gain and start of one cluster.
+  static let statisticsByteCount = 16
 
   /// Accounts for a new segment whose per-cluster arrays were just written.
   func commitSegment(rows: Int, clusters: Int) {

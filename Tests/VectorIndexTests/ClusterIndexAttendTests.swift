@@ -5,7 +5,8 @@ import Testing
 import VectorIndex
 
 @Suite struct ClusterIndexAttendTests {
-  private func indexed(rows: Int, dimension: Int, seed: UInt64) -> (SyntheticHead, IndexedRows) {
+  private func indexed(rows: Int, dimension: Int, seed: UInt64) -> (SyntheticHead, IndexedRows<ClusterIndex>)
+  {
     let head = SyntheticHead(rows: rows, dimension: dimension, seed: seed)
     let store = IndexedRows(keys: head.keys, values: head.values, dimension: dimension)
     store.insert(rows, training: store.train(head.queries(128, seed: seed)))
@@ -33,9 +34,8 @@ import VectorIndex
     var maxima = rest.logSumExps.map { Float($0) }
     var sums: [Float] = [1, 1]
     var accumulators = [Float](repeating: 2, count: 2 * d)
-    _ = store.index.attend(
-      queries: queries, queryCount: 2, keys: store.keys, values: store.values, maxima: &maxima, sums: &sums,
-      accumulators: &accumulators, search: .with(tolerance: 0), workspace: store.workspace)
+    store.index.search = .with(tolerance: 0)
+    _ = store.add(queries, &maxima, &sums, &accumulators)
     for query in 0..<2 {
       let output = accumulators[query * d..<(query + 1) * d].map { Double($0 / sums[query]) }
       let expected = rest.outputs[query].map { ($0 + 2) / 2 }

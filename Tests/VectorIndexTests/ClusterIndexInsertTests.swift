@@ -11,7 +11,7 @@ import VectorIndex
     var position: UInt32
   }
 
-  private func rows(_ store: IndexedRows, _ range: Range<Int>) -> [Row] {
+  private func rows(_ store: IndexedRows<ClusterIndex>, _ range: Range<Int>) -> [Row] {
     let d = store.dimension
     return range.map {
       Row(
@@ -59,11 +59,11 @@ import VectorIndex
     #expect(store.index.segmentCount == 0)
     let (found, read) = store.attend([Float](repeating: 1, count: 16), search: .init())
     #expect(found.logSumExps == [-.infinity])
-    #expect(read == ClusterIndex.ReadCount())
+    #expect(read == ReadCount())
   }
 
   @Test func equalInputGivesEqualIndexes() {
-    func build(seed: UInt64, workspace: Workspace) -> (IndexedRows, Attention) {
+    func build(seed: UInt64, workspace: Workspace) -> (IndexedRows<ClusterIndex>, Attention) {
       let head = SyntheticHead(rows: 800, dimension: 48, seed: 4)
       var parameters = ClusterIndex.BuildParameters()
       parameters.seed = seed

@@ -126,23 +126,20 @@ struct Training {
 }
 
 /// Keys, values and positions with an index over the first of them.
-final class IndexedRows {
+final class IndexedRows<Index: AttentionIndex> {
   let dimension: Int
   var keys: [UInt16]
   var values: [UInt16]
   var positions: [UInt32]
-  let index: ClusterIndex
+  let index: Index
   let workspace: Workspace
 
-  init(
-    keys: [Float], values: [Float], dimension: Int, build: ClusterIndex.BuildParameters = .init(),
-    workspace: Workspace = Workspace()
-  ) {
-    self.dimension = dimension
+  init(keys: [Float], values: [Float], index: Index, workspace: Workspace = Workspace()) {
+    dimension = index.dimension
     self.keys = halves(keys)
     self.values = halves(values)
-    positions = (0..<keys.count / dimension).map(UInt32.init)
-    index = ClusterIndex(dimension: dimension, build: build)
+    positions = (0..<keys.count / index.dimension).map(UInt32.init)
+    self.index = index
     self.workspace = workspace
   }
 
@@ -166,8 +163,11 @@ final class IndexedRows {
                   let position = positions.baseAddress
                 else { return }
                 index.insert(
-                  rows: count, keys: key + first * d, values: value + first * d, positions: position + first,
-                  training: learned, workspace: workspace)
+                  NewRows(
+                    keys: key + first * d, values: value + first * d, positions: position + first,
+                    count: count),
+                  all: IndexRows(keys: key, values: value, count: first + count), training: learned,
+                  workspace: workspace)
               }
             }
           }
@@ -177,17 +177,13 @@ final class IndexedRows {
   }
 
   /// A query group's attention to the indexed rows, through the index.
-  func attend(
-    _ queries: [Float], search: ClusterIndex.SearchParameters
-  ) -> (attention: Attention, read: ClusterIndex.ReadCount) {
+  func attend(_ queries: [Float], recorder: ReadRecorder? = nil) -> (attention: Attention, read: ReadCount) {
     let d = dimension
     let count = queries.count / d
     var maxima = [Float](repeating: -.infinity, count: count)
     var sums = [Float](repeating: 0, count: count)
     var accumulators = [Float](repeating: 0, count: count * d)
-    let read = index.attend(
-      queries: queries, queryCount: count, keys: keys, values: values, maxima: &maxima, sums: &sums,
-      accumulators: &accumulators, search: search, workspace: workspace)
+    let read = add(queries, &maxima, &sums, &accumulators, recorder: recorder)
     var result = Attention()
     for query in 0..<count {
       let row = accumulators[query * d..<(query + 1) * d]
@@ -197,6 +193,34 @@ final class IndexedRows {
     return (result, read)
   }
 
+  /// The same, added to states `[queries]`, `[queries]` and `[queries, d]`.
+  func add(
+    _ queries: [Float], _ maxima: inout [Float], _ sums: inout [Float], _ accumulators: inout [Float],
+    recorder: ReadRecorder? = nil
+  ) -> ReadCount {
+    let rows = index.rowCount
+    return keys.withUnsafeBufferPointer { keys in
+      values.withUnsafeBufferPointer { values in
+        queries.withUnsafeBufferPointer { group in
+          maxima.withUnsafeMutableBufferPointer { maxima in
+            sums.withUnsafeMutableBufferPointer { sums in
+              accumulators.withUnsafeMutableBufferPointer { accumulators in
+                guard let key = keys.baseAddress, let value = values.baseAddress else { return ReadCount() }
+                return index.attend(
+                  QueryGroup(queries: group.baseAddress!, count: group.count / dimension),
+                  rows: IndexRows(keys: key, values: value, count: rows),
+                  states: StatePointers(
+                    maxima: maxima.baseAddress!, sums: sums.baseAddress!,
+                    accumulators: accumulators.baseAddress!),
+                  workspace: workspace, recorder: recorder)
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
   /// Exact attention to all rows, indexed or not, from their f16 values.
   func reference(_ queries: [Float]) -> Attention {
     referenceAttention(queries: queries, keys: floats(keys), values: floats(values), dimension: dimension)
@@ -204,6 +228,24 @@ final class IndexedRows {
 
   func train(_ queries: [Float]) -> Training {
     Training(queries: queries, attention: reference(queries))
+  }
+}
+
+extension IndexedRows where Index == ClusterIndex {
+  convenience init(
+    keys: [Float], values: [Float], dimension: Int, build: ClusterIndex.BuildParameters = .init(),
+    workspace: Workspace = Workspace()
+  ) {
+    self.init(
+      keys: keys, values: values, index: ClusterIndex(dimension: dimension, build: build),
+      workspace: workspace)
+  }
+
+  func attend(
+    _ queries: [Float], search: ClusterIndex.SearchParameters
+  ) -> (attention: Attention, read: ReadCount) {
+    index.search = search
+    return attend(queries)
   }
 }
 

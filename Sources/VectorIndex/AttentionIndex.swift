@@ -1,0 +1,134 @@
+// What all kinds of index have in common: rows go in, attention comes out.
+
+/// The rows of one KV head: keys and values in f16, and the position of each.
+///
+/// An index never copies keys: the caller's store is the vector store, and the caller passes it to each call. Row
+/// *i* of an index is always row *i* of these.
+package struct IndexRows {
+  /// `[count, d]`.
+  package var keys: UnsafePointer<UInt16>
+  /// `[count, d]`.
+  package var values: UnsafePointer<UInt16>
+  package var count: Int
+
+  package init(keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>, count: Int) {
+    self.keys = keys
+    self.values = values
+    self.count = count
+  }
+}
+
+/// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike).
+package struct NewRows {
+  /// `[count, d]`.
+  package var keys: UnsafeMutablePointer<UInt16>
+  /// `[count, d]`.
+  package var values: UnsafeMutablePointer<UInt16>
+  /// `[count]`.
+  package var positions: UnsafeMutablePointer<UInt32>
+  package var count: Int
+
+  package init(
+    keys: UnsafeMutablePointer<UInt16>, values: UnsafeMutablePointer<UInt16>,
+    positions: UnsafeMutablePointer<UInt32>, count: Int
+  ) {
+    self.keys = keys
+    self.values = values
+    self.positions = positions
+    self.count = count
+  }
+}
+
+/// The queries of one KV head's group, `[count, d]`, scaled as for attention.
+package struct QueryGroup {
+  package var queries: UnsafePointer<Float>
+  package var count: Int
+
+  package init(queries: UnsafePointer<Float>, count: Int) {
+    self.queries = queries
+    self.count = count
+  }
+}
+
+/// Running softmax states as the kernels keep them: empty is `-infinity`, 0 and zeros.
+package struct StatePointers {
+  /// `[queries]`.
+  package var maxima: UnsafeMutablePointer<Float>
+  /// `[queries]`.
+  package var sums: UnsafeMutablePointer<Float>
+  /// `[queries, d]`.
+  package var accumulators: UnsafeMutablePointer<Float>
+
+  package init(
+    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
+    accumulators: UnsafeMutablePointer<Float>
+  ) {
+    self.maxima = maxima
+    self.sums = sums
+    self.accumulators = accumulators
+  }
+}
+
+/// What one call of ``AttentionIndex/attend(_:rows:states:workspace:recorder:)`` read and did, for the whole group.
+public struct ReadCount: Sendable, Hashable {
+  /// Rows whose key and value were read exactly.
+  public var retrieved = 0
+  /// Centroids with mean values.
+  public var centroids = 0
+  /// Keys that were scored in any form (exactly or by a code), rows read twice counted once for each query that
+  /// scored them separately and once for the group when they were scored together.
+  public var scored = 0
+  /// Nodes of a graph whose neighbors were looked at, over all queries.
+  public var hops = 0
+  /// Bytes of keys, values, codes, links and statistics that were read.
+  public var bytes = 0
+
+  public init() {}
+
+  public static func += (sum: inout ReadCount, other: ReadCount) {
+    sum.retrieved += other.retrieved
+    sum.centroids += other.centroids
+    sum.scored += other.scored
+    sum.hops += other.hops
+    sum.bytes += other.bytes
+  }
+}
+
+/// Notes which rows were read exactly, for measurements of recall. Nobody pays for it when there is none.
+package final class ReadRecorder {
+  /// Row numbers of the index, in no order, without duplicates; the same rows serve all queries of the group.
+  package private(set) var rows: [UInt32] = []
+
+  package init() {}
+
+  package func removeAll() { rows.removeAll(keepingCapacity: true) }
+  package func read(_ range: Range<Int>) { rows.append(contentsOf: range.lazy.map { UInt32($0) }) }
+  package func read(_ ids: UnsafeBufferPointer<UInt32>) { rows.append(contentsOf: ids) }
+}
+
+/// An index over the keys and values of one KV head that attends for a whole group of query heads at once.
+///
+/// Not thread-safe: one owner. ``attend(_:rows:states:workspace:recorder:)`` changes nothing in the index, so
+/// calls with different workspaces may run at the same time.
+package protocol AttentionIndex: AnyObject {
+  var dimension: Int { get }
+  /// Rows inserted so far.
+  var rowCount: Int { get }
+  /// Bytes of the index, without the rows it refers to.
+  var byteCount: Int { get }
+
+  /// Adds rows that follow the rows already indexed in the caller's store.
+  ///
+  /// - Parameters:
+  ///   - new: the rows, `all.count` of which are then indexed; may be put in another order.
+  ///   - all: the whole store from the first indexed row on, the new rows included: `rowCount + new.count` rows.
+  ///   - training: queries to learn from; may be empty.
+  func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace)
+
+  /// Attends a group's queries to the indexed rows and adds the result to running softmax states.
+  ///
+  /// What the states hold already (sink and window) may decide what still matters: attend to those first.
+  func attend(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
+  ) -> ReadCount
+}
