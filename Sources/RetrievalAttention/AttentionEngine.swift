@@ -32,6 +32,9 @@ public final class AttentionEngine {
     }
   }
 
+  /// Sees every batch before it is computed, to record queries.
+  package var observer: ((LayerBatch) -> Void)?
+
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
   private var workspaces: [Workspace] = []
@@ -91,6 +94,9 @@ public final class AttentionEngine {
   /// Tokens that all layers have seen.
   public var tokenCount: Int { tokenCounts.min() ?? 0 }
 
+  /// Keys, values and positions of one KV head.
+  package func rows(layer: Int, kvHead: Int) -> HeadRows { heads[layer][kvHead].rows }
+
   /// Bytes of keys, values and positions.
   public var storeByteCount: Int { heads.joined().reduce(0) { $0 + $1.rows.byteCount } }
 
@@ -115,6 +121,7 @@ public final class AttentionEngine {
   /// fit the layer, its position or the reserved rows; nothing has changed then.
   public func attend(_ batch: LayerBatch, parallel: ParallelRunner) throws(AttentionError) {
     try check(batch)
+    observer?(batch)
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
     append(batch)
     if batch.tokenCount == 1 {

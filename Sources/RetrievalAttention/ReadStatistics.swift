@@ -12,41 +12,44 @@ public struct ReadStatistics: Sendable, Hashable {
   public var staticKeys = 0
   /// Keys read from the index, or all of them under exact attention.
   public var retrievedKeys = 0
-  /// Centroids scored (with their mean values).
-  public var centroids = 0
-  /// Bytes of keys, values, centroids, mean values and cluster statistics.
+  /// Keys and values whose bytes an index read besides: centroids, mean values, codes and statistics.
+  public var indexRows = 0.0
+  /// Bytes of everything read.
   public var bytes = 0
 
   public init() {}
 
-  /// Share of the context that was looked up: retrieved keys and centroids, without sink and window.
-  public var keysRead: Double { share(retrievedKeys + centroids) }
-  /// Share of the context that was read in all: sink, window, retrieved keys and centroids.
-  public var keysReadWithStatic: Double { share(staticKeys + retrievedKeys + centroids) }
+  /// Share of the context that was looked up, without sink and window: retrieved keys, and what was read of the
+  /// index to find them, in bytes of keys and values.
+  public var keysRead: Double { share(Double(retrievedKeys) + indexRows) }
+  /// The same with sink and window.
+  public var keysReadWithStatic: Double { share(Double(staticKeys + retrievedKeys) + indexRows) }
   public var bytesPerToken: Double { steps > 0 ? Double(bytes) / Double(steps) : 0 }
 
-  private func share(_ keys: Int) -> Double {
-    visibleKeys > 0 ? Double(keys) / Double(visibleKeys) : 0
+  private func share(_ keys: Double) -> Double {
+    visibleKeys > 0 ? keys / Double(visibleKeys) : 0
   }
 
   /// One head's share of one step.
   package struct Head {
     package var retrieved = 0
-    package var centroids = 0
     package var fixed = 0
+    /// Bytes of the index.
+    package var indexBytes = 0
 
-    package init(retrieved: Int = 0, centroids: Int = 0, fixed: Int = 0) {
+    package init(retrieved: Int = 0, fixed: Int = 0, indexBytes: Int = 0) {
       self.retrieved = retrieved
-      self.centroids = centroids
       self.fixed = fixed
+      self.indexBytes = indexBytes
     }
   }
 
   mutating func add(_ head: Head, dimension: Int) {
+    // A row is a key and a value in f16.
+    let rowBytes = 4 * dimension
     retrievedKeys += head.retrieved
-    centroids += head.centroids
     staticKeys += head.fixed
-    // A row is a key and a value in f16; a centroid has two floats and an offset beside them.
-    bytes += (head.retrieved + head.fixed) * 4 * dimension + head.centroids * (4 * dimension + 12)
+    indexRows += Double(head.indexBytes) / Double(rowBytes)
+    bytes += (head.retrieved + head.fixed) * rowBytes + head.indexBytes
   }
 }

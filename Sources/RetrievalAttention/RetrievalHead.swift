@@ -63,7 +63,8 @@ package final class RetrievalHead: HeadPolicy {
       rows: IndexRows(keys: rows.keys + sink * d, values: rows.values + sink * d, count: index.rowCount),
       states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
       workspace: workspace, recorder: nil)
-    return ReadStatistics.Head(retrieved: read.retrieved, centroids: read.centroids, fixed: sink + window)
+    return ReadStatistics.Head(
+      retrieved: read.retrieved, fixed: sink + window, indexBytes: read.bytes - read.retrieved * 4 * d)
   }
 
   /// Rows that the next call of ``updateIndex(finishing:askPosition:workspace:)`` would insert first; 0 for none.

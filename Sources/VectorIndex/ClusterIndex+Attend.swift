@@ -25,56 +25,80 @@ extension ClusterIndex {
     kernels.unsafeDot(
       queries: queries, queryStride: d, queryCount: g, rows: centroids.base, rowStride: d, rowCount: clusters,
       dimension: d, scores: scores, scoreStride: clusters)
-    let expectedGain = workspace.floats(.weights, 2 * clusters)
+    let expectedGain = workspace.floats(.weights, 2 * clusters + 2 * g)
+    let logTotals = expectedGain + 2 * clusters
     estimateGains(
       queries: queries, scores: scores, queryCount: g, maxima: maxima, sums: sums,
-      result: expectedGain, shares: expectedGain + clusters, kernels: kernels)
+      result: expectedGain, shares: expectedGain + clusters, logTotals: logTotals, kernels: kernels)
+    var read =
+      build.usesCodes
+      ? attendKeys(
+        group, rows: rows, states: states, scores: scores, gains: expectedGain, logTotals: logTotals,
+        workspace: workspace, recorder: recorder)
+      : attendClusters(
+        group, rows: rows, states: states, scores: scores, gains: expectedGain, workspace: workspace,
+        recorder: recorder)
+    kernels.unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: clusters, queryCount: g, values: meanValues.base, valueStride: d,
+      rowCount: clusters, dimension: d, maxima: maxima, sums: sums, accumulators: accumulators,
+      accumulatorStride: d)
+    read.centroids = clusters
+    read.scored += clusters
+    read.bytes += read.retrieved * 4 * d + clusters * (4 * d + Self.statisticsByteCount)
+    return read
+  }
 
+  /// Attends exactly to all keys of the clusters worth it, and takes their estimates out of `scores`.
+  private func attendClusters(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, scores: UnsafeMutablePointer<Float>,
+    gains: UnsafePointer<Float>, workspace: Workspace, recorder: ReadRecorder?
+  ) -> ReadCount {
+    let (d, g, clusters) = (dimension, group.count, clusterCount)
     let selected = workspace.indices(.selected, clusters)
     var selectedCount = 0
     var retrieved = 0
-    for c in 0..<clusters where expectedGain[c] >= search.tolerance {
+    for c in 0..<clusters where gains[c] >= search.tolerance {
       selected[selectedCount] = UInt32(c)
       selectedCount += 1
       retrieved += size(c)
     }
     if retrieved > search.maximumRetrieved {
       (selectedCount, retrieved) = keepBest(
-        selected, selectedCount, gains: expectedGain, limit: search.maximumRetrieved)
+        selected, selectedCount, gains: gains, limit: search.maximumRetrieved)
     }
-
     let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g))
-    var next = 0
-    while next < selectedCount {
-      // Clusters that are neighbors in memory are read in one go.
-      let firstCluster = Int(selected[next])
-      var lastCluster = firstCluster
-      next += 1
-      while next < selectedCount, Int(selected[next]) == lastCluster + 1 {
-        lastCluster += 1
-        next += 1
-      }
-      let begin = Int(starts.base[firstCluster])
-      let end = Int(starts.base[lastCluster + 1])
-      kernels.unsafeAttend(
-        queries: queries, queryStride: d, queryCount: g, keys: rows.keys + begin * d, keyStride: d,
-        values: rows.values + begin * d, valueStride: d, rowCount: end - begin, dimension: d, maxima: maxima,
-        sums: sums, accumulators: accumulators, accumulatorStride: d, scratch: scratch)
+    forEachRun(selected, selectedCount) { run in
+      let begin = Int(starts.base[run.lowerBound])
+      let end = Int(starts.base[run.upperBound])
+      workspace.kernels.unsafeAttend(
+        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys + begin * d, keyStride: d,
+        values: rows.values + begin * d, valueStride: d, rowCount: end - begin, dimension: d,
+        maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+        scratch: scratch)
       recorder?.read(begin..<end)
       for h in 0..<g {
-        for c in firstCluster...lastCluster { scores[h * clusters + c] = -.infinity }
+        for c in run { scores[h * clusters + c] = -.infinity }
       }
     }
-    kernels.unsafeSoftmaxAccumulate(
-      scores: scores, scoreStride: clusters, queryCount: g, values: meanValues.base, valueStride: d,
-      rowCount: clusters, dimension: d, maxima: maxima, sums: sums, accumulators: accumulators,
-      accumulatorStride: d)
     var read = ReadCount()
     read.retrieved = retrieved
-    read.centroids = clusters
-    read.scored = retrieved + clusters
-    read.bytes = retrieved * 4 * d + clusters * (4 * d + Self.statisticsByteCount)
+    read.scored = retrieved
     return read
+  }
+
+  /// Calls `body` with ranges of clusters that are neighbors in memory, so that they are read in one go.
+  func forEachRun(_ selected: UnsafePointer<UInt32>, _ count: Int, body: (Range<Int>) -> Void) {
+    var next = 0
+    while next < count {
+      let first = Int(selected[next])
+      var end = first + 1
+      next += 1
+      while next < count, Int(selected[next]) == end {
+        end += 1
+        next += 1
+      }
+      body(first..<end)
+    }
   }
 
   /// Turns dot products into estimated log masses (in place) and writes what each cluster is worth: its share of
@@ -82,7 +106,8 @@ extension ClusterIndex {
   private func estimateGains(
     queries: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>, queryCount g: Int,
     maxima: UnsafePointer<Float>, sums: UnsafePointer<Float>,
-    result: UnsafeMutablePointer<Float>, shares: UnsafeMutablePointer<Float>, kernels: Kernels
+    result: UnsafeMutablePointer<Float>, shares: UnsafeMutablePointer<Float>,
+    logTotals: UnsafeMutablePointer<Float>, kernels: Kernels
   ) {
     let clusters = clusterCount
     let logMass = logMass.base
@@ -102,6 +127,7 @@ extension ClusterIndex {
       for c in 0..<clusters { total += shares[c] }
       let perSpread = search.spreadFactor * Self.norm(queries + h * dimension, dimension: dimension)
       let logTotal = highest + log(total)
+      logTotals[h] = logTotal
       for c in 0..<clusters {
         shares[c] = row[c] - logTotal + min(perSpread * spread[c], Self.maximumLogFactor)
       }
@@ -126,7 +152,7 @@ extension ClusterIndex {
     return sum.squareRoot()
   }
 
-  private func size(_ cluster: Int) -> Int {
+  func size(_ cluster: Int) -> Int {
     Int(starts.base[cluster + 1]) - Int(starts.base[cluster])
   }
 

@@ -25,7 +25,9 @@ extension ClusterIndex {
     let points = workspace.floats(.points, n * d)
     kernels.unsafeConvertFromFloat16(keys, points, count: n * d)
     let whitened = workspace.floats(.whitened, n * d)
-    whiten(points, count: n, training: training, workspace: workspace, result: whitened)
+    prepareMap(training: training, workspace: workspace)
+    center(points, count: n, workspace: workspace)
+    map(points, count: n, workspace: workspace, result: whitened)
 
     let (assignments, clusters) = KMeans.cluster(
       points: whitened, count: n, dimension: d, clusterCount: max(1, n / build.clusterSize),
@@ -38,36 +40,66 @@ extension ClusterIndex {
     learn(
       points: points, values: values, firstCluster: clusterCount, clusters: clusters, training: training,
       workspace: workspace)
+    if build.usesCodes { encode(points, count: n, clusters: clusters, workspace: workspace) }
     commitSegment(rows: n, clusters: clusters)
   }
 
-  /// Centers the keys (a constant shift of all keys changes no softmax) and maps them to the queries' geometry.
-  private func whiten(
-    _ points: UnsafePointer<Float>, count n: Int, training: TrainingQueries, workspace: Workspace,
-    result: UnsafeMutablePointer<Float>
+  /// Subtracts the mean key: a constant shift of all keys changes no distance, and smaller numbers lose less.
+  private func center(_ points: UnsafeMutablePointer<Float>, count n: Int, workspace: Workspace) {
+    let d = dimension
+    let mean = workspace.floats(.best, d)
+    mean.update(repeating: 0, count: d)
+    for i in 0..<n { workspace.kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d) }
+    for i in 0..<n { workspace.kernels.unsafeAddScaled(mean, by: -1, to: points + i * d, count: d) }
+  }
+
+  /// Maps rows `[count, d]` to the queries' geometry, which is in the workspace.
+  private func map(
+    _ points: UnsafePointer<Float>, count n: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
   ) {
     let d = dimension
-    let kernels = workspace.kernels
-    // The map first: it uses the same scratch.
-    let map = workspace.floats(.weights, d * d + d)
-    QueryGeometry.map(
-      queries: training.queries, count: training.count, dimension: d, workspace: workspace, result: map)
-    let mean = map + d * d
-    mean.update(repeating: 0, count: d)
-    for i in 0..<n { kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d) }
-    // result = (points - mean) L = points L - mean L, so no centered copy is made.
-    let offset = workspace.floats(.best, d)
-    let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
-    kernels.unsafeGEMM(
-      a: mean, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: offset,
-      cRowStride: d,
-      rows: 1, columns: d, inner: d, accumulate: false, scratch: scratch)
-    for i in 0..<n {
-      for j in 0..<d { result[i * d + j] = -offset[j] }
+    workspace.kernels.unsafeGEMM(
+      a: points, aRowStride: d, aColumnStride: 1, b: workspace.floats(.keyMap, d * d), bRowStride: 1,
+      bColumnStride: d, c: result, cRowStride: d, rows: n, columns: d, inner: d, accumulate: false,
+      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+  }
+
+  /// Puts the map of keys into the workspace: the one that codes were learned with, or a new one.
+  private func prepareMap(training: TrainingQueries, workspace: Workspace) {
+    let size = dimension * dimension
+    let keyMap = workspace.floats(.keyMap, size)
+    if codes.isTrained {
+      workspace.kernels.unsafeConvertFromFloat16(codes.keyMap.base, keyMap, count: size)
+    } else {
+      QueryGeometry.maps(
+        queries: training.queries, count: training.count, dimension: dimension, workspace: workspace,
+        keyMap: keyMap, queryMap: workspace.floats(.queryMap, size))
     }
-    kernels.unsafeGEMM(
-      a: points, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: result,
-      cRowStride: d, rows: n, columns: d, inner: d, accumulate: true, scratch: scratch)
+  }
+
+  /// Codes of the new rows: `points` are their keys in f32, in cluster order, and are replaced.
+  private func encode(
+    _ points: UnsafeMutablePointer<Float>, count n: Int, clusters: Int, workspace: Workspace
+  ) {
+    let d = dimension
+    let centroid = workspace.floats(.best, d)
+    for c in clusterCount..<clusterCount + clusters {
+      workspace.kernels.unsafeConvertFromFloat16(centroids.base + c * d, centroid, count: d)
+      for i in Int(starts[c]) - rowCount..<Int(starts[c + 1]) - rowCount {
+        workspace.kernels.unsafeAddScaled(centroid, by: -1, to: points + i * d, count: d)
+      }
+    }
+    let residuals = workspace.floats(.whitened, n * d)
+    if !codes.isTrained {
+      map(points, count: n, workspace: workspace, result: residuals)
+      codes.train(
+        residuals: residuals, count: n, keyMap: workspace.floats(.keyMap, d * d),
+        queryMap: workspace.floats(.queryMap, d * d), kernels: workspace.kernels)
+      workspace.kernels.unsafeConvertFromFloat16(
+        codes.keyMap.base, workspace.floats(.keyMap, d * d), count: d * d)
+    }
+    map(points, count: n, workspace: workspace, result: residuals)
+    codes.append(residuals: residuals, count: n)
   }
 
   /// Puts rows in cluster order (a stable counting sort: within a cluster, text order remains) and appends the
@@ -137,9 +169,29 @@ extension ClusterIndex {
       kernels.unsafeConvertToFloat16(meanValue, outputValues + c * d, count: d)
       logMass.append(log(Float(n)) + learned.bias)
       spread.append(learned.spread)
+      valueSpread.append(
+        spreadOfValues(values + begin * d, count: n, mean: meanValue, row: row, kernels: kernels) / outputNorm
+      )
       // The square root hedges: with few training queries a cost is often taken too low or too high.
       gain.append((learned.cost / outputNorm).squareRoot() / Float(n))
     }
+  }
+
+  /// Root of the mean squared distance of values from what stands for them.
+  private func spreadOfValues(
+    _ values: UnsafePointer<UInt16>, count n: Int, mean: UnsafePointer<Float>,
+    row: UnsafeMutablePointer<Float>,
+    kernels: Kernels
+  ) -> Float {
+    let d = dimension
+    var squares: Float = 0
+    for i in 0..<n {
+      kernels.unsafeConvertFromFloat16(values + i * d, row, count: d)
+      kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
+      let distance = Self.norm(row, dimension: d)
+      squares += distance * distance
+    }
+    return (squares / Float(n)).squareRoot()
   }
 
   private func rootMeanSquare(_ rows: UnsafePointer<Float>, rows count: Int, dimension d: Int) -> Float {

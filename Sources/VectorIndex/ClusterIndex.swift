@@ -24,9 +24,11 @@ import AttentionKernels
 public final class ClusterIndex: AttentionIndex {
   /// What is frozen into the index when rows are inserted.
   public struct BuildParameters: Sendable, Hashable {
-    /// Mean number of keys in a cluster. 32 reads fewest bytes (centroids and keys together) at equal error for
-    /// contexts of 8K to 16K; 16 and 64 need about a tenth more.
-    public var clusterSize = 32
+    /// Mean number of keys in a cluster.
+    public var clusterSize = 64
+    /// Whether keys get codes, 1/16 of the bytes of key and value, by which single keys are chosen. Without, clusters
+    /// are read whole.
+    public var usesCodes = true
     /// Lloyd iterations, assignments counted.
     public var iterations = 4
     /// Seed of the first centroids.
@@ -43,6 +45,8 @@ public final class ClusterIndex: AttentionIndex {
     /// Standard deviations of a cluster's scores by which its share is raised before it is compared. 1 to 2 read
     /// a quarter fewer keys than 0 at equal error.
     public var spreadFactor: Float = 1.5
+    /// Keys of clusters above this share of the tolerance are scored by their codes.
+    public var refinement: Float = 0.05
     /// Most keys that one call reads, a bound on its time. The best clusters are kept.
     public var maximumRetrieved = 8192
 
@@ -64,6 +68,8 @@ public final class ClusterIndex: AttentionIndex {
   var logMass = RowBuffer<Float>()  // [clusters]
   var spread = RowBuffer<Float>()  // [clusters]
   var gain = RowBuffer<Float>()  // [clusters]
+  var valueSpread = RowBuffer<Float>()  // [clusters]
+  var codes: ResidualCodes
   var starts = RowBuffer<UInt32>()  // [clusters + 1] row offsets from the first indexed row
 
   public init(dimension: Int, build: BuildParameters = .init(), search: SearchParameters = .init()) {
@@ -71,17 +77,19 @@ public final class ClusterIndex: AttentionIndex {
     self.dimension = dimension
     self.build = build
     self.search = search
+    codes = ResidualCodes(dimension: dimension)
     starts.append(0)
   }
 
   /// Bytes of the index, without the rows.
   public var byteCount: Int {
     centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount
+      + valueSpread.byteCount + codes.byteCount
       + starts.byteCount
   }
 
-  /// Log mass, spread, gain and start of one cluster.
-  static let statisticsByteCount = 16
+  /// Log mass, spread, gain, spread of values and start of one cluster.
+  static let statisticsByteCount = 20
 
   /// Accounts for a new segment whose per-cluster arrays were just written.
   func commitSegment(rows: Int, clusters: Int) {

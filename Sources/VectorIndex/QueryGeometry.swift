@@ -11,31 +11,33 @@ struct QueryGeometry {
   /// Share of the mean eigenvalue that is added to S: directions that no training query used still count a little.
   static let ridge: Float = 1e-3
 
-  /// Writes the map L `[d, d]` (row-major, lower triangular, `L L' = S^(1/2)`) for queries `[count, d]`.
+  /// Writes the symmetric maps `S^(1/4)` and `S^(-1/4)` `[d, d]` of queries `[count, d]`, each times a constant:
+  /// keys go through the one and queries through the other without a change of their dot product.
   ///
-  /// The scale of S does not matter to nearest-centroid assignment and is normalized away.
-  /// Cost: about 60 products of d x d matrices. With no queries L is the identity.
-  static func map(
+  /// The scale of S does not matter to nearest-centroid assignment: it is normalized to a mean eigenvalue of 1.
+  /// Cost: about 120 products of d x d matrices. With no queries both are the identity.
+  static func maps(
     queries: UnsafePointer<Float>, count: Int, dimension d: Int, workspace: Workspace,
-    result: UnsafeMutablePointer<Float>
+    keyMap: UnsafeMutablePointer<Float>, queryMap: UnsafeMutablePointer<Float>
   ) {
     let kernels = workspace.kernels
-    let moment = workspace.floats(.geometry, 3 * d * d)
     let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
-    moment.update(repeating: 0, count: d * d)
+    keyMap.update(repeating: 0, count: d * d)
     kernels.unsafeSecondMoment(
-      rows: queries, rowStride: d, rowCount: count, dimension: d, moment: moment, momentStride: d,
+      rows: queries, rowStride: d, rowCount: count, dimension: d, moment: keyMap, momentStride: d,
       scratch: scratch)
     var trace: Float = 0
-    for i in 0..<d { trace += moment[i * d + i] }
+    for i in 0..<d { trace += keyMap[i * d + i] }
     guard trace > 0, trace.isFinite else {
-      setIdentity(result, d)
+      setIdentity(keyMap, d)
+      setIdentity(queryMap, d)
       return
     }
     let mean = trace / Float(d)
-    for i in 0..<d { moment[i * d + i] += ridge * mean }
-    squareRoot(moment, dimension: d, workspace: workspace, scratch: scratch)
-    if !cholesky(moment, dimension: d, result: result) { setIdentity(result, d) }
+    for i in 0..<d * d { keyMap[i] /= mean }
+    for i in 0..<d { keyMap[i * d + i] += ridge }
+    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, scratch: scratch)
+    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, scratch: scratch)
   }
 
   private static func setIdentity(_ matrix: UnsafeMutablePointer<Float>, _ d: Int) {
@@ -43,26 +45,26 @@ struct QueryGeometry {
     for i in 0..<d { matrix[i * d + i] = 1 }
   }
 
-  /// Replaces the symmetric positive definite matrix A by a multiple of A^(1/2) with the coupled Newton-Schulz
-  /// iteration (Higham, Functions of Matrices, 6.7), which needs products only.
+  /// Replaces the symmetric positive definite matrix A by A^(1/2) and writes A^(-1/2), with the coupled
+  /// Newton-Schulz iteration (Higham, Functions of Matrices, 6.7), which needs products only.
   ///
   /// Each step grows the smallest eigenvalues of the iterate 1.5 times, so 24 steps serve a condition number of
   /// over 1e6: more than the ridge leaves.
   private static func squareRoot(
-    _ matrix: UnsafeMutablePointer<Float>, dimension d: Int, workspace: Workspace,
-    scratch: UnsafeMutablePointer<Float>
+    _ matrix: UnsafeMutablePointer<Float>, inverse: UnsafeMutablePointer<Float>, dimension d: Int,
+    workspace: Workspace, scratch: UnsafeMutablePointer<Float>
   ) {
     let kernels = workspace.kernels
     let size = d * d
     var norm: Float = 0
     for i in 0..<size { norm += matrix[i] * matrix[i] }
     norm = norm.squareRoot()
-    for i in 0..<size { matrix[i] /= norm }
-    var y = matrix
-    var yNext = matrix + size
-    let correction = matrix + 2 * size
-    var z = workspace.floats(.geometry2, 2 * size)
-    var zNext = z + size
+    var y = workspace.floats(.geometry, 5 * size)
+    var yNext = y + size
+    let correction = y + 2 * size
+    var z = y + 3 * size
+    var zNext = y + 4 * size
+    for i in 0..<size { y[i] = matrix[i] / norm }
     setIdentity(z, d)
     func multiply(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>) {
       kernels.unsafeGEMM(
@@ -83,27 +85,13 @@ struct QueryGeometry {
       swap(&z, &zNext)
       if distance < 1e-4 { break }
     }
-    if y != matrix { matrix.update(from: y, count: size) }
-  }
-
-  /// Lower triangular L with `L L' = A`; false when A is not positive definite to working precision.
-  private static func cholesky(
-    _ a: UnsafePointer<Float>, dimension d: Int, result l: UnsafeMutablePointer<Float>
-  ) -> Bool {
-    l.update(repeating: 0, count: d * d)
+    let root = norm.squareRoot()
     for i in 0..<d {
-      for j in 0...i {
-        // The iterate is symmetric up to rounding; its mean with the transpose is exactly so.
-        var sum = Double(0.5 * (a[i * d + j] + a[j * d + i]))
-        for k in 0..<j { sum -= Double(l[i * d + k]) * Double(l[j * d + k]) }
-        if i == j {
-          guard sum > 1e-12 else { return false }
-          l[i * d + i] = Float(sum.squareRoot())
-        } else {
-          l[i * d + j] = Float(sum / Double(l[j * d + j]))
-        }
+      for j in 0..<d {
+        // Symmetric up to rounding, which the second root would amplify.
+        matrix[i * d + j] = 0.5 * root * (y[i * d + j] + y[j * d + i])
+        inverse[i * d + j] = 0.5 / root * (z[i * d + j] + z[j * d + i])
       }
     }
-    return true
   }
 }

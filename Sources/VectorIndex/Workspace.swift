@@ -9,6 +9,7 @@ package final class Workspace {
   package let kernels: Kernels
   private var floatBuffers = Purpose.allCases.map { _ in Slot<Float>() }
   private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
+  private var byteBuffers = Purpose.allCases.map { _ in Slot<UInt8>() }
   private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
 
   package init(kernels: Kernels = .active) {
@@ -18,7 +19,8 @@ package final class Workspace {
   /// What a buffer is for. Two users of one purpose must not overlap in time.
   package enum Purpose: Int, CaseIterable {
     case queries, scores, weights, kernel, states, maxima, sums, outputs
-    case points, whitened, centroids, clusterSums, geometry, geometry2, best, halfNorms, values
+    case points, whitened, centroids, clusterSums, geometry, keyMap, queryMap, mapped, tables, candidates,
+      best, halfNorms, values
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
   }
@@ -36,6 +38,12 @@ package final class Workspace {
 
   package func halves(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt16> {
     let slot = halfBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
+
+  package func bytes(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt8> {
+    let slot = byteBuffers[purpose.rawValue]
     slot.buffer.reserve(count)
     return slot.buffer.base
   }

@@ -16,6 +16,8 @@ struct RaCommand: AsyncParsableCommand {
       RA_SIMD_LEVEL=scalar|neon|avx2|avx512 forces the kernels of one level.
       """,
     version: "0.1.0",
-    subcommands: [GenerateCommand.self, FidelityCommand.self, DoctorCommand.self, BenchCommand.self]
+    subcommands: [
+      GenerateCommand.self, FidelityCommand.self, CaptureCommand.self, DoctorCommand.self, BenchCommand.self,
+    ]
   )
 }

@@ -5,10 +5,11 @@ import Testing
 import VectorIndex
 
 @Suite struct ClusterIndexAttendTests {
-  private func indexed(rows: Int, dimension: Int, seed: UInt64) -> (SyntheticHead, IndexedRows<ClusterIndex>)
-  {
+  private func indexed(
+    rows: Int, dimension: Int, seed: UInt64, build: ClusterIndex.BuildParameters = .init()
+  ) -> (SyntheticHead, IndexedRows<ClusterIndex>) {
     let head = SyntheticHead(rows: rows, dimension: dimension, seed: seed)
-    let store = IndexedRows(keys: head.keys, values: head.values, dimension: dimension)
+    let store = IndexedRows(keys: head.keys, values: head.values, dimension: dimension, build: build)
     store.insert(rows, training: store.train(head.queries(128, seed: seed)))
     return (head, store)
   }
@@ -47,7 +48,9 @@ import VectorIndex
   /// Nothing is read: every cluster is estimated, at the cost of its centroid.
   @Test(arguments: [UInt64(31), 32, 33])
   func estimatesAloneStayInBounds(seed: UInt64) {
-    let (head, store) = indexed(rows: 2048, dimension: 64, seed: seed)
+    var build = ClusterIndex.BuildParameters()
+    build.clusterSize = 32
+    let (head, store) = indexed(rows: 2048, dimension: 64, seed: seed, build: build)
     let queries = head.queries(32, seed: seed + 500)
     let expected = store.reference(queries)
     let (found, read) = store.attend(queries, search: .with(tolerance: 1e9))
@@ -57,6 +60,31 @@ import VectorIndex
     let worst = expected.logSumExpErrors(of: found).max() ?? .infinity
     #expect(error < Tolerance.tailMean)
     #expect(worst < Tolerance.unreadLogSumExp)
+  }
+
+  /// Choosing keys by their codes needs less than half of the keys that whole clusters need, for a smaller error.
+  @Test func codesSaveReads() {
+    let rows = 4096
+    var reads: [Int] = []
+    var errors: [Double] = []
+    for usesCodes in [false, true] {
+      var build = ClusterIndex.BuildParameters()
+      build.clusterSize = 32
+      build.usesCodes = usesCodes
+      let (head, store) = indexed(rows: rows, dimension: 64, seed: 43, build: build)
+      var (count, sum) = (0, 0.0)
+      let queries = head.queries(24, seed: 543)
+      for first in stride(from: 0, to: 24, by: 3) {
+        let group = Array(queries[first * 64..<(first + 3) * 64])
+        let (found, read) = store.attend(group, search: .with(tolerance: usesCodes ? 1.5e-3 : 7e-4))
+        count += read.retrieved
+        sum += store.reference(group).relativeErrors(of: found).reduce(0, +)
+      }
+      reads.append(count)
+      errors.append(sum / 24)
+    }
+    #expect(errors[1] < errors[0])
+    #expect(reads[1] < reads[0] / 2)
   }
 
   /// A stated error for a stated share of the keys. The synthetic heads are few keys and diffuse, so a tolerance
