@@ -21,6 +21,7 @@ package final class Workspace {
     case points, whitened, centroids, clusterSums, geometry, geometry2, best, halfNorms, values
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
+    case relevance, reach, captured, candidates
   }
 
   private final class Slot<Element: BitwiseCopyable> {
