@@ -30,7 +30,7 @@ public final class IVFIndex: AttentionIndex {
     /// Mean number of keys in a list, at least 1.
     public var listSize = 64
     /// Nearest lists among which a key joins the one that captures most of its attention and has room (IRLI's K), at
-    /// least 1. 2 finds more than 1 when few lists are probed, and 3 to 5 find no more than 2.
+    /// least 1. 2 finds more than 1 when few lists are probed, and 3 or 4 find no more than 2.
     public var choices = 2
     /// Lloyd iterations from the first centroids on, assignments counted, and as many rounds of balancing; at least
     /// 1.
@@ -52,7 +52,7 @@ public final class IVFIndex: AttentionIndex {
   }
 
   /// With balanced assignment no list of a segment holds more than this many times the mean, rounded up. The less,
-  /// the better: 1.5 finds .02 to .05 less of the top 100 at equal reads.
+  /// the better: 1.5 finds up to .05 less of the top 100 at equal reads.
   public static let balanceLimit = 1.1
 
   public let dimension: Int

@@ -50,8 +50,9 @@ public enum IndexFile {
 
 /// A kind of index that can be written to a file and read back.
 ///
-/// A kind lists its fields twice, in ``write(to:)`` and ``init(reading:)``, and offers ``IndexFile/save(_:to:)`` and
-/// ``IndexFile/open(_:as:verifying:)`` to its users under its own name.
+/// A kind lists its fields twice, in ``write(to:)`` and ``init(reading:)``, and calls ``IndexFile/save(_:to:)`` and
+/// ``IndexFile/open(_:as:verifying:)`` from a public `save(to:)` and `init(contentsOf:)`. Its sections and parameters
+/// belong in docs/index-format.md, and its type in the tests' `SavedKind`.
 package protocol StoredIndex: AttentionIndex {
   /// Different for each kind.
   static var kind: FileTag { get }
