@@ -57,11 +57,11 @@ public final class ClusterIndex: AttentionIndex {
   public let build: BuildParameters
   public var search: SearchParameters
   /// Rows that were inserted, all segments together.
-  public private(set) var rowCount = 0
+  public internal(set) var rowCount = 0
   /// Clusters of all segments.
-  public private(set) var clusterCount = 0
+  public internal(set) var clusterCount = 0
   /// Segments inserted so far.
-  public private(set) var segmentCount = 0
+  public internal(set) var segmentCount = 0
 
   var centroids = RowBuffer<UInt16>()  // [clusters, d] f16
   var meanValues = RowBuffer<UInt16>()  // [clusters, d] f16

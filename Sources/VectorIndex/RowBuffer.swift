@@ -4,19 +4,33 @@
 /// A contiguous, growable buffer of trivial elements that frees its memory when it goes.
 ///
 /// Growth doubles the capacity, so appending is amortized O(1). Pointers stay valid until the next growth.
+/// The elements may lie in memory of someone else, a mapped file say, until the first growth copies them.
 package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
   package private(set) var base: UnsafeMutablePointer<Element>
   package private(set) var count = 0
   package private(set) var capacity: Int
+  /// Keeps the memory at `base` alive; nil when it is the buffer's own.
+  private var owner: AnyObject?
 
   package init(capacity: Int = 0) {
     self.capacity = max(capacity, 1)
     base = .allocate(capacity: self.capacity)
   }
 
-  deinit {
-    base.deallocate()
+  /// A buffer of `count` elements that are already there, in writable memory that lives as long as `owner`.
+  package init(unsafeBorrowing base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
+    self.base = base
+    self.count = count
+    self.owner = owner
+    capacity = count
   }
+
+  deinit {
+    if owner == nil { base.deallocate() }
+  }
+
+  /// Whether the elements still lie in memory of someone else.
+  package var isBorrowed: Bool { owner != nil }
 
   /// Bytes in use.
   package var byteCount: Int { count * MemoryLayout<Element>.stride }
@@ -55,7 +69,8 @@ package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
     let larger = max(minimum, capacity * 2)
     let moved = UnsafeMutablePointer<Element>.allocate(capacity: larger)
     moved.update(from: base, count: count)
-    base.deallocate()
+    if owner == nil { base.deallocate() }
+    owner = nil
     base = moved
     capacity = larger
   }

@@ -1,0 +1,65 @@
+// A ClusterIndex in a file: one line for each field, in write(to:) and in init(reading:).
+
+extension ClusterIndex {
+  /// Writes the index, without the rows and without ``search``, to a file that replaces what is at `path`.
+  ///
+  /// The rows must be kept by the caller, in the order that insertion gave them.
+  /// - Throws: ``IndexFileError/system(operation:path:code:)``; the file at `path` is then as it was.
+  public func save(to path: String) throws(IndexFileError) {
+    try IndexFile.save(self, to: path)
+  }
+
+  /// Opens a saved index. Its arrays stay in the file until rows are inserted; the file may be replaced or removed
+  /// meanwhile, but must not be changed in place.
+  ///
+  /// - Parameters:
+  ///   - verifying: whether to read all of the file and compare checksums. Without it an index of damaged
+  ///     centroids is possible, which answers wrongly but safely.
+  /// - Throws: ``IndexFileError``, whatever the file contains.
+  public convenience init(
+    contentsOf path: String, search: SearchParameters = .init(), verifying: Bool = false
+  ) throws(IndexFileError) {
+    try self.init(reading: IndexFile.open(path, as: Self.self, verifying: verifying))
+    self.search = search
+  }
+}
+
+extension ClusterIndex: StoredIndex {
+  package static var kind: FileTag { "CLUS" }
+  package static var kindVersion: UInt32 { 1 }
+
+  package func write(to file: inout IndexFileWriter) {
+    file.set("csiz", build.clusterSize)
+    file.set("iter", build.iterations)
+    file.set("seed", build.seed)
+    file.set("clus", clusterCount)
+    file.set("segm", segmentCount)
+    file.add("cent", centroids)
+    file.add("mval", meanValues)
+    file.add("mass", logMass)
+    file.add("sprd", spread)
+    file.add("gain", gain)
+    file.add("strt", starts)
+  }
+
+  package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
+    var build = BuildParameters()
+    build.clusterSize = try file.integer("csiz", in: 1...Int.max)
+    build.iterations = try file.integer("iter", in: Int.min...Int.max)
+    build.seed = try file.unsigned("seed")
+    self.init(dimension: file.dimension, build: build)
+    let clusters = try file.integer("clus", in: 0...file.rowCount)
+    let segments = try file.integer("segm", in: 0...file.rowCount)
+    centroids = try file.rows("cent", count: clusters * dimension)
+    meanValues = try file.rows("mval", count: clusters * dimension)
+    logMass = try file.rows("mass", count: clusters)
+    spread = try file.rows("sprd", count: clusters)
+    gain = try file.rows("gain", count: clusters)
+    starts = try file.rows("strt", count: clusters + 1)
+    try file.requireNumbers(logMass, "mass")
+    try file.requireNumbers(spread, "sprd")
+    try file.requireNumbers(gain, "gain")
+    try file.requireOffsets(starts, "strt", last: file.rowCount)
+    (rowCount, clusterCount, segmentCount) = (file.rowCount, clusters, segments)
+  }
+}

@@ -1,0 +1,229 @@
+// Which list a key joins: learned from the queries that reach it, and balanced.
+
+import AttentionKernels
+
+/// Rounds of re-assignment after IRLI (arXiv 2103.09944) over the rows of one segment.
+///
+/// A key's relevance vector is the attention that each training query pays it. Its choices are the nearest lists in
+/// the geometry of the queries, and the best of them is where most of that attention would be found: the sum over
+/// queries of the key's attention times the query's estimated share for the list. IRLI sends a key to the least
+/// loaded of its choices, every time, and lets a network learn the new lists. A mean cannot follow that: on synthetic
+/// heads, with two choices, it finds .01 to .10 less of the top 100 than nearest centroids at equal reads, and with
+/// four .15 to .35 less. So here load decides only when it must: a full list is no choice, and keys choose in the
+/// order of the attention they get. The keys that matter then share lists, and those that nobody asks for fill what
+/// is left; that finds .02 to .12 more than nearest centroids where 2 to 8 % of the keys are read.
+struct BalancedAssignment {
+  /// Keys `[count, d]`.
+  let points: UnsafePointer<Float>
+  /// The same in the geometry of the queries `[count, d]`.
+  let whitened: UnsafePointer<Float>
+  let count: Int
+  let dimension: Int
+  let listCount: Int
+  let choices: Int
+  let training: TrainingQueries
+  let workspace: Workspace
+
+  /// Keys whose scores for all lists are computed together.
+  private static let blockSize = 256
+
+  /// Most keys of a list. All lists together have room for every key.
+  private var capacity: Int {
+    Int((IVFIndex.balanceLimit * Double(count) / Double(listCount)).rounded(.up))
+  }
+
+  /// Improves assignments `[count]` to lists below `listCount` and returns the number of lists that are then not
+  /// empty, numbered without gaps.
+  func improve(_ assignments: UnsafeMutablePointer<UInt32>, rounds: Int) -> Int {
+    let order = orderByRelevance()
+    for _ in 0..<rounds {
+      updateCentroids(assignments)
+      measureReach()
+      assign(order, assignments)
+    }
+    return dropEmptyLists(assignments)
+  }
+
+  /// Rows in the order in which they choose: those of most attention first.
+  private func orderByRelevance() -> UnsafeMutablePointer<UInt32> {
+    let order = workspace.indices(.order, count)
+    for i in 0..<count { order[i] = UInt32(i) }
+    guard training.count > 0 else { return order }
+    let totals = workspace.floats(.best, count)
+    for first in stride(from: 0, to: count, by: Self.blockSize) {
+      let rows = min(Self.blockSize, count - first)
+      let relevance = relevance(of: points + first * dimension, rows: rows)
+      for i in 0..<rows {
+        var total: Float = 0
+        for t in 0..<training.count { total += relevance[i * training.count + t] }
+        totals[first + i] = total
+      }
+    }
+    var rows = UnsafeMutableBufferPointer(start: order, count: count)
+    rows.sort {
+      let (a, b) = (totals[Int($0)], totals[Int($1)])
+      return a > b || (a == b && $0 < $1)
+    }
+    return order
+  }
+
+  /// Attention weights of up to ``blockSize`` keys `[rows, d]` for the training queries, `[rows, queries]`.
+  private func relevance(of keys: UnsafePointer<Float>, rows: Int) -> UnsafeMutablePointer<Float> {
+    let d = dimension
+    let queries = training.count
+    let result = workspace.floats(.relevance, Self.blockSize * queries)
+    workspace.kernels.unsafeGEMM(
+      a: keys, aRowStride: d, aColumnStride: 1, b: training.queries, bRowStride: 1, bColumnStride: d,
+      c: result, cRowStride: queries, rows: rows, columns: queries, inner: d, accumulate: false,
+      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+    for i in 0..<rows {
+      let row = result + i * queries
+      // A query that was moved to another position may see more here than it saw in all; a share stays a share.
+      for t in 0..<queries { row[t] = min(0, row[t] - training.logSumExps[t]) }
+    }
+    workspace.kernels.unsafeExp(result, result, count: rows * queries)
+    return result
+  }
+
+  /// Means of each list's keys, in both geometries, and half the squared lengths of the whitened ones.
+  private func updateCentroids(_ assignments: UnsafePointer<UInt32>) {
+    let d = dimension
+    let kernels = workspace.kernels
+    let centroids = workspace.floats(.centroids, listCount * d)
+    let means = workspace.floats(.clusterSums, listCount * d)
+    let halfNorms = workspace.floats(.halfNorms, listCount)
+    let counts = workspace.indices(.counts, listCount)
+    centroids.update(repeating: 0, count: listCount * d)
+    means.update(repeating: 0, count: listCount * d)
+    counts.update(repeating: 0, count: listCount)
+    for i in 0..<count {
+      let list = Int(assignments[i])
+      counts[list] += 1
+      kernels.unsafeAddScaled(whitened + i * d, by: 1, to: centroids + list * d, count: d)
+      kernels.unsafeAddScaled(points + i * d, by: 1, to: means + list * d, count: d)
+    }
+    for list in 0..<listCount {
+      if counts[list] == 0 {
+        // An empty list begins anew at some key.
+        let row = list * count / listCount
+        (centroids + list * d).update(from: whitened + row * d, count: d)
+        (means + list * d).update(from: points + row * d, count: d)
+        counts[list] = 1
+      }
+      kernels.unsafeScale(centroids + list * d, by: 1 / Float(counts[list]), count: d)
+      kernels.unsafeScale(means + list * d, by: 1 / Float(counts[list]), count: d)
+      var norm: Float = 0
+      for i in 0..<d { norm += centroids[list * d + i] * centroids[list * d + i] }
+      halfNorms[list] = 0.5 * norm
+    }
+  }
+
+  /// The training queries' estimated shares of attention for the lists, `[queries, lists]`: the softmax of their
+  /// scores with the mean keys. Lists are of about one size, which therefore drops out.
+  private func measureReach() {
+    guard training.count > 0 else { return }
+    let d = dimension
+    let kernels = workspace.kernels
+    let means = workspace.floats(.clusterSums, listCount * d)
+    let reach = workspace.floats(.reach, training.count * listCount)
+    kernels.unsafeGEMM(
+      a: training.queries, aRowStride: d, aColumnStride: 1, b: means, bRowStride: 1, bColumnStride: d,
+      c: reach, cRowStride: listCount, rows: training.count, columns: listCount, inner: d, accumulate: false,
+      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+    for t in 0..<training.count {
+      let row = reach + t * listCount
+      var highest = row[0]
+      for list in 0..<listCount { highest = max(highest, row[list]) }
+      for list in 0..<listCount { row[list] -= highest }
+      kernels.unsafeExp(row, row, count: listCount)
+      var total: Float = 0
+      for list in 0..<listCount { total += row[list] }
+      kernels.unsafeScale(row, by: 1 / total, count: listCount)
+    }
+  }
+
+  /// Lets every row choose a list, in `order`.
+  private func assign(_ order: UnsafePointer<UInt32>, _ assignments: UnsafeMutablePointer<UInt32>) {
+    let d = dimension
+    let kernels = workspace.kernels
+    let halfNorms = workspace.floats(.halfNorms, listCount)
+    let centroids = workspace.floats(.centroids, listCount * d)
+    let gathered = workspace.floats(.weights, 2 * Self.blockSize * d)
+    let gatheredKeys = gathered + Self.blockSize * d
+    let scores = workspace.floats(.scores, Self.blockSize * listCount)
+    let captured = workspace.floats(.captured, Self.blockSize * listCount)
+    let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
+    let loads = workspace.indices(.counts, listCount)
+    loads.update(repeating: 0, count: listCount)
+    for first in stride(from: 0, to: count, by: Self.blockSize) {
+      let rows = min(Self.blockSize, count - first)
+      for i in 0..<rows {
+        let row = Int(order[first + i])
+        (gathered + i * d).update(from: whitened + row * d, count: d)
+        (gatheredKeys + i * d).update(from: points + row * d, count: d)
+      }
+      kernels.unsafeGEMM(
+        a: gathered, aRowStride: d, aColumnStride: 1, b: centroids, bRowStride: 1, bColumnStride: d,
+        c: scores, cRowStride: listCount, rows: rows, columns: listCount, inner: d, accumulate: false,
+        scratch: scratch)
+      if training.count > 0 {
+        let relevance = relevance(of: gatheredKeys, rows: rows)
+        kernels.unsafeGEMM(
+          a: relevance, aRowStride: training.count, aColumnStride: 1,
+          b: workspace.floats(.reach, training.count * listCount), bRowStride: listCount, bColumnStride: 1,
+          c: captured, cRowStride: listCount, rows: rows, columns: listCount, inner: training.count,
+          accumulate: false, scratch: scratch)
+      } else {
+        captured.update(repeating: 0, count: rows * listCount)
+      }
+      for i in 0..<rows {
+        let proximity = scores + i * listCount
+        kernels.unsafeAddScaled(halfNorms, by: -1, to: proximity, count: listCount)
+        let list = choose(proximity: proximity, captured: captured + i * listCount, loads: loads)
+        loads[list] += 1
+        assignments[Int(order[first + i])] = UInt32(list)
+      }
+    }
+  }
+
+  /// The list with room that captures most attention, among the nearest ones; if they are full, the nearest that
+  /// has room.
+  private func choose(
+    proximity: UnsafePointer<Float>, captured: UnsafePointer<Float>, loads: UnsafePointer<UInt32>
+  ) -> Int {
+    let limit = max(1, min(choices, listCount))
+    let candidates = workspace.indices(.candidates, limit)
+    let capacity = capacity
+    let found = HighestScores.select(limit, of: proximity, count: listCount, into: candidates)
+    var best: Int?
+    for i in 0..<found {
+      let list = Int(candidates[i])
+      guard loads[list] < capacity else { continue }
+      guard let other = best else {
+        best = list
+        continue
+      }
+      let (gain, otherGain) = (captured[list], captured[other])
+      if gain > otherGain || (gain == otherGain && proximity[list] > proximity[other]) { best = list }
+    }
+    if let best { return best }
+    for list in 0..<listCount where loads[list] < capacity {
+      if best.map({ proximity[list] > proximity[$0] }) ?? true { best = list }
+    }
+    guard let best else { preconditionFailure("\(listCount) lists of \(capacity) hold no \(count) keys") }
+    return best
+  }
+
+  private func dropEmptyLists(_ assignments: UnsafeMutablePointer<UInt32>) -> Int {
+    let numbers = workspace.indices(.counts, listCount)
+    numbers.update(repeating: 0, count: listCount)
+    for i in 0..<count { numbers[Int(assignments[i])] = 1 }
+    var next: UInt32 = 0
+    for list in 0..<listCount where numbers[list] != 0 {
+      numbers[list] = next
+      next += 1
+    }
+    for i in 0..<count { assignments[i] = numbers[Int(assignments[i])] }
+    return Int(next)
+  }
+}

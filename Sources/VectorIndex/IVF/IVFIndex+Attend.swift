@@ -1,0 +1,73 @@
+// Decoding: score the lists, read the best ones of every query head once for the whole group.
+
+import AttentionKernels
+
+extension IVFIndex {
+  /// Cost: a dot product with each list's representative, and the rows of at most `probes * group.count` lists.
+  ///
+  /// Representatives are in the count's bytes and scored keys, not in its centroids, which are those with values.
+  package func attend(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
+  ) -> ReadCount {
+    let lists = listCount
+    let g = group.count
+    let probes = max(0, min(search.probes, lists))
+    guard probes > 0, g > 0 else { return ReadCount() }
+    let d = dimension
+    let kernels = workspace.kernels
+    let selected = workspace.indices(.selected, lists)
+    if probes < lists {
+      select(probes, for: group, marks: selected, workspace: workspace)
+    } else {
+      selected.update(repeating: 1, count: lists)
+    }
+
+    let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g))
+    var read = ReadCount()
+    var list = 0
+    while list < lists {
+      guard selected[list] != 0 else {
+        list += 1
+        continue
+      }
+      // Lists that are neighbors in memory are read in one go.
+      let begin = Int(starts.base[list])
+      while list < lists, selected[list] != 0 { list += 1 }
+      let end = Int(starts.base[list])
+      kernels.unsafeAttend(
+        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys + begin * d, keyStride: d,
+        values: rows.values + begin * d, valueStride: d, rowCount: end - begin, dimension: d,
+        maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+        scratch: scratch)
+      recorder?.read(begin..<end)
+      read.retrieved += end - begin
+    }
+    read.scored = read.retrieved
+    read.bytes = read.retrieved * 4 * d + lists * MemoryLayout<UInt32>.size
+    if probes < lists {
+      read.scored += lists
+      read.bytes += lists * (2 * d + Self.statisticsByteCount - MemoryLayout<UInt32>.size)
+    }
+    return read
+  }
+
+  /// Sets `marks` `[lists]` to 1 for the union of each query's best lists, 0 elsewhere.
+  private func select(
+    _ probes: Int, for group: QueryGroup, marks: UnsafeMutablePointer<UInt32>, workspace: Workspace
+  ) {
+    let lists = listCount
+    let d = dimension
+    let scores = workspace.floats(.scores, group.count * lists)
+    workspace.kernels.unsafeDot(
+      queries: group.queries, queryStride: d, queryCount: group.count, rows: representatives.base,
+      rowStride: d, rowCount: lists, dimension: d, scores: scores, scoreStride: lists)
+    let heap = workspace.indices(.candidates, probes)
+    marks.update(repeating: 0, count: lists)
+    for query in 0..<group.count {
+      let row = scores + query * lists
+      workspace.kernels.unsafeAddScaled(logMass.base, by: 1, to: row, count: lists)
+      let best = HighestScores.select(probes, of: row, count: lists, into: heap)
+      for i in 0..<best { marks[Int(heap[i])] = 1 }
+    }
+  }
+}

@@ -1,0 +1,163 @@
+// Building: assign a segment of rows to lists, put them in list order, learn what the lists' means miss.
+
+import AttentionKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension IVFIndex {
+  /// Distributes the new rows to lists of their own and reorders them in place, list by list.
+  ///
+  /// Cost: `2 rows^2 / listSize * d * iterations` operations, and when balanced as many again and
+  /// `2 rows * training.count * (d + rows / listSize)` more for each round.
+  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+    let n = new.count
+    precondition(n >= 0, "cannot insert \(n) rows")
+    guard n > 0 else { return }
+    let d = dimension
+    let kernels = workspace.kernels
+    let points = workspace.floats(.points, n * d)
+    kernels.unsafeConvertFromFloat16(new.keys, points, count: n * d)
+    let whitened = workspace.floats(.whitened, n * d)
+    whiten(points, count: n, training: training, workspace: workspace, result: whitened)
+    let size = max(1, build.listSize)
+    let wanted = n / size + (n % size == 0 ? 0 : 1)
+    let clusters = KMeans.cluster(
+      points: whitened, count: n, dimension: d, clusterCount: wanted, iterations: build.iterations,
+      seed: build.seed &+ UInt64(segmentCount), workspace: workspace)
+    let assignments = clusters.assignments
+    var lists = clusters.clusterCount
+    if build.assignment == .balanced {
+      lists = BalancedAssignment(
+        points: points, whitened: whitened, count: n, dimension: d, listCount: wanted, choices: build.choices,
+        training: training, workspace: workspace
+      ).improve(assignments, rounds: max(1, build.iterations))
+    }
+    sortRows(new, lists: lists, assignments: assignments, workspace: workspace)
+    kernels.unsafeConvertFromFloat16(new.keys, points, count: n * d)
+    learn(points: points, lists: lists, training: training, workspace: workspace)
+    rowCount += n
+    listCount += lists
+    segmentCount += 1
+  }
+
+  /// Centers the keys (a constant shift of all keys changes no softmax) and maps them to the queries' geometry.
+  private func whiten(
+    _ points: UnsafePointer<Float>, count n: Int, training: TrainingQueries, workspace: Workspace,
+    result: UnsafeMutablePointer<Float>
+  ) {
+    let d = dimension
+    let kernels = workspace.kernels
+    // The map first: it uses the same scratch.
+    let map = workspace.floats(.weights, d * d)
+    QueryGeometry.map(
+      queries: training.queries, count: training.count, dimension: d, workspace: workspace, result: map)
+    let mean = workspace.floats(.best, 2 * d)
+    mean.update(repeating: 0, count: d)
+    for i in 0..<n { kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d) }
+    // (points - mean) L = points L - mean L, so no centered copy is made.
+    let offset = mean + d
+    let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
+    kernels.unsafeGEMM(
+      a: mean, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: offset,
+      cRowStride: d, rows: 1, columns: d, inner: d, accumulate: false, scratch: scratch)
+    result.update(repeating: 0, count: n * d)
+    for i in 0..<n { kernels.unsafeAddScaled(offset, by: -1, to: result + i * d, count: d) }
+    kernels.unsafeGEMM(
+      a: points, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: result,
+      cRowStride: d, rows: n, columns: d, inner: d, accumulate: true, scratch: scratch)
+  }
+
+  /// Puts rows in list order (a stable counting sort: within a list, text order remains) and appends the lists'
+  /// offsets.
+  private func sortRows(
+    _ new: NewRows, lists: Int, assignments: UnsafePointer<UInt32>, workspace: Workspace
+  ) {
+    let d = dimension
+    let n = new.count
+    let counts = workspace.indices(.counts, lists + 1)
+    counts.update(repeating: 0, count: lists + 1)
+    for i in 0..<n { counts[Int(assignments[i]) + 1] += 1 }
+    for list in 0..<lists { counts[list + 1] += counts[list] }
+    let first = UInt32(rowCount)
+    for list in 1...lists { starts.append(first + counts[list]) }
+    let order = workspace.indices(.order, n)
+    for i in 0..<n {
+      let list = Int(assignments[i])
+      order[Int(counts[list])] = UInt32(i)
+      counts[list] += 1
+    }
+    let copy = workspace.halves(.values, n * d)
+    for rows in [new.keys, new.values] {
+      copy.update(from: rows, count: n * d)
+      for i in 0..<n { (rows + i * d).update(from: copy + Int(order[i]) * d, count: d) }
+    }
+    let oldPositions = workspace.indices(.selected, n)
+    oldPositions.update(from: new.positions, count: n)
+    for i in 0..<n { new.positions[i] = oldPositions[Int(order[i])] }
+  }
+
+  /// Representatives and log masses of the new lists. `points` are the sorted keys in f32.
+  private func learn(
+    points: UnsafePointer<Float>, lists: Int, training: TrainingQueries, workspace: Workspace
+  ) {
+    let d = dimension
+    let kernels = workspace.kernels
+    let mean = workspace.floats(.best, d)
+    let output = representatives.grow(by: lists * d)
+    for list in 0..<lists {
+      let begin = Int(starts[listCount + list]) - rowCount
+      let n = Int(starts[listCount + list + 1]) - rowCount - begin
+      mean.update(repeating: 0, count: d)
+      for i in begin..<begin + n {
+        kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d)
+      }
+      // Learn with the rounded mean, since that is what decoding uses.
+      kernels.unsafeConvertToFloat16(mean, output + list * d, count: d)
+      kernels.unsafeConvertFromFloat16(output + list * d, mean, count: d)
+      let shortfall = shortfall(
+        of: mean, points: points + begin * d, count: n, training: training, workspace: workspace)
+      logMass.append(log(Float(n)) + shortfall)
+    }
+  }
+
+  /// By how much the mean key underestimates a list's log mass (Jensen's inequality): the mean over training
+  /// queries, weighted by the square root of the list's share of their attention; 0 without queries.
+  private func shortfall(
+    of mean: UnsafePointer<Float>, points: UnsafePointer<Float>, count n: Int, training: TrainingQueries,
+    workspace: Workspace
+  ) -> Float {
+    guard training.count > 0 else { return 0 }
+    let d = dimension
+    let kernels = workspace.kernels
+    let estimates = workspace.floats(.halfNorms, training.count)
+    kernels.unsafeDot(
+      queries: mean, queryStride: d, queryCount: 1, rows: training.queries, rowStride: d,
+      rowCount: training.count, dimension: d, scores: estimates, scoreStride: training.count)
+    let scores = workspace.floats(.scores, training.count * n)
+    kernels.unsafeGEMM(
+      a: training.queries, aRowStride: d, aColumnStride: 1, b: points, bRowStride: 1, bColumnStride: d,
+      c: scores, cRowStride: n, rows: training.count, columns: n, inner: d, accumulate: false,
+      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+    var sum: Float = 0
+    var weights: Float = 0
+    for t in 0..<training.count {
+      let row = scores + t * n
+      var highest = row[0]
+      for i in 1..<n { highest = max(highest, row[i]) }
+      var total: Float = 0
+      for i in 0..<n { total += exp(row[i] - highest) }
+      let logSumExp = highest + log(total)
+      // A query that was moved to another position may see more here than it saw in all; a share stays a share.
+      let weight = exp(0.5 * min(0, logSumExp - training.logSumExps[t]))
+      sum += weight * (logSumExp - estimates[t] - log(Float(n)))
+      weights += weight
+    }
+    return weights > 1e-20 && sum.isFinite ? sum / weights : 0
+  }
+}

@@ -1,0 +1,97 @@
+// What is common to reading and writing an index file. docs/index-format.md describes the format byte by byte.
+
+/// Saved indexes: one file each, written at once and mapped when it is read.
+///
+/// A file holds what an index has learned and not the rows: keys and values stay with the caller, who must keep them
+/// in the order that the index gave them.
+public enum IndexFile {
+  /// The version of the container that this library writes, and the only one that it reads.
+  public static let formatVersion: UInt32 = 1
+
+  /// Checks every byte of a file, of whatever kind: header, checksums of the sections, and padding.
+  ///
+  /// Cost: one pass over the file. Loading an index checks the header, and of the sections what it needs to be safe.
+  public static func verify(_ path: String) throws(IndexFileError) {
+    try IndexFileReader(path: path).verify()
+  }
+
+  /// The kind of index in a file, such as `CLUS`, from its header.
+  public static func kind(of path: String) throws(IndexFileError) -> String {
+    try IndexFileReader(path: path).kind.description
+  }
+
+  /// Writes an index to `path`, or leaves there what was there before. An index that could not be opened again, with
+  /// statistics that are not numbers say, is not saved.
+  package static func save<Index: StoredIndex>(_ index: Index, to path: String) throws(IndexFileError) {
+    var file = IndexFileWriter(
+      kind: Index.kind, kindVersion: Index.kindVersion, dimension: index.dimension, rowCount: index.rowCount)
+    index.write(to: &file)
+    try withExtendedLifetime(index) { () throws(IndexFileError) in
+      try file.write(to: path) { file throws(IndexFileError) in _ = try Index(reading: file) }
+    }
+  }
+
+  /// Opens a file that must hold an index of a given type, and checks all of it on request.
+  package static func open<Index: StoredIndex>(
+    _ path: String, as type: Index.Type, verifying: Bool
+  ) throws(IndexFileError) -> IndexFileReader {
+    let file = try IndexFileReader(path: path)
+    guard file.kind == Index.kind else {
+      throw .wrongKind(path: path, expected: Index.kind.description, actual: file.kind.description)
+    }
+    guard file.kindVersion == Index.kindVersion else {
+      throw .unsupportedKindVersion(
+        path: path, kind: Index.kind.description, expected: Index.kindVersion, actual: file.kindVersion)
+    }
+    if verifying { try file.verify() }
+    return file
+  }
+}
+
+/// A kind of index that can be written to a file and read back.
+///
+/// A kind lists its fields twice, in ``write(to:)`` and ``init(reading:)``, and calls ``IndexFile/save(_:to:)`` and
+/// ``IndexFile/open(_:as:verifying:)`` from a public `save(to:)` and `init(contentsOf:)`. Its sections and parameters
+/// belong in docs/index-format.md, and its type in the tests' `SavedKind`.
+package protocol StoredIndex: AttentionIndex {
+  /// Different for each kind.
+  static var kind: FileTag { get }
+  /// Raised when the sections or parameters change so that an older reader would misunderstand them.
+  static var kindVersion: UInt32 { get }
+
+  /// Adds every parameter and array. The memory of the arrays must stay until the file is written.
+  func write(to file: inout IndexFileWriter)
+
+  /// Takes everything back, and checks what a damaged file could break: counts, offsets, ids, not-a-numbers.
+  init(reading file: IndexFileReader) throws(IndexFileError)
+}
+
+/// Sizes in bytes of the parts of a header.
+enum FileLayout {
+  /// Unlike any text, and damaged by any change of line ends: 0x89 "RAI" CR LF 0x1A LF.
+  static let magic: [UInt8] = [0x89, 0x52, 0x41, 0x49, 0x0d, 0x0a, 0x1a, 0x0a]
+  static let fixedHeader = 64
+  /// Where the checksum of the header is: its last four bytes before the tables.
+  static let checksumOffset = 60
+  static let sectionEntry = 32
+  static let parameterEntry = 16
+  /// Sections start at multiples of this, a cache line.
+  static let alignment = 64
+  /// More sections or parameters than any kind has; a header of that many entries is read in a blink.
+  static let maximumEntries = 1024
+  /// Heads have up to a few hundred dimensions.
+  static let maximumDimension = 65_536
+
+  /// The first aligned offset that is not before `offset`; nil when it is beyond what can be counted.
+  static func aligned(_ offset: UInt64) -> UInt64? {
+    let (sum, overflow) = offset.addingReportingOverflow(UInt64(alignment - 1))
+    return overflow ? nil : sum & ~UInt64(alignment - 1)
+  }
+}
+
+/// How the 8 bytes of a parameter are to be read.
+enum ParameterType: UInt32 {
+  case integer = 1
+  case unsigned = 2
+  case float = 3
+}

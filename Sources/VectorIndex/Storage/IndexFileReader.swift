@@ -1,0 +1,163 @@
+// Reading: a mapped file whose header has been checked, so that what it promises is there.
+
+/// An index file, mapped. The header, its tables, the places of the sections and the size of the file are known to
+/// be right; what the sections hold is checked by whoever takes them, or all at once by ``verify()``.
+package struct IndexFileReader {
+  struct Section {
+    var tag: FileTag
+    var elementSize: Int
+    var count: Int
+    var offset: Int
+    var checksum: UInt32
+    var byteCount: Int { count * elementSize }
+  }
+
+  struct Parameter {
+    var type: UInt32
+    var bits: UInt64
+  }
+
+  package let path: String
+  package let kind: FileTag
+  package let kindVersion: UInt32
+  /// 1 to 65536.
+  package let dimension: Int
+  /// Below 2^32, since rows are numbered with 32 bits.
+  package let rowCount: Int
+  private let mapping: FileMapping
+  private let headerSize: Int
+  private let sections: [Section]
+  private let parameters: [FileTag: Parameter]
+
+  /// Maps a file and checks its header. Errors call it `name`, if that is given.
+  package init(path file: String, name: String? = nil) throws(IndexFileError) {
+    let mapping = try FileMapping(path: file, minimum: FileLayout.fixedHeader)
+    let path = name ?? file
+    let header = FileHeader(path: path, bytes: UnsafeRawBufferPointer(mapping.bytes))
+    try header.checkFixedPart()
+    self.path = path
+    self.mapping = mapping
+    kind = FileTag(code: header.number(at: 12))
+    kindVersion = header.number(at: 16)
+    dimension = try header.integer(
+      UInt64(header.number(at: 20) as UInt32), "dimension", in: 1...FileLayout.maximumDimension)
+    rowCount = try header.integer(header.number(at: 24), "row count", in: 0...Int(UInt32.max))
+    headerSize = header.size
+    sections = try header.sections()
+    parameters = try header.parameters()
+  }
+
+  /// Checks the sections against their checksums and the bytes between them. Cost: one pass over the file.
+  package func verify() throws(IndexFileError) {
+    var end = headerSize
+    for section in sections {
+      for offset in end..<section.offset where mapping.bytes[offset] != 0 {
+        throw .invalidPadding(path: path, offset: offset, actual: mapping.bytes[offset])
+      }
+      end = section.offset + section.byteCount
+      let actual = CRC32C.checksum(of: UnsafeRawBufferPointer(rebasing: mapping.bytes[section.offset..<end]))
+      guard actual == section.checksum else {
+        throw .wrongChecksum(
+          path: path, section: section.tag.description, expected: section.checksum, actual: actual)
+      }
+    }
+  }
+
+  /// The section's elements, in the mapped file until the buffer grows.
+  ///
+  /// - Parameter count: how many there must be.
+  package func rows<Element: BitwiseCopyable>(
+    _ tag: FileTag, of type: Element.Type = Element.self, count: Int
+  ) throws(IndexFileError) -> RowBuffer<Element> {
+    guard let section = sections.first(where: { $0.tag == tag }) else {
+      throw .missingSection(path: path, section: tag.description)
+    }
+    guard section.elementSize == MemoryLayout<Element>.stride else {
+      throw .wrongElementSize(
+        path: path, section: tag.description, expected: MemoryLayout<Element>.stride,
+        actual: section.elementSize)
+    }
+    guard section.count == count else {
+      throw .wrongCount(path: path, section: tag.description, expected: count, actual: section.count)
+    }
+    // A mapping starts at a page, and sections lie at multiples of 64 bytes.
+    guard count > 0, let base = mapping.bytes.baseAddress else { return RowBuffer() }
+    return RowBuffer(
+      unsafeBorrowing: (base + section.offset).bindMemory(to: Element.self, capacity: count), count: count,
+      owner: mapping)
+  }
+
+  package func integer(_ tag: FileTag, in range: ClosedRange<Int>) throws(IndexFileError) -> Int {
+    let value = Int(Int64(bitPattern: try bits(tag, .integer)))
+    guard range.contains(value) else {
+      throw .invalidField(
+        path: path, name: tag.description, expected: "\(range.lowerBound) to \(range.upperBound)",
+        actual: String(value))
+    }
+    return value
+  }
+
+  package func unsigned(_ tag: FileTag) throws(IndexFileError) -> UInt64 {
+    try bits(tag, .unsigned)
+  }
+
+  package func float(_ tag: FileTag) throws(IndexFileError) -> Float {
+    let value = Float(bitPattern: UInt32(truncatingIfNeeded: try bits(tag, .float)))
+    guard !value.isNaN else {
+      throw .invalidField(path: path, name: tag.description, expected: "a number", actual: "\(value)")
+    }
+    return value
+  }
+
+  private func bits(_ tag: FileTag, _ type: ParameterType) throws(IndexFileError) -> UInt64 {
+    guard let parameter = parameters[tag] else {
+      throw .missingParameter(path: path, name: tag.description)
+    }
+    guard parameter.type == type.rawValue else {
+      throw .invalidField(
+        path: path, name: "type of \(tag)", expected: String(type.rawValue), actual: String(parameter.type))
+    }
+    return parameter.bits
+  }
+}
+
+// Checks that several kinds need of the elements of a section.
+extension IndexFileReader {
+  /// `offsets` start at 0, never fall and end at `last`, so that each range between two of them can be read.
+  package func requireOffsets(
+    _ offsets: borrowing RowBuffer<UInt32>, _ tag: FileTag, last: Int
+  ) throws(IndexFileError) {
+    var lowest: UInt32 = 0
+    for i in 0..<offsets.count {
+      let offset = offsets.base[i]
+      guard offset >= lowest, offset <= last, i > 0 || offset == 0, i < offsets.count - 1 || offset == last
+      else {
+        let expected = i == 0 ? "0" : i == offsets.count - 1 ? "\(last)" : "\(lowest) to \(last)"
+        throw .invalidElement(
+          path: path, section: tag.description, index: i, expected: expected, actual: String(offset))
+      }
+      lowest = offset
+    }
+  }
+
+  /// Every id is below `limit`, a row count for one.
+  package func requireIDs(
+    _ ids: borrowing RowBuffer<UInt32>, _ tag: FileTag, below limit: Int
+  ) throws(IndexFileError) {
+    for i in 0..<ids.count where ids.base[i] >= limit {
+      throw .invalidElement(
+        path: path, section: tag.description, index: i, expected: "below \(limit)",
+        actual: String(ids.base[i]))
+    }
+  }
+
+  /// No element is a not-a-number. Infinities pass: statistics of keys without bounds may be infinite.
+  package func requireNumbers(
+    _ values: borrowing RowBuffer<Float>, _ tag: FileTag
+  ) throws(IndexFileError) {
+    for i in 0..<values.count where values.base[i].isNaN {
+      throw .invalidElement(
+        path: path, section: tag.description, index: i, expected: "a number", actual: "\(values.base[i])")
+    }
+  }
+}

@@ -1,0 +1,221 @@
+// Writing: the index names its arrays, then everything is written beside the old file and takes its place.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+#if _endian(big)
+  #error("Index files are little-endian memory as it is; here every element would have to be swapped.")
+#endif
+
+/// Collects what an index is made of; nothing is copied and nothing written before all is known.
+package struct IndexFileWriter {
+  private struct Section {
+    var tag: FileTag
+    var elementSize: Int
+    var count: Int
+    var bytes: UnsafeRawBufferPointer
+  }
+
+  private struct Parameter {
+    var tag: FileTag
+    var type: ParameterType
+    var bits: UInt64
+  }
+
+  private let kind: FileTag
+  private let kindVersion: UInt32
+  private let dimension: Int
+  private let rowCount: Int
+  private var sections: [Section] = []
+  private var parameters: [Parameter] = []
+
+  package init(kind: FileTag, kindVersion: UInt32, dimension: Int, rowCount: Int) {
+    self.kind = kind
+    self.kindVersion = kindVersion
+    self.dimension = dimension
+    self.rowCount = rowCount
+  }
+
+  package mutating func set(_ tag: FileTag, _ value: Int) {
+    add(Parameter(tag: tag, type: .integer, bits: UInt64(bitPattern: Int64(value))))
+  }
+
+  package mutating func set(_ tag: FileTag, _ value: UInt64) {
+    add(Parameter(tag: tag, type: .unsigned, bits: value))
+  }
+
+  package mutating func set(_ tag: FileTag, _ value: Float) {
+    add(Parameter(tag: tag, type: .float, bits: UInt64(value.bitPattern)))
+  }
+
+  /// Adds an array, whose memory must stay as it is until ``write(to:)`` returns.
+  package mutating func add<Element: BitwiseCopyable>(_ tag: FileTag, _ rows: borrowing RowBuffer<Element>) {
+    precondition(!sections.contains { $0.tag == tag }, "the section \(tag) is there already")
+    precondition(sections.count < FileLayout.maximumEntries, "too many sections")
+    sections.append(
+      Section(
+        tag: tag, elementSize: MemoryLayout<Element>.stride, count: rows.count,
+        bytes: UnsafeRawBufferPointer(start: rows.base, count: rows.byteCount)))
+  }
+
+  private mutating func add(_ parameter: Parameter) {
+    precondition(!parameters.contains { $0.tag == parameter.tag }, "\(parameter.tag) is there already")
+    precondition(parameters.count < FileLayout.maximumEntries, "too many parameters")
+    parameters.append(parameter)
+  }
+
+  /// Writes a file beside `path` and renames it to `path` once it is complete and on the disk.
+  ///
+  /// After an error the file at `path` is what it was, and no other file is left. A link at `path` is replaced, not
+  /// followed.
+  /// - Parameter check: is given the complete file before it takes its place, and may refuse it.
+  package func write(
+    to path: String, check: (IndexFileReader) throws(IndexFileError) -> Void = { _ in }
+  ) throws(IndexFileError) {
+    guard 1...FileLayout.maximumDimension ~= dimension else {
+      throw .invalidField(
+        path: path, name: "dimension", expected: "1 to \(FileLayout.maximumDimension)",
+        actual: String(dimension))
+    }
+    // The name is cut at a zero by the system.
+    guard !path.utf8.contains(0) else { throw .system(operation: "open", path: path, code: EINVAL) }
+    let temporary = "\(path).\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw .system(operation: "open", path: temporary, code: errno) }
+    do throws(IndexFileError) {
+      do throws(IndexFileError) {
+        try writeContents(to: descriptor, path: temporary)
+        guard fsync(descriptor) == 0 else {
+          throw .system(operation: "fsync", path: temporary, code: errno)
+        }
+      } catch {
+        close(descriptor)
+        throw error
+      }
+      guard close(descriptor) == 0 else { throw .system(operation: "close", path: temporary, code: errno) }
+      try check(IndexFileReader(path: temporary, name: path))
+      guard rename(temporary, path) == 0 else { throw .system(operation: "rename", path: path, code: errno) }
+    } catch {
+      unlink(temporary)
+      throw error
+    }
+    syncDirectory(of: path)
+  }
+
+  /// Makes the new name survive a loss of power. The file is in place whether or not this succeeds, and some file
+  /// systems cannot do it, so its errors are none.
+  private func syncDirectory(of path: String) {
+    let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+    let directory = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let descriptor = open(directory, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    fsync(descriptor)
+    close(descriptor)
+  }
+
+  private func writeContents(to descriptor: Int32, path: String) throws(IndexFileError) {
+    let (header, offsets) = makeHeader()
+    try Self.write(header, to: descriptor, path: path)
+    var position = header.count
+    for (section, offset) in zip(sections, offsets) {
+      try Self.write([UInt8](repeating: 0, count: offset - position), to: descriptor, path: path)
+      try Self.write(section.bytes, to: descriptor, path: path)
+      position = offset + section.bytes.count
+    }
+  }
+
+  /// The header's bytes, and where each section starts.
+  private func makeHeader() -> (bytes: [UInt8], offsets: [Int]) {
+    let size =
+      FileLayout.fixedHeader + sections.count * FileLayout.sectionEntry + parameters.count
+      * FileLayout.parameterEntry
+    var offsets: [Int] = []
+    var end = size
+    for section in sections {
+      let alignment = FileLayout.alignment
+      offsets.append((end + alignment - 1) / alignment * alignment)
+      end = offsets[offsets.count - 1] + section.bytes.count
+    }
+    var bytes = FileLayout.magic
+    bytes.append(IndexFile.formatVersion)
+    bytes.append(kind.code)
+    bytes.append(kindVersion)
+    bytes.append(UInt32(dimension))
+    bytes.append(UInt64(rowCount))
+    bytes.append(UInt32(sections.count))
+    bytes.append(UInt32(parameters.count))
+    bytes.append(UInt64(end))
+    bytes.append(UInt64(0))
+    bytes.append(UInt32(0))
+    bytes.append(UInt32(0))
+    for (section, offset) in zip(sections, offsets) {
+      bytes.append(section.tag.code)
+      bytes.append(UInt32(section.elementSize))
+      bytes.append(UInt64(section.count))
+      bytes.append(UInt64(offset))
+      bytes.append(CRC32C.checksum(of: section.bytes))
+      bytes.append(UInt32(0))
+    }
+    for parameter in parameters {
+      bytes.append(parameter.tag.code)
+      bytes.append(parameter.type.rawValue)
+      bytes.append(parameter.bits)
+    }
+    let checksum = bytes.withUnsafeBytes { CRC32C.headerChecksum(of: $0) }
+    bytes.withUnsafeMutableBytes {
+      $0.storeBytes(of: checksum.littleEndian, toByteOffset: FileLayout.checksumOffset, as: UInt32.self)
+    }
+    return (bytes, offsets)
+  }
+
+  private static func write(_ bytes: [UInt8], to descriptor: Int32, path: String) throws(IndexFileError) {
+    try bytes.withUnsafeBufferPointer { (bytes) throws(IndexFileError) in
+      try write(UnsafeRawBufferPointer(bytes), to: descriptor, path: path)
+    }
+  }
+
+  /// Writes everything, however many calls it takes.
+  private static func write(
+    _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
+  ) throws(IndexFileError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      // Systems take at most about 2^31 bytes a call.
+      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
+      #if canImport(Darwin)
+        let written = Darwin.write(descriptor, part.baseAddress, part.count)
+      #elseif canImport(Glibc)
+        let written = Glibc.write(descriptor, part.baseAddress, part.count)
+      #else
+        let written = Musl.write(descriptor, part.baseAddress, part.count)
+      #endif
+      if written < 0 {
+        if errno == EINTR { continue }
+        throw .system(operation: "write", path: path, code: errno)
+      }
+      rest = rest.dropFirst(written)
+    }
+  }
+}
+
+extension CRC32C {
+  /// Of a header with its tables, but for the four bytes that hold this sum.
+  static func headerChecksum(of header: UnsafeRawBufferPointer) -> UInt32 {
+    var sum = CRC32C()
+    sum.update(UnsafeRawBufferPointer(rebasing: header[..<FileLayout.checksumOffset]))
+    sum.update(UnsafeRawBufferPointer(rebasing: header[FileLayout.fixedHeader...]))
+    return sum.value
+  }
+}
+
+extension [UInt8] {
+  /// Appends a number in little-endian order.
+  fileprivate mutating func append<Number: FixedWidthInteger>(_ number: Number) {
+    Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+  }
+}
