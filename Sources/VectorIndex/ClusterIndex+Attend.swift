@@ -57,7 +57,7 @@ extension ClusterIndex {
     let selected = workspace.indices(.selected, clusters)
     var selectedCount = 0
     var retrieved = 0
-    for c in 0..<clusters where gains[c] >= search.tolerance {
+    for c in 0..<clusters where !(gains[c] < search.tolerance) {
       selected[selectedCount] = UInt32(c)
       selectedCount += 1
       retrieved += size(c)

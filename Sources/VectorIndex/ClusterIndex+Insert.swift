@@ -30,7 +30,7 @@ extension ClusterIndex {
     map(points, count: n, workspace: workspace, result: whitened)
 
     let (assignments, clusters) = KMeans.cluster(
-      points: whitened, count: n, dimension: d, clusterCount: max(1, n / build.clusterSize),
+      points: whitened, count: n, dimension: d, clusterCount: max(1, n / max(1, build.clusterSize)),
       iterations: build.iterations, seed: build.seed &+ UInt64(segmentCount), workspace: workspace)
     sortRows(
       count: n, clusters: clusters, assignments: assignments, keys: keys, values: values,

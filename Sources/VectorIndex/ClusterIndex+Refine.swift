@@ -29,7 +29,7 @@ extension ClusterIndex {
     let selected = workspace.indices(.selected, clusters)
     var selectedCount = 0
     var candidateCount = 0
-    for c in 0..<clusters where gains[c] >= threshold {
+    for c in 0..<clusters where !(gains[c] < threshold) {
       selected[selectedCount] = UInt32(c)
       selectedCount += 1
       candidateCount += size(c)
@@ -78,7 +78,7 @@ extension ClusterIndex {
       let c = Int(selected[s])
       let begin = Int(starts.base[c])
       let n = size(c)
-      for i in offset..<offset + n where worth[i] >= least && chosenCount < search.maximumRetrieved {
+      for i in offset..<offset + n where !(worth[i] < least) && chosenCount < search.maximumRetrieved {
         chosen[chosenCount] = UInt32(begin + i - offset)
         chosenCount += 1
         for h in 0..<g { weights[h * candidateCount + i] = 0 }

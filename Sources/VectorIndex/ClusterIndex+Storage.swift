@@ -26,7 +26,7 @@ extension ClusterIndex {
 
 extension ClusterIndex: StoredIndex {
   package static var kind: FileTag { "CLUS" }
-  package static var kindVersion: UInt32 { 1 }
+  package static var kindVersion: UInt32 { 2 }
 
   package func write(to file: inout IndexFileWriter) {
     file.set("csiz", build.clusterSize)
@@ -39,7 +39,13 @@ extension ClusterIndex: StoredIndex {
     file.add("mass", logMass)
     file.add("sprd", spread)
     file.add("gain", gain)
+    file.add("vspr", valueSpread)
     file.add("strt", starts)
+    file.set("code", build.usesCodes ? 1 : 0)
+    file.add("cblk", codes.blocks)
+    file.add("ckey", codes.keyMap)
+    file.add("cqry", codes.queryMap)
+    file.add("cwrd", codes.words)
   }
 
   package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
@@ -47,6 +53,7 @@ extension ClusterIndex: StoredIndex {
     build.clusterSize = try file.integer("csiz", in: 1...Int.max)
     build.iterations = try file.integer("iter", in: Int.min...Int.max)
     build.seed = try file.unsigned("seed")
+    build.usesCodes = try file.integer("code", in: 0...1) == 1
     self.init(dimension: file.dimension, build: build)
     let clusters = try file.integer("clus", in: 0...file.rowCount)
     let segments = try file.integer("segm", in: 0...file.rowCount)
@@ -55,11 +62,24 @@ extension ClusterIndex: StoredIndex {
     logMass = try file.rows("mass", count: clusters)
     spread = try file.rows("sprd", count: clusters)
     gain = try file.rows("gain", count: clusters)
+    valueSpread = try file.rows("vspr", count: clusters)
     starts = try file.rows("strt", count: clusters + 1)
     try file.requireNumbers(logMass, "mass")
     try file.requireNumbers(spread, "sprd")
     try file.requireNumbers(gain, "gain")
+    try file.requireNumbers(valueSpread, "vspr")
     try file.requireOffsets(starts, "strt", last: file.rowCount)
+    // Codes are there from the first row on.
+    if build.usesCodes, file.rowCount > 0 {
+      let maps = dimension * dimension
+      codes.restore(
+        rowCount: file.rowCount,
+        blocks: try file.rows(
+          "cblk", count: ResidualCodes.blockByteCount(rows: file.rowCount, codes.subquantizers)),
+        keyMap: try file.rows("ckey", count: maps), queryMap: try file.rows("cqry", count: maps),
+        words: try file.rows("cwrd", count: codes.subquantizers * 2 * ResidualCodes.wordCount))
+      try file.requireNumbers(codes.words, "cwrd")
+    }
     (rowCount, clusterCount, segmentCount) = (file.rowCount, clusters, segments)
   }
 }

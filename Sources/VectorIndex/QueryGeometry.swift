@@ -40,6 +40,16 @@ struct QueryGeometry {
     squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, scratch: scratch)
   }
 
+  /// The map of keys alone.
+  static func map(
+    queries: UnsafePointer<Float>, count: Int, dimension d: Int, workspace: Workspace,
+    result: UnsafeMutablePointer<Float>
+  ) {
+    maps(
+      queries: queries, count: count, dimension: d, workspace: workspace, keyMap: result,
+      queryMap: workspace.floats(.queryMap, d * d))
+  }
+
   private static func setIdentity(_ matrix: UnsafeMutablePointer<Float>, _ d: Int) {
     matrix.update(repeating: 0, count: d * d)
     for i in 0..<d { matrix[i * d + i] = 1 }

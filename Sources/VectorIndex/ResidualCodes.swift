@@ -42,6 +42,24 @@ struct ResidualCodes: ~Copyable {
   }
 
   var byteCount: Int { blocks.byteCount + keyMap.byteCount + queryMap.byteCount + words.byteCount }
+  /// Bytes of the codes of `rows` rows: whole blocks.
+  static func blockByteCount(rows: Int, _ subquantizers: Int) -> Int {
+    (rows + blockRows - 1) / blockRows * 16 * subquantizers
+  }
+
+  /// Takes what was saved.
+  mutating func restore(
+    rowCount: Int, blocks: consuming RowBuffer<UInt8>, keyMap: consuming RowBuffer<UInt16>,
+    queryMap: consuming RowBuffer<UInt16>, words: consuming RowBuffer<Float>
+  ) {
+    self.rowCount = rowCount
+    self.blocks = blocks
+    self.keyMap = keyMap
+    self.queryMap = queryMap
+    self.words = words
+    isTrained = true
+  }
+
   /// Bytes that scoring one row reads.
   var bytesPerRow: Int { subquantizers / 2 }
 
@@ -122,7 +140,7 @@ struct ResidualCodes: ~Copyable {
   mutating func append(residuals: UnsafePointer<Float>, count: Int) {
     let d = dimension
     let blockBytes = 16 * subquantizers
-    let needed = (rowCount + count + Self.blockRows - 1) / Self.blockRows * blockBytes
+    let needed = Self.blockByteCount(rows: rowCount + count, subquantizers)
     if needed > blocks.count {
       let added = needed - blocks.count
       blocks.grow(by: added).update(repeating: 0, count: added)
@@ -184,7 +202,10 @@ struct ResidualCodes: ~Copyable {
       let entries = UnsafeMutableRawPointer(tables.entries + h * subquantizers * words)
       for part in 0..<subquantizers {
         let score = UnsafeRawPointer(scores + part * words).loadUnaligned(as: SIMD16<Float>.self)
-        let units = (score * (1 / step)).rounded(.toNearestOrEven)
+        var units = (score * (1 / step)).rounded(.toNearestOrEven)
+        // Queries so long that scores overflow give nonsense, not a trap; whoever reads it reads exactly.
+        units = units.replacing(with: 0, where: units .!= units)
+        units.clamp(lowerBound: SIMD16(repeating: 0), upperBound: SIMD16(repeating: 255))
         entries.storeBytes(
           of: SIMD16<UInt8>(truncatingIfNeeded: SIMD16<Int32>(units)), toByteOffset: part * words,
           as: SIMD16<UInt8>.self)

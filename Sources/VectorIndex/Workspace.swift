@@ -23,7 +23,7 @@ package final class Workspace {
       best, halfNorms, values
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
-    case relevance, reach, captured, candidates
+    case relevance, reach, captured
   }
 
   private final class Slot<Element: BitwiseCopyable> {
