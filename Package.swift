@@ -42,7 +42,10 @@ let package = Package(
     .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
     .target(name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention"], swiftSettings: settings),
     .target(name: "NumpyFile", swiftSettings: settings),
-    .target(name: "Evaluation", dependencies: ["Generation", "NumpyFile"], swiftSettings: settings),
+    .target(
+      name: "Evaluation",
+      dependencies: ["Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels"],
+      swiftSettings: settings),
     .executableTarget(
       name: "ra",
       dependencies: [
