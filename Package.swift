@@ -68,6 +68,6 @@ let package = Package(
       name: "EvaluationTests",
       dependencies: ["Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention"],
       swiftSettings: settings),
-    .testTarget(name: "raTests", dependencies: ["ra"], swiftSettings: settings),
+    .testTarget(name: "raTests", dependencies: ["ra", "NumpyFile"], swiftSettings: settings),
   ]
 )

@@ -61,6 +61,8 @@ struct BenchIndexCommand: AsyncParsableCommand {
     settings.evictedBytes = evict.map { $0 << 20 }
     let others = try merge.map { try IndexBenchmarkReport(contentsOf: $0) }
     let benchmark = try IndexBenchmark(input: vectors.input(), settings: settings)
+    // Before minutes of work.
+    if let others { try benchmark.expectMergeable(others) }
     let interrupted = try console.isInterrupted {
       try benchmark.run { progress in
         guard case .measured(let head, let index, let done, let total) = progress else { return }
@@ -69,8 +71,8 @@ struct BenchIndexCommand: AsyncParsableCommand {
     }
     var report = benchmark.report
     if let others, !interrupted { try report.merge(others) }
-    if let plot { try write(report.svg, to: plot) }
     if json { try console.json(report) } else { console.output(Self.table(report)) }
+    if let plot { try write(report.svg, to: plot) }
     if interrupted { throw ExitCode.interrupted }
   }
 

@@ -46,6 +46,11 @@ import Testing
 
   @Test func filesThatDoNotFitAreRefused() throws {
     try run()
+    var description = capture.description
+    description.context -= 1
+    try description.write(directory: capture.path)
+    #expect(throws: CaptureError.self) { try run() }
+    try capture.description.write(directory: capture.path)
     let keys = capture.heads[0].keys
     let name = "layer3.head0.keys.npy"
     try capture.write(name, [15], Array(keys.prefix(15 * 408)))

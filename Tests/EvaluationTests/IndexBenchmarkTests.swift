@@ -102,6 +102,21 @@ private func settings(_ kinds: [String]) -> IndexBenchmark.Settings {
     #expect(benchmark.report.points[1].recall == 1)
   }
 
+  @Test func reportsOfOtherRowsAreRefusedBeforeARun() throws {
+    let other = try report(settings(["exact"]))
+    let input = try IndexBenchmarkInput(directory: capture.path)
+    try IndexBenchmark(input: input, settings: settings(["exact"])).expectMergeable(other)
+    var wider = settings(["exact"])
+    wider.window = 33
+    #expect(throws: IndexBenchmarkError.cannotMerge(field: "window", ours: 33, theirs: 32)) {
+      try IndexBenchmark(input: input, settings: wider).expectMergeable(other)
+    }
+    let half = try IndexBenchmarkInput(directory: capture.path, layers: [3])
+    #expect(throws: IndexBenchmarkError.cannotMerge(field: "heads", ours: 1, theirs: 2)) {
+      try IndexBenchmark(input: half, settings: settings(["exact"])).expectMergeable(other)
+    }
+  }
+
   @Test func layersAndHeadsCanBeChosen() throws {
     let input = try IndexBenchmarkInput(directory: capture.path, layers: [5], heads: [0])
     #expect(input.headCount == 1)

@@ -11,6 +11,8 @@ public struct IndexBenchmarkInput: Sendable {
   /// What queries are multiplied by; nil for `1 / sqrt(d)`.
   public let scale: Float?
   let heads: [(name: String, files: HeadFiles)]
+  /// What `capture.json` promises; nil for single files.
+  private let description: CaptureDescription?
 
   public var headCount: Int { heads.count }
 
@@ -25,6 +27,7 @@ public struct IndexBenchmarkInput: Sendable {
     self.rope = rope
     self.scale = scale
     heads = [(files.keys, files)]
+    description = nil
   }
 
   /// A folder as ``CaptureDescription`` describes it.
@@ -52,6 +55,7 @@ public struct IndexBenchmarkInput: Sendable {
     name =
       "\(description.model), \(description.text), \(description.context) tokens, layers "
       + layers.map { "\($0)" }.joined(separator: ",")
+    self.description = description
     rope = description.rope
     scale = description.scale
     self.heads = layers.flatMap { layer in
@@ -72,6 +76,19 @@ public struct IndexBenchmarkInput: Sendable {
   }
 
   func load(_ index: Int) throws -> CapturedHead {
-    try heads[index].files.load(name: heads[index].name, scale: scale)
+    let (name, files) = heads[index]
+    let head = try files.load(name: name, scale: scale)
+    if let description {
+      for (what, value, promised) in [
+        ("number of tokens", head.tokenCount, description.context + description.decoded),
+        ("head dimension", head.dimension, description.headDimension),
+        ("group size", head.groupSize, description.groupSize),
+      ] where value != promised {
+        throw CaptureError.invalid(
+          path: files.keys, name: what, value: "\(value)",
+          requirement: "\(promised), as \(CaptureDescription.fileName) has it")
+      }
+    }
+    return head
   }
 }

@@ -1,7 +1,7 @@
 // Error against bytes and against time: the two prices of an answer.
 
 extension IndexBenchmarkReport {
-  /// Errors below are drawn at it: there is nothing to tell apart.
+  /// Errors below are rounding: there is nothing to tell apart.
   private static let lowestError = 1e-4
 
   /// A plot of all points as an SVG document.
@@ -29,7 +29,7 @@ extension IndexBenchmarkReport {
         "time of faiss and hnswlib: the search alone; of the others: search and attention to what was found")
     }
     if points.contains(where: { $0.meanError < Self.lowestError }) {
-      notes.append("errors below \(Self.lowestError) are drawn at it")
+      notes.append("on the lower edge: errors below \(Self.lowestError)")
     }
     return ScatterPlot(
       title: header.input,

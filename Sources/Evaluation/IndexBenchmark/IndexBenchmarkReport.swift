@@ -75,14 +75,12 @@ public struct IndexBenchmarkReport: Sendable, Hashable, Codable {
   ///
   /// Throws ``IndexBenchmarkError/cannotMerge(field:ours:theirs:)``.
   public mutating func merge(_ other: IndexBenchmarkReport) throws(IndexBenchmarkError) {
-    let fields: [(String, KeyPath<Header, Int>)] = [
-      ("heads", \.heads), ("headDimension", \.headDimension), ("groupSize", \.groupSize),
-      ("candidates", \.candidates), ("queries", \.queries), ("k", \.k), ("sink", \.sink),
-      ("window", \.window),
-    ]
-    for (name, path) in fields where header[keyPath: path] != other.header[keyPath: path] {
-      throw .cannotMerge(field: name, ours: header[keyPath: path], theirs: other.header[keyPath: path])
-    }
+    try header.expectSame(
+      [
+        ("heads", \.heads), ("headDimension", \.headDimension), ("groupSize", \.groupSize),
+        ("candidates", \.candidates), ("queries", \.queries), ("k", \.k), ("sink", \.sink),
+        ("window", \.window),
+      ], as: other.header)
     points += other.points
   }
 
@@ -102,6 +100,17 @@ public struct IndexBenchmarkReport: Sendable, Hashable, Codable {
   init(header: Header, points: [Point]) {
     self.header = header
     self.points = points
+  }
+}
+
+extension IndexBenchmarkReport.Header {
+  /// Throws ``IndexBenchmarkError/cannotMerge(field:ours:theirs:)`` for the first field that differs.
+  func expectSame(
+    _ fields: [(name: String, path: KeyPath<Self, Int>)], as other: Self
+  ) throws(IndexBenchmarkError) {
+    for (name, path) in fields where self[keyPath: path] != other[keyPath: path] {
+      throw .cannotMerge(field: name, ours: self[keyPath: path], theirs: other[keyPath: path])
+    }
   }
 }
 

@@ -27,7 +27,7 @@ package struct ScatterPlot {
   package var panels: [Panel]
   /// Lines below the panels.
   package var notes: [String] = []
-  /// Values below are drawn at it.
+  /// The vertical axes begin here or a little lower; smaller values are drawn on the lower edge.
   package var lowestY: Double
 
   /// The whole document.
@@ -68,18 +68,16 @@ package struct ScatterPlot {
   }
 
   private static let panelWidth = 500
-  private static let panelHeight = 380
+  private static let panelHeight = 356
   private static let plotWidth = 420.0
   private static let plotHeight = 310.0
 
   private func draw(_ panel: Panel, names: [String], left: Int, top: Int) -> [String] {
     let points = panel.series.flatMap(\.points)
     let xAxis = LogAxis(points.map(\.x))
-    let yAxis = LogAxis(points.map { max($0.y, lowestY) })
+    let yAxis = LogAxis(points.map(\.y).filter { $0 >= lowestY })
     func x(_ value: Double) -> Double { Double(left) + xAxis.place(value) * Self.plotWidth }
-    func y(_ value: Double) -> Double {
-      Double(top) + (1 - yAxis.place(max(value, lowestY))) * Self.plotHeight
-    }
+    func y(_ value: Double) -> Double { Double(top) + (1 - yAxis.place(value)) * Self.plotHeight }
     let (right, bottom) = (Double(left) + Self.plotWidth, Double(top) + Self.plotHeight)
     var lines = [Self.text(panel.title, x: left, y: top - 6, attributes: "font-weight=\"600\"")]
     for tick in xAxis.ticks {
@@ -132,12 +130,14 @@ package struct ScatterPlot {
     return lines
   }
 
-  /// Okabe and Ito's colors, which color-blind people can tell apart, without black and yellow.
-  private static let colors = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"]
+  /// Okabe and Ito's colors, which color-blind people can tell apart, without black and yellow; then three more.
+  private static let colors = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a5cc7", "#a0622d", "#6f8a00",
+  ]
 
   private static func color(_ number: Int) -> String { colors[number % colors.count] }
 
-  /// Colors repeat after 6 series and shapes after 5, so that 30 differ.
+  /// Colors repeat after 9 series and shapes after 5, so that 45 differ.
   private static func marker(_ number: Int, x: Double, y: Double, label: String? = nil) -> String {
     let outline: [(Double, Double)] =
       switch number % 5 {
