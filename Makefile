@@ -53,9 +53,9 @@ bench-index: build
 	  $(RA) capture --model "$$model" --text Texts/persuasion.txt --context 7680 --layers 1,7,13,19,25 \
 	    --output $(INDEX)/capture; fi && \
 	merge= && if [ "$${PEERS:-1}" != 0 ]; then \
-	  Benchmarks/peers/peers.py --capture $(INDEX)/capture --output $(INDEX)/peers.json && \
+	  Benchmarks/peers/peers.py --capture $(INDEX)/capture --k 100,512 --output $(INDEX)/peers.json && \
 	  merge="--merge $(INDEX)/peers.json"; fi && \
-	$(RA) bench index --capture $(INDEX)/capture $$merge --plot $(INDEX)/index.svg >$(INDEX)/table.txt && \
+	$(RA) bench index --capture $(INDEX)/capture --k 100,512 $$merge --plot $(INDEX)/index.svg >$(INDEX)/table.txt && \
 	cat $(INDEX)/table.txt && echo "table and plot: $(INDEX)/table.txt, $(INDEX)/index.svg"
 
 ## clean      removes what Swift built; llama.cpp and the models stay

@@ -9,7 +9,10 @@ extension IndexBenchmarkReport {
     func panel(_ title: String, _ label: String, _ x: (Point) -> Double) -> ScatterPlot.Panel {
       var series: [ScatterPlot.Series] = []
       for point in points {
-        let entry = ScatterPlot.Point(x: x(point), y: point.meanError, label: point.parameterText)
+        // A sweep of something else is a line for each k.
+        let line = point.parameters.count > 1 ? point.parameters["k"].map { "\($0)" } ?? "" : ""
+        let entry = ScatterPlot.Point(
+          x: x(point), y: point.meanError, label: point.parameterText, line: line)
         if let place = series.firstIndex(where: { $0.name == point.index }) {
           series[place].points.append(entry)
         } else {

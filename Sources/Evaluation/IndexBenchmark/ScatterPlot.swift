@@ -21,6 +21,8 @@ package struct ScatterPlot {
     package var y: Double
     /// Shown while the pointer rests on the marker.
     package var label: String
+    /// Points of one line have the same.
+    package var line: String
   }
 
   package var title: String
@@ -114,15 +116,16 @@ package struct ScatterPlot {
       ))
     for series in panel.series {
       let number = names.firstIndex(of: series.name) ?? 0
-      let sorted = series.points.sorted { $0.x < $1.x }
-      if sorted.count > 1 {
+      for line in Set(series.points.map(\.line)).sorted() {
+        let sorted = series.points.filter { $0.line == line }.sorted { $0.x < $1.x }
+        guard sorted.count > 1 else { continue }
         let path = sorted.map { "\(Self.number(x($0.x))),\(Self.number(y($0.y)))" }.joined(separator: " ")
         lines.append(
           """
           <polyline points="\(path)" fill="none" stroke="\(Self.color(number))" stroke-opacity=".6"/>
           """)
       }
-      for point in sorted {
+      for point in series.points {
         lines.append(
           Self.marker(number, x: x(point.x), y: y(point.y), label: "\(series.name) \(point.label)"))
       }
