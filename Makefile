@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long lint bench clean distclean help need-swift llama
+.PHONY: build demo test test-long lint bench bench-index clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -43,6 +43,20 @@ lint: need-swift
 bench: build
 	@model="$$(scripts/fetch-model smollm2)" && \
 	$(RA) bench prefill --model "$$model" && $(RA) bench decode --model "$$model"
+
+# PEERS=0 leaves faiss and hnswlib out.
+INDEX = .build/bench-index
+## bench-index  kinds of index beside faiss and hnswlib on heads of a small model; table and plot in .build/bench-index
+bench-index: build
+	@model="$$(scripts/fetch-model smollm2)" && mkdir -p $(INDEX) && \
+	if [ ! -e $(INDEX)/capture/capture.json ]; then \
+	  $(RA) capture --model "$$model" --text Texts/persuasion.txt --context 7680 --layers 1,7,13,19,25 \
+	    --output $(INDEX)/capture; fi && \
+	merge= && if [ "$${PEERS:-1}" != 0 ]; then \
+	  Benchmarks/peers/peers.py --capture $(INDEX)/capture --k 100,512 --output $(INDEX)/peers.json && \
+	  merge="--merge $(INDEX)/peers.json"; fi && \
+	$(RA) bench index --capture $(INDEX)/capture --k 100,512 $$merge --plot $(INDEX)/index.svg >$(INDEX)/table.txt && \
+	cat $(INDEX)/table.txt && echo "table and plot: $(INDEX)/table.txt, $(INDEX)/index.svg"
 
 ## clean      removes what Swift built; llama.cpp and the models stay
 clean: need-swift

@@ -4,6 +4,7 @@
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- Evaluation <- ra
+//   NumpyFile <---------------------------------------------------------------------------+
 
 import PackageDescription
 
@@ -21,6 +22,7 @@ let package = Package(
     .library(name: "RetrievalAttention", targets: ["RetrievalAttention"]),
     .library(name: "LlamaHost", targets: ["LlamaHost"]),
     .library(name: "Generation", targets: ["Generation"]),
+    .library(name: "NumpyFile", targets: ["NumpyFile"]),
     .library(name: "Evaluation", targets: ["Evaluation"]),
     .executable(name: "ra", targets: ["ra"]),
   ],
@@ -39,7 +41,11 @@ let package = Package(
       name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
     .target(name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention"], swiftSettings: settings),
-    .target(name: "Evaluation", dependencies: ["Generation"], swiftSettings: settings),
+    .target(name: "NumpyFile", swiftSettings: settings),
+    .target(
+      name: "Evaluation",
+      dependencies: ["Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels"],
+      swiftSettings: settings),
     .executableTarget(
       name: "ra",
       dependencies: [
@@ -57,9 +63,11 @@ let package = Package(
     .testTarget(
       name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention"],
       swiftSettings: settings),
+    .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(
-      name: "EvaluationTests", dependencies: ["Evaluation", "Generation", "LlamaHost", "RetrievalAttention"],
+      name: "EvaluationTests",
+      dependencies: ["Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention"],
       swiftSettings: settings),
-    .testTarget(name: "raTests", dependencies: ["ra"], swiftSettings: settings),
+    .testTarget(name: "raTests", dependencies: ["ra", "NumpyFile"], swiftSettings: settings),
   ]
 )

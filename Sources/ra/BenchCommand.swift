@@ -1,4 +1,4 @@
-// `ra bench`: what its two subcommands share.
+// `ra bench`: what its subcommands share.
 
 import ArgumentParser
 import AttentionKernels
@@ -9,8 +9,8 @@ import LlamaHost
 
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure speed beside llama.cpp, in the same run.",
-    subcommands: [BenchDecodeCommand.self, BenchPrefillCommand.self])
+    commandName: "bench", abstract: "Measure speed beside llama.cpp, and kinds of index beside each other.",
+    subcommands: [BenchDecodeCommand.self, BenchPrefillCommand.self, BenchIndexCommand.self])
 }
 
 struct BenchOptions: ParsableArguments {

@@ -28,6 +28,17 @@ import Testing
     for flag in Self.flags[command] ?? [] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }
 
+  @Test func helpOfBenchIndexMentionsEveryFlag() throws {
+    let output = try Program.run(["bench", "index", "--help"])
+    #expect(output.status == 0)
+    for flag in [
+      "--capture", "--layers", "--heads", "--keys", "--values", "--queries", "--query-positions",
+      "--training-queries", "--training-positions", "--scale", "--rope", "--rope-base", "--rope-dimensions",
+      "--rope-scale", "--index", "--k", "--tolerance", "--sink", "--window", "--segment", "--recall-at",
+      "--timed-queries", "--evict", "--merge", "--plot", "--json", "exact-top-k", "clusters",
+    ] { #expect(output.standardOutput.contains(flag), "\(flag)") }
+  }
+
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)

@@ -1,0 +1,281 @@
+// One KV head: what exact attention gives, and how close each kind of index comes.
+
+import AttentionKernels
+import RetrievalAttention
+import VectorIndex
+
+/// Measures indexes over the rows of one KV head between sink and window.
+///
+/// Indexed are the rows from the sink to the window of the first query. Rows between the end of the index and a later
+/// query are attended to exactly, with its window.
+final class HeadMeasurement {
+  /// What one setting of an index gave, in the order of queries, heads of a group together.
+  struct Samples {
+    /// Relative errors, `[queries, groupSize]`.
+    var errors: [Double] = []
+    /// Recalls, `[queries, groupSize]`.
+    var recalls: [Double] = []
+    /// Keys scored for a group as a share of the indexed rows, `[queries]`.
+    var scored: [Double] = []
+    /// For each query head, `[queries]`.
+    var bytes: [Double] = []
+    /// For each query head, `[timed queries]`.
+    var microseconds: [Double] = []
+    var buildSeconds = 0.0
+    var indexBytes = 0
+  }
+
+  let indexed: Range<Int>
+  private let head: CapturedHead
+  private let settings: IndexBenchmark.Settings
+  private let workspace: Workspace
+  private let eviction: CacheEviction
+  private let references: [Float]  // [queries, groupSize, d]
+  private let topRows: [[Int]]  // [queries * groupSize], offsets into the indexed rows
+  private let training: (queries: [Float], outputs: [Float], logSumExps: [Float])
+
+  private var d: Int { head.dimension }
+  private var group: Int { head.groupSize }
+
+  init(
+    head: CapturedHead, settings: IndexBenchmark.Settings, rotary: RotaryEmbedding?, workspace: Workspace,
+    eviction: CacheEviction
+  ) throws {
+    let askPosition = head.queryPositions.min() ?? 0
+    let end = askPosition + 1 - settings.window
+    guard end > settings.sink else {
+      throw IndexBenchmarkError.nothingToIndex(
+        head: head.name, visible: askPosition + 1, sink: settings.sink, window: settings.window)
+    }
+    indexed = settings.sink..<end
+    self.head = head
+    self.settings = settings
+    self.workspace = workspace
+    self.eviction = eviction
+    references =
+      Self.attention(head, queries: head.queries, positions: head.queryPositions, workspace: workspace)
+      .outputs
+    topRows = Self.topRows(head, indexed: indexed, k: settings.recallCount, workspace: workspace)
+    // Outputs belong to where a query stood; the index learns it as if it stood where questions will be asked.
+    let attention = Self.attention(
+      head, queries: head.trainingQueries, positions: head.trainingPositions, workspace: workspace)
+    var moved = head.trainingQueries
+    let width = head.groupSize * head.dimension
+    moved.withUnsafeMutableBufferPointer { rows in
+      guard let start = rows.baseAddress, let rotary else { return }
+      for (index, position) in head.trainingPositions.enumerated() {
+        rotary.shift(
+          start + index * width, count: head.groupSize, stride: head.dimension, by: askPosition - position)
+      }
+    }
+    training = (moved, attention.outputs, attention.logSumExps)
+  }
+
+  /// Builds an index and measures it at all its settings.
+  func measure(_ kind: IndexKind, onPoint: (Int) throws -> Void) throws -> [Samples] {
+    let index = kind.makeIndex(dimension: d)
+    let rows = WorkingRows(head)
+    let clock = ContinuousClock()
+    let buildSeconds = clock.measure { insert(into: index, rows: rows) } / .seconds(1)
+    var origins = [Int](repeating: 0, count: indexed.count)
+    for row in origins.indices {
+      origins[row] = Int(rows.positions[indexed.lowerBound + row]) - indexed.lowerBound
+    }
+    let recorder = ReadRecorder()
+    var wasRead = [Bool](repeating: false, count: indexed.count)
+    return try kind.points.enumerated().map { number, point in
+      point.apply(to: index)
+      var samples = Samples()
+      samples.buildSeconds = buildSeconds
+      samples.indexBytes = index.byteCount
+      for query in head.queryPositions.indices {
+        recorder.removeAll()
+        let read = attend(query, index: index, rows: rows, recorder: recorder).read
+        compare(query, into: &samples)
+        for row in recorder.rows { wasRead[origins[Int(row)]] = true }
+        for h in 0..<group {
+          let top = topRows[query * group + h]
+          samples.recalls.append(Double(top.count { wasRead[$0] }) / Double(top.count))
+        }
+        for row in recorder.rows { wasRead[origins[Int(row)]] = false }
+        samples.scored.append(Double(read.scored) / Double(indexed.count))
+        samples.bytes.append(Double(read.bytes) / Double(group))
+        if isTimed(query) {
+          let time = attend(query, index: index, rows: rows, recorder: nil).time
+          samples.microseconds.append(time / .microseconds(1) / Double(group))
+        }
+      }
+      try onPoint(number)
+      return samples
+    }
+  }
+
+  /// Timed queries are spread over all of them.
+  private func isTimed(_ query: Int) -> Bool {
+    let (count, timed) = (head.queryPositions.count, min(settings.timedQueries, head.queryPositions.count))
+    return (query + 1) * timed / count > query * timed / count
+  }
+
+  /// In segments, as a context grows.
+  private func insert(into index: any AttentionIndex, rows: WorkingRows) {
+    let start = indexed.lowerBound
+    // One element more: an empty array has no address.
+    (training.queries + [0]).withUnsafeBufferPointer { queries in
+      (training.outputs + [0]).withUnsafeBufferPointer { outputs in
+        (training.logSumExps + [0]).withUnsafeBufferPointer { logSumExps in
+          let learned = TrainingQueries(
+            queries: queries.baseAddress!, outputs: outputs.baseAddress!, logSumExps: logSumExps.baseAddress!,
+            count: training.logSumExps.count)
+          while index.rowCount < indexed.count {
+            let count = min(settings.segment, indexed.count - index.rowCount)
+            let first = start + index.rowCount
+            index.insert(
+              NewRows(
+                keys: rows.keys + first * d, values: rows.values + first * d,
+                positions: rows.positions + first,
+                count: count),
+              all: IndexRows(
+                keys: rows.keys + start * d, values: rows.values + start * d, count: index.rowCount + count),
+              training: learned, workspace: workspace)
+          }
+        }
+      }
+    }
+  }
+
+  /// Attends to sink and window, then through the index; results are left in the workspace. Without a recorder the
+  /// caches are emptied in between.
+  private func attend(
+    _ query: Int, index: any AttentionIndex, rows: WorkingRows, recorder: ReadRecorder?
+  ) -> (read: ReadCount, time: Duration) {
+    let states = RunningStates(count: group, dimension: d, workspace: workspace)
+    return head.queries.withUnsafeBufferPointer { all in
+      let queries = all.baseAddress! + query * group * d
+      let end = indexed.upperBound
+      states.attend(
+        queries, keys: rows.keys, values: rows.values, rows: indexed.lowerBound, workspace: workspace)
+      states.attend(
+        queries, keys: rows.keys + end * d, values: rows.values + end * d,
+        rows: head.queryPositions[query] + 1 - end, workspace: workspace)
+      if recorder == nil { eviction.evict() }
+      var read = ReadCount()
+      let time = ContinuousClock().measure {
+        read = index.attend(
+          QueryGroup(queries: queries, count: group),
+          rows: IndexRows(
+            keys: rows.keys + indexed.lowerBound * d, values: rows.values + indexed.lowerBound * d,
+            count: indexed.count),
+          states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
+          workspace: workspace, recorder: recorder)
+      }
+      let outputs = workspace.floats(.outputs, group * d)
+      states.finish(
+        outputs: outputs, outputStride: d, logSumExps: workspace.floats(.queries, group),
+        kernels: workspace.kernels)
+      return (read, time)
+    }
+  }
+
+  /// Appends the errors of the outputs in the workspace.
+  private func compare(_ query: Int, into samples: inout Samples) {
+    let outputs = workspace.floats(.outputs, group * d)
+    for h in 0..<group {
+      var (difference, norm) = (0.0, 0.0)
+      for i in 0..<d {
+        let expected = Double(references[(query * group + h) * d + i])
+        let error = Double(outputs[h * d + i]) - expected
+        difference += error * error
+        norm += expected * expected
+      }
+      samples.errors.append((difference / max(norm, 1e-30)).squareRoot())
+    }
+  }
+}
+
+extension HeadMeasurement {
+  /// Exact causal attention of queries `[count, groupSize, d]`: outputs of the same shape and natural log-sum-exps
+  /// `[count, groupSize]`.
+  private static func attention(
+    _ head: CapturedHead, queries: [Float], positions: [Int], workspace: Workspace
+  ) -> (outputs: [Float], logSumExps: [Float]) {
+    let (d, group) = (head.dimension, head.groupSize)
+    var outputs = [Float](repeating: 0, count: queries.count)
+    var logSumExps = [Float](repeating: 0, count: positions.count * group)
+    let total = logSumExps.count
+    let block = Kernels.preferredPrefillRows
+    for first in stride(from: 0, to: total, by: block) {
+      let count = min(block, total - first)
+      let states = RunningStates(count: count, dimension: d, workspace: workspace)
+      let begins = workspace.indices(.visibleBegin, count)
+      let ends = workspace.indices(.visibleEnd, count)
+      for row in 0..<count {
+        begins[row] = 0
+        ends[row] = UInt32(positions[(first + row) / group] + 1)
+      }
+      queries.withUnsafeBufferPointer { queries in
+        workspace.kernels.unsafePrefill(
+          queries: queries.baseAddress! + first * d, queryStride: d, queryCount: count, scale: 1,
+          keys: head.keys,
+          keyStride: d, values: head.values, valueStride: d, keyCount: head.tokenCount, dimension: d,
+          visibleBegin: begins, visibleEnd: ends, maxima: states.maxima, sums: states.sums,
+          accumulators: states.accumulators, accumulatorStride: d,
+          scratch: workspace.floats(.kernel, Kernels.prefillScratchCount(dimension: d)))
+      }
+      outputs.withUnsafeMutableBufferPointer { outputs in
+        logSumExps.withUnsafeMutableBufferPointer { logSumExps in
+          states.finish(
+            outputs: outputs.baseAddress! + first * d, outputStride: d,
+            logSumExps: logSumExps.baseAddress! + first, kernels: workspace.kernels)
+        }
+      }
+    }
+    return (outputs, logSumExps)
+  }
+
+  /// The indexed rows of the highest scores of each query head: at most k.
+  private static func topRows(
+    _ head: CapturedHead, indexed: Range<Int>, k: Int, workspace: Workspace
+  ) -> [[Int]] {
+    let (d, n) = (head.dimension, indexed.count)
+    let kept = min(k, n)
+    let scores = workspace.floats(.scores, head.groupSize * n)
+    let top = workspace.indices(.selected, kept)
+    let topScores = workspace.floats(.weights, kept)
+    return head.queryPositions.indices.flatMap { query in
+      head.queries.withUnsafeBufferPointer { queries in
+        head.keys.withUnsafeBufferPointer { keys in
+          workspace.kernels.unsafeDot(
+            queries: queries.baseAddress! + query * head.groupSize * d, queryStride: d,
+            queryCount: head.groupSize, rows: keys.baseAddress! + indexed.lowerBound * d, rowStride: d,
+            rowCount: n, dimension: d, scores: scores, scoreStride: n)
+        }
+      }
+      return (0..<head.groupSize).map { h in
+        TopRows.select(scores + h * n, count: n, top: top, topScores: topScores, k: kept)
+        return (0..<kept).map { Int(top[$0]) }
+      }
+    }
+  }
+}
+
+/// Rows that an index may put in another order; the captured ones stay as they are.
+private final class WorkingRows {
+  let keys: UnsafeMutablePointer<UInt16>
+  let values: UnsafeMutablePointer<UInt16>
+  let positions: UnsafeMutablePointer<UInt32>
+
+  init(_ head: CapturedHead) {
+    keys = .allocate(capacity: head.keys.count)
+    values = .allocate(capacity: head.values.count)
+    positions = .allocate(capacity: head.tokenCount)
+    keys.initialize(from: head.keys, count: head.keys.count)
+    values.initialize(from: head.values, count: head.values.count)
+    for row in 0..<head.tokenCount { (positions + row).initialize(to: UInt32(row)) }
+  }
+
+  deinit {
+    keys.deallocate()
+    values.deallocate()
+    positions.deallocate()
+  }
+}

@@ -1,0 +1,157 @@
+// The header of a .npy file: a Python dictionary with three entries, written as text.
+
+/// What a header says, and the text that says it.
+struct NumpyHeader: Equatable {
+  var elementType: NumpyElementType
+  var isFortranOrder = false
+  var shape: [Int]
+
+  /// What every file begins with.
+  static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
+  /// Magic, version and the length of the text in version 1.0.
+  static let prefixCount = 10
+  /// Elements begin at a multiple of this.
+  static let alignment = 64
+
+  /// The whole header, version 1.0.
+  ///
+  /// - Parameter byteCount: how long to make it, so that a file's header can be replaced; nil for as long as is
+  ///   needed.
+  func bytes(byteCount: Int? = nil) -> [UInt8] {
+    let lengths = shape.map { "\($0)" }.joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    let order = isFortranOrder ? "True" : "False"
+    let text = "{'descr': '\(elementType.descriptor)', 'fortran_order': \(order), 'shape': (\(lengths)), }"
+    let needed = (Self.prefixCount + text.utf8.count + Self.alignment) / Self.alignment * Self.alignment
+    let total = byteCount ?? needed
+    precondition(total >= needed && total - Self.prefixCount <= UInt16.max, "no header has \(total) bytes")
+    let length = total - Self.prefixCount
+    var result = Self.magic + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)] + Array(text.utf8)
+    result += repeatElement(0x20, count: total - 1 - result.count)
+    return result + [0x0A]
+  }
+
+  /// Reads the text `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`, entries in any order.
+  static func parse(_ text: ArraySlice<UInt8>) throws(NumpyHeaderError) -> NumpyHeader {
+    var parser = Parser(rest: text)
+    try parser.expect("{")
+    var descriptor: String?
+    var isFortranOrder: Bool?
+    var shape: [Int]?
+    while !parser.skip("}") {
+      let name = try parser.string()
+      try parser.expect(":")
+      switch name {
+      case "descr": descriptor = try parser.descriptor()
+      case "fortran_order": isFortranOrder = try parser.boolean()
+      case "shape": shape = try parser.tuple()
+      default: throw NumpyHeaderError(.malformedHeader(near: name))
+      }
+      guard parser.skip(",") else {
+        try parser.expect("}")
+        break
+      }
+    }
+    guard parser.isAtEnd else { throw parser.malformed }
+    guard let descriptor, let isFortranOrder, let shape else {
+      throw NumpyHeaderError(.malformedHeader(near: "descr, fortran_order and shape are not all there"))
+    }
+    return NumpyHeader(
+      elementType: try elementType(descriptor), isFortranOrder: isFortranOrder, shape: shape)
+  }
+
+  private static func elementType(_ descriptor: String) throws(NumpyHeaderError) -> NumpyElementType {
+    guard let type = NumpyElementType(rawValue: String(descriptor.dropFirst())) else {
+      throw NumpyHeaderError(.unsupportedType(descriptor))
+    }
+    switch descriptor.first {
+    case "<", "=", "|": return type
+    // Single bytes have no order, whatever is written.
+    case ">" where type.byteCount == 1: return type
+    case ">": throw NumpyHeaderError(.bigEndian(descriptor))
+    default: throw NumpyHeaderError(.unsupportedType(descriptor))
+    }
+  }
+}
+
+/// A reason without the file, which the parser does not know.
+struct NumpyHeaderError: Error {
+  var reason: NumpyError.Reason
+  init(_ reason: NumpyError.Reason) { self.reason = reason }
+}
+
+/// The few parts of Python's syntax that headers are made of.
+private struct Parser {
+  var rest: ArraySlice<UInt8>
+
+  var malformed: NumpyHeaderError {
+    NumpyHeaderError(.malformedHeader(near: String(decoding: rest.prefix(32), as: UTF8.self)))
+  }
+
+  mutating func skipSpace() {
+    rest = rest.drop { $0 == 0x20 || (0x09...0x0D).contains($0) }
+  }
+
+  var isAtEnd: Bool {
+    mutating get {
+      skipSpace()
+      return rest.isEmpty
+    }
+  }
+
+  mutating func skip(_ token: StaticString) -> Bool {
+    skipSpace()
+    let matches = token.withUTF8Buffer { rest.starts(with: $0) }
+    if matches { rest = rest.dropFirst(token.utf8CodeUnitCount) }
+    return matches
+  }
+
+  mutating func expect(_ token: StaticString) throws(NumpyHeaderError) {
+    guard skip(token) else { throw malformed }
+  }
+
+  mutating func string() throws(NumpyHeaderError) -> String {
+    skipSpace()
+    guard let quote = rest.first, quote == 0x22 || quote == 0x27,
+      let end = rest.dropFirst().firstIndex(of: quote)
+    else { throw malformed }
+    defer { rest = rest[(end + 1)...] }
+    return String(decoding: rest[(rest.startIndex + 1)..<end], as: UTF8.self)
+  }
+
+  /// The type of the elements; a list of fields is named by its beginning.
+  mutating func descriptor() throws(NumpyHeaderError) -> String {
+    skipSpace()
+    guard rest.first == UInt8(ascii: "[") else { return try string() }
+    throw NumpyHeaderError(.unsupportedType(String(decoding: rest.prefix(32), as: UTF8.self)))
+  }
+
+  mutating func boolean() throws(NumpyHeaderError) -> Bool {
+    if skip("True") { return true }
+    try expect("False")
+    return false
+  }
+
+  mutating func tuple() throws(NumpyHeaderError) -> [Int] {
+    try expect("(")
+    var lengths: [Int] = []
+    while !skip(")") {
+      lengths.append(try integer())
+      guard skip(",") else {
+        try expect(")")
+        break
+      }
+    }
+    return lengths
+  }
+
+  private mutating func integer() throws(NumpyHeaderError) -> Int {
+    skipSpace()
+    let digits = rest.prefix { $0 == UInt8(ascii: "-") || (0x30...0x39).contains($0) }
+    guard let value = Int(String(decoding: digits, as: UTF8.self)) else { throw malformed }
+    guard value >= 0 else { throw NumpyHeaderError(.negativeLength(value)) }
+    rest = rest.dropFirst(digits.count)
+    // Python 2 marked long integers.
+    if rest.first == UInt8(ascii: "L") { rest = rest.dropFirst() }
+    return value
+  }
+}
