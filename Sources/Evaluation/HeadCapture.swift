@@ -4,110 +4,214 @@ import AttentionKernels
 import Foundation
 import Generation
 public import LlamaHost
+import NumpyFile
 import RetrievalAttention
 
-/// Records queries, keys and values of chosen layers under exact attention.
-public struct HeadCapture {
+/// Records queries, keys and values of chosen layers under exact attention, as a folder that
+/// ``CaptureDescription`` describes.
+///
+/// Queries of every 32nd token of the context and of its last 32 are kept as training queries, those of all decoded
+/// tokens as queries.
+public enum HeadCapture {
+  /// What to record.
+  public struct Settings: Sendable {
+    /// Names for the description.
+    public var model: String
+    public var text: String
+    /// Tokens that are read first.
+    public var contextTokens: Int
+    /// Tokens that are decoded after them, teacher-forced.
+    public var decodeTokens: Int
+    public var layers: [Int]
+
+    public init(model: String, text: String, contextTokens: Int, decodeTokens: Int, layers: [Int]) {
+      self.model = model
+      self.text = text
+      self.contextTokens = contextTokens
+      self.decodeTokens = decodeTokens
+      self.layers = layers
+    }
+  }
+
   /// Steps of the recording, for progress.
   public enum Phase: Sendable {
     case prefill(done: Int, total: Int)
     case decode(done: Int, total: Int)
   }
 
-  /// Every how many tokens of the prompt a query is kept, as training queries; the last ``recentCount`` all are.
-  public static let trainingStride = 32
-  public static let recentCount = 32
+  static let trainingStride = 32
+  static let recentCount = 32
 
-  /// Queries of one layer, `[tokens][headCount * headDimension]` in f16, after rotary embedding, not scaled.
-  private final class Recorder {
-    var training: [[UInt16]] = []
-    var decoded: [[UInt16]] = []
+  /// Reads a text and writes the vectors to `directory`, which must not exist or be empty.
+  ///
+  /// The folder is written beside its place and renamed at the end: a failure leaves nothing there.
+  /// - Throws: ``CaptureError``, ``Generation/GenerationError``, ``NumpyFile/NumpyError`` and what runners throw.
+  public static func record(
+    model: LlamaModel, pool: ThreadPool, tokens: [Int32], settings: Settings, directory: String,
+    onPhase: @escaping (Phase) -> Void = { _ in }
+  ) throws {
+    for (name, value) in [("context", settings.contextTokens), ("tokens", settings.decodeTokens)]
+    where value <= 0 {
+      throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
+    }
+    let (context, decoded) = (settings.contextTokens, settings.decodeTokens)
+    guard tokens.count >= context + decoded else {
+      throw GenerationError.textTooShort(tokens: tokens.count, required: context + decoded)
+    }
+    try checkIsFree(directory)
+    let runner = try GuestRunner(
+      model: model, pool: pool, policy: .exact, plannedTokens: context + decoded)
+    let shape = try commonShape(of: settings.layers, in: runner.engine.shape)
+
+    let recorder = QueryRecorder(context: context, layers: settings.layers)
+    runner.engine.observer = { recorder.record($0) }
+    _ = try runner.prefill(Array(tokens[..<context])) { onPhase(.prefill(done: $0, total: context)) }
+    for step in 0..<decoded {
+      _ = try runner.decode(tokens[context + step])
+      onPhase(.decode(done: step + 1, total: decoded))
+    }
+    let description = CaptureDescription(
+      model: settings.model, text: settings.text, context: context, decoded: decoded,
+      headDimension: shape.headDimension, groupSize: shape.groupSize, kvHeadCount: shape.kvHeadCount,
+      scale: shape.scale, rope: rope(shape, base: model.description.ropeFrequencyBase),
+      layers: settings.layers)
+    try write(description, recorder: recorder, engine: runner.engine, directory: directory)
   }
 
-  public static func record(
-    model: LlamaModel, pool: ThreadPool, tokens: [Int32], contextTokens: Int, decodeTokens: Int,
-    layers: [Int],
-    directory: String, onPhase: @escaping (Phase) -> Void = { _ in }
-  ) throws {
-    let runner = try GuestRunner(
-      model: model, pool: pool, policy: .exact, plannedTokens: contextTokens + decodeTokens)
-    let recorders = Dictionary(uniqueKeysWithValues: layers.map { ($0, Recorder()) })
-    var trainingPositions: [Int32] = []
-    runner.engine.observer = { batch in
-      guard let recorder = recorders[batch.layer] else { return }
-      for token in 0..<batch.tokenCount {
-        let position = batch.firstPosition + token
-        let row = {
-          var row: [UInt16] = []
-          for head in 0..<batch.headCount {
-            let query = batch.queries + token * batch.queryTokenStride + head * batch.queryHeadStride
-            row += [UInt16](unsafeUninitializedCapacity: batch.headDimension) { target, count in
-              Kernels.active.unsafeConvertToFloat16(query, target.baseAddress!, count: batch.headDimension)
-              count = batch.headDimension
-            }
-          }
-          return row
-        }
-        if position >= contextTokens {
-          recorder.decoded.append(row())
-        } else if position % trainingStride == 0 || position >= contextTokens - recentCount {
-          recorder.training.append(row())
-          if batch.layer == layers[0] { trainingPositions.append(Int32(position)) }
-        }
-      }
+  private static func checkIsFree(_ directory: String) throws(CaptureError) {
+    let contents = try? FileManager.default.contentsOfDirectory(atPath: directory)
+    let exists = FileManager.default.fileExists(atPath: directory)
+    guard !exists || contents?.isEmpty == true else {
+      throw .invalid(
+        path: directory, name: "output", value: "there already", requirement: "a new or empty folder")
     }
-    _ = try runner.prefill(Array(tokens[..<contextTokens])) {
-      onPhase(.prefill(done: $0, total: contextTokens))
+  }
+
+  /// A capture has one width, group size and rotation.
+  private static func commonShape(of layers: [Int], in shape: ModelShape) throws -> LayerShape {
+    guard let first = layers.first else {
+      throw GenerationError.invalidCount(name: "layers", value: 0, requirement: "positive")
     }
-    for step in 0..<decodeTokens {
-      _ = try runner.decode(tokens[contextTokens + step])
-      onPhase(.decode(done: step + 1, total: decodeTokens))
-    }
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    func write(_ name: String, _ shape: [Int], _ type: String, _ bytes: UnsafeRawBufferPointer) throws {
-      var header =
-        "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(shape.map { "\($0)," }.joined(separator: " "))), }"
-      while (10 + header.utf8.count + 1) % 64 != 0 { header += " " }
-      header += "\n"
-      var data = Data(
-        [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count & 255), UInt8(header.utf8.count >> 8)])
-      data += Data(header.utf8)
-      data += Data(bytes)
-      try data.write(to: URL(fileURLWithPath: directory + "/" + name + ".npy"))
-    }
-    try trainingPositions.withUnsafeBytes {
-      try write("trainingPositions", [trainingPositions.count], "<i4", $0)
-    }
-    let positions = (contextTokens..<contextTokens + decodeTokens).map(Int32.init)
-    try positions.withUnsafeBytes { try write("queryPositions", [positions.count], "<i4", $0) }
     for layer in layers {
-      let shape = runner.engine.shape.layers[layer]
-      let d = shape.headDimension, g = shape.groupSize
-      for head in 0..<shape.kvHeadCount {
-        let rows = runner.engine.rows(layer: layer, kvHead: head)
-        let name = "layer\(layer).head\(head)"
-        try write(
-          name + ".keys", [rows.count, d], "<f2",
-          UnsafeRawBufferPointer(start: rows.keys, count: rows.count * d * 2))
-        try write(
-          name + ".values", [rows.count, d], "<f2",
-          UnsafeRawBufferPointer(start: rows.values, count: rows.count * d * 2))
-        func queries(_ rows: [[UInt16]]) -> [UInt16] {
-          var result: [UInt16] = []
-          for h in 0..<g {
-            let first = (head * g + h) * d
-            for row in rows { result += row[first..<first + d] }
-          }
-          return result
+      guard shape.layers.indices.contains(layer) else {
+        throw AttentionError.unknownLayer(layer, layerCount: shape.layers.count)
+      }
+      let problem: String? =
+        if let window = shape.layers[layer].slidingWindow {
+          "a layer without a sliding window (this one keeps \(window) keys)"
+        } else if shape.layers[layer] != shape.layers[first] {
+          "of the same shape and rotation as layer \(first)"
+        } else {
+          nil
         }
-        let recorder = recorders[layer]!
-        try queries(recorder.training).withUnsafeBytes {
-          try write(name + ".trainingQueries", [g, recorder.training.count, d], "<f2", $0)
-        }
-        try queries(recorder.decoded).withUnsafeBytes {
-          try write(name + ".queries", [g, recorder.decoded.count, d], "<f2", $0)
-        }
+      if let problem {
+        throw AttentionError.invalidSetting(name: "layer", value: "\(layer)", requirement: problem)
       }
     }
+    return shape.layers[first]
+  }
+
+  private static func rope(_ shape: LayerShape, base: Double?) -> CaptureRope {
+    guard let rotary = shape.rotary else { return .none }
+    return CaptureRope(
+      layout: rotary.layout == .adjacentPairs ? .adjacent : .half, base: base ?? 10_000,
+      dimensions: 2 * rotary.inverseFrequencies.count, inverseFrequencies: rotary.inverseFrequencies)
+  }
+
+  private static func write(
+    _ description: CaptureDescription, recorder: QueryRecorder, engine: AttentionEngine, directory: String
+  ) throws {
+    let files = FileManager.default
+    let target = URL(fileURLWithPath: directory)
+    let temporary = target.deletingLastPathComponent().appendingPathComponent(
+      ".\(target.lastPathComponent).\(UUID().uuidString)")
+    try files.createDirectory(at: temporary, withIntermediateDirectories: true)
+    do {
+      func path(_ name: String) -> String { temporary.appendingPathComponent(name).path }
+      func writePositions(_ name: String, _ positions: [Int32]) throws {
+        let writer = try NumpyWriter(path: path(name), elementType: .int32, rowShape: [])
+        try writer.append(positions)
+        try writer.close()
+      }
+      try writePositions(CaptureDescription.trainingPositionsName, recorder.trainingPositions)
+      try writePositions(
+        CaptureDescription.queryPositionsName,
+        (description.context..<description.context + description.decoded).map(Int32.init))
+      for layer in description.layers {
+        for head in 0..<description.kvHeadCount {
+          func name(_ file: CaptureDescription.HeadFile) -> String {
+            path(CaptureDescription.fileName(layer: layer, head: head, file))
+          }
+          try writeRows(engine.rows(layer: layer, kvHead: head), keys: name(.keys), values: name(.values))
+          let (g, d) = (description.groupSize, description.headDimension)
+          try recorder.write(
+            recorder.training[layer] ?? [], to: name(.trainingQueries), kvHead: head, groupSize: g,
+            dimension: d)
+          try recorder.write(
+            recorder.decoded[layer] ?? [], to: name(.queries), kvHead: head, groupSize: g, dimension: d)
+        }
+      }
+      try description.write(directory: temporary.path)
+      if files.fileExists(atPath: directory) { try files.removeItem(at: target) }
+      try files.moveItem(at: temporary, to: target)
+    } catch {
+      try? files.removeItem(at: temporary)
+      throw error
+    }
+  }
+
+  private static func writeRows(_ rows: HeadRows, keys: String, values: String) throws {
+    for (path, base) in [(keys, rows.keys), (values, rows.values)] {
+      let writer = try NumpyWriter(path: path, elementType: .float16, rowShape: [rows.dimension])
+      try writer.append(bytes: UnsafeRawBufferPointer(start: base, count: rows.count * rows.dimension * 2))
+      try writer.close()
+    }
+  }
+}
+
+/// Queries of some layers, `[tokens][headCount * headDimension]` in f16, after rotary embedding, not scaled.
+private final class QueryRecorder {
+  private(set) var training: [Int: [[UInt16]]] = [:]
+  private(set) var decoded: [Int: [[UInt16]]] = [:]
+  private(set) var trainingPositions: [Int32] = []
+  private let context: Int
+  private let layers: [Int]
+
+  init(context: Int, layers: [Int]) {
+    self.context = context
+    self.layers = layers
+  }
+
+  func record(_ batch: LayerBatch) {
+    guard layers.contains(batch.layer) else { return }
+    for token in 0..<batch.tokenCount {
+      let position = batch.firstPosition + token
+      if position >= context {
+        decoded[batch.layer, default: []].append(row(batch, token))
+      } else if position % HeadCapture.trainingStride == 0 || position >= context - HeadCapture.recentCount {
+        training[batch.layer, default: []].append(row(batch, token))
+        if batch.layer == layers[0] { trainingPositions.append(Int32(position)) }
+      }
+    }
+  }
+
+  private func row(_ batch: LayerBatch, _ token: Int) -> [UInt16] {
+    let d = batch.headDimension
+    return [UInt16](unsafeUninitializedCapacity: batch.headCount * d) { target, count in
+      for head in 0..<batch.headCount {
+        let query = batch.queries + token * batch.queryTokenStride + head * batch.queryHeadStride
+        Kernels.active.unsafeConvertToFloat16(query, target.baseAddress! + head * d, count: d)
+      }
+      count = batch.headCount * d
+    }
+  }
+
+  /// Writes the queries of one KV head's group, `[groupSize, tokens, d]`.
+  func write(_ rows: [[UInt16]], to path: String, kvHead: Int, groupSize g: Int, dimension d: Int) throws {
+    let writer = try NumpyWriter(path: path, elementType: .float16, rowShape: [rows.count, d])
+    for head in kvHead * g..<(kvHead + 1) * g {
+      try writer.append(float16Bits: rows.flatMap { $0[head * d..<(head + 1) * d] })
+    }
+    try writer.close()
   }
 }
