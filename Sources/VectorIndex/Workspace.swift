@@ -10,6 +10,8 @@ package final class Workspace {
   private var floatBuffers = Purpose.allCases.map { _ in Slot<Float>() }
   private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
   private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
+  /// What searches over graphs keep.
+  let beams = Beams()
 
   package init(kernels: Kernels = .active) {
     self.kernels = kernels
@@ -21,6 +23,8 @@ package final class Workspace {
     case points, whitened, centroids, clusterSums, geometry, geometry2, best, halfNorms, values
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
+    case neighbors, neighborScores, candidates, candidateDistances, kept, together
+    case point, keyNorms, mappedKeys
   }
 
   private final class Slot<Element: BitwiseCopyable> {
