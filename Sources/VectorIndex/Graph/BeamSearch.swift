@@ -31,8 +31,9 @@ struct BeamSearch {
   ///
   /// The queries take turns to expand their best row, and every row seen is scored for all of them: queries of a
   /// group want much the same rows, and reading a row costs more than one more product with it. With one query it
-  /// is the search of Vamana and RoarGraph. The beams must have been reset; rows seen before are left out.
-  func run(_ queries: UnsafePointer<Float>, count: Int, firstBeam: Int = 0) -> SearchCost {
+  /// is the search of Vamana and RoarGraph. It ends when the best `beamWidth` rows of each query are expanded; the
+  /// beams may keep more. The beams must have been reset; rows seen before are left out.
+  func run(_ queries: UnsafePointer<Float>, count: Int, beamWidth: Int, firstBeam: Int = 0) -> SearchCost {
     let beams = workspace.beams
     var cost = SearchCost()
     let room = max(graph.capacity, graph.entryPoints.count)
@@ -53,7 +54,7 @@ struct BeamSearch {
     while isActive {
       isActive = false
       for query in 0..<count {
-        guard let row = beams.expandNext(query: firstBeam + query) else { continue }
+        guard let row = beams.expandNext(query: firstBeam + query, limit: beamWidth) else { continue }
         isActive = true
         let links = graph[row]
         cost.hops += 1

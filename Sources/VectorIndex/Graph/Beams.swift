@@ -92,17 +92,20 @@ final class Beams {
   }
 
   /// A query's best row whose neighbors nobody has seen, which is then marked.
-  func expandNext(query: Int) -> Int? {
+  ///
+  /// - Parameter limit: how many of the best candidates may be expanded.
+  func expandNext(query: Int, limit: Int) -> Int? {
     let list = candidates.base + query * width
     let expanded = seen + 1
-    for i in cursors.base[query]..<counts.base[query] {
+    let end = min(limit, counts.base[query])
+    for i in min(cursors.base[query], end)..<end {
       let row = Int(list[i].row)
       guard states.base[row] != expanded else { continue }
       states.base[row] = expanded
       cursors.base[query] = i + 1
       return row
     }
-    cursors.base[query] = counts.base[query]
+    cursors.base[query] = end
     return nil
   }
 

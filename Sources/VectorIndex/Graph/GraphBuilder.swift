@@ -34,7 +34,8 @@ struct GraphBuilder {
     // A point of its own: pruning uses the shared one.
     let query = workspace.floats(.queries, space.scoring.dimension)
     query.update(from: space.point(row), count: space.scoring.dimension)
-    _ = BeamSearch(graph: graph, scoring: space.scoring, workspace: workspace).run(query, count: 1)
+    _ = BeamSearch(graph: graph, scoring: space.scoring, workspace: workspace).run(
+      query, count: 1, beamWidth: beamWidth + 1)
     let candidates = beams.scratch(beams[0].count + extra.count)
     var count = 0
     for candidate in beams[0] where Int(candidate.row) != row {

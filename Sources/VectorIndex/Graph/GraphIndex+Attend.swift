@@ -11,8 +11,8 @@ extension GraphIndex {
     var read = ReadCount()
     guard rowCount > 0, group.count > 0, search.k > 0 else { return read }
     let d = dimension
-    let width = max(search.beamWidth, search.k)
-    let cost = walk(group, keys: rows.keys, beamWidth: width, workspace: workspace)
+    let cost = walk(
+      group, keys: rows.keys, k: search.k, beamWidth: search.beamWidth, workspace: workspace)
 
     let beams = workspace.beams
     let found = workspace.indices(.selected, min(rowCount, group.count * search.k))
@@ -45,7 +45,7 @@ extension GraphIndex {
   ) -> (rows: [[UInt32]], read: ReadCount) {
     var read = ReadCount()
     guard rowCount > 0, k > 0 else { return ([[UInt32]](repeating: [], count: group.count), read) }
-    let cost = walk(group, keys: keys, beamWidth: max(beamWidth, k), workspace: workspace)
+    let cost = walk(group, keys: keys, k: k, beamWidth: beamWidth, workspace: workspace)
     read.scored = cost.scored
     read.hops = cost.hops
     read.bytes = 2 * dimension * cost.scored + 4 * cost.links
@@ -54,20 +54,20 @@ extension GraphIndex {
 
   /// Fills beam `i` with what query `i` finds.
   private func walk(
-    _ group: QueryGroup, keys: UnsafePointer<UInt16>, beamWidth: Int, workspace: Workspace
+    _ group: QueryGroup, keys: UnsafePointer<UInt16>, k: Int, beamWidth: Int, workspace: Workspace
   ) -> SearchCost {
     let beams = workspace.beams
     let scoring = ScoredRows(rows: keys, dimension: dimension)
-    beams.reset(queries: group.count, width: min(beamWidth, rowCount), rows: rowCount)
+    beams.reset(queries: group.count, width: min(max(beamWidth, k), rowCount), rows: rowCount)
     if graphs.count == 1 {
       return BeamSearch(graph: graphs[0], scoring: scoring, workspace: workspace)
-        .run(group.queries, count: group.count)
+        .run(group.queries, count: group.count, beamWidth: beamWidth)
     }
     var total = SearchCost()
     for query in 0..<group.count {
       beams.forget()
       let cost = BeamSearch(graph: graphs[query % graphs.count], scoring: scoring, workspace: workspace)
-        .run(group.queries + query * dimension, count: 1, firstBeam: query)
+        .run(group.queries + query * dimension, count: 1, beamWidth: beamWidth, firstBeam: query)
       total.scored += cost.scored
       total.hops += cost.hops
       total.links += cost.links
