@@ -3,17 +3,17 @@
 import AttentionKernels
 
 /// The keys of largest inner product of each training query, and the queries that retrieve each key.
-struct RetrievedKeys: ~Copyable {
+package struct RetrievedKeys: ~Copyable {
   /// Keys for each query.
-  let width: Int
-  let queryCount: Int
+  package let width: Int
+  package let queryCount: Int
   private var lists = RowBuffer<UInt32>()  // [queries, width], best first
   private var starts = RowBuffer<UInt32>()  // [keys + 1]
   private var members = RowBuffer<UInt32>()  // [queries * width] queries, key by key
 
   /// Scores every key for every query: `2 * queryCount * keyCount * d` operations. The keys stay in f16: turning
   /// them to f32 for a matrix product would cost a copy of twice their size.
-  init(
+  package init(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, keys: UnsafePointer<UInt16>,
     keyCount: Int, dimension d: Int, width limit: Int, workspace: Workspace
   ) {
@@ -38,12 +38,12 @@ struct RetrievedKeys: ~Copyable {
   }
 
   /// The keys of a query, best first.
-  func keys(of query: Int) -> UnsafeBufferPointer<UInt32> {
+  package func keys(of query: Int) -> UnsafeBufferPointer<UInt32> {
     UnsafeBufferPointer(start: lists.base + query * width, count: width)
   }
 
   /// The queries that retrieve a key.
-  func queries(of key: Int) -> UnsafeBufferPointer<UInt32> {
+  package func queries(of key: Int) -> UnsafeBufferPointer<UInt32> {
     let begin = Int(starts.base[key])
     return UnsafeBufferPointer(start: members.base + begin, count: Int(starts.base[key + 1]) - begin)
   }
