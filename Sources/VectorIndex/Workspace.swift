@@ -11,7 +11,7 @@ package final class Workspace {
   private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
   private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
   /// What searches over graphs keep.
-  let beams = Beams()
+  let beamMemory = BeamMemory()
 
   package init(kernels: Kernels = .active) {
     self.kernels = kernels

@@ -116,12 +116,27 @@ import VectorIndex
     #expect(separate.index.byteCount > second.index.byteCount)
   }
 
-  @Test(arguments: [0, 1, 7, 5000])
-  func retrievesAtMostK(k: Int) throws {
+  @Test(arguments: [(-1, 0), (0, 0), (1, 1), (7, 7), (5000, 300), (.max, 300)])
+  func retrievesAtMostK(k: Int, expected: Int) throws {
     let head = SyntheticHead(rows: 300, dimension: 16, seed: 84)
     let store = try indexed(head, .with(.coRetrieval), trainingCount: 20)
-    store.index.search = .with(beamWidth: 300, k: k)
-    #expect(store.attend(head.queries(1, seed: 85)).read.retrieved == min(k, 300))
+    store.index.search = .with(beamWidth: .max, k: k)
+    #expect(store.attend(head.queries(1, seed: 85)).read.retrieved == expected)
+  }
+
+  /// A beam narrower than k follows fewer links, and k rows still come back.
+  @Test func narrowBeamsScoreLess() throws {
+    let head = SyntheticHead(rows: 2000, dimension: 32, seed: 86)
+    let store = try indexed(head, .with(.coRetrieval), trainingCount: 100)
+    let query = head.queries(1, seed: 87)
+    var previous = ReadCount()
+    for beamWidth in [-1, 20, 50, 100, 200] {
+      let (rows, read) = store.search(query, k: 100, beamWidth: beamWidth)
+      #expect(beamWidth < 20 || rows[0].count == 100)
+      #expect(Set(rows[0]).count == rows[0].count)
+      #expect(read.hops > previous.hops && read.scored > previous.scored)
+      previous = read
+    }
   }
 }
 

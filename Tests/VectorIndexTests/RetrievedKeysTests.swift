@@ -36,7 +36,7 @@ import VectorIndex
   }
 
   @Test func ranksAsNumbersDo() {
-    let values: [Float] = [-.infinity, -3e38, -1.5, -1e-40, 0, 1e-40, 0.5, 1.5, 3e38, .infinity]
+    let values: [Float] = [-.infinity, -3e38, -1.5, -2e-38, 0, 2e-38, 0.5, 1.5, 3e38, .infinity]
     let ranked = values.map { RankedRow($0, row: 7) }
     #expect(ranked == ranked.shuffled().sorted())
     #expect(ranked.map(\.value) == values)

@@ -25,6 +25,8 @@ struct SearchCost {
 struct BeamSearch {
   let graph: LinkTable
   let scoring: ScoredRows
+  /// Takes what is found.
+  let beams: Beams
   let workspace: Workspace
 
   /// Best-first search for queries `[count, d]`, which fill the beams from `firstBeam` on.
@@ -32,9 +34,9 @@ struct BeamSearch {
   /// The queries take turns to expand their best row, and every row seen is scored for all of them: queries of a
   /// group want much the same rows, and reading a row costs more than one more product with it. With one query it
   /// is the search of Vamana and RoarGraph. It ends when the best `beamWidth` rows of each query are expanded; the
-  /// beams may keep more. The beams must have been reset; rows seen before are left out.
+  /// beams may keep more. Rows seen before are left out.
   func run(_ queries: UnsafePointer<Float>, count: Int, beamWidth: Int, firstBeam: Int = 0) -> SearchCost {
-    let beams = workspace.beams
+    let (beams, links) = (beams, graph.links)
     var cost = SearchCost()
     let room = max(graph.capacity, graph.entryPoints.count)
     let unseen = workspace.indices(.neighbors, room)
@@ -56,10 +58,10 @@ struct BeamSearch {
       for query in 0..<count {
         guard let row = beams.expandNext(query: firstBeam + query, limit: beamWidth) else { continue }
         isActive = true
-        let links = graph[row]
+        let next = links[row]
         cost.hops += 1
-        cost.links += links.count
-        visit(UnsafeBufferPointer(links))
+        cost.links += next.count
+        visit(next)
       }
     }
     return cost

@@ -9,13 +9,13 @@ extension GraphBuilder {
     for query in 0..<retrieved.queryCount {
       let keys = retrieved.keys(of: query)
       guard let pivot = keys.first.map({ Int($0) }) else { continue }
-      workspace.beams.reset(queries: 1, width: 1, rows: space.count)
-      _ = workspace.beams.see(UInt32(pivot))
+      let marks = unseenRows()
+      _ = marks.see(UInt32(pivot))
       // A key may be the nearest of several queries; what it has competes with what comes.
       let others = workspace.indices(.order, keys.count + graph[pivot].count)
       var count = 0
       for rows in [keys, UnsafeBufferPointer(graph[pivot])] {
-        count += workspace.beams.see(rows, unseen: others + count)
+        count += marks.see(rows, unseen: others + count)
       }
       let near = ranked(pivot, others, count: count)
       graph.set(pivot, to: prune(near, limit: graph.maxDegree, fill: true))
@@ -75,14 +75,13 @@ extension GraphBuilder {
   func keysRetrieved(
     with row: Int, _ retrieved: borrowing RetrievedKeys
   ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
-    let beams = workspace.beams
-    beams.reset(queries: 1, width: 1, rows: space.count)
-    _ = beams.see(UInt32(row))
+    let marks = unseenRows()
+    _ = marks.see(UInt32(row))
     let queries = retrieved.queries(of: row)
     let result = workspace.indices(
       .together, min(space.count, queries.count * retrieved.width) + retrieved.width)
     var count = 0
-    for query in queries { count += beams.see(retrieved.keys(of: Int(query)), unseen: result + count) }
+    for query in queries { count += marks.see(retrieved.keys(of: Int(query)), unseen: result + count) }
     return (result, count)
   }
 
@@ -91,9 +90,8 @@ extension GraphBuilder {
   func keysProjected(
     on row: Int, _ retrieved: borrowing RetrievedKeys
   ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
-    let beams = workspace.beams
-    beams.reset(queries: 1, width: 1, rows: space.count)
-    _ = beams.see(UInt32(row))
+    let marks = unseenRows()
+    _ = marks.see(UInt32(row))
     let queries = retrieved.queries(of: row)
     let result = workspace.indices(
       .together, min(space.count, queries.count * retrieved.width) + retrieved.width)
@@ -101,7 +99,7 @@ extension GraphBuilder {
     for query in queries {
       let keys = retrieved.keys(of: Int(query))
       let linked = Int(keys[0]) == row ? keys : UnsafeBufferPointer(rebasing: keys.prefix(1))
-      count += beams.see(linked, unseen: result + count)
+      count += marks.see(linked, unseen: result + count)
     }
     return (result, count)
   }

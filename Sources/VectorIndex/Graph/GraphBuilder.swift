@@ -29,14 +29,14 @@ struct GraphBuilder {
   func nearRows(
     _ row: Int, extra: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0)
   ) -> UnsafeMutableBufferPointer<RankedRow> {
-    let beams = workspace.beams
-    beams.reset(queries: 1, width: min(beamWidth + 1, space.count), rows: space.count)
+    let memory = workspace.beamMemory
+    let beams = memory.beams(queries: 1, width: min(beamWidth + 1, space.count), rows: space.count)
     // A point of its own: pruning uses the shared one.
     let query = workspace.floats(.queries, space.scoring.dimension)
     query.update(from: space.point(row), count: space.scoring.dimension)
-    _ = BeamSearch(graph: graph, scoring: space.scoring, workspace: workspace).run(
+    _ = BeamSearch(graph: graph, scoring: space.scoring, beams: beams, workspace: workspace).run(
       query, count: 1, beamWidth: beamWidth + 1)
-    let candidates = beams.scratch(beams[0].count + extra.count)
+    let candidates = memory.scratch(beams[0].count + extra.count)
     var count = 0
     for candidate in beams[0] where Int(candidate.row) != row {
       let distance = space.squaredDistance(score: candidate.value, from: row)
@@ -44,26 +44,31 @@ struct GraphBuilder {
       count += 1
     }
     guard !extra.isEmpty else { return UnsafeMutableBufferPointer(start: candidates, count: count) }
-    beams.forget()
-    _ = beams.see(UInt32(row))
-    for i in 0..<count { _ = beams.see(candidates[i].row) }
+    let marks = memory.forgetting(beams)
+    _ = marks.see(UInt32(row))
+    for i in 0..<count { _ = marks.see(candidates[i].row) }
     let added = workspace.indices(.candidates, extra.count)
-    let addedCount = beams.see(extra, unseen: added)
+    let addedCount = marks.see(extra, unseen: added)
     return ranked(row, added, count: addedCount, after: count)
   }
 
   /// Ranks `rows` by their distance from a row, nearest first, together with `before` candidates that are in the
-  /// beams' scratch already.
+  /// scratch already.
   func ranked(
     _ row: Int, _ rows: UnsafePointer<UInt32>, count: Int, after before: Int = 0
   ) -> UnsafeMutableBufferPointer<RankedRow> {
-    let candidates = workspace.beams.scratch(before + count, keeping: before)
+    let candidates = workspace.beamMemory.scratch(before + count, keeping: before)
     let distances = workspace.floats(.neighborScores, count)
     space.squaredDistances(from: row, to: rows, count: count, result: distances)
     for i in 0..<count { candidates[before + i] = RankedRow(distances[i], row: rows[i]) }
     var all = UnsafeMutableBufferPointer(start: candidates, count: before + count)
     all.sort()
     return all
+  }
+
+  /// Marks for rows, none of which is set.
+  func unseenRows() -> Beams {
+    workspace.beamMemory.beams(queries: 1, width: 1, rows: space.count)
   }
 
   /// Chooses at most `limit` of the candidates, which come nearest first.

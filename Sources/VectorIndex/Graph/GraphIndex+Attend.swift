@@ -11,15 +11,14 @@ extension GraphIndex {
     var read = ReadCount()
     guard rowCount > 0, group.count > 0, search.k > 0 else { return read }
     let d = dimension
-    let cost = walk(
+    let (beams, cost) = walk(
       group, keys: rows.keys, k: search.k, beamWidth: search.beamWidth, workspace: workspace)
 
-    let beams = workspace.beams
-    let found = workspace.indices(.selected, min(rowCount, group.count * search.k))
+    let found = workspace.indices(.selected, min(rowCount, group.count * min(search.k, rowCount)))
     var foundCount = 0
-    beams.forget()
+    let marks = workspace.beamMemory.forgetting(beams)
     for query in 0..<group.count {
-      for candidate in beams[query].prefix(search.k) where beams.see(candidate.row) {
+      for candidate in beams[query].prefix(search.k) where marks.see(candidate.row) {
         found[foundCount] = candidate.row
         foundCount += 1
       }
@@ -45,33 +44,36 @@ extension GraphIndex {
   ) -> (rows: [[UInt32]], read: ReadCount) {
     var read = ReadCount()
     guard rowCount > 0, k > 0 else { return ([[UInt32]](repeating: [], count: group.count), read) }
-    let cost = walk(group, keys: keys, k: k, beamWidth: beamWidth, workspace: workspace)
+    let (beams, cost) = walk(group, keys: keys, k: k, beamWidth: beamWidth, workspace: workspace)
     read.scored = cost.scored
     read.hops = cost.hops
     read.bytes = 2 * dimension * cost.scored + 4 * cost.links
-    return ((0..<group.count).map { query in workspace.beams[query].prefix(k).map(\.row) }, read)
+    return ((0..<group.count).map { query in beams[query].prefix(k).map(\.row) }, read)
   }
 
   /// Fills beam `i` with what query `i` finds.
   private func walk(
     _ group: QueryGroup, keys: UnsafePointer<UInt16>, k: Int, beamWidth: Int, workspace: Workspace
-  ) -> SearchCost {
-    let beams = workspace.beams
+  ) -> (beams: Beams, cost: SearchCost) {
+    let memory = workspace.beamMemory
     let scoring = ScoredRows(rows: keys, dimension: dimension)
-    beams.reset(queries: group.count, width: min(max(beamWidth, k), rowCount), rows: rowCount)
+    let width = max(1, beamWidth)
+    var beams = memory.beams(queries: group.count, width: min(max(width, k), rowCount), rows: rowCount)
     if graphs.count == 1 {
-      return BeamSearch(graph: graphs[0], scoring: scoring, workspace: workspace)
-        .run(group.queries, count: group.count, beamWidth: beamWidth)
+      let cost = BeamSearch(graph: graphs[0], scoring: scoring, beams: beams, workspace: workspace)
+        .run(group.queries, count: group.count, beamWidth: width)
+      return (beams, cost)
     }
     var total = SearchCost()
     for query in 0..<group.count {
-      beams.forget()
-      let cost = BeamSearch(graph: graphs[query % graphs.count], scoring: scoring, workspace: workspace)
-        .run(group.queries + query * dimension, count: 1, beamWidth: beamWidth, firstBeam: query)
+      beams = memory.forgetting(beams)
+      let graph = graphs[query % graphs.count]
+      let cost = BeamSearch(graph: graph, scoring: scoring, beams: beams, workspace: workspace)
+        .run(group.queries + query * dimension, count: 1, beamWidth: width, firstBeam: query)
       total.scored += cost.scored
       total.hops += cost.hops
       total.links += cost.links
     }
-    return total
+    return (beams, total)
   }
 }

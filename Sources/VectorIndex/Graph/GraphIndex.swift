@@ -76,7 +76,7 @@ public final class GraphIndex: AttentionIndex {
   /// The queries' geometry, `[d, d]`, that the first training queries gave; empty before, and where not used.
   var geometry = RowBuffer<Float>()
 
-  /// - Throws: ``GraphIndexError/parameterTooSmall(name:value:minimum:)``.
+  /// - Throws: ``GraphIndexError/parameterOutOfRange(name:value:allowed:)``.
   public init(
     dimension: Int, build: BuildParameters = .init(), search: SearchParameters = .init()
   ) throws(GraphIndexError) {
@@ -84,13 +84,16 @@ public final class GraphIndex: AttentionIndex {
     for (name, value) in [
       ("nearestCount", build.nearestCount), ("maxDegree", build.maxDegree),
       ("buildBeamWidth", build.buildBeamWidth),
-    ] where value < 1 {
-      throw .parameterTooSmall(name: name, value: value, minimum: 1)
+    ] where !Self.allowedParameters.contains(value) {
+      throw .parameterOutOfRange(name: name, value: value, allowed: Self.allowedParameters)
     }
     self.dimension = dimension
     self.build = build
     self.search = search
   }
+
+  /// 4096 links are 16 KB, 32 times a key of 256 halves: more is a mistake, and far more would overflow.
+  private static let allowedParameters = 1...4096
 
   /// Bytes of links, entry points and geometry, without the rows.
   public var byteCount: Int {
@@ -105,5 +108,5 @@ public final class GraphIndex: AttentionIndex {
 
 /// Why a graph index cannot be made.
 public enum GraphIndexError: Error, Hashable, Sendable {
-  case parameterTooSmall(name: String, value: Int, minimum: Int)
+  case parameterOutOfRange(name: String, value: Int, allowed: ClosedRange<Int>)
 }

@@ -27,6 +27,19 @@ final class LinkTable {
     rowCount += count
   }
 
+  /// The links as plain pointers, for the inner loop of a search; valid until rows are added.
+  var links: Links { Links(places: places.base, stride: capacity + 1) }
+
+  struct Links {
+    fileprivate let places: UnsafePointer<UInt32>
+    fileprivate let stride: Int
+
+    subscript(row: Int) -> UnsafeBufferPointer<UInt32> {
+      let place = places + row &* stride
+      return UnsafeBufferPointer(start: place + 1, count: Int(place[0]))
+    }
+  }
+
   subscript(row: Int) -> UnsafeMutableBufferPointer<UInt32> {
     let place = places.base + row * (capacity + 1)
     return UnsafeMutableBufferPointer(start: place + 1, count: Int(place[0]))
