@@ -24,7 +24,7 @@ package final class Workspace {
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
     case neighbors, neighborScores, candidates, candidateDistances, kept, together
-    case point, keyNorms, mappedKeys
+    case point, searchPoint, keyNorms, mappedKeys
   }
 
   private final class Slot<Element: BitwiseCopyable> {

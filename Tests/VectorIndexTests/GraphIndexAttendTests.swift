@@ -142,8 +142,8 @@ import VectorIndex
 
 /// Bounds on recall@100 and on the share of keys that one query scores, for 6000 synthetic keys of width 64.
 enum GraphTolerance {
-  /// Measured: 0.969, scoring 0.210.
-  static let roarRecall = 0.95
+  /// Measured: 0.983, scoring 0.211. When queries share pivots it is 0.969.
+  static let roarRecall = 0.975
   static let roarScored = 0.24
   /// Measured: 0.979, scoring 0.093.
   static let coRetrievalRecall = 0.965
@@ -152,6 +152,6 @@ enum GraphTolerance {
   static let keysOnlyDeficit = 0.08
   /// Recall that a graph grown in steps may lose against one built at once. Measured: up to 0.004.
   static let growthLoss = 0.015
-  /// Recall@20 where most keys equal others. Measured: from 0.983.
+  /// Recall@20 where most keys equal others. Measured: from 0.980.
   static let equalKeysRecall = 0.96
 }

@@ -3,22 +3,31 @@
 import AttentionKernels
 
 extension GraphBuilder {
-  /// RoarGraph's projection of queries on keys (arXiv 2408.08933, section 4.2): the nearest key of a query is linked
-  /// to the query's other keys, pruned by occlusion and filled up with the nearest, and these link back.
+  /// RoarGraph's projection of queries on keys (arXiv 2408.08933, section 4.2): the nearest key of a query, its
+  /// pivot, is linked to the query's other keys, pruned by occlusion and filled up with the nearest, and these link
+  /// back.
+  ///
+  /// Queries of attention often share their nearest key, and one pivot cannot hold the keys of many. So a pivot is
+  /// the nearest key that is not one yet.
   func projectQueries(_ retrieved: borrowing RetrievedKeys) {
+    let isPivot = workspace.indices(.assignments, space.count)
+    isPivot.update(repeating: 0, count: space.count)
     for query in 0..<retrieved.queryCount {
       let keys = retrieved.keys(of: query)
-      guard let pivot = keys.first.map({ Int($0) }) else { continue }
+      guard let pivot = (keys.first { isPivot[Int($0)] == 0 } ?? keys.first).map({ Int($0) }) else {
+        continue
+      }
+      isPivot[pivot] = 1
       let marks = unseenRows()
       _ = marks.see(UInt32(pivot))
-      // A key may be the nearest of several queries; what it has competes with what comes.
+      // What the pivot has, from links back or from another query, competes with what comes.
       let others = workspace.indices(.order, keys.count + graph[pivot].count)
       var count = 0
       for rows in [keys, UnsafeBufferPointer(graph[pivot])] {
         count += marks.see(rows, unseen: others + count)
       }
       let near = ranked(pivot, others, count: count)
-      graph.set(pivot, to: prune(near, limit: graph.maxDegree, fill: true))
+      graph.set(pivot, to: prune(near, limit: degree, fill: true))
       addReverseLinks(of: pivot)
     }
     shrinkAll()

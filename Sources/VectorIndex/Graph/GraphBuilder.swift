@@ -32,7 +32,7 @@ struct GraphBuilder {
     let memory = workspace.beamMemory
     let beams = memory.beams(queries: 1, width: min(beamWidth + 1, space.count), rows: space.count)
     // A point of its own: pruning uses the shared one.
-    let query = workspace.floats(.queries, space.scoring.dimension)
+    let query = workspace.floats(.searchPoint, space.scoring.dimension)
     query.update(from: space.point(row), count: space.scoring.dimension)
     _ = BeamSearch(graph: graph, scoring: space.scoring, beams: beams, workspace: workspace).run(
       query, count: 1, beamWidth: beamWidth + 1)

@@ -13,6 +13,12 @@ import AttentionKernels
 /// Constructions: RoarGraph (Chen et al., *RoarGraph: A Projected Bipartite Graph for Efficient Cross-Modal
 /// Approximate Nearest Neighbor Search*, arXiv 2408.08933), which RetrievalAttention (arXiv 2409.10516) builds on;
 /// co-retrieval links, which need fewer keys for equal recall; and a graph made from keys alone, to compare with.
+/// Recall@100 and the share of keys that one query scores, beam 100, one graph for the group, 127 training tokens:
+///
+/// | head | co-retrieval | RoarGraph | keys only |
+/// | --- | --- | --- | --- |
+/// | SmolLM2-135M layer 20, 7K keys | .967, 10.2 % | .973, 22.5 % | .838, 13.0 % |
+/// | Qwen2.5-Coder-1.5B layer 18, 15.7K keys | .924, 5.8 % | .940, 16.5 % | .783, 5.8 % |
 ///
 /// Not a general nearest-neighbor index: it answers with attention over the keys it found, and keys not found count
 /// nothing.
