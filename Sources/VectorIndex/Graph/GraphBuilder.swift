@@ -74,7 +74,7 @@ struct GraphBuilder {
   /// Chooses at most `limit` of the candidates, which come nearest first.
   ///
   /// A candidate is occluded, and left out, when a kept one is nearer to it than the row is (the rule of a relative
-  /// neighborhood graph, RoarGraph section 4.2), and also when it equals a kept one: many equal keys would
+  /// neighborhood graph, as in RoarGraph and HNSW), and also when it equals a kept one: many equal keys would
   /// otherwise fill all links. `fill` takes the nearest occluded candidates into places that are left.
   func prune(
     _ candidates: UnsafeMutableBufferPointer<RankedRow>, limit: Int, fill: Bool = false

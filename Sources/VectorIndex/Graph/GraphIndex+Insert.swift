@@ -20,12 +20,11 @@ extension GraphIndex {
         queries: training.queries + (step > 1 ? head * dimension : 0), queryStride: step * dimension,
         queryCount: build.construction == .keysOnly ? 0 : training.count / step, keys: all.keys,
         keyCount: all.count, dimension: dimension, width: build.nearestCount, workspace: workspace)
-      var builder = GraphBuilder(
+      let builder = GraphBuilder(
         graph: graphs[head], space: space, degree: build.maxDegree, beamWidth: build.buildBeamWidth,
         workspace: workspace)
       if isFirst, retrieved.queryCount > 0 {
-        builder = buildGraph(builder, retrieved)
-        graphs[head] = builder.graph
+        buildGraph(builder, retrieved)
       } else {
         builder.graph.append(rows: new.count)
         for row in rowCount..<all.count { link(row, retrieved, builder) }
@@ -63,15 +62,15 @@ extension GraphIndex {
     return KeySpace(keys: all.keys, count: all.count, dimension: d, map: geometry.base, workspace: workspace)
   }
 
-  /// The whole construction, for the first rows. Returns a builder of the finished graph.
-  private func buildGraph(_ builder: GraphBuilder, _ retrieved: borrowing RetrievedKeys) -> GraphBuilder {
+  /// The whole construction, for the first rows.
+  private func buildGraph(_ builder: GraphBuilder, _ retrieved: borrowing RetrievedKeys) {
     let graph = builder.graph
     let rows = builder.space.count
     graph.append(rows: rows)
     if build.construction == .coRetrieval {
       graph.entryPoints = Self.mostRetrieved(retrieved, rows: rows)
       builder.linkRetrievedTogether(retrieved)
-      return builder
+      return
     }
     let projection = LinkTable(
       maxDegree: build.maxDegree, capacity: build.maxDegree + (build.maxDegree + 1) / 2)
@@ -86,7 +85,6 @@ extension GraphIndex {
     projection.entryPoints = [projecting.nearestLinked(to: central)]
     projecting.enhance(graph)
     graph.entryPoints = [central]
-    return builder
   }
 
   /// The keys that most training queries retrieve: where a search is likely to end up.
