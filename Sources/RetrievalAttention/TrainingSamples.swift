@@ -89,6 +89,7 @@ package final class TrainingSamples {
       count += 1
     }
     return TrainingQueries(
-      queries: queryRows, outputs: outputRows, logSumExps: normalizers, count: count * groupSize)
+      queries: queryRows, outputs: outputRows, logSumExps: normalizers, count: count * groupSize,
+      groupSize: groupSize)
   }
 }

@@ -110,13 +110,18 @@ package struct TrainingQueries {
   /// `[count]`: natural logarithm of their softmax denominators.
   package var logSumExps: UnsafePointer<Float>
   package var count: Int
+  /// Query heads that the queries come from in turn: query *i* is one of head `i % groupSize`.
+  package var groupSize: Int
 
   package init(
-    queries: UnsafePointer<Float>, outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>, count: Int
+    queries: UnsafePointer<Float>, outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>,
+    count: Int,
+    groupSize: Int = 1
   ) {
     self.queries = queries
     self.outputs = outputs
     self.logSumExps = logSumExps
     self.count = count
+    self.groupSize = groupSize
   }
 }

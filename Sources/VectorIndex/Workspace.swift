@@ -11,6 +11,8 @@ package final class Workspace {
   private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
   private var byteBuffers = Purpose.allCases.map { _ in Slot<UInt8>() }
   private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
+  /// What searches over graphs keep.
+  let beamMemory = BeamMemory()
 
   package init(kernels: Kernels = .active) {
     self.kernels = kernels
@@ -24,6 +26,8 @@ package final class Workspace {
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
     case relevance, reach, captured
+    case neighbors, neighborScores, candidateDistances, kept, together
+    case point, searchPoint, keyNorms, mappedKeys
   }
 
   private final class Slot<Element: BitwiseCopyable> {

@@ -144,7 +144,7 @@ final class IndexedRows<Index: AttentionIndex> {
   }
 
   /// Inserts the next `count` rows.
-  func insert(_ count: Int, training: Training = .none) {
+  func insert(_ count: Int, training: Training = .none, groupSize: Int = 1) {
     let first = index.rowCount
     let d = dimension
     let outputs = training.attention.outputs.joined().map { Float($0) }
@@ -155,7 +155,7 @@ final class IndexedRows<Index: AttentionIndex> {
         (logSumExps + [0]).withUnsafeBufferPointer { logSumExps in
           let learned = TrainingQueries(
             queries: queries.baseAddress!, outputs: outputs.baseAddress!, logSumExps: logSumExps.baseAddress!,
-            count: training.queries.count / d)
+            count: training.queries.count / d, groupSize: groupSize)
           keys.withUnsafeMutableBufferPointer { keys in
             values.withUnsafeMutableBufferPointer { values in
               positions.withUnsafeMutableBufferPointer { positions in

@@ -1,0 +1,83 @@
+// The walk over a graph, for queries and, during a build, for keys.
+
+import AttentionKernels
+
+/// The rows that a search scores, and how.
+struct ScoredRows {
+  /// `[rows, d]`.
+  let rows: UnsafePointer<UInt16>
+  let dimension: Int
+  /// `[rows]`: half the squared length of each row, subtracted from its inner product with the query. What then
+  /// scores highest is nearest. Nil for plain inner products.
+  var halfNorms: UnsafePointer<Float>?
+}
+
+/// What a search did.
+struct SearchCost {
+  /// Rows scored; once for all queries of the search.
+  var scored = 0
+  /// Rows whose links were read.
+  var hops = 0
+  /// Links read.
+  var links = 0
+}
+
+struct BeamSearch {
+  let graph: LinkTable
+  let scoring: ScoredRows
+  /// Takes what is found.
+  let beams: Beams
+  let workspace: Workspace
+
+  /// Best-first search for queries `[count, d]`, which fill the beams from `firstBeam` on.
+  ///
+  /// The queries take turns to expand their best row, and every row seen is scored for all of them: queries of a
+  /// group want much the same rows, and reading a row costs more than one more product with it. With one query it
+  /// is the search of Vamana and RoarGraph. It ends when the best `beamWidth` rows of each query are expanded; the
+  /// beams may keep more. Rows seen before are left out.
+  func run(_ queries: UnsafePointer<Float>, count: Int, beamWidth: Int, firstBeam: Int = 0) -> SearchCost {
+    let (beams, links) = (beams, graph.links)
+    var cost = SearchCost()
+    let room = max(graph.capacity, graph.entryPoints.count)
+    let unseen = workspace.indices(.neighbors, room)
+    let scores = workspace.floats(.neighborScores, count * room)
+    func visit(_ rows: UnsafeBufferPointer<UInt32>) {
+      let unseenCount = beams.see(rows, unseen: unseen)
+      guard unseenCount > 0 else { return }
+      cost.scored += unseenCount
+      score(queries, count: count, rows: unseen, rowCount: unseenCount, scores: scores)
+      for query in 0..<count {
+        beams.offer(
+          unseen, scores: scores + query * unseenCount, count: unseenCount, query: firstBeam + query)
+      }
+    }
+    graph.entryPoints.withUnsafeBufferPointer { visit($0) }
+    var isActive = true
+    while isActive {
+      isActive = false
+      for query in 0..<count {
+        guard let row = beams.expandNext(query: firstBeam + query, limit: beamWidth) else { continue }
+        isActive = true
+        let next = links[row]
+        cost.hops += 1
+        cost.links += next.count
+        visit(next)
+      }
+    }
+    return cost
+  }
+
+  private func score(
+    _ queries: UnsafePointer<Float>, count: Int, rows: UnsafePointer<UInt32>, rowCount: Int,
+    scores: UnsafeMutablePointer<Float>
+  ) {
+    let d = scoring.dimension
+    workspace.kernels.unsafeDotGather(
+      queries: queries, queryStride: d, queryCount: count, rows: scoring.rows, rowStride: d, indices: rows,
+      indexCount: rowCount, dimension: d, scores: scores, scoreStride: rowCount)
+    guard let halfNorms = scoring.halfNorms else { return }
+    for query in 0..<count {
+      for i in 0..<rowCount { scores[query * rowCount + i] -= halfNorms[Int(rows[i])] }
+    }
+  }
+}

@@ -1,0 +1,115 @@
+// The two constructions that learn from queries.
+
+import AttentionKernels
+
+extension GraphBuilder {
+  /// RoarGraph's neighborhood-aware projection of queries on keys (arXiv 2408.08933): the nearest key of a query, its
+  /// pivot, is linked to the query's other keys, pruned by occlusion and filled up with the nearest, and these link
+  /// back.
+  ///
+  /// Queries of attention often share their nearest key, and one pivot cannot hold the keys of many. So a pivot is
+  /// the nearest key that is not one yet, which raised recall@100 from .906 to .940 on a head of 15.7K keys.
+  func projectQueries(_ retrieved: borrowing RetrievedKeys) {
+    let isPivot = workspace.indices(.assignments, space.count)
+    isPivot.update(repeating: 0, count: space.count)
+    for query in 0..<retrieved.queryCount {
+      let keys = retrieved.keys(of: query)
+      guard let pivot = (keys.first { isPivot[Int($0)] == 0 } ?? keys.first).map({ Int($0) }) else {
+        continue
+      }
+      isPivot[pivot] = 1
+      let marks = unseenRows()
+      _ = marks.see(UInt32(pivot))
+      // What the pivot has, from links back or from another query, competes with what comes.
+      let others = workspace.indices(.order, keys.count + graph[pivot].count)
+      var count = 0
+      for rows in [keys, UnsafeBufferPointer(graph[pivot])] {
+        count += marks.see(rows, unseen: others + count)
+      }
+      let near = ranked(pivot, others, count: count)
+      graph.set(pivot, to: prune(near, limit: degree, fill: true))
+      addReverseLinks(of: pivot)
+    }
+    shrinkAll()
+  }
+
+  /// RoarGraph's connectivity enhancement of `graph`, the projection: every key searches it for
+  /// itself, keeps the best that occlusion leaves, these link back, and `result` gets the projection's links with
+  /// both as additional ones: at most three times as many for a row.
+  func enhance(_ result: LinkTable) {
+    let near = LinkTable(maxDegree: degree, capacity: 2 * degree)
+    near.append(rows: space.count)
+    for row in 0..<space.count {
+      let kept = prune(nearRows(row), limit: degree)
+      // Rows before this one may have taken places for links back.
+      for link in kept {
+        _ = near.add(link, to: row)
+        _ = near.add(UInt32(row), to: Int(link))
+      }
+    }
+    for row in 0..<space.count {
+      for links in [graph[row], near[row]] {
+        for link in links { _ = result.add(link, to: row) }
+      }
+    }
+  }
+
+  /// The row with links that is nearest to a row.
+  func nearestLinked(to row: UInt32) -> UInt32 {
+    let rows = workspace.indices(.together, space.count)
+    var count = 0
+    for other in 0..<space.count where !graph[other].isEmpty {
+      rows[count] = UInt32(other)
+      count += 1
+    }
+    return ranked(Int(row), rows, count: count).first?.row ?? row
+  }
+
+  /// Links each retrieved key to the keys that come with it in the same queries' lists, as occlusion leaves them,
+  /// and the others to those.
+  ///
+  /// In contrast to RoarGraph a query needs no nearest key as a hub: lists overlap, and every key of a list is
+  /// linked within it.
+  func linkRetrievedTogether(_ retrieved: borrowing RetrievedKeys) {
+    let rows = space.count
+    for row in 0..<rows where !retrieved.queries(of: row).isEmpty {
+      let together = keysRetrieved(with: row, retrieved)
+      graph.set(row, to: prune(ranked(row, together.rows, count: together.count), limit: graph.maxDegree))
+    }
+    for row in 0..<rows { addReverseLinks(of: row) }
+    for row in 0..<rows where retrieved.queries(of: row).isEmpty { link(row) }
+  }
+
+  /// The keys in the lists of all queries that retrieve a key, without duplicates and the key itself.
+  func keysRetrieved(
+    with row: Int, _ retrieved: borrowing RetrievedKeys
+  ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
+    let marks = unseenRows()
+    _ = marks.see(UInt32(row))
+    let queries = retrieved.queries(of: row)
+    let result = workspace.indices(
+      .together, min(space.count, queries.count * retrieved.width) + retrieved.width)
+    var count = 0
+    for query in queries { count += marks.see(retrieved.keys(of: Int(query)), unseen: result + count) }
+    return (result, count)
+  }
+
+  /// What RoarGraph would link to a key: the other keys of queries that it is nearest to, and the nearest keys of
+  /// the other queries that retrieve it.
+  func keysProjected(
+    on row: Int, _ retrieved: borrowing RetrievedKeys
+  ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
+    let marks = unseenRows()
+    _ = marks.see(UInt32(row))
+    let queries = retrieved.queries(of: row)
+    let result = workspace.indices(
+      .together, min(space.count, queries.count * retrieved.width) + retrieved.width)
+    var count = 0
+    for query in queries {
+      let keys = retrieved.keys(of: Int(query))
+      let linked = Int(keys[0]) == row ? keys : UnsafeBufferPointer(rebasing: keys.prefix(1))
+      count += marks.see(linked, unseen: result + count)
+    }
+    return (result, count)
+  }
+}

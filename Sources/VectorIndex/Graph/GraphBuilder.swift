@@ -1,0 +1,175 @@
+// Making links: which candidates a row keeps, links back, and that every row can be reached.
+
+import AttentionKernels
+
+/// Writes links of one graph over points of a key space.
+struct GraphBuilder {
+  let graph: LinkTable
+  let space: KeySpace
+  /// Links that a row chooses for itself, M.
+  let degree: Int
+  let beamWidth: Int
+  let workspace: Workspace
+
+  /// Links a row to what a search from it finds, and to the best of `extra` rows, with links back.
+  ///
+  /// This is how HNSW and Vamana insert, on one layer.
+  func link(_ row: Int, extra: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0)) {
+    guard !graph.entryPoints.isEmpty else {
+      graph.entryPoints = [UInt32(row)]
+      return
+    }
+    let found = nearRows(row, extra: extra)
+    let kept = prune(found, limit: degree)
+    graph.set(row, to: kept)
+    addReverseLinks(of: row)
+  }
+
+  /// Rows near `row` that a search over `graph` finds, and `extra` rows, nearest first, without the row itself.
+  func nearRows(
+    _ row: Int, extra: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0)
+  ) -> UnsafeMutableBufferPointer<RankedRow> {
+    let memory = workspace.beamMemory
+    let beams = memory.beams(queries: 1, width: min(beamWidth + 1, space.count), rows: space.count)
+    // A point of its own: pruning uses the shared one.
+    let query = workspace.floats(.searchPoint, space.scoring.dimension)
+    query.update(from: space.point(row), count: space.scoring.dimension)
+    _ = BeamSearch(graph: graph, scoring: space.scoring, beams: beams, workspace: workspace).run(
+      query, count: 1, beamWidth: beamWidth + 1)
+    let candidates = memory.scratch(beams[0].count + extra.count)
+    var count = 0
+    for candidate in beams[0] where Int(candidate.row) != row {
+      let distance = space.squaredDistance(score: candidate.value, from: row)
+      candidates[count] = RankedRow(distance, row: candidate.row)
+      count += 1
+    }
+    guard !extra.isEmpty else { return UnsafeMutableBufferPointer(start: candidates, count: count) }
+    let marks = memory.forgetting(beams)
+    _ = marks.see(UInt32(row))
+    for i in 0..<count { _ = marks.see(candidates[i].row) }
+    let added = workspace.indices(.candidates, extra.count)
+    let addedCount = marks.see(extra, unseen: added)
+    return ranked(row, added, count: addedCount, after: count)
+  }
+
+  /// Ranks `rows` by their distance from a row, nearest first, together with `before` candidates that are in the
+  /// scratch already.
+  func ranked(
+    _ row: Int, _ rows: UnsafePointer<UInt32>, count: Int, after before: Int = 0
+  ) -> UnsafeMutableBufferPointer<RankedRow> {
+    let candidates = workspace.beamMemory.scratch(before + count, keeping: before)
+    let distances = workspace.floats(.neighborScores, count)
+    space.squaredDistances(from: row, to: rows, count: count, result: distances)
+    for i in 0..<count { candidates[before + i] = RankedRow(distances[i], row: rows[i]) }
+    var all = UnsafeMutableBufferPointer(start: candidates, count: before + count)
+    all.sort()
+    return all
+  }
+
+  /// Marks for rows, none of which is set.
+  func unseenRows() -> Beams {
+    workspace.beamMemory.beams(queries: 1, width: 1, rows: space.count)
+  }
+
+  /// Chooses at most `limit` of the candidates, which come nearest first.
+  ///
+  /// A candidate is occluded, and left out, when a kept one is nearer to it than the row is (the rule of a relative
+  /// neighborhood graph, as in RoarGraph and HNSW), and also when it equals a kept one: many equal keys would
+  /// otherwise fill all links. `fill` takes the nearest occluded candidates into places that are left.
+  func prune(
+    _ candidates: UnsafeMutableBufferPointer<RankedRow>, limit: Int, fill: Bool = false
+  ) -> UnsafeBufferPointer<UInt32> {
+    let kept = workspace.indices(.kept, limit)
+    let open = workspace.indices(.candidates, candidates.count)
+    let distances = workspace.floats(.candidateDistances, 2 * candidates.count)
+    let between = distances + candidates.count
+    for i in 0..<candidates.count {
+      open[i] = candidates[i].row
+      distances[i] = candidates[i].value
+    }
+    var openCount = candidates.count
+    var keptCount = 0
+    while openCount > 0, keptCount < limit {
+      let nearest = open[0]
+      kept[keptCount] = nearest
+      keptCount += 1
+      openCount -= 1
+      // Each kept row is compared with all that are still open in one go.
+      space.squaredDistances(from: Int(nearest), to: open + 1, count: openCount, result: between)
+      var next = 0
+      for i in 0..<openCount where between[i] >= distances[i + 1] && between[i] > 0 {
+        open[next] = open[i + 1]
+        distances[next] = distances[i + 1]
+        next += 1
+      }
+      openCount = next
+    }
+    if fill {
+      let chosen = keptCount
+      for candidate in candidates where keptCount < limit {
+        if UnsafeBufferPointer(start: kept, count: chosen).contains(candidate.row) { continue }
+        kept[keptCount] = candidate.row
+        keptCount += 1
+      }
+    }
+    return UnsafeBufferPointer(start: kept, count: keptCount)
+  }
+
+  /// Links back to a row from those that it links to.
+  func addReverseLinks(of row: Int) {
+    for neighbor in graph[row] {
+      if graph.add(UInt32(row), to: Int(neighbor)) { continue }
+      shrink(Int(neighbor), adding: UInt32(row))
+    }
+  }
+
+  /// Prunes the links of rows that have more than the graph's degree.
+  func shrinkAll() {
+    for row in 0..<graph.rowCount where graph[row].count > graph.maxDegree { shrink(row) }
+  }
+
+  /// Prunes the links of a row, and of one more.
+  private func shrink(_ row: Int, adding link: UInt32? = nil) {
+    let links = graph[row]
+    let rows = workspace.indices(.order, links.count + 1)
+    if let start = links.baseAddress { rows.update(from: start, count: links.count) }
+    var count = links.count
+    if let link {
+      rows[count] = link
+      count += 1
+    }
+    graph.set(row, to: prune(ranked(row, rows, count: count), limit: graph.maxDegree))
+  }
+
+  /// Adds links until every row can be reached from the entry points.
+  ///
+  /// A row that cannot gets a link from the nearest reached row with room; where a search finds none, it becomes
+  /// an entry point. Cost: one visit of every link, and a search for each row that is added.
+  func connect() {
+    let rows = graph.rowCount
+    let isReached = workspace.indices(.assignments, rows)
+    let queue = workspace.indices(.counts, rows)
+    isReached.update(repeating: 0, count: rows)
+    var queued = 0
+    var next = 0
+    func reach(_ row: UInt32) {
+      guard isReached[Int(row)] == 0 else { return }
+      isReached[Int(row)] = 1
+      queue[queued] = row
+      queued += 1
+    }
+    for row in graph.entryPoints { reach(row) }
+    for row in 0..<rows {
+      while next < queued {
+        for link in graph[Int(queue[next])] { reach(link) }
+        next += 1
+      }
+      guard isReached[row] == 0 else { continue }
+      let near = nearRows(row)
+      if !near.contains(where: { graph.add(UInt32(row), to: Int($0.row)) }) {
+        graph.entryPoints.append(UInt32(row))
+      }
+      reach(UInt32(row))
+    }
+  }
+}

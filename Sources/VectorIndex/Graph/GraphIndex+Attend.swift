@@ -1,0 +1,79 @@
+// Decoding: walk the graph for each query of the group, then attend to all that was found.
+
+import AttentionKernels
+
+extension GraphIndex {
+  /// Bytes are counted so: the key of every row scored (with separate graphs, once for each search that scored it),
+  /// every link read, and the value of every row attended. The keys of these were scored, so they count no more.
+  package func attend(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
+  ) -> ReadCount {
+    var read = ReadCount()
+    guard rowCount > 0, group.count > 0, search.k > 0 else { return read }
+    let d = dimension
+    let (beams, cost) = walk(
+      group, keys: rows.keys, k: search.k, beamWidth: search.beamWidth, workspace: workspace)
+
+    let found = workspace.indices(.selected, min(rowCount, group.count * min(search.k, rowCount)))
+    var foundCount = 0
+    let marks = workspace.beamMemory.forgetting(beams)
+    for query in 0..<group.count {
+      for candidate in beams[query].prefix(search.k) where marks.see(candidate.row) {
+        found[foundCount] = candidate.row
+        foundCount += 1
+      }
+    }
+    workspace.kernels.unsafeAttendGather(
+      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys, keyStride: d,
+      values: rows.values, valueStride: d, indices: found, indexCount: foundCount, dimension: d,
+      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+    recorder?.read(UnsafeBufferPointer(start: found, count: foundCount))
+    read.retrieved = foundCount
+    read.scored = cost.scored
+    read.hops = cost.hops
+    read.bytes = 2 * d * cost.scored + 4 * cost.links + 2 * d * foundCount
+    return read
+  }
+
+  /// The rows of largest inner product that the graph leads each query to, best first: `[queries][at most k]`.
+  ///
+  /// For measurements; ``attend(_:rows:states:workspace:recorder:)`` makes no arrays.
+  package func search(
+    _ group: QueryGroup, keys: UnsafePointer<UInt16>, k: Int, beamWidth: Int, workspace: Workspace
+  ) -> (rows: [[UInt32]], read: ReadCount) {
+    var read = ReadCount()
+    guard rowCount > 0, k > 0 else { return ([[UInt32]](repeating: [], count: group.count), read) }
+    let (beams, cost) = walk(group, keys: keys, k: k, beamWidth: beamWidth, workspace: workspace)
+    read.scored = cost.scored
+    read.hops = cost.hops
+    read.bytes = 2 * dimension * cost.scored + 4 * cost.links
+    return ((0..<group.count).map { query in beams[query].prefix(k).map(\.row) }, read)
+  }
+
+  /// Fills beam `i` with what query `i` finds.
+  private func walk(
+    _ group: QueryGroup, keys: UnsafePointer<UInt16>, k: Int, beamWidth: Int, workspace: Workspace
+  ) -> (beams: Beams, cost: SearchCost) {
+    let memory = workspace.beamMemory
+    let scoring = ScoredRows(rows: keys, dimension: dimension)
+    let width = max(1, beamWidth)
+    var beams = memory.beams(queries: group.count, width: min(max(width, k), rowCount), rows: rowCount)
+    if graphs.count == 1 {
+      let cost = BeamSearch(graph: graphs[0], scoring: scoring, beams: beams, workspace: workspace)
+        .run(group.queries, count: group.count, beamWidth: width)
+      return (beams, cost)
+    }
+    var total = SearchCost()
+    for query in 0..<group.count {
+      beams = memory.forgetting(beams)
+      let graph = graphs[query % graphs.count]
+      let cost = BeamSearch(graph: graph, scoring: scoring, beams: beams, workspace: workspace)
+        .run(group.queries + query * dimension, count: 1, beamWidth: width, firstBeam: query)
+      total.scored += cost.scored
+      total.hops += cost.hops
+      total.links += cost.links
+    }
+    return (beams, total)
+  }
+}

@@ -1,0 +1,116 @@
+// Building: the first rows make a graph, later ones are linked into it.
+
+import AttentionKernels
+
+extension GraphIndex {
+  /// Links the new rows; their order stays as it is.
+  ///
+  /// The first call builds by the construction chosen, or from keys alone if there are no training queries. Later
+  /// calls link row by row, each to rows near it and to those that the queries of that call retrieve with it.
+  /// Every row can be reached afterwards. A failed allocation traps, as everywhere in Swift; nothing else can fail.
+  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+    precondition(new.count >= 0, "cannot insert \(new.count) rows")
+    guard new.count > 0 else { return }
+    let isFirst = graphs.isEmpty
+    if isFirst { makeGraphs(groupSize: training.groupSize) }
+    let space = keySpace(all, training: training, workspace: workspace)
+    for head in graphs.indices {
+      let step = graphs.count
+      let retrieved = RetrievedKeys(
+        queries: training.queries + (step > 1 ? head * dimension : 0), queryStride: step * dimension,
+        queryCount: build.construction == .keysOnly ? 0 : training.count / step, keys: all.keys,
+        keyCount: all.count, dimension: dimension, width: build.nearestCount, workspace: workspace)
+      let builder = GraphBuilder(
+        graph: graphs[head], space: space, degree: build.maxDegree, beamWidth: build.buildBeamWidth,
+        workspace: workspace)
+      if isFirst, retrieved.queryCount > 0 {
+        buildGraph(builder, retrieved)
+      } else {
+        builder.graph.append(rows: new.count)
+        for row in rowCount..<all.count { link(row, retrieved, builder) }
+        if isFirst { builder.graph.entryPoints = [space.centralRow()] }
+      }
+      builder.shrinkAll()
+      builder.connect()
+    }
+    commit(rows: new.count)
+  }
+
+  private func makeGraphs(groupSize: Int) {
+    let count = build.sharing == .perQueryHead ? max(1, groupSize) : 1
+    let isRoar = build.construction == .roarGraph
+    let degree = build.maxDegree * (isRoar ? 3 : 1)
+    for _ in 0..<count {
+      graphs.append(LinkTable(maxDegree: degree, capacity: degree + (isRoar ? 0 : (degree + 1) / 2)))
+    }
+  }
+
+  /// Distances between keys: Euclidean, or for co-retrieval as the queries see them.
+  private func keySpace(_ all: IndexRows, training: TrainingQueries, workspace: Workspace) -> KeySpace {
+    let d = dimension
+    guard build.construction == .coRetrieval else {
+      return KeySpace(points: all.keys, count: all.count, dimension: d, workspace: workspace)
+    }
+    if geometry.count == 0, training.count > 0 {
+      QueryGeometry.map(
+        queries: training.queries, count: training.count, dimension: d, workspace: workspace,
+        result: geometry.grow(by: d * d))
+    }
+    guard geometry.count > 0 else {
+      return KeySpace(points: all.keys, count: all.count, dimension: d, workspace: workspace)
+    }
+    return KeySpace(keys: all.keys, count: all.count, dimension: d, map: geometry.base, workspace: workspace)
+  }
+
+  /// The whole construction, for the first rows.
+  private func buildGraph(_ builder: GraphBuilder, _ retrieved: borrowing RetrievedKeys) {
+    let graph = builder.graph
+    let rows = builder.space.count
+    graph.append(rows: rows)
+    if build.construction == .coRetrieval {
+      graph.entryPoints = Self.mostRetrieved(retrieved, rows: rows)
+      builder.linkRetrievedTogether(retrieved)
+      return
+    }
+    let projection = LinkTable(
+      maxDegree: build.maxDegree, capacity: build.maxDegree + (build.maxDegree + 1) / 2)
+    projection.append(rows: rows)
+    let projecting = GraphBuilder(
+      graph: projection, space: builder.space, degree: build.maxDegree, beamWidth: build.buildBeamWidth,
+      workspace: builder.workspace)
+    projecting.projectQueries(retrieved)
+    // The paper starts from the central key, which only the enhancement is sure to link: until then the nearest
+    // key that a query retrieves does its work.
+    let central = builder.space.centralRow()
+    projection.entryPoints = [projecting.nearestLinked(to: central)]
+    projecting.enhance(graph)
+    graph.entryPoints = [central]
+  }
+
+  /// The keys that most training queries retrieve: where a search is likely to end up.
+  private static func mostRetrieved(_ retrieved: borrowing RetrievedKeys, rows: Int) -> [UInt32] {
+    var ranked: [RankedRow] = []
+    for row in 0..<rows {
+      let count = retrieved.queries(of: row).count
+      if count > 0 { ranked.append(RankedRow(Float(count), row: UInt32(row))) }
+    }
+    return ranked.sorted(by: >).prefix(entryPointCount).map(\.row)
+  }
+
+  /// From 1 to 32 entry points, recall@100 on heads of two models differs by less than .01.
+  private static let entryPointCount = 8
+
+  /// Links one row of a later call.
+  private func link(_ row: Int, _ retrieved: borrowing RetrievedKeys, _ builder: GraphBuilder) {
+    guard retrieved.queryCount > 0, !retrieved.queries(of: row).isEmpty else { return builder.link(row) }
+    switch build.construction {
+    case .keysOnly: builder.link(row)
+    case .coRetrieval:
+      let together = builder.keysRetrieved(with: row, retrieved)
+      builder.link(row, extra: UnsafeBufferPointer(start: together.rows, count: together.count))
+    case .roarGraph:
+      let projected = builder.keysProjected(on: row, retrieved)
+      builder.link(row, extra: UnsafeBufferPointer(start: projected.rows, count: projected.count))
+    }
+  }
+}

@@ -1,0 +1,108 @@
+// Where keys lie for the purpose of a build: as they are, or mapped to the geometry of the queries.
+
+import AttentionKernels
+
+/// Keys as points with squared Euclidean distances. Valid until the workspace's next user of the same purposes.
+struct KeySpace {
+  /// Half squared lengths included, so searches find what is nearest.
+  let scoring: ScoredRows
+  let count: Int
+  private let halfNorms: UnsafePointer<Float>
+  private let workspace: Workspace
+
+  /// Points `[count, d]` in f16. Reads each point once.
+  init(points: UnsafePointer<UInt16>, count: Int, dimension d: Int, workspace: Workspace) {
+    let norms = workspace.floats(.keyNorms, count)
+    let point = workspace.floats(.point, d)
+    // By the same kernel as distances, so that the distance of equal points is exactly zero.
+    for i in 0..<count {
+      workspace.kernels.unsafeConvertFromFloat16(points + i * d, point, count: d)
+      workspace.kernels.unsafeDot(
+        queries: point, queryStride: d, queryCount: 1, rows: points + i * d, rowStride: d, rowCount: 1,
+        dimension: d, scores: norms + i, scoreStride: 1)
+      norms[i] *= 0.5
+    }
+    scoring = ScoredRows(rows: points, dimension: d, halfNorms: norms)
+    halfNorms = UnsafePointer(norms)
+    self.count = count
+    self.workspace = workspace
+  }
+
+  /// Keys `[count, d]` centered and multiplied by `map` `[d, d]`, rounded to f16.
+  ///
+  /// Distances in it are those that matter to queries (``QueryGeometry``). Cost: `2 count d^2` operations.
+  init(
+    keys: UnsafePointer<UInt16>, count: Int, dimension d: Int, map: UnsafePointer<Float>, workspace: Workspace
+  ) {
+    let kernels = workspace.kernels
+    let block = 256
+    let buffer = workspace.floats(.points, (2 * block + 1) * d)
+    let mapped = buffer + block * d
+    let mean = mapped + block * d
+    Self.mean(keys, count: count, dimension: d, row: buffer, result: mean, kernels: kernels)
+    let points = workspace.halves(.mappedKeys, count * d)
+    for begin in stride(from: 0, to: count, by: block) {
+      let n = min(block, count - begin)
+      kernels.unsafeConvertFromFloat16(keys + begin * d, buffer, count: n * d)
+      for i in 0..<n { kernels.unsafeAddScaled(mean, by: -1, to: buffer + i * d, count: d) }
+      kernels.unsafeGEMM(
+        a: buffer, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: mapped,
+        cRowStride: d, rows: n, columns: d, inner: d, accumulate: false,
+        scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      kernels.unsafeConvertToFloat16(mapped, points + begin * d, count: n * d)
+    }
+    self.init(points: points, count: count, dimension: d, workspace: workspace)
+  }
+
+  /// The point of a row in f32; valid until the next call.
+  func point(_ row: Int) -> UnsafeMutablePointer<Float> {
+    let d = scoring.dimension
+    let point = workspace.floats(.point, d)
+    workspace.kernels.unsafeConvertFromFloat16(scoring.rows + row * d, point, count: d)
+    return point
+  }
+
+  /// Squared distances of `rows` from a row.
+  func squaredDistances(
+    from row: Int, to rows: UnsafePointer<UInt32>, count: Int, result: UnsafeMutablePointer<Float>
+  ) {
+    let d = scoring.dimension
+    workspace.kernels.unsafeDotGather(
+      queries: point(row), queryStride: d, queryCount: 1, rows: scoring.rows, rowStride: d, indices: rows,
+      indexCount: count, dimension: d, scores: result, scoreStride: count)
+    let own = halfNorms[row]
+    for i in 0..<count { result[i] = 2 * (own + halfNorms[Int(rows[i])] - result[i]) }
+  }
+
+  /// The squared distance that belongs to a score of a search from `row`.
+  func squaredDistance(score: Float, from row: Int) -> Float {
+    2 * (halfNorms[row] - score)
+  }
+
+  /// The point nearest to the mean of all points.
+  func centralRow() -> UInt32 {
+    let d = scoring.dimension
+    let mean = workspace.floats(.points, d)
+    Self.mean(
+      scoring.rows, count: count, dimension: d, row: workspace.floats(.point, d), result: mean,
+      kernels: workspace.kernels)
+    let scores = workspace.floats(.scores, count)
+    workspace.kernels.unsafeDot(
+      queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowStride: d, rowCount: count,
+      dimension: d, scores: scores, scoreStride: count)
+    var best = 0
+    for i in 0..<count where scores[i] - halfNorms[i] > scores[best] - halfNorms[best] { best = i }
+    return UInt32(best)
+  }
+
+  private static func mean(
+    _ rows: UnsafePointer<UInt16>, count: Int, dimension d: Int, row: UnsafeMutablePointer<Float>,
+    result: UnsafeMutablePointer<Float>, kernels: Kernels
+  ) {
+    result.update(repeating: 0, count: d)
+    for i in 0..<count {
+      kernels.unsafeConvertFromFloat16(rows + i * d, row, count: d)
+      kernels.unsafeAddScaled(row, by: 1 / Float(count), to: result, count: d)
+    }
+  }
+}
