@@ -35,6 +35,22 @@ static inline size_t ak_round_up(size_t value, size_t multiple) {
 static inline size_t ak_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t ak_max(size_t a, size_t b) { return a > b ? a : b; }
 
+// The last step of pq4_tables. Inlined into every level, whose vectors the compiler then uses.
+static inline __attribute__((always_inline)) void ak_round_tables(
+  const float *sums, size_t codebooks, float widest, uint8_t *tables, float *scale) {
+  if (!(widest > 1e-30f && widest < INFINITY)) {
+    memset(tables, 0, 16 * codebooks);
+    *scale = 0;
+    return;
+  }
+  *scale = widest / 255;
+  const float inverse = 255 / widest;
+  for (size_t i = 0; i < 16 * codebooks; i++) {
+    const float entry = sums[i] * inverse + 0.5f;
+    tables[i] = (uint8_t)(int32_t)(entry < 255 ? entry : 255);
+  }
+}
+
 static inline float ak_float_from_bits(uint32_t bits) {
   float value;
   memcpy(&value, &bits, sizeof value);

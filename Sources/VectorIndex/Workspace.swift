@@ -10,6 +10,8 @@ package final class Workspace {
   private var floatBuffers = Purpose.allCases.map { _ in Slot<Float>() }
   private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
   private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
+  private var rankBuffers = Purpose.allCases.map { _ in Slot<UInt64>() }
+  private var lineBuffers = Purpose.allCases.map { _ in Slot<CodeLine>() }
 
   package init(kernels: Kernels = .active) {
     self.kernels = kernels
@@ -21,6 +23,7 @@ package final class Workspace {
     case points, whitened, centroids, clusterSums, geometry, geometry2, best, halfNorms, values
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
+    case mappedQueries, codeQueries, codeScales, candidates, union
   }
 
   private final class Slot<Element: BitwiseCopyable> {
@@ -45,4 +48,19 @@ package final class Workspace {
     slot.buffer.reserve(count)
     return slot.buffer.base
   }
+
+  package func ranks(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt64> {
+    let slot = rankBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
+
+  package func lines(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<CodeLine> {
+    let slot = lineBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
 }
+
+/// 64 bytes of codes, at a multiple of 64 in memory: what kernels load at once.
+package typealias CodeLine = SIMD64<UInt8>
