@@ -5,7 +5,8 @@
 #include "softmax.h"
 #include "matrix.h"
 #include "prefill.h"
-#include "codes.h"
+#include "lvq.h"
+#include "pq.h"
 
 const ak_kernels AK_FN(table) = {
   .level = AK_LEVEL,

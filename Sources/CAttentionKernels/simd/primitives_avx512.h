@@ -17,9 +17,8 @@
 // Vectors of a value row that are summed together for m queries, 8 at most: up to 24 sums.
 #define AK_SUM_VECTORS(m) 4
 
-// Queries that share a pass over LVQ codes, with up to two blocks' sums each, and over PQ codes, with four sums: up
-// to 16 sums.
-#define AK_LVQ_QUERIES 8
+// Queries that share a pass over LVQ codes, with a sum or two each, and over PQ codes, with four: up to 16 sums.
+#define AK_LVQ_QUERIES 6
 #define AK_PQ_QUERIES 4
 
 typedef __m512 ak_v;

@@ -13,15 +13,15 @@
 /// Equal numbers of coordinates for all codebooks waste bits when variances differ a thousandfold, as those of keys
 /// seen by queries do: measured at d = 128 and 2 bits a coordinate, recall@100 .61 with the products of variances
 /// balanced (OPQ's eigenvalue allocation), .80 so.
-struct BitAllocation {
+package struct BitAllocation {
   /// The coordinates of each codebook. One that deserves more than 4 bits comes in several codebooks: the later
   /// ones quantize what the earlier ones left.
-  var codebooks: [[Int]]
+  package var codebooks: [[Int]]
 
   /// - Parameters:
   ///   - variances: of uncorrelated coordinates, in decreasing order
   ///   - codebookCount: codebooks of 4 bits
-  init(variances: [Float], codebookCount: Int) {
+  package init(variances: [Float], codebookCount: Int) {
     precondition(codebookCount > 0, "no codebooks to give bits to")
     let bits = Self.reverseWaterFilling(variances.map { Double($0) }, total: 4 * Double(codebookCount))
     // A part of a coordinate: all of it, or what a codebook of its own leaves.

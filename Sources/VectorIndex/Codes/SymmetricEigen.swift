@@ -1,18 +1,18 @@
 // Eigenvectors of symmetric matrices of the size of a head. Runs once when codes are learned.
 
 /// Eigenvalues and eigenvectors of a symmetric positive semidefinite matrix.
-struct SymmetricEigen {
+package struct SymmetricEigen {
   /// Highest first, `[d]`.
-  var values: [Double]
+  package var values: [Double]
   /// One eigenvector a row, `[d, d]`.
-  var vectors: [Double]
+  package var vectors: [Double]
 
   /// One-sided Jacobi rotations (Hestenes; Golub and Van Loan, Matrix Computations, 8.6.3): rows of the matrix are
   /// rotated in pairs until all are orthogonal; row i is then its eigenvalue times its eigenvector.
   ///
   /// About 10 sweeps of `3 d^3` operations, 10 ms at d = 128. Directions whose eigenvalue is below 1e-12 of the
   /// highest come out with little accuracy: callers add a ridge.
-  init(_ matrix: [Double], dimension d: Int) {
+  package init(_ matrix: [Double], dimension d: Int) {
     precondition(matrix.count == d * d, "a matrix of \(matrix.count) elements is not \(d) x \(d)")
     var rows = matrix
     rows.withUnsafeMutableBufferPointer { buffer in

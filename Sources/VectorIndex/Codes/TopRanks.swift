@@ -1,6 +1,6 @@
 // The best k of a stream of scores, without sorting it.
 
-import AttentionKernels
+package import AttentionKernels
 
 /// The `limit` best-scored rows of those seen so far, for one query.
 ///
@@ -8,24 +8,24 @@ import AttentionKernels
 /// half is selected in linear time and its lowest becomes the threshold. Rows must come in ascending order for equal
 /// scores to go to the lower row. Expected cost over n random scores: n comparisons in vectors and about
 /// `4 * limit * log2(n / limit)` others.
-struct TopRanks {
-  let limit: Int
+package struct TopRanks {
+  package let limit: Int
   /// Room for ``capacity(limit:)``.
-  let base: UnsafeMutablePointer<UInt64>
-  private(set) var count = 0
+  package let base: UnsafeMutablePointer<UInt64>
+  package private(set) var count = 0
   private var threshold = -Float.infinity
 
   /// Scores that are collected at a time.
   private static let step = 512
 
-  static func capacity(limit: Int) -> Int { 2 * limit + step }
+  package static func capacity(limit: Int) -> Int { 2 * limit + step }
 
-  init(limit: Int, base: UnsafeMutablePointer<UInt64>) {
+  package init(limit: Int, base: UnsafeMutablePointer<UInt64>) {
     self.limit = limit
     self.base = base
   }
 
-  mutating func collect(
+  package mutating func collect(
     _ scores: UnsafePointer<Float>, count n: Int, firstRow: Int, kernels: Kernels
   ) {
     var i = 0
@@ -40,7 +40,7 @@ struct TopRanks {
   }
 
   /// Leaves the best `limit`, in no order.
-  mutating func prune() {
+  package mutating func prune() {
     guard count > limit else { return }
     Self.select(base, count: count, limit: limit)
     count = limit
