@@ -105,7 +105,8 @@ extension Kernels {
   /// `scores[h, i] = bases[h] + scales[h] * (sum over s of tables[h, s, code])`. Integer sums are exact.
   ///
   /// - Parameters:
-  ///   - tables: `[queryCount, codes.width, 16]`
+  ///   - tables: `[queryCount, codes.width, 16]`, of which entries of the subquantizers 16 i + j, + 4, + 8 and + 12,
+  ///     j < 4, add up to at most 255
   ///   - scales: `[queryCount]`, as are `bases`
   ///   - blocks: ``pq4BlockByteCount(subquantizers:)`` bytes for 32 rows; layout in attention_kernels.h
   ///   - codes: a width that is a multiple of 4, at most 256
@@ -120,6 +121,7 @@ extension Kernels {
     }
     let (m, n) = (scales.count, codes.rows.count)
     try checkQueries(m, m, bases.count, length: codes.width * 16, in: tables.count, n, scores.count)
+    try checkTables(tables, subquantizers: codes.width, count: m)
     try codes.require(
       blocks: blocks.count, blockRows: Self.pqBlockRows,
       blockBytes: Self.pq4BlockByteCount(subquantizers: codes.width))
@@ -147,4 +149,17 @@ private func checkQueries(
   try require("bases", count, in: bases)
   try RowShape(count: count, dimension: length).require("queries", in: available)
   if rows > 0 { try RowShape(count: count, dimension: rows).require("scores", in: scores) }
+}
+
+/// Throws for entries that would overflow when four lines are added in 8 bits.
+private func checkTables(_ tables: Span<UInt8>, subquantizers: Int, count: Int) throws(KernelError) {
+  for first in stride(from: 0, to: count * subquantizers, by: subquantizers) {
+    for s in 0..<subquantizers where s % 16 < 4 {
+      var sum = 0
+      for t in stride(from: s, to: min(s + 16, subquantizers), by: 4) {
+        sum += (0..<16).reduce(0) { max($0, Int(tables[(first + t) * 16 + $1])) }
+      }
+      guard sum <= 255 else { throw .indexOutOfRange(name: "tables", index: sum, limit: 256) }
+    }
+  }
 }

@@ -47,7 +47,8 @@ extension Kernels {
 
   /// `scores[h * scoreStride + i] = bases[h] + scales[h] * (sum over s of tables[h][s][code s of firstRow + i])`.
   ///
-  /// Tables `[queryCount][subquantizers, 16]`; at most 256 subquantizers, a multiple of 4.
+  /// Tables `[queryCount][subquantizers, 16]`; at most 256 subquantizers, a multiple of 4. The highest entries of
+  /// subquantizers 16 i + j, + 4, + 8 and + 12, j < 4, add up to at most 255.
   package func unsafeDotPQ4(
     tables: UnsafePointer<UInt8>, tableStride: Int, queryCount: Int,
     scales: UnsafePointer<Float>, bases: UnsafePointer<Float>,
@@ -64,7 +65,8 @@ extension Kernels {
   ///
   /// Codebook s has the coordinates `coordinates[j]` of the query for j in `starts[s] ..< starts[s + 1]`, and 16
   /// entries with the elements `entries[16 * j ..< 16 * j + 16]`. Each table entry is off by half a step at most; the
-  /// step is the widest range of a codebook's products / 255. Scratch: `16 * codebookCount` floats.
+  /// step is the widest sum / 253 of the ranges of the products of codebooks 16 i + j, + 4, + 8 and + 12, j < 4.
+  /// Scratch: `17 * codebookCount` floats.
   package func unsafePQ4Tables(
     query: UnsafePointer<Float>, coordinates: UnsafePointer<UInt32>, starts: UnsafePointer<UInt32>,
     entries: UnsafePointer<Float>, codebookCount: Int, tables: UnsafeMutablePointer<UInt8>,

@@ -248,22 +248,22 @@ static void ak_dot_pq4_scalar(
 static void ak_pq4_tables_scalar(
   const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
   size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch) {
-  float widest = 0;
+  float *ranges = scratch + 16 * codebooks;
   for (size_t s = 0; s < codebooks; s++) {
-    float *sums = scratch + 16 * s;
-    float lowest = INFINITY;
+    float *products = scratch + 16 * s;
+    float lowest = INFINITY, highest = -INFINITY;
     for (size_t e = 0; e < 16; e++) {
-      sums[e] = 0;
-      for (size_t j = starts[s]; j < starts[s + 1]; j++) sums[e] += query[coordinates[j]] * entries[16 * j + e];
-      lowest = sums[e] < lowest ? sums[e] : lowest;
+      float product = 0;
+      for (size_t j = starts[s]; j < starts[s + 1]; j++) product += query[coordinates[j]] * entries[16 * j + e];
+      products[e] = product;
+      lowest = product < lowest ? product : lowest;
+      highest = product > highest ? product : highest;
     }
-    for (size_t e = 0; e < 16; e++) {
-      sums[e] -= lowest;
-      widest = sums[e] > widest ? sums[e] : widest;
-    }
+    for (size_t e = 0; e < 16; e++) products[e] -= lowest;
+    ranges[s] = highest - lowest;
     *base += lowest;
   }
-  ak_round_tables(scratch, codebooks, widest, tables, scale);
+  ak_round_tables(scratch, ranges, codebooks, tables, scale);
 }
 
 static size_t ak_collect_above_f32_scalar(

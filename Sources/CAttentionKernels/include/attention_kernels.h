@@ -97,7 +97,8 @@ static inline size_t ak_pq4_block_bytes(size_t subquantizers) { return 16 * subq
 // LVQ, 8 bits: int16_t, columns in the order 0, 2, 1, 3 in each group of four, zero up to a multiple of 4.
 //   d * 255 * their largest magnitude must be below 2^31.
 // LVQ, 4 bits: int8_t, no less than -127, zero up to a multiple of 8.
-// PQ: uint8_t [subquantizers, 16], at most 256 subquantizers (sums are 16 bits wide).
+// PQ: uint8_t [subquantizers, 16], at most 256 subquantizers (sums are 16 bits wide). Entries of four subquantizers at
+//   distance 4, from number 16 i + j with j < 4, add up to at most 255, since they are first added in 8 bits.
 typedef struct ak_code_queries {
   const void *data;
   size_t stride;  // bytes
@@ -195,8 +196,9 @@ typedef struct ak_kernels {
   // The table of one query for dot_pq4, from codebooks of 16 entries that cover coordinates of the query: codebook s
   // has the coordinates coordinates[j] for starts[s] <= j < starts[s + 1], and entry e of it the elements
   // entries[16 * j + e]. The products of entries with the query, less each codebook's lowest, are rounded to
-  // multiples of *scale, the widest range / 255; the lowest are added to *base. A range that is zero or not finite
-  // gives zeros and *scale = 0. scratch: 16 * codebooks floats.
+  // multiples of *scale; the lowest are added to *base. *scale is the widest sum / 253 of the ranges of four codebooks
+  // that are added in 8 bits, so it is smallest when wide and narrow ranges are together. If that sum is zero or not
+  // finite, entries and *scale are 0. scratch: 17 * codebooks floats.
   void (*pq4_tables)(
     const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
     size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch);

@@ -2,10 +2,34 @@
 
 #define AK_PQ_VECTORS (64 / (4 * AK_LANES))  // of a line: the codes of four subquantizers
 
+// Adds the table entries of `lines` lines of codes to sums of 16 bits: whole elements, in which the odd bytes come in
+// 256-fold and are taken out at the end (all of it modulo 2^16), and the odd bytes alone. Within the group, entries are
+// added as bytes, which their tables allow.
+AK_TEMPLATE void pq_group(
+  const int queries, const int lines, const char *tables, size_t table_stride, const uint8_t *block,
+  ak_i all[AK_PQ_QUERIES][2], ak_i odd[AK_PQ_QUERIES][2]) {
+  AK_UNROLL for (int v = 0; v < AK_PQ_VECTORS; v++) {
+    // Half by half: the indices of both would not fit the registers of AVX2.
+    AK_UNROLL for (int half = 0; half < 2; half++) {
+      ak_i indices[4];
+      AK_UNROLL for (int l = 0; l < lines; l++) {
+        const ak_i codes = i_load(block + l * 64 + v * 4 * AK_LANES);
+        indices[l] = half ? i_high_halves(codes) : i_low_halves(codes);
+      }
+      AK_UNROLL for (int h = 0; h < queries; h++) {
+        const char *table = tables + h * table_stride + v * 4 * AK_LANES;
+        ak_i entries = i_look_up(i_load(table), indices[0]);
+        AK_UNROLL for (int l = 1; l < lines; l++) {
+          entries = i_add8(entries, i_look_up(i_load(table + l * 64), indices[l]));
+        }
+        all[h][half] = i_add16(all[h][half], entries);
+        odd[h][half] = i_add16(odd[h][half], i_odd_bytes(entries));
+      }
+    }
+  }
+}
+
 // totals[h][i] = the sum of the table entries of query h for row i of a block.
-//
-// Sums of bytes take two accumulators of 16 bits: one of whole elements, in which the odd bytes come in 256-fold and
-// are taken out at the end (all of it modulo 2^16), one of the odd bytes alone.
 AK_TEMPLATE void pq_block(
   const int queries, const char *tables, size_t table_stride, const uint8_t *block, size_t block_bytes,
   uint16_t (*totals)[AK_CODE_ROWS]) {
@@ -13,19 +37,12 @@ AK_TEMPLATE void pq_block(
   AK_UNROLL for (int h = 0; h < queries; h++) {
     AK_UNROLL for (int half = 0; half < 2; half++) all[h][half] = odd[h][half] = i_zero();
   }
-  for (size_t line = 0; line < block_bytes; line += 64) {
-    AK_UNROLL for (int v = 0; v < AK_PQ_VECTORS; v++) {
-      const ak_i codes = i_load(block + line + v * 4 * AK_LANES);
-      const ak_i indices[2] = {i_low_halves(codes), i_high_halves(codes)};
-      AK_UNROLL for (int h = 0; h < queries; h++) {
-        const ak_i table = i_load(tables + h * table_stride + line + v * 4 * AK_LANES);
-        AK_UNROLL for (int half = 0; half < 2; half++) {
-          const ak_i entries = i_look_up(table, indices[half]);
-          all[h][half] = i_add16(all[h][half], entries);
-          odd[h][half] = i_add16(odd[h][half], i_odd_bytes(entries));
-        }
-      }
-    }
+  size_t line = 0;
+  for (; line + 256 <= block_bytes; line += 256) {
+    pq_group(queries, 4, tables + line, table_stride, block + line, all, odd);
+  }
+  for (; line < block_bytes; line += 64) {
+    pq_group(queries, 1, tables + line, table_stride, block + line, all, odd);
   }
   AK_UNROLL for (int h = 0; h < queries; h++) {
     AK_UNROLL for (int half = 0; half < 2; half++) {
@@ -100,29 +117,31 @@ static void AK_FN(dot_pq4)(
 static void AK_FN(pq4_tables)(
   const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
   size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch) {
-  ak_v widest = v_set(0);
+  float *ranges = scratch + 16 * codebooks;
   float bases = 0;
   for (size_t s = 0; s < codebooks; s++) {
-    ak_v sums[AK_TABLE_VECTORS];
-    AK_UNROLL for (int v = 0; v < AK_TABLE_VECTORS; v++) sums[v] = v_set(0);
+    ak_v products[AK_TABLE_VECTORS];
+    AK_UNROLL for (int v = 0; v < AK_TABLE_VECTORS; v++) products[v] = v_set(0);
     for (size_t j = starts[s]; j < starts[s + 1]; j++) {
       const ak_v factor = v_set(query[coordinates[j]]);
       AK_UNROLL for (int v = 0; v < AK_TABLE_VECTORS; v++) {
-        sums[v] = v_fma(factor, v_load(entries + 16 * j + v * AK_LANES), sums[v]);
+        products[v] = v_fma(factor, v_load(entries + 16 * j + v * AK_LANES), products[v]);
       }
     }
-    ak_v least = sums[0];
-    AK_UNROLL for (int v = 1; v < AK_TABLE_VECTORS; v++) least = v_min(least, sums[v]);
+    ak_v least = products[0], most = products[0];
+    AK_UNROLL for (int v = 1; v < AK_TABLE_VECTORS; v++) {
+      least = v_min(least, products[v]);
+      most = v_max(most, products[v]);
+    }
     const float lowest = -v_highest(v_sub(v_set(0), least));
+    ranges[s] = v_highest(most) - lowest;
     AK_UNROLL for (int v = 0; v < AK_TABLE_VECTORS; v++) {
-      sums[v] = v_sub(sums[v], v_set(lowest));
-      widest = v_max(widest, sums[v]);
-      v_store(scratch + 16 * s + v * AK_LANES, sums[v]);
+      v_store(scratch + 16 * s + v * AK_LANES, v_sub(products[v], v_set(lowest)));
     }
     bases += lowest;
   }
   *base += bases;
-  ak_round_tables(scratch, codebooks, v_highest(widest), tables, scale);
+  ak_round_tables(scratch, ranges, codebooks, tables, scale);
 }
 
 static size_t AK_FN(collect_above_f32)(

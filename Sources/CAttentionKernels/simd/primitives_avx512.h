@@ -81,6 +81,7 @@ AK_PRIMITIVE ak_i i_load_lane(const void *p) {
   return _mm512_set1_epi32(lane);
 }
 AK_PRIMITIVE ak_v i_to_float(ak_i x) { return _mm512_cvtepi32_ps(x); }
+AK_PRIMITIVE ak_i i_add8(ak_i a, ak_i b) { return _mm512_add_epi8(a, b); }
 AK_PRIMITIVE ak_i i_add16(ak_i a, ak_i b) { return _mm512_add_epi16(a, b); }
 
 // Bytes of even and of odd place, and low and high halves of bytes.

@@ -72,6 +72,7 @@ AK_PRIMITIVE ak_i i_load_lane(const void *p) {
   return vdupq_n_s32(lane);
 }
 AK_PRIMITIVE ak_v i_to_float(ak_i x) { return vcvtq_f32_s32(x); }
+AK_PRIMITIVE ak_i i_add8(ak_i a, ak_i b) { return from_bytes(vaddq_u8(bytes_of(a), bytes_of(b))); }
 AK_PRIMITIVE ak_i i_add16(ak_i a, ak_i b) {
   return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
 }

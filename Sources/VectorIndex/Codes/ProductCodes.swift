@@ -7,8 +7,8 @@ import AttentionKernels
 ///
 /// Keys are mapped by ``CodeGeometry`` so that squared errors are errors of scores, and ``BitAllocation`` deals the
 /// coordinates out to codebooks of 16 entries, trained by k-means one after the other. A score is a sum of one table
-/// entry a codebook. Entries are rounded to 8 bits with one step for all codebooks of a query: with r the widest range
-/// of a table, the sum errs by r / 510 a codebook at most.
+/// entry a codebook. Entries are rounded to 8 bits with one step for all codebooks of a query: with r the widest sum of
+/// the ranges of four codebooks that are added in 8 bits, a score errs by r / 506 a codebook at most.
 final class ProductCodes: KeyScorer {
   let dimension: Int
   /// Codebooks of 4 bits, a multiple of 4: half a byte each a key.
@@ -19,6 +19,8 @@ final class ProductCodes: KeyScorer {
   private var coordinates = RowBuffer<UInt32>()
   private var starts = RowBuffer<UInt32>()
   private var entries = RowBuffer<Float>()
+  /// Codebooks in the order in which they quantize, each what the earlier ones left.
+  private var encodingOrder: [Int] = []
   private var lines = RowBuffer<CodeLine>()  // [blocks, codebookCount / 4]; layout: attention_kernels.h
   private(set) var rowCount = 0
 
@@ -49,7 +51,7 @@ final class ProductCodes: KeyScorer {
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
       let part = min(CodeGeometry.mappedRows, count - first)
       geometry.map(keys: keys + first * d, count: part, workspace: workspace, result: mapped)
-      for codebook in 0..<starts.count - 1 {
+      for codebook in encodingOrder {
         let codes = quantize(mapped, count: part, by: codebook, workspace: workspace)
         for i in 0..<part { store(codes[i], codebook: codebook, row: rowCount + first + i) }
       }
@@ -80,7 +82,45 @@ final class ProductCodes: KeyScorer {
       train(codebook, mapped, count: sample.count, seed: generator.next(), workspace: workspace)
       _ = quantize(mapped, count: sample.count, by: codebook, workspace: workspace)
     }
+    deal()
     return learned
+  }
+
+  /// Reorders codebooks so that those added in 8 bits (see ``Kernels/unsafePQ4Tables``) are a wide one and narrow
+  /// ones: the step of the tables is then near that of the widest alone.
+  private func deal() {
+    let count = starts.count - 1
+    encodingOrder = Array(0..<count)
+    guard count % 16 == 0 else { return }
+    let spreads = encodingOrder.map { codebook in
+      (Int(starts[codebook])..<Int(starts[codebook + 1])).reduce(Float(0)) { spread, place in
+        let elements = (0..<16).map { entries[16 * place + $0] }
+        return max(spread, (elements.max() ?? 0) - (elements.min() ?? 0))
+      }
+    }
+    let ranked = encodingOrder.sorted { (spreads[$0], $1) > (spreads[$1], $0) }
+    // Fours of the ranking go to the groups in turn.
+    var dealt = encodingOrder
+    for (rank, codebook) in ranked.enumerated() {
+      let (four, groups) = (rank / 4, count / 16)
+      dealt[16 * (four % groups) + 4 * (four / groups) + rank % 4] = codebook
+    }
+    let (oldCoordinates, oldStarts) = (
+      (0..<coordinates.count).map { coordinates[$0] }, (0...count).map { Int(starts[$0]) }
+    )
+    let oldEntries = (0..<entries.count).map { entries[$0] }
+    coordinates.removeAll()
+    starts.removeAll()
+    entries.removeAll()
+    starts.append(0)
+    for (place, codebook) in dealt.enumerated() {
+      for old in oldStarts[codebook]..<oldStarts[codebook + 1] {
+        coordinates.append(oldCoordinates[old])
+        for element in oldEntries[16 * old..<16 * old + 16] { entries.append(element) }
+      }
+      starts.append(UInt32(coordinates.count))
+      encodingOrder[codebook] = place
+    }
   }
 
   /// Lloyd iterations. Real keys change codebooks little after the eighth.
@@ -167,7 +207,7 @@ extension ProductCodes {
   func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries {
     guard let geometry else { preconditionFailure("no rows have been inserted") }
     let (d, m) = (dimension, group.count)
-    let mapped = workspace.floats(.mappedQueries, m * d + codebookCount * 16)
+    let mapped = workspace.floats(.mappedQueries, m * d + codebookCount * 17)
     let scales = workspace.floats(.codeScales, 2 * m)
     let bases = scales + m
     geometry.map(group, kernels: workspace.kernels, result: mapped, bases: bases)

@@ -52,7 +52,8 @@ import VectorIndex
   @Test(arguments: [(1, 1), (3, 16), (64, 4), (5, 8)])
   func everyCoordinateIsCovered(_ shape: (dimension: Int, codebooks: Int)) {
     for variances in [
-      [Float](repeating: 0, count: shape.dimension), (0..<shape.dimension).map { Float(sign: .plus, exponent: -$0, significand: 1) },
+      [Float](repeating: 0, count: shape.dimension),
+      (0..<shape.dimension).map { Float(sign: .plus, exponent: -$0, significand: 1) },
     ] {
       let allocation = BitAllocation(variances: variances, codebookCount: shape.codebooks)
       #expect(Set(allocation.codebooks.joined()) == Set(0..<shape.dimension))
