@@ -35,6 +35,27 @@ static inline size_t ak_round_up(size_t value, size_t multiple) {
 static inline size_t ak_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t ak_max(size_t a, size_t b) { return a > b ? a : b; }
 
+// The last step of pq4_tables, from products less the lowest of each codebook and from their highest. Inlined into
+// every level, whose vectors the compiler then uses.
+static inline __attribute__((always_inline)) void ak_round_tables(
+  const float *products, const float *ranges, size_t codebooks, uint8_t *tables, float *scale) {
+  float widest = 0;
+  for (size_t s = 0; s < codebooks; s += s % 4 == 3 ? 13 : 1) {
+    float sum = 0;
+    for (size_t t = s; t < ak_min(codebooks, s + 16); t += 4) sum += ranges[t];
+    widest = sum > widest || sum != sum ? sum : widest;
+  }
+  if (!(widest > 1e-30f && widest < INFINITY)) {
+    memset(tables, 0, 16 * codebooks);
+    *scale = 0;
+    return;
+  }
+  // Four entries round up by 2 at most.
+  *scale = widest / 253;
+  const float inverse = 253 / widest;
+  for (size_t i = 0; i < 16 * codebooks; i++) tables[i] = (uint8_t)(int32_t)(products[i] * inverse + 0.5f);
+}
+
 static inline float ak_float_from_bits(uint32_t bits) {
   float value;
   memcpy(&value, &bits, sizeof value);

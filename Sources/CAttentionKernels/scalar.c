@@ -183,6 +183,98 @@ static void ak_assign_f32_scalar(
   }
 }
 
+// Integers of 16 bits in the order 0, 2, 1, 3, or of 8.
+static int32_t lvq_query_element(const void *query, int bits, size_t column) {
+  static const size_t order[4] = {0, 2, 1, 3};
+  return bits == 8 ? ((const int16_t *)query)[column / 4 * 4 + order[column % 4]] : ((const int8_t *)query)[column];
+}
+
+static int32_t lvq_code(const uint8_t *block, int bits, size_t row, size_t column) {
+  const size_t columns = bits == 8 ? 4 : 8;
+  const uint8_t byte = block[64 * (1 + column / columns) + row * 4 + column % 4];
+  return bits == 8 ? byte : column % 8 < 4 ? byte & 15 : byte >> 4;
+}
+
+static void dot_lvq(
+  ak_code_queries queries, size_t m, const uint8_t *blocks, int bits, size_t d, size_t first, size_t n, float *out,
+  size_t out_stride) {
+  const size_t block_bytes = bits == 8 ? ak_lvq8_block_bytes(d) : ak_lvq4_block_bytes(d);
+  for (size_t h = 0; h < m; h++) {
+    const void *query = (const char *)queries.data + h * queries.stride;
+    for (size_t i = 0; i < n; i++) {
+      const size_t row = (first + i) % AK_LVQ_BLOCK;
+      const uint8_t *block = blocks + (first + i) / AK_LVQ_BLOCK * block_bytes;
+      int32_t sum = 0;
+      for (size_t k = 0; k < d; k++) sum += lvq_query_element(query, bits, k) * lvq_code(block, bits, row, k);
+      uint16_t scale, offset;
+      memcpy(&scale, block + 2 * row, 2);
+      memcpy(&offset, block + 2 * (AK_LVQ_BLOCK + row), 2);
+      const float score = queries.bases[h] + queries.scales[h] * ak_float_from_f16(scale) * (float)sum;
+      out[h * out_stride + i] = score + queries.sums[h] * ak_float_from_f16(offset);
+    }
+  }
+}
+
+static void ak_dot_lvq8_scalar(
+  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t d, size_t first, size_t n, float *out,
+  size_t out_stride) {
+  dot_lvq(queries, m, blocks, 8, d, first, n, out, out_stride);
+}
+
+static void ak_dot_lvq4_scalar(
+  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t d, size_t first, size_t n, float *out,
+  size_t out_stride) {
+  dot_lvq(queries, m, blocks, 4, d, first, n, out, out_stride);
+}
+
+static void ak_dot_pq4_scalar(
+  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, size_t first, size_t n,
+  float *out, size_t out_stride) {
+  for (size_t h = 0; h < m; h++) {
+    const uint8_t *table = (const uint8_t *)queries.data + h * queries.stride;
+    for (size_t i = 0; i < n; i++) {
+      const size_t row = (first + i) % AK_PQ_BLOCK;
+      const uint8_t *block = blocks + (first + i) / AK_PQ_BLOCK * ak_pq4_block_bytes(subquantizers);
+      uint32_t sum = 0;
+      for (size_t s = 0; s < subquantizers; s++) {
+        const uint8_t byte = block[16 * s + row % 16];
+        sum += table[16 * s + (row < 16 ? byte & 15 : byte >> 4)];
+      }
+      out[h * out_stride + i] = queries.bases[h] + queries.scales[h] * (float)sum;
+    }
+  }
+}
+
+static void ak_pq4_tables_scalar(
+  const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
+  size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch) {
+  float *ranges = scratch + 16 * codebooks;
+  for (size_t s = 0; s < codebooks; s++) {
+    float *products = scratch + 16 * s;
+    float lowest = INFINITY, highest = -INFINITY;
+    for (size_t e = 0; e < 16; e++) {
+      float product = 0;
+      for (size_t j = starts[s]; j < starts[s + 1]; j++) product += query[coordinates[j]] * entries[16 * j + e];
+      products[e] = product;
+      lowest = product < lowest ? product : lowest;
+      highest = product > highest ? product : highest;
+    }
+    for (size_t e = 0; e < 16; e++) products[e] -= lowest;
+    ranges[s] = highest - lowest;
+    *base += lowest;
+  }
+  ak_round_tables(scratch, ranges, codebooks, tables, scale);
+}
+
+static size_t ak_collect_above_f32_scalar(
+  const float *scores, size_t n, float threshold, uint32_t first, uint64_t *ranks) {
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (scores[i] > threshold) ranks[count++] = ak_rank(scores[i], first + (uint32_t)i);
+  }
+  return count;
+}
+
 const ak_kernels ak_table_scalar = {
   .level = AK_LEVEL_SCALAR,
   .convert_f32_to_f16 = ak_convert_f32_to_f16_scalar,
@@ -202,4 +294,9 @@ const ak_kernels ak_table_scalar = {
   .prefill_f16 = ak_prefill_f16_scalar,
   .gemm_f32 = ak_gemm_f32_scalar,
   .assign_f32 = ak_assign_f32_scalar,
+  .dot_lvq8 = ak_dot_lvq8_scalar,
+  .dot_lvq4 = ak_dot_lvq4_scalar,
+  .dot_pq4 = ak_dot_pq4_scalar,
+  .pq4_tables = ak_pq4_tables_scalar,
+  .collect_above_f32 = ak_collect_above_f32_scalar,
 };

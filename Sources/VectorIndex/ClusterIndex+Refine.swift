@@ -46,7 +46,8 @@ extension ClusterIndex {
       let begin = Int(starts.base[run.lowerBound])
       let count = Int(starts.base[run.upperBound]) - begin
       codes.score(
-        tables, queryCount: g, first: begin, count: count, result: weights + next, stride: candidateCount)
+        tables, queryCount: g, first: begin, count: count, result: weights + next, stride: candidateCount,
+        kernels: kernels)
       next += count
     }
     for h in 0..<g {

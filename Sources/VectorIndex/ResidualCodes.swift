@@ -30,6 +30,10 @@ struct ResidualCodes: ~Copyable {
   /// `[subquantizers, 2, 16]`: first and second elements of the words.
   var words = RowBuffer<Float>()
 
+  /// 0, 1, 2, ... and 0, 2, 4, ...: which elements each code has.
+  private var elements = RowBuffer<UInt32>()
+  private var firstElements = RowBuffer<UInt32>()
+
   static let blockRows = 32
   static let wordCount = 16
   /// Rows that codebooks are learned from: over a hundred for each word.
@@ -39,6 +43,8 @@ struct ResidualCodes: ~Copyable {
   init(dimension: Int) {
     self.dimension = dimension
     subquantizers = (dimension + 7) / 8 * 4
+    for i in 0..<2 * subquantizers { elements.append(UInt32(i)) }
+    for i in 0...subquantizers { firstElements.append(UInt32(2 * i)) }
   }
 
   var byteCount: Int { blocks.byteCount + keyMap.byteCount + queryMap.byteCount + words.byteCount }
@@ -75,11 +81,7 @@ struct ResidualCodes: ~Copyable {
       for j in 0..<d { variances[j] += residuals[i * d + j] * residuals[i * d + j] }
     }
     let descending = (0..<d).sorted { (variances[$0], $1) > (variances[$1], $0) }
-    var order: [Int] = []
-    for i in 0..<(d + 1) / 2 {
-      order.append(descending[i])
-      if d - 1 - i > i { order.append(descending[d - 1 - i]) }
-    }
+    let order = codingOrder(descending)
     let keys = keyMap.grow(by: d * d)
     let queries = queryMap.grow(by: d * d)
     for (row, source) in order.enumerated() {
@@ -102,6 +104,36 @@ struct ResidualCodes: ~Copyable {
       }
     }
     isTrained = true
+  }
+
+  /// Pairs of elements, in the order of codes: `[2 * codes]` of the elements in descending order of variance.
+  ///
+  /// Entries of four codes, 16 i + j, + 4, + 8 and + 12 with j < 4, are added in 8 bits: a wide code goes together with
+  /// narrow ones.
+  private func codingOrder(_ descending: [Int]) -> [Int] {
+    let d = dimension
+    let codes = (d + 1) / 2
+    var groups: [[Int]] = []
+    for first in stride(from: 0, to: codes, by: 16) {
+      for j in 0..<4 {
+        let members = stride(from: first + j, to: min(first + 16, codes), by: 4)
+        if first + j < codes { groups.append(Array(members)) }
+      }
+    }
+    var slots: [Int] = []
+    for turn in 0..<4 {
+      let open = groups.filter { $0.count > turn }.map { $0[turn] }
+      slots += turn % 2 == 0 ? open : open.reversed()
+    }
+    // With an odd dimension the smallest element is alone, in the last code.
+    if d % 2 == 1, let last = slots.firstIndex(of: codes - 1) { slots.append(slots.remove(at: last)) }
+    var order = [Int](repeating: 0, count: d)
+    for (rank, slot) in slots.enumerated() {
+      order[2 * slot] = descending[rank]
+      if 2 * slot + 1 < d { order[2 * slot + 1] = descending[d - 1 - rank - d % 2] }
+    }
+    if d % 2 == 1 { order[d - 1] = descending[d - 1] }
+    return order
   }
 
   /// Sixteen words for points of two elements, by Lloyd's algorithm from evenly spaced points.
@@ -160,8 +192,9 @@ struct ResidualCodes: ~Copyable {
     rowCount += count
   }
 
-  /// Tables of a group's queries: `[queries, subquantizers, 16]` bytes, with what makes scores of their sums.
+  /// What ``score(_:queryCount:first:count:result:stride:kernels:)`` needs of a group's queries.
   struct Tables {
+    /// `[queries, subquantizers, 16]`.
     var entries: UnsafeMutablePointer<UInt8>
     /// `[queries]`: score of an entry's unit.
     var steps: UnsafeMutablePointer<Float>
@@ -171,69 +204,35 @@ struct ResidualCodes: ~Copyable {
 
   /// Tables for queries `[count, d]`, in workspace memory.
   func tables(queries: UnsafePointer<Float>, count g: Int, workspace: Workspace) -> Tables {
-    let d = dimension
-    let words = Self.wordCount
-    let mapped = workspace.floats(.mapped, g * d + 2 * g + subquantizers * words)
+    let width = 2 * subquantizers
+    let stride = subquantizers * Self.wordCount
+    let scratchCount = 17 * subquantizers
+    let mapped = workspace.floats(.mappedQueries, g * width + 2 * g + scratchCount)
+    // Elements beyond the dimension meet words of zeros.
+    mapped.update(repeating: 0, count: g * width + 2 * g)
     workspace.kernels.unsafeDot(
-      queries: queries, queryStride: d, queryCount: g, rows: queryMap.base, rowStride: d, rowCount: d,
-      dimension: d, scores: mapped, scoreStride: d)
+      queries: queries, queryStride: dimension, queryCount: g, rows: queryMap.base, rowStride: dimension,
+      rowCount: dimension, dimension: dimension, scores: mapped, scoreStride: width)
     let tables = Tables(
-      entries: workspace.bytes(.tables, g * subquantizers * words), steps: mapped + g * d,
-      bases: mapped + g * d + g)
-    let scores = mapped + g * d + 2 * g
+      entries: workspace.bytes(.codeQueries, g * stride), steps: mapped + g * width,
+      bases: mapped + g * width + g)
     for h in 0..<g {
-      let query = mapped + h * d
-      var base: Float = 0
-      var widest: Float = 0
-      for part in 0..<subquantizers {
-        let word = UnsafeRawPointer(self.words.base + part * 2 * words)
-        let x = word.loadUnaligned(as: SIMD16<Float>.self)
-        let y = word.loadUnaligned(fromByteOffset: words * 4, as: SIMD16<Float>.self)
-        let (a, b) = (2 * part < d ? query[2 * part] : 0, 2 * part + 1 < d ? query[2 * part + 1] : 0)
-        let score = a * x + b * y
-        let lowest = score.min()
-        base += lowest
-        widest = max(widest, score.max() - lowest)
-        UnsafeMutableRawPointer(scores + part * words).storeBytes(of: score - lowest, as: SIMD16<Float>.self)
-      }
-      let step = widest > 0 ? widest / 255 : 1
-      tables.steps[h] = step
-      tables.bases[h] = base
-      let entries = UnsafeMutableRawPointer(tables.entries + h * subquantizers * words)
-      for part in 0..<subquantizers {
-        let score = UnsafeRawPointer(scores + part * words).loadUnaligned(as: SIMD16<Float>.self)
-        var units = (score * (1 / step)).rounded(.toNearestOrEven)
-        // Queries so long that scores overflow give nonsense, not a trap; whoever reads it reads exactly.
-        units = units.replacing(with: 0, where: units .!= units)
-        units.clamp(lowerBound: SIMD16(repeating: 0), upperBound: SIMD16(repeating: 255))
-        entries.storeBytes(
-          of: SIMD16<UInt8>(truncatingIfNeeded: SIMD16<Int32>(units)), toByteOffset: part * words,
-          as: SIMD16<UInt8>.self)
-      }
+      workspace.kernels.unsafePQ4Tables(
+        query: mapped + h * width, coordinates: elements.base, starts: firstElements.base, entries: words.base,
+        codebookCount: subquantizers, tables: tables.entries + h * stride, scale: tables.steps + h,
+        base: tables.bases + h, scratch: mapped + g * width + 2 * g)
     }
     return tables
   }
-}
 
-extension ResidualCodes {
-  /// TEMP scalar
+  /// `result[h * stride + i]` = the score of query h with the residual of row `first + i`.
   func score(
     _ tables: Tables, queryCount g: Int, first: Int, count: Int, result: UnsafeMutablePointer<Float>,
-    stride: Int
+    stride: Int, kernels: Kernels
   ) {
-    let blockBytes = 16 * subquantizers
-    for i in 0..<count {
-      let row = first + i
-      let block = blocks.base + row / 32 * blockBytes + row % 16
-      let shift: UInt8 = row % 32 < 16 ? 0 : 4
-      for h in 0..<g {
-        let entries = tables.entries + h * subquantizers * 16
-        var sum: Int32 = 0
-        for part in 0..<subquantizers {
-          sum &+= Int32(entries[part &* 16 &+ Int((block[part &* 16] >> shift) & 15)])
-        }
-        result[h * stride + i] = tables.bases[h] + tables.steps[h] * Float(sum)
-      }
-    }
+    kernels.unsafeDotPQ4(
+      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g, scales: tables.steps,
+      bases: tables.bases, blocks: blocks.base, subquantizers: subquantizers, firstRow: first, rowCount: count,
+      scores: result, scoreStride: stride)
   }
 }

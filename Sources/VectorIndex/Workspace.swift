@@ -13,6 +13,8 @@ package final class Workspace {
   private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
   /// What searches over graphs keep.
   let beamMemory = BeamMemory()
+  private var rankBuffers = Purpose.allCases.map { _ in Slot<UInt64>() }
+  private var lineBuffers = Purpose.allCases.map { _ in Slot<CodeLine>() }
 
   package init(kernels: Kernels = .active) {
     self.kernels = kernels
@@ -21,13 +23,14 @@ package final class Workspace {
   /// What a buffer is for. Two users of one purpose must not overlap in time.
   package enum Purpose: Int, CaseIterable {
     case queries, scores, weights, kernel, states, maxima, sums, outputs
-    case points, whitened, centroids, clusterSums, geometry, keyMap, queryMap, mapped, tables, candidates,
+    case points, whitened, centroids, clusterSums, geometry, keyMap, queryMap, candidates,
       best, halfNorms, values
     case assignments, order, counts, visibleBegin, visibleEnd, selected
     case trainingQueries, trainingOutputs, trainingNormalizers
     case relevance, reach, captured
     case neighbors, neighborScores, candidateDistances, kept, together
     case point, searchPoint, keyNorms, mappedKeys
+    case mappedQueries, codeQueries, codeScales, union
   }
 
   private final class Slot<Element: BitwiseCopyable> {
@@ -58,4 +61,19 @@ package final class Workspace {
     slot.buffer.reserve(count)
     return slot.buffer.base
   }
+
+  package func ranks(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt64> {
+    let slot = rankBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
+
+  package func lines(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<CodeLine> {
+    let slot = lineBuffers[purpose.rawValue]
+    slot.buffer.reserve(count)
+    return slot.buffer.base
+  }
 }
+
+/// 64 bytes of codes, at a multiple of 64 in memory: what kernels load at once.
+package typealias CodeLine = SIMD64<UInt8>

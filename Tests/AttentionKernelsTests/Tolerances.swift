@@ -5,6 +5,8 @@ enum Tolerance {
   /// Of the sum of the products' magnitudes. Sums are f32 in 1 to 16 partial sums of at most d = 256 terms in
   /// the tests; random rounding gives about sqrt(256) * 2^-24 = 9.5e-7 for the scalar level's single sum.
   static let dot = 2e-6
+  /// Of the sum of the magnitudes of a coded score's three terms: f32 roundings of exact integer sums.
+  static let codes = 3e-7
   /// Relative. The polynomial's 1.2e-7, squared above x = 80.
   static let exp = 2.5e-7
   /// Of the largest value, for normalized attention. A score s has an error of about |s| * 1e-6, which goes into

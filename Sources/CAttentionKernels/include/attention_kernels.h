@@ -69,6 +69,44 @@ typedef struct ak_states {
   size_t acc_stride;
 } ak_states;
 
+// Coded rows lie in blocks of AK_LVQ_BLOCK or AK_PQ_BLOCK rows that start anywhere (at multiples of 64 bytes they
+// are read fastest) and are whole: the rows of the last block that do not exist yet hold anything.
+#define AK_LVQ_BLOCK 16
+#define AK_PQ_BLOCK 32
+
+// Codes of locally adaptive vector quantization (Aguerrebere et al., arXiv 2304.04759): row i is
+// offset_i + scale_i * code_i, element by element. A block of 16 rows is 64 bytes of f16, the 16 scales and then the
+// 16 offsets, and lines of 64 bytes of codes, 4 bytes a row, so that a vector holds the same columns of many rows and
+// sums need no shuffles.
+// 8 bits: line j holds columns 4j ..< 4j + 4; ak_lvq8_block_bytes(d).
+// 4 bits: line j holds columns 8j ..< 8j + 4 in the low halves of its bytes, the next four in the high halves;
+// ak_lvq4_block_bytes(d).
+// Columns from d to the end of the last line hold any code: queries are zero there.
+static inline size_t ak_lvq8_block_bytes(size_t d) { return 64 * (1 + (d + 3) / 4); }
+static inline size_t ak_lvq4_block_bytes(size_t d) { return 64 * (1 + (d + 7) / 8); }
+
+// 4-bit codes of product quantization for scans with tables in registers (Andre et al., Quicker ADC, arXiv
+// 1812.09162). A block of 32 rows is 16 bytes for each of its parts, subquantizers a multiple of 4: byte b holds the
+// code of row b in its low half and of row b + 16 in its high half.
+static inline size_t ak_pq4_block_bytes(size_t subquantizers) { return 16 * subquantizers; }
+
+// m queries as scans of codes take them: query h is at data + h * stride and scores
+//   LVQ: bases[h] + scales[h] * scale_i * (integers . codes) + sums[h] * offset_i
+//   PQ:  bases[h] + scales[h] * (sum of table entries)
+// Integer sums are exact, at every level.
+// LVQ, 8 bits: int16_t, columns in the order 0, 2, 1, 3 in each group of four, zero up to a multiple of 4.
+//   d * 255 * their largest magnitude must be below 2^31.
+// LVQ, 4 bits: int8_t, no less than -127, zero up to a multiple of 8.
+// PQ: uint8_t [subquantizers, 16], at most 256 subquantizers (sums are 16 bits wide). Entries of four subquantizers at
+//   distance 4, from number 16 i + j with j < 4, add up to at most 255, since they are first added in 8 bits.
+typedef struct ak_code_queries {
+  const void *data;
+  size_t stride;  // bytes
+  const float *scales;
+  const float *sums;  // PQ: not used
+  const float *bases;
+} ak_code_queries;
+
 // One level's functions. Argument order: inputs, their sizes, outputs, scratch.
 typedef struct ak_kernels {
   ak_level level;
@@ -142,7 +180,45 @@ typedef struct ak_kernels {
   void (*assign_f32)(
     ak_rows_f32 points, size_t n, ak_rows_f32 centroids, size_t k, size_t d, const float *half_norms,
     uint32_t *assignments, float *best, float *scratch);
+
+  // out[h * out_stride + i] = the score of query h with coded row first + i, for h < m, i < n. Codes are read once
+  // for several queries.
+  void (*dot_lvq8)(
+    ak_code_queries queries, size_t m, const uint8_t *blocks, size_t d, size_t first, size_t n, float *out,
+    size_t out_stride);
+  void (*dot_lvq4)(
+    ak_code_queries queries, size_t m, const uint8_t *blocks, size_t d, size_t first, size_t n, float *out,
+    size_t out_stride);
+  void (*dot_pq4)(
+    ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, size_t first, size_t n,
+    float *out, size_t out_stride);
+
+  // The table of one query for dot_pq4, from codebooks of 16 entries that cover coordinates of the query: codebook s
+  // has the coordinates coordinates[j] for starts[s] <= j < starts[s + 1], and entry e of it the elements
+  // entries[16 * j + e]. The products of entries with the query, less each codebook's lowest, are rounded to
+  // multiples of *scale; the lowest are added to *base. *scale is the widest sum / 253 of the ranges of four codebooks
+  // that are added in 8 bits, so it is smallest when wide and narrow ranges are together. If that sum is zero or not
+  // finite, entries and *scale are 0. scratch: 17 * codebooks floats.
+  void (*pq4_tables)(
+    const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
+    size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch);
+
+  // Appends ak_rank(scores[i], first + i) for each i < n with scores[i] > threshold, in order, and returns how
+  // many. ranks: room for n.
+  size_t (*collect_above_f32)(
+    const float *scores, size_t n, float threshold, uint32_t first, uint64_t *ranks);
 } ak_kernels;
+
+// A number that is higher for a higher score and, among equal scores, for a lower index. Not for NaN; -0 ranks
+// below 0.
+static inline uint64_t ak_rank(float score, uint32_t index) {
+  union {
+    float value;
+    uint32_t bits;
+  } number = {score};
+  const uint32_t ordered = number.bits ^ (number.bits >> 31 ? 0xffffffffu : 0x80000000u);
+  return (uint64_t)ordered << 32 | (uint32_t)~index;
+}
 
 // The functions of a level, or NULL when this CPU or this build lacks it. Never NULL for AK_LEVEL_SCALAR.
 const ak_kernels *ak_kernels_for(ak_level level);

@@ -5,6 +5,8 @@
 #include "softmax.h"
 #include "matrix.h"
 #include "prefill.h"
+#include "lvq.h"
+#include "pq.h"
 
 const ak_kernels AK_FN(table) = {
   .level = AK_LEVEL,
@@ -25,4 +27,9 @@ const ak_kernels AK_FN(table) = {
   .prefill_f16 = AK_FN(prefill_f16),
   .gemm_f32 = AK_FN(gemm_f32),
   .assign_f32 = AK_FN(assign_f32),
+  .dot_lvq8 = AK_FN(dot_lvq8),
+  .dot_lvq4 = AK_FN(dot_lvq4),
+  .dot_pq4 = AK_FN(dot_pq4),
+  .pq4_tables = AK_FN(pq4_tables),
+  .collect_above_f32 = AK_FN(collect_above_f32),
 };

@@ -18,8 +18,13 @@
 // Vectors of a value row that are summed together for m queries, 8 at most: up to 12 sums.
 #define AK_SUM_VECTORS(m) ((m) == 1 ? 8 : (m) == 2 ? 4 : (m) == 3 ? 3 : 2)
 
+// Queries that share a pass over LVQ codes, with two sums each, and over PQ codes, with four: up to 8 sums.
+#define AK_LVQ_QUERIES 4
+#define AK_PQ_QUERIES 2
+
 typedef __m256 ak_v;
 typedef __m128 ak_v4;
+typedef __m256i ak_i;
 
 #define AK_PRIMITIVE static inline __attribute__((always_inline))
 
@@ -67,4 +72,54 @@ AK_PRIMITIVE ak_v4 v_reduce4(ak_v a, ak_v b, ak_v c, ak_v d) {
   const __m256 sums = _mm256_add_ps(
     _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)), _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)));
   return _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+}
+
+// Integers: codes in bytes, sums in lanes of 32 bits, one for each lane of ak_v, or of 16.
+
+AK_PRIMITIVE ak_i i_zero(void) { return _mm256_setzero_si256(); }
+AK_PRIMITIVE ak_i i_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+// The 4 bytes at p in every lane.
+AK_PRIMITIVE ak_i i_load_lane(const void *p) {
+  int32_t lane;
+  memcpy(&lane, p, sizeof lane);
+  return _mm256_set1_epi32(lane);
+}
+AK_PRIMITIVE ak_v i_to_float(ak_i x) { return _mm256_cvtepi32_ps(x); }
+AK_PRIMITIVE ak_i i_add8(ak_i a, ak_i b) { return _mm256_add_epi8(a, b); }
+AK_PRIMITIVE ak_i i_add16(ak_i a, ak_i b) { return _mm256_add_epi16(a, b); }
+
+// Bytes of even and of odd place, and low and high halves of bytes.
+AK_PRIMITIVE ak_i i_even_bytes(ak_i x) { return _mm256_and_si256(x, _mm256_set1_epi16(0xff)); }
+AK_PRIMITIVE ak_i i_odd_bytes(ak_i x) { return _mm256_srli_epi16(x, 8); }
+AK_PRIMITIVE ak_i i_low_halves(ak_i x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+AK_PRIMITIVE ak_i i_high_halves(ak_i x) { return i_low_halves(_mm256_srli_epi16(x, 4)); }
+
+// sum + the products of 16-bit elements, added in pairs to 32 bits
+AK_PRIMITIVE ak_i i_dot16(ak_i sum, ak_i a, ak_i b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+// sum + the products of bytes a < 128 and signed bytes b, added in pairs to 16 bits
+AK_PRIMITIVE ak_i i_dot8(ak_i sum, ak_i a, ak_i b) { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, b)); }
+// sum + pairs of 16-bit elements added to 32 bits
+AK_PRIMITIVE ak_i i_widen(ak_i sum, ak_i x) { return i_dot16(sum, x, _mm256_set1_epi16(1)); }
+
+// Of each byte i < 16 of a group of 16, byte i of the table in the same place.
+AK_PRIMITIVE ak_i i_look_up(ak_i table, ak_i indices) { return _mm256_shuffle_epi8(table, indices); }
+
+// all - odd * 256, in 16 bits
+AK_PRIMITIVE ak_i i_remove_odd(ak_i all, ak_i odd) { return _mm256_sub_epi16(all, _mm256_slli_epi16(odd, 8)); }
+
+// Adds up groups of 8 elements of 16 bits, and stores elements of a and b in turn: 16 of them.
+AK_PRIMITIVE void i_fold_zip16(uint16_t *p, ak_i a, ak_i b) {
+  const __m128i even = _mm_add_epi16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i odd = _mm_add_epi16(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+  _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi16(even, odd));
+  _mm_storeu_si128((__m128i *)(p + 8), _mm_unpackhi_epi16(even, odd));
+}
+
+AK_PRIMITIVE ak_v v_load_u16(const uint16_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+// Bit i tells whether lane i of a is greater than that of b; false for NaN.
+AK_PRIMITIVE uint32_t v_greater(ak_v a, ak_v b) {
+  return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ));
 }

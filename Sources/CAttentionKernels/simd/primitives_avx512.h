@@ -17,8 +17,13 @@
 // Vectors of a value row that are summed together for m queries, 8 at most: up to 24 sums.
 #define AK_SUM_VECTORS(m) 4
 
+// Queries that share a pass over LVQ codes, with a sum or two each, and over PQ codes, with four: up to 16 sums.
+#define AK_LVQ_QUERIES 6
+#define AK_PQ_QUERIES 4
+
 typedef __m512 ak_v;
 typedef __m128 ak_v4;
+typedef __m512i ak_i;
 
 #define AK_PRIMITIVE static inline __attribute__((always_inline))
 
@@ -64,3 +69,54 @@ AK_PRIMITIVE ak_v4 v_reduce4(ak_v a, ak_v b, ak_v c, ak_v d) {
   const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(sums), _mm512_extractf32x8_ps(sums, 1));
   return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 }
+
+// Integers: codes in bytes, sums in lanes of 32 bits, one for each lane of ak_v, or of 16.
+
+AK_PRIMITIVE ak_i i_zero(void) { return _mm512_setzero_si512(); }
+AK_PRIMITIVE ak_i i_load(const void *p) { return _mm512_loadu_si512(p); }
+// The 4 bytes at p in every lane.
+AK_PRIMITIVE ak_i i_load_lane(const void *p) {
+  int32_t lane;
+  memcpy(&lane, p, sizeof lane);
+  return _mm512_set1_epi32(lane);
+}
+AK_PRIMITIVE ak_v i_to_float(ak_i x) { return _mm512_cvtepi32_ps(x); }
+AK_PRIMITIVE ak_i i_add8(ak_i a, ak_i b) { return _mm512_add_epi8(a, b); }
+AK_PRIMITIVE ak_i i_add16(ak_i a, ak_i b) { return _mm512_add_epi16(a, b); }
+
+// Bytes of even and of odd place, and low and high halves of bytes.
+AK_PRIMITIVE ak_i i_even_bytes(ak_i x) { return _mm512_and_si512(x, _mm512_set1_epi16(0xff)); }
+AK_PRIMITIVE ak_i i_odd_bytes(ak_i x) { return _mm512_srli_epi16(x, 8); }
+AK_PRIMITIVE ak_i i_low_halves(ak_i x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+AK_PRIMITIVE ak_i i_high_halves(ak_i x) { return i_low_halves(_mm512_srli_epi16(x, 4)); }
+
+// sum + the products of 16-bit elements, added in pairs to 32 bits
+AK_PRIMITIVE ak_i i_dot16(ak_i sum, ak_i a, ak_i b) { return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)); }
+// sum + the products of bytes a < 128 and signed bytes b, added in pairs to 16 bits
+AK_PRIMITIVE ak_i i_dot8(ak_i sum, ak_i a, ak_i b) { return _mm512_add_epi16(sum, _mm512_maddubs_epi16(a, b)); }
+// sum + pairs of 16-bit elements added to 32 bits
+AK_PRIMITIVE ak_i i_widen(ak_i sum, ak_i x) { return i_dot16(sum, x, _mm512_set1_epi16(1)); }
+
+// Of each byte i < 16 of a group of 16, byte i of the table in the same place.
+AK_PRIMITIVE ak_i i_look_up(ak_i table, ak_i indices) { return _mm512_shuffle_epi8(table, indices); }
+
+// all - odd * 256, in 16 bits
+AK_PRIMITIVE ak_i i_remove_odd(ak_i all, ak_i odd) { return _mm512_sub_epi16(all, _mm512_slli_epi16(odd, 8)); }
+
+// Adds up groups of 8 elements of 16 bits, and stores elements of a and b in turn: 16 of them.
+AK_PRIMITIVE void i_fold_zip16(uint16_t *p, ak_i a, ak_i b) {
+  // [a0 + a2, a1 + a3, b0 + b2, b1 + b3], then [a, a, b, b] in halves.
+  const __m512i pairs =
+    _mm512_add_epi16(_mm512_shuffle_i64x2(a, b, 0x44), _mm512_shuffle_i64x2(a, b, 0xee));
+  const __m512i sums = _mm512_add_epi16(pairs, _mm512_shuffle_i64x2(pairs, pairs, 0xb1));
+  const __m128i even = _mm512_castsi512_si128(sums), odd = _mm512_extracti64x2_epi64(sums, 2);
+  _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi16(even, odd));
+  _mm_storeu_si128((__m128i *)(p + 8), _mm_unpackhi_epi16(even, odd));
+}
+
+AK_PRIMITIVE ak_v v_load_u16(const uint16_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)));
+}
+
+// Bit i tells whether lane i of a is greater than that of b; false for NaN.
+AK_PRIMITIVE uint32_t v_greater(ak_v a, ak_v b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }

@@ -14,8 +14,13 @@
 // Vectors of a value row that are summed together for m queries, 8 at most: up to 24 sums.
 #define AK_SUM_VECTORS(m) ((m) <= 2 ? 8 : (m) == 3 ? 6 : 4)
 
+// Queries that share a pass over LVQ codes, with four sums each, and over PQ codes, with four: up to 16 sums.
+#define AK_LVQ_QUERIES 4
+#define AK_PQ_QUERIES 4
+
 typedef float32x4_t ak_v;
 typedef float32x4_t ak_v4;
+typedef int32x4_t ak_i;
 
 #define AK_PRIMITIVE static inline __attribute__((always_inline))
 
@@ -51,4 +56,73 @@ AK_PRIMITIVE float v_highest(ak_v x) { return vmaxvq_f32(x); }
 // The sums of a, b, c, d.
 AK_PRIMITIVE ak_v4 v_reduce4(ak_v a, ak_v b, ak_v c, ak_v d) {
   return vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d));
+}
+
+// Integers: codes in bytes, sums in lanes of 32 bits, one for each lane of ak_v, or of 16.
+
+AK_PRIMITIVE uint8x16_t bytes_of(ak_i x) { return vreinterpretq_u8_s32(x); }
+AK_PRIMITIVE ak_i from_bytes(uint8x16_t x) { return vreinterpretq_s32_u8(x); }
+
+AK_PRIMITIVE ak_i i_zero(void) { return vdupq_n_s32(0); }
+AK_PRIMITIVE ak_i i_load(const void *p) { return from_bytes(vld1q_u8((const uint8_t *)p)); }
+// The 4 bytes at p in every lane.
+AK_PRIMITIVE ak_i i_load_lane(const void *p) {
+  int32_t lane;
+  memcpy(&lane, p, sizeof lane);
+  return vdupq_n_s32(lane);
+}
+AK_PRIMITIVE ak_v i_to_float(ak_i x) { return vcvtq_f32_s32(x); }
+AK_PRIMITIVE ak_i i_add8(ak_i a, ak_i b) { return from_bytes(vaddq_u8(bytes_of(a), bytes_of(b))); }
+AK_PRIMITIVE ak_i i_add16(ak_i a, ak_i b) {
+  return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
+
+// Bytes of even and of odd place, and low and high halves of bytes.
+AK_PRIMITIVE ak_i i_even_bytes(ak_i x) {
+  return vreinterpretq_s32_u16(vandq_u16(vreinterpretq_u16_s32(x), vdupq_n_u16(0xff)));
+}
+AK_PRIMITIVE ak_i i_odd_bytes(ak_i x) {
+  return vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_s32(x), 8));
+}
+AK_PRIMITIVE ak_i i_low_halves(ak_i x) { return from_bytes(vandq_u8(bytes_of(x), vdupq_n_u8(15))); }
+AK_PRIMITIVE ak_i i_high_halves(ak_i x) { return from_bytes(vshrq_n_u8(bytes_of(x), 4)); }
+
+// sum + the products of 16-bit elements, added in pairs to 32 bits
+AK_PRIMITIVE ak_i i_dot16(ak_i sum, ak_i a, ak_i b) {
+  const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
+  return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
+}
+// sum + the products of bytes a < 128 and signed bytes b, added in pairs to 16 bits
+AK_PRIMITIVE ak_i i_dot8(ak_i sum, ak_i a, ak_i b) {
+  const int8x16_t x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
+  const int16x8_t pairs = vpaddq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(y)), vmull_high_s8(x, y));
+  return i_add16(sum, vreinterpretq_s32_s16(pairs));
+}
+// sum + pairs of 16-bit elements added to 32 bits
+AK_PRIMITIVE ak_i i_widen(ak_i sum, ak_i x) { return vpadalq_s16(sum, vreinterpretq_s16_s32(x)); }
+
+// Of each byte i < 16 of a group of 16, byte i of the table in the same place.
+AK_PRIMITIVE ak_i i_look_up(ak_i table, ak_i indices) {
+  return from_bytes(vqtbl1q_u8(bytes_of(table), bytes_of(indices)));
+}
+
+// all - odd * 256, in 16 bits
+AK_PRIMITIVE ak_i i_remove_odd(ak_i all, ak_i odd) {
+  return vreinterpretq_s32_s16(
+    vsubq_s16(vreinterpretq_s16_s32(all), vshlq_n_s16(vreinterpretq_s16_s32(odd), 8)));
+}
+
+// Adds up groups of 8 elements of 16 bits, and stores elements of a and b in turn: 16 of them.
+AK_PRIMITIVE void i_fold_zip16(uint16_t *p, ak_i a, ak_i b) {
+  const uint16x8x2_t zipped = vzipq_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b));
+  vst1q_u16(p, zipped.val[0]);
+  vst1q_u16(p + 8, zipped.val[1]);
+}
+
+AK_PRIMITIVE ak_v v_load_u16(const uint16_t *p) { return vcvtq_f32_u32(vmovl_u16(vld1_u16(p))); }
+
+// Bit i tells whether lane i of a is greater than that of b; false for NaN.
+AK_PRIMITIVE uint32_t v_greater(ak_v a, ak_v b) {
+  static const uint32_t bits[4] = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(vcgtq_f32(a, b), vld1q_u32(bits)));
 }

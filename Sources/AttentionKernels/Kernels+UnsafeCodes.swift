@@ -1,0 +1,99 @@
+// Scans of coded rows over raw memory: nothing is checked here. Layouts: attention_kernels.h.
+
+internal import CAttentionKernels
+
+extension Kernels {
+  /// Rows in a block of LVQ codes.
+  public static let lvqBlockRows = Int(AK_LVQ_BLOCK)
+  /// Rows in a block of PQ codes.
+  public static let pqBlockRows = Int(AK_PQ_BLOCK)
+
+  /// Bytes of a block of 16 rows of 8-bit LVQ codes with their scales and offsets, a multiple of 64.
+  public static func lvq8BlockByteCount(dimension: Int) -> Int { ak_lvq8_block_bytes(dimension) }
+  /// Bytes of a block of 16 rows of 4-bit LVQ codes with their scales and offsets, a multiple of 64.
+  public static func lvq4BlockByteCount(dimension: Int) -> Int { ak_lvq4_block_bytes(dimension) }
+  /// Bytes of a block of 32 rows of PQ codes; `subquantizers` is a multiple of 4.
+  public static func pq4BlockByteCount(subquantizers: Int) -> Int { ak_pq4_block_bytes(subquantizers) }
+
+  /// The largest magnitude that an integer of an LVQ query may have so that no sum overflows 32 bits.
+  public static func lvq8QueryLimit(dimension: Int) -> Int {
+    min(Int(Int16.max), Int(Int32.max) / (255 * (dimension + 3)))
+  }
+
+  /// `scores[h * scoreStride + i] = bases[h] + scales[h] * scale_r * (integers_h . codes_r) + sums[h] * offset_r`
+  /// for r = `firstRow + i`; integers in the order 0, 2, 1, 3 in each group of four, zero up to a multiple of 4.
+  package func unsafeDotLVQ8(
+    queries: UnsafePointer<Int16>, queryStride: Int, queryCount: Int,
+    scales: UnsafePointer<Float>, sums: UnsafePointer<Float>, bases: UnsafePointer<Float>,
+    blocks: UnsafePointer<UInt8>, dimension: Int, firstRow: Int, rowCount: Int,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int
+  ) {
+    table.pointee.dot_lvq8(
+      ak_code_queries(data: queries, stride: queryStride * 2, scales: scales, sums: sums, bases: bases),
+      queryCount, blocks, dimension, firstRow, rowCount, scores, scoreStride)
+  }
+
+  /// The same for 4-bit codes; integers in their own order, from -127, zero up to a multiple of 8.
+  package func unsafeDotLVQ4(
+    queries: UnsafePointer<Int8>, queryStride: Int, queryCount: Int,
+    scales: UnsafePointer<Float>, sums: UnsafePointer<Float>, bases: UnsafePointer<Float>,
+    blocks: UnsafePointer<UInt8>, dimension: Int, firstRow: Int, rowCount: Int,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int
+  ) {
+    table.pointee.dot_lvq4(
+      ak_code_queries(data: queries, stride: queryStride, scales: scales, sums: sums, bases: bases),
+      queryCount, blocks, dimension, firstRow, rowCount, scores, scoreStride)
+  }
+
+  /// `scores[h * scoreStride + i] = bases[h] + scales[h] * (sum over s of tables[h][s][code s of firstRow + i])`.
+  ///
+  /// Tables `[queryCount][subquantizers, 16]`; at most 256 subquantizers, a multiple of 4. The highest entries of
+  /// subquantizers 16 i + j, + 4, + 8 and + 12, j < 4, add up to at most 255.
+  package func unsafeDotPQ4(
+    tables: UnsafePointer<UInt8>, tableStride: Int, queryCount: Int,
+    scales: UnsafePointer<Float>, bases: UnsafePointer<Float>,
+    blocks: UnsafePointer<UInt8>, subquantizers: Int, firstRow: Int, rowCount: Int,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int
+  ) {
+    table.pointee.dot_pq4(
+      ak_code_queries(data: tables, stride: tableStride, scales: scales, sums: bases, bases: bases),
+      queryCount, blocks, subquantizers, firstRow, rowCount, scores, scoreStride)
+  }
+
+  /// Writes the tables `[codebookCount, 16]` of one query for ``unsafeDotPQ4``, their step, and adds the score of
+  /// zeros to `base`.
+  ///
+  /// Codebook s has the coordinates `coordinates[j]` of the query for j in `starts[s] ..< starts[s + 1]`, and 16
+  /// entries with the elements `entries[16 * j ..< 16 * j + 16]`. Each table entry is off by half a step at most; the
+  /// step is the widest sum / 253 of the ranges of the products of codebooks 16 i + j, + 4, + 8 and + 12, j < 4.
+  /// Scratch: `17 * codebookCount` floats.
+  package func unsafePQ4Tables(
+    query: UnsafePointer<Float>, coordinates: UnsafePointer<UInt32>, starts: UnsafePointer<UInt32>,
+    entries: UnsafePointer<Float>, codebookCount: Int, tables: UnsafeMutablePointer<UInt8>,
+    scale: UnsafeMutablePointer<Float>, base: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    table.pointee.pq4_tables(query, coordinates, starts, entries, codebookCount, tables, scale, base, scratch)
+  }
+
+  /// Writes ``rank(score:index:)`` of each score above the threshold, index `firstIndex + i`, in order, and returns
+  /// how many. Room for `count` ranks is needed.
+  package func unsafeCollect(
+    scores: UnsafePointer<Float>, count: Int, above threshold: Float, firstIndex: UInt32,
+    ranks: UnsafeMutablePointer<UInt64>
+  ) -> Int {
+    table.pointee.collect_above_f32(scores, count, threshold, firstIndex, ranks)
+  }
+
+  /// A number that is higher for a higher score and, among equal scores, for a lower index.
+  package static func rank(score: Float, index: UInt32) -> UInt64 { ak_rank(score, index) }
+
+  /// The index that went into a rank.
+  package static func index(ofRank rank: UInt64) -> UInt32 { ~UInt32(truncatingIfNeeded: rank) }
+
+  /// The score that went into a rank.
+  package static func score(ofRank rank: UInt64) -> Float {
+    let ordered = UInt32(truncatingIfNeeded: rank >> 32)
+    return Float(bitPattern: ordered >> 31 == 1 ? ordered ^ 0x8000_0000 : ~ordered)
+  }
+}

@@ -1,0 +1,203 @@
+// Where keys are quantized: coordinates in which an error of any direction costs alike.
+
+import AttentionKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A linear change of coordinates that keeps every score: `q.k = (q B).((k - mean) F) + q.mean`, with `F B' = 1`.
+///
+/// With C the covariance of the keys, S the second moment of the queries and `C^(1/2) S C^(1/2) = W diag(v) W'`,
+/// `F = C^(-1/2) W diag(v^e)`. Keys then have the variances `v^(2e)` and no correlations, and neither have queries,
+/// with `v^(1-2e)`.
+/// - `e = 1/2`: queries are white, so the squared error of a key is that of its scores. What product quantization
+///   wants, which spends its bits by variance.
+/// - `e = 1/4`: keys and queries share the spread evenly, which makes `E|q|^2 E|k|^2` smallest. What a quantizer of
+///   equal steps in all coordinates wants.
+///
+/// Measured on heads of two models, 4-bit recall@100 of d = 128: .75 in the keys' own coordinates, .92 here.
+struct CodeGeometry {
+  let dimension: Int
+  /// `[d]`
+  let mean: [Float]
+  /// F, `[d, d]`: keys are rows and multiply it from the left.
+  let forward: [Float]
+  /// B transposed, `[d, d]`: a query's coordinate j is its product with row j.
+  let backward: [Float]
+  /// v, highest first, `[d]`.
+  let spectrum: [Float]
+
+  /// Share of the mean eigenvalue that is added to S: questions to come also look where no training query did.
+  /// 0.01 and 1 lose 1 to 2 points of recall@100 of product codes against 0.1.
+  static let queryRidge = 0.1
+  /// The same for C, against coordinates in which no key varies.
+  static let keyRidge = 1e-4
+
+  /// - Parameters:
+  ///   - keys: `[count, d]`, of which the covariance is taken
+  ///   - training: without any, all directions of queries count alike
+  ///   - exponent: e above
+  ///   - spreads: whether a rotation follows that gives all coordinates like variances
+  init(
+    keys: UnsafePointer<Float>, count: Int, dimension d: Int, training: TrainingQueries, exponent: Double,
+    spreads: Bool, seed: UInt64, workspace: Workspace
+  ) {
+    dimension = d
+    let mean = Self.mean(of: keys, count: count, dimension: d)
+    self.mean = mean
+    // Centered exactly, not by taking mean mean' from the moment: keys can be far from the origin.
+    let centered = workspace.floats(.whitened, count * d)
+    for i in 0..<count {
+      for j in 0..<d { centered[i * d + j] = keys[i * d + j] - mean[j] }
+    }
+    let covariance = Self.moment(centered, count, d, ridge: Self.keyRidge, workspace: workspace)
+    let moment = Self.moment(
+      training.queries, training.count, d, ridge: Self.queryRidge, workspace: workspace)
+    let (root, inverseRoot) = Self.roots(of: covariance, dimension: d)
+    let both = SymmetricEigen(
+      squareProduct(squareProduct(root, moment, dimension: d), root, dimension: d), dimension: d)
+    let highest = max(both.values.first ?? 1, 1e-300)
+    let values = both.values.map { max($0, highest * 1e-12) }
+    spectrum = values.map { Float($0) }
+    // Rows of the eigenvectors are the columns of W, so both come out transposed: W' C^(-1/2) and W' C^(1/2).
+    var forward = squareProduct(both.vectors, inverseRoot, dimension: d)
+    var backward = squareProduct(both.vectors, root, dimension: d)
+    for i in 0..<d {
+      let scale = pow(values[i], exponent)
+      for j in 0..<d {
+        forward[i * d + j] *= scale
+        backward[i * d + j] /= scale
+      }
+    }
+    if spreads {
+      let rotation = Self.spreadingRotation(dimension: d, seed: seed)
+      forward = squareProduct(rotation, forward, dimension: d)
+      backward = squareProduct(rotation, backward, dimension: d)
+    }
+    var transposed = [Float](repeating: 0, count: d * d)
+    for i in 0..<d {
+      for j in 0..<d { transposed[j * d + i] = Float(forward[i * d + j]) }
+    }
+    self.forward = transposed
+    self.backward = backward.map { Float($0) }
+  }
+
+  private static func mean(of rows: UnsafePointer<Float>, count: Int, dimension d: Int) -> [Float] {
+    var sums = [Double](repeating: 0, count: d)
+    for i in 0..<count {
+      for j in 0..<d { sums[j] += Double(rows[i * d + j]) }
+    }
+    return sums.map { count > 0 ? Float($0 / Double(count)) : 0 }
+  }
+
+  /// The mean of `r r'` over rows r, with a ridge; the identity when that says nothing.
+  private static func moment(
+    _ rows: UnsafePointer<Float>, _ count: Int, _ d: Int, ridge: Double, workspace: Workspace
+  ) -> [Double] {
+    var result = [Float](repeating: 0, count: d * d)
+    if count > 0 {
+      workspace.kernels.unsafeSecondMoment(
+        rows: rows, rowStride: d, rowCount: count, dimension: d, moment: &result, momentStride: d,
+        scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+    }
+    var trace = 0.0
+    for i in 0..<d { trace += Double(result[i * d + i]) }
+    guard trace > 0, trace.isFinite else {
+      return (0..<d * d).map { $0 / d == $0 % d ? 1 : 0 }
+    }
+    // Only ratios matter to the directions; the mean variance becomes 1.
+    let unit = Double(d) / trace
+    var matrix = [Double](repeating: 0, count: d * d)
+    for i in 0..<d {
+      for j in 0..<d { matrix[i * d + j] = 0.5 * unit * Double(result[i * d + j] + result[j * d + i]) }
+      matrix[i * d + i] += ridge
+    }
+    return matrix
+  }
+
+  /// `C^(1/2)` and `C^(-1/2)`.
+  private static func roots(of matrix: [Double], dimension d: Int) -> (root: [Double], inverse: [Double]) {
+    let eigen = SymmetricEigen(matrix, dimension: d)
+    var transposed = [Double](repeating: 0, count: d * d)
+    var scaled = eigen.vectors
+    var inverted = eigen.vectors
+    for i in 0..<d {
+      let root = max(eigen.values[i], 1e-12).squareRoot()
+      for j in 0..<d {
+        transposed[j * d + i] = eigen.vectors[i * d + j]
+        scaled[i * d + j] *= root
+        inverted[i * d + j] /= root
+      }
+    }
+    return (
+      squareProduct(transposed, scaled, dimension: d), squareProduct(transposed, inverted, dimension: d)
+    )
+  }
+
+  /// An orthogonal matrix without large elements, for any d: the cosine transform (DCT-IV) of coordinates with
+  /// random signs.
+  private static func spreadingRotation(dimension d: Int, seed: UInt64) -> [Double] {
+    var generator = SeededGenerator(seed: seed)
+    let signs = (0..<d).map { _ in Bool.random(using: &generator) ? 1.0 : -1.0 }
+    let scale = (2 / Double(d)).squareRoot()
+    return (0..<d * d).map { index in
+      let (i, j) = (index / d, index % d)
+      return scale * signs[j] * cos(Double.pi / Double(d) * (Double(i) + 0.5) * (Double(j) + 0.5))
+    }
+  }
+}
+
+extension CodeGeometry {
+  /// Rows mapped at a time: 1024 rows of 128 floats are half a megabyte and stay in the L2.
+  static let mappedRows = 1024
+  /// Rows that codes are learned from, evenly over what is inserted first.
+  static let learnedRows = 4096
+
+  /// Writes `(k - mean) F` for f16 keys `[count, d]`.
+  func map(
+    keys: UnsafePointer<UInt16>, count: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
+  ) {
+    let d = dimension
+    let kernels = workspace.kernels
+    let points = workspace.floats(.points, count * d)
+    kernels.unsafeConvertFromFloat16(keys, points, count: count * d)
+    for i in 0..<count {
+      for j in 0..<d { points[i * d + j] -= mean[j] }
+    }
+    kernels.unsafeGEMM(
+      a: points, aRowStride: d, aColumnStride: 1, b: forward, bRowStride: d, bColumnStride: 1, c: result,
+      cRowStride: d, rows: count, columns: d, inner: d, accumulate: false,
+      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+  }
+
+  /// Writes `q B` `[group.count, d]` and `q.mean` `[group.count]`.
+  func map(
+    _ group: QueryGroup, kernels: Kernels, result: UnsafeMutablePointer<Float>,
+    bases: UnsafeMutablePointer<Float>
+  ) {
+    let d = dimension
+    kernels.unsafeDot(
+      queries: group.queries, queryStride: d, queryCount: group.count, rows: backward, rowStride: d,
+      rowCount: d, dimension: d, scores: result, scoreStride: d)
+    kernels.unsafeDot(
+      queries: group.queries, queryStride: d, queryCount: group.count, rows: mean, rowStride: d, rowCount: 1,
+      dimension: d, scores: bases, scoreStride: 1)
+  }
+
+  /// Up to ``learnedRows`` of the rows, evenly, in f32 in the workspace's memory, and how many.
+  static func sample(
+    _ keys: UnsafePointer<UInt16>, count: Int, dimension d: Int, workspace: Workspace
+  ) -> (keys: UnsafePointer<Float>, count: Int) {
+    let chosen = min(count, learnedRows)
+    let result = workspace.floats(.points, chosen * d)
+    for i in 0..<chosen {
+      workspace.kernels.unsafeConvertFromFloat16(keys + i * count / chosen * d, result + i * d, count: d)
+    }
+    return (UnsafePointer(result), chosen)
+  }
+}

@@ -1,0 +1,73 @@
+// What kinds of codes have in common.
+
+/// Keys in a form that can be scored with fewer bytes than the keys themselves.
+///
+/// Codebooks and coordinates are learned from the first rows that are inserted, and from the queries that come with
+/// them. Later rows are encoded with the same.
+package protocol KeyScorer: AnyObject {
+  /// Rows inserted so far.
+  var rowCount: Int { get }
+  /// Bytes of codes, codebooks and coordinates.
+  var byteCount: Int { get }
+  /// Bytes that are read to score one row.
+  var bytesPerRow: Int { get }
+
+  /// Adds keys `[count, d]`.
+  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace)
+
+  /// What ``score(_:of:rows:scores:scoreStride:kernels:)`` needs of a group's queries, in the workspace's memory
+  /// until its next use. Rows have been inserted.
+  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries
+
+  /// Writes approximate scores: `scores[h * scoreStride + i]` of query h with row `range.lowerBound + i`.
+  ///
+  /// A range may begin and end anywhere; multiples of 32 rows are scored fastest.
+  func score(
+    _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels)
+}
+
+package import AttentionKernels
+
+/// A group's queries as a kind of codes takes them.
+package struct PreparedQueries {
+  package let group: QueryGroup
+  /// Integers or tables, `stride` bytes a query.
+  let codes: UnsafeRawPointer
+  let stride: Int
+  /// `[group.count]`, as are `sums` and `bases`.
+  let scales: UnsafePointer<Float>
+  let sums: UnsafePointer<Float>
+  let bases: UnsafePointer<Float>
+}
+
+/// No codes: scores are exact, from the keys of the store.
+final class ExactKeys: KeyScorer {
+  private let dimension: Int
+  private(set) var rowCount = 0
+
+  init(dimension: Int) { self.dimension = dimension }
+
+  var byteCount: Int { 0 }
+  var bytesPerRow: Int { 2 * dimension }
+
+  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace) {
+    rowCount += count
+  }
+
+  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries {
+    let none = UnsafePointer(workspace.floats(.codeScales, 1))
+    return PreparedQueries(
+      group: group, codes: UnsafeRawPointer(group.queries), stride: 0, scales: none, sums: none, bases: none)
+  }
+
+  func score(
+    _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
+  ) {
+    kernels.unsafeDot(
+      queries: prepared.group.queries, queryStride: dimension, queryCount: prepared.group.count,
+      rows: rows.keys + range.lowerBound * dimension, rowStride: dimension, rowCount: range.count,
+      dimension: dimension, scores: scores, scoreStride: scoreStride)
+  }
+}

@@ -1,0 +1,159 @@
+// Scalar quantization with a range of its own for each key: LVQ.
+
+import AttentionKernels
+
+/// Locally adaptive vector quantization (Aguerrebere et al., arXiv 2304.04759) to 8 or 4 bits, in ``CodeGeometry``.
+///
+/// A key in these coordinates is `offset + scale * code`, with scale and offset of its own in f16. Errors are at most
+/// half a step a coordinate: with the range r of the key's coordinates, `r / 510` at 8 bits and `r / 30` at 4, and
+/// 1e-3 of that for f16. Queries are rounded to integers as well, of 8 bits for 4-bit codes (their error is 8 times
+/// below that of the keys) and of 12 or more for 8-bit codes; integer sums are exact.
+final class LocallyAdaptiveCodes: KeyScorer {
+  enum Bits: Int { case four = 4, eight = 8 }
+
+  let dimension: Int
+  let bits: Bits
+  private let seed: UInt64
+  private var geometry: CodeGeometry?
+  private var lines = RowBuffer<CodeLine>()  // [blocks, lines of a block]; layout: attention_kernels.h
+  private(set) var rowCount = 0
+
+  init(dimension: Int, bits: Bits, seed: UInt64) {
+    self.dimension = dimension
+    self.bits = bits
+    self.seed = seed
+  }
+
+  /// Dimension rounded up to whole lines of a block.
+  private var paddedDimension: Int {
+    let columns = bits == .eight ? 4 : 8
+    return (dimension + columns - 1) / columns * columns
+  }
+
+  private var blockLines: Int {
+    (bits == .eight
+      ? Kernels.lvq8BlockByteCount(dimension: dimension) : Kernels.lvq4BlockByteCount(dimension: dimension))
+      / 64
+  }
+
+  var byteCount: Int { lines.byteCount + (geometry == nil ? 0 : 8 * dimension * dimension) }
+  var bytesPerRow: Int { blockLines * 64 / Kernels.lvqBlockRows }
+
+  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace) {
+    guard count > 0 else { return }
+    let d = dimension
+    let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
+    self.geometry = geometry
+    let blockCount = (rowCount + count + Kernels.lvqBlockRows - 1) / Kernels.lvqBlockRows
+    let added = blockCount * blockLines - lines.count
+    lines.grow(by: added).initialize(repeating: .zero, count: added)
+    let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
+    for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
+      let part = min(CodeGeometry.mappedRows, count - first)
+      geometry.map(keys: keys + first * d, count: part, workspace: workspace, result: mapped)
+      for i in 0..<part { encode(mapped + i * d, row: rowCount + first + i, kernels: workspace.kernels) }
+    }
+    rowCount += count
+  }
+
+  private func learn(
+    _ keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace
+  ) -> CodeGeometry {
+    let sample = CodeGeometry.sample(keys, count: count, dimension: dimension, workspace: workspace)
+    return CodeGeometry(
+      keys: sample.keys, count: sample.count, dimension: dimension, training: training, exponent: 0.25,
+      spreads: true, seed: seed, workspace: workspace)
+  }
+
+  private func encode(_ values: UnsafePointer<Float>, row: Int, kernels: Kernels) {
+    let block = UnsafeMutableRawPointer(lines.base + row / Kernels.lvqBlockRows * blockLines)
+    let place = row % Kernels.lvqBlockRows
+    var lowest = values[0]
+    var highest = values[0]
+    for i in 1..<dimension {
+      lowest = min(lowest, values[i])
+      highest = max(highest, values[i])
+    }
+    let steps: Float = bits == .eight ? 255 : 15
+    // Codes are taken with the rounded scale and offset, which are what scans use.
+    var halves: (UInt16, UInt16) = (0, 0)
+    var (scale, offset) = ((highest - lowest) / steps, lowest)
+    kernels.unsafeConvertToFloat16(&scale, &halves.0, count: 1)
+    kernels.unsafeConvertToFloat16(&offset, &halves.1, count: 1)
+    kernels.unsafeConvertFromFloat16(&halves.0, &scale, count: 1)
+    kernels.unsafeConvertFromFloat16(&halves.1, &offset, count: 1)
+    block.storeBytes(of: halves.0, toByteOffset: 2 * place, as: UInt16.self)
+    block.storeBytes(of: halves.1, toByteOffset: 2 * (Kernels.lvqBlockRows + place), as: UInt16.self)
+    let inverse = scale > 0 ? 1 / scale : 0
+    let codes = (block + 64).assumingMemoryBound(to: UInt8.self) + 4 * place
+    for i in 0..<dimension {
+      // Comparisons in this order turn a NaN of the model into 0; adding 1/2 and cutting rounds without a call.
+      let level = (values[i] - offset) * inverse + 0.5
+      let code = level > 0 ? UInt8(level < steps ? level : steps) : 0
+      switch bits {
+      case .eight: codes[i / 4 * 64 + i % 4] = code
+      case .four: codes[i / 8 * 64 + i % 4] |= i % 8 < 4 ? code : code << 4
+      }
+    }
+  }
+
+  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries {
+    guard let geometry else { preconditionFailure("no rows have been inserted") }
+    let (d, m, padded) = (dimension, group.count, paddedDimension)
+    let mapped = workspace.floats(.mappedQueries, m * d)
+    let scales = workspace.floats(.codeScales, 3 * m)
+    geometry.map(group, kernels: workspace.kernels, result: mapped, bases: scales + 2 * m)
+    let stride = bits == .eight ? 2 * padded : padded
+    let codes = UnsafeMutableRawPointer(workspace.lines(.codeQueries, (m * stride + 63) / 64))
+    codes.initializeMemory(as: UInt8.self, repeating: 0, count: m * stride)
+    let limit = bits == .eight ? Float(Kernels.lvq8QueryLimit(dimension: d)) : 127
+    for h in 0..<m {
+      let query = mapped + h * d
+      var largest: Float = 0
+      for i in 0..<d { largest = max(largest, abs(query[i])) }
+      let scale = largest > 1e-30 ? largest / limit : 1
+      let inverse = 1 / scale
+      var sum: Float = 0
+      for i in 0..<d {
+        let level = query[i] * inverse
+        // Adding 1.5 * 2^23 rounds to an integer; a NaN of the model becomes 0.
+        let integer = abs(level) < limit + 0.5 ? (level + 0x1.8p23) - 0x1.8p23 : 0
+        sum += integer
+        switch bits {
+        case .eight:
+          let place = i & ~3 | (i & 1) << 1 | (i & 2) >> 1  // 0, 2, 1, 3
+          codes.storeBytes(of: Int16(integer), toByteOffset: h * stride + 2 * place, as: Int16.self)
+        case .four:
+          codes.storeBytes(of: Int8(integer), toByteOffset: h * stride + i, as: Int8.self)
+        }
+      }
+      scales[h] = scale
+      // Of the rounded query: the errors of rounding then multiply keys that are small, not offsets that are not.
+      scales[m + h] = scale * sum
+    }
+    return PreparedQueries(
+      group: group, codes: UnsafeRawPointer(codes), stride: stride, scales: scales, sums: scales + m,
+      bases: scales + 2 * m)
+  }
+
+  func score(
+    _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
+  ) {
+    let blocks = UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self)
+    switch bits {
+    case .eight:
+      kernels.unsafeDotLVQ8(
+        queries: prepared.codes.assumingMemoryBound(to: Int16.self), queryStride: prepared.stride / 2,
+        queryCount: prepared.group.count, scales: prepared.scales, sums: prepared.sums, bases: prepared.bases,
+        blocks: blocks, dimension: dimension, firstRow: range.lowerBound, rowCount: range.count,
+        scores: scores, scoreStride: scoreStride)
+    case .four:
+      kernels.unsafeDotLVQ4(
+        queries: prepared.codes.assumingMemoryBound(to: Int8.self), queryStride: prepared.stride,
+        queryCount: prepared.group.count, scales: prepared.scales, sums: prepared.sums, bases: prepared.bases,
+        blocks: blocks, dimension: dimension, firstRow: range.lowerBound, rowCount: range.count,
+        scores: scores, scoreStride: scoreStride)
+    }
+  }
+}

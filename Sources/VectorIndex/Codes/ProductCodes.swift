@@ -1,0 +1,238 @@
+// Product quantization to 4 bits a codebook, scanned with tables in registers.
+
+import AttentionKernels
+
+/// Product quantization (Jegou et al., 2011) in the queries' geometry, scanned as in Quicker ADC (Andre et al., arXiv
+/// 1812.09162).
+///
+/// Keys are mapped by ``CodeGeometry`` so that squared errors are errors of scores, and ``BitAllocation`` deals the
+/// coordinates out to codebooks of 16 entries, trained by k-means one after the other. A score is a sum of one table
+/// entry a codebook. Entries are rounded to 8 bits with one step for all codebooks of a query: with r the widest sum of
+/// the ranges of four codebooks that are added in 8 bits, a score errs by r / 506 a codebook at most.
+final class ProductCodes: KeyScorer {
+  let dimension: Int
+  /// Codebooks of 4 bits, a multiple of 4: half a byte each a key.
+  let codebookCount: Int
+  private let seed: UInt64
+  private var geometry: CodeGeometry?
+  // Codebook s covers coordinates[starts[s] ..< starts[s + 1]] of the geometry's, with 16 elements of entries each.
+  private var coordinates = RowBuffer<UInt32>()
+  private var starts = RowBuffer<UInt32>()
+  private var entries = RowBuffer<Float>()
+  /// Codebooks in the order in which they quantize, each what the earlier ones left.
+  private var encodingOrder: [Int] = []
+  private var lines = RowBuffer<CodeLine>()  // [blocks, codebookCount / 4]; layout: attention_kernels.h
+  private(set) var rowCount = 0
+
+  /// - Parameter coordinatesPerCodebook: on average; 2 make codes of an eighth of the keys' bytes, 4 of a sixteenth.
+  init(dimension: Int, coordinatesPerCodebook: Int, seed: UInt64) {
+    precondition(coordinatesPerCodebook > 0, "\(coordinatesPerCodebook) coordinates for a codebook")
+    self.dimension = dimension
+    // Sums of at most 256 table entries fit 16 bits.
+    codebookCount = min(256, ((dimension + coordinatesPerCodebook - 1) / coordinatesPerCodebook + 3) / 4 * 4)
+    self.seed = seed
+    starts.append(0)
+  }
+
+  var byteCount: Int {
+    lines.byteCount + coordinates.byteCount + starts.byteCount + entries.byteCount
+      + (geometry == nil ? 0 : 8 * dimension * dimension)
+  }
+  var bytesPerRow: Int { codebookCount / 2 }
+
+  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace) {
+    guard count > 0 else { return }
+    let d = dimension
+    let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
+    let blockCount = (rowCount + count + Kernels.pqBlockRows - 1) / Kernels.pqBlockRows
+    let added = blockCount * codebookCount / 4 - lines.count
+    lines.grow(by: added).initialize(repeating: .zero, count: added)
+    let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
+    for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
+      let part = min(CodeGeometry.mappedRows, count - first)
+      geometry.map(keys: keys + first * d, count: part, workspace: workspace, result: mapped)
+      for codebook in encodingOrder {
+        let codes = quantize(mapped, count: part, by: codebook, workspace: workspace)
+        for i in 0..<part { store(codes[i], codebook: codebook, row: rowCount + first + i) }
+      }
+    }
+    rowCount += count
+  }
+
+  /// Learns coordinates and codebooks.
+  private func learn(
+    _ keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace
+  ) -> CodeGeometry {
+    let d = dimension
+    let sample = CodeGeometry.sample(keys, count: count, dimension: d, workspace: workspace)
+    let learned = CodeGeometry(
+      keys: sample.keys, count: sample.count, dimension: d, training: training, exponent: 0.5,
+      spreads: false, seed: seed, workspace: workspace)
+    geometry = learned
+    let mapped = workspace.floats(.whitened, sample.count * d)
+    var generator = SeededGenerator(seed: seed)
+    // The sample again, from f16 and through the same steps as every key.
+    let rows = workspace.halves(.values, sample.count * d)
+    workspace.kernels.unsafeConvertToFloat16(sample.keys, rows, count: sample.count * d)
+    learned.map(keys: rows, count: sample.count, workspace: workspace, result: mapped)
+    let allocation = BitAllocation(variances: learned.spectrum, codebookCount: codebookCount)
+    for (codebook, covered) in allocation.codebooks.enumerated() {
+      for coordinate in covered { coordinates.append(UInt32(coordinate)) }
+      starts.append(UInt32(coordinates.count))
+      train(codebook, mapped, count: sample.count, seed: generator.next(), workspace: workspace)
+      _ = quantize(mapped, count: sample.count, by: codebook, workspace: workspace)
+    }
+    deal()
+    return learned
+  }
+
+  /// Reorders codebooks so that those added in 8 bits (see ``Kernels/unsafePQ4Tables``) are a wide one and narrow
+  /// ones: the step of the tables is then near that of the widest alone.
+  private func deal() {
+    let count = starts.count - 1
+    encodingOrder = Array(0..<count)
+    guard count % 16 == 0 else { return }
+    let spreads = encodingOrder.map { codebook in
+      (Int(starts[codebook])..<Int(starts[codebook + 1])).reduce(Float(0)) { spread, place in
+        let elements = (0..<16).map { entries[16 * place + $0] }
+        return max(spread, (elements.max() ?? 0) - (elements.min() ?? 0))
+      }
+    }
+    let ranked = encodingOrder.sorted { (spreads[$0], $1) > (spreads[$1], $0) }
+    // Fours of the ranking go to the groups in turn.
+    var dealt = encodingOrder
+    for (rank, codebook) in ranked.enumerated() {
+      let (four, groups) = (rank / 4, count / 16)
+      dealt[16 * (four % groups) + 4 * (four / groups) + rank % 4] = codebook
+    }
+    let (oldCoordinates, oldStarts) = (
+      (0..<coordinates.count).map { coordinates[$0] }, (0...count).map { Int(starts[$0]) }
+    )
+    let oldEntries = (0..<entries.count).map { entries[$0] }
+    coordinates.removeAll()
+    starts.removeAll()
+    entries.removeAll()
+    starts.append(0)
+    for (place, codebook) in dealt.enumerated() {
+      for old in oldStarts[codebook]..<oldStarts[codebook + 1] {
+        coordinates.append(oldCoordinates[old])
+        for element in oldEntries[16 * old..<16 * old + 16] { entries.append(element) }
+      }
+      starts.append(UInt32(coordinates.count))
+      encodingOrder[codebook] = place
+    }
+  }
+
+  /// Lloyd iterations. Real keys change codebooks little after the eighth.
+  private static let iterations = 8
+
+  /// Appends the entries of a codebook, the means of the clusters of its coordinates of rows `[count, dimension]`.
+  private func train(
+    _ codebook: Int, _ rows: UnsafePointer<Float>, count: Int, seed: UInt64, workspace: Workspace
+  ) {
+    let width = Int(starts[codebook + 1] - starts[codebook])
+    let points = columns(of: codebook, rows, count: count, workspace: workspace)
+    let (assignments, clusters) = KMeans.cluster(
+      points: points, count: count, dimension: width, clusterCount: 16, iterations: Self.iterations,
+      seed: seed, workspace: workspace)
+    let means = entries.grow(by: 16 * width)
+    means.initialize(repeating: 0, count: 16 * width)
+    let sizes = workspace.indices(.counts, 16)
+    sizes.update(repeating: 0, count: 16)
+    for i in 0..<count {
+      sizes[Int(assignments[i])] += 1
+      for j in 0..<width { means[16 * j + Int(assignments[i])] += points[i * width + j] }
+    }
+    for j in 0..<width {
+      for entry in 0..<16 {
+        // Fewer keys than entries leave some over; they repeat the first, which wins.
+        means[16 * j + entry] = entry < clusters ? means[16 * j + entry] / Float(sizes[entry]) : means[16 * j]
+      }
+    }
+  }
+
+  /// A codebook's coordinates of rows `[count, dimension]`: `[count, width]` in the workspace's memory.
+  private func columns(
+    of codebook: Int, _ rows: UnsafePointer<Float>, count: Int, workspace: Workspace
+  ) -> UnsafeMutablePointer<Float> {
+    let covered = Int(starts[codebook])..<Int(starts[codebook + 1])
+    let result = workspace.floats(.values, count * covered.count)
+    for (j, place) in covered.enumerated() {
+      let column = rows + Int(coordinates[place])
+      for i in 0..<count { result[i * covered.count + j] = column[i * dimension] }
+    }
+    return result
+  }
+
+  /// Codes of rows `[count, dimension]`, which are replaced by what the codebook leaves of them. The codes live in the
+  /// workspace until its next use.
+  private func quantize(
+    _ rows: UnsafeMutablePointer<Float>, count: Int, by codebook: Int, workspace: Workspace
+  ) -> UnsafePointer<UInt32> {
+    let covered = Int(starts[codebook])..<Int(starts[codebook + 1])
+    let width = covered.count
+    let points = columns(of: codebook, rows, count: count, workspace: workspace)
+    let table = workspace.floats(.centroids, 16 * width)
+    let halfNorms = workspace.floats(.halfNorms, 16)
+    halfNorms.update(repeating: 0, count: 16)
+    for (j, place) in covered.enumerated() {
+      for entry in 0..<16 {
+        let element = entries[16 * place + entry]
+        table[entry * width + j] = element
+        halfNorms[entry] += 0.5 * element * element
+      }
+    }
+    let codes = workspace.indices(.assignments, count)
+    workspace.kernels.unsafeAssign(
+      points: points, pointStride: width, pointCount: count, centroids: table, centroidStride: width,
+      centroidCount: 16, dimension: width, halfNorms: halfNorms, assignments: codes,
+      best: workspace.floats(.best, count),
+      scratch: workspace.floats(.kernel, Kernels.assignScratchCount(dimension: width)))
+    for (j, place) in covered.enumerated() {
+      let column = rows + Int(coordinates[place])
+      for i in 0..<count { column[i * dimension] -= table[Int(codes[i]) * width + j] }
+    }
+    return UnsafePointer(codes)
+  }
+
+  private func store(_ code: UInt32, codebook: Int, row: Int) {
+    let place = row % Kernels.pqBlockRows
+    let block = UnsafeMutableRawPointer(lines.base + row / Kernels.pqBlockRows * codebookCount / 4)
+    let byte = block.assumingMemoryBound(to: UInt8.self) + 16 * codebook + place % 16
+    byte.pointee |= UInt8(code & 15) << (place < 16 ? 0 : 4)
+  }
+}
+
+extension ProductCodes {
+  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries {
+    guard let geometry else { preconditionFailure("no rows have been inserted") }
+    let (d, m) = (dimension, group.count)
+    let mapped = workspace.floats(.mappedQueries, m * d + codebookCount * 17)
+    let scales = workspace.floats(.codeScales, 2 * m)
+    let bases = scales + m
+    geometry.map(group, kernels: workspace.kernels, result: mapped, bases: bases)
+    let tables = workspace.lines(.codeQueries, m * codebookCount / 4)
+    tables.update(repeating: .zero, count: m * codebookCount / 4)
+    for h in 0..<m {
+      let bytes = UnsafeMutableRawPointer(tables + h * codebookCount / 4)
+      workspace.kernels.unsafePQ4Tables(
+        query: mapped + h * d, coordinates: coordinates.base, starts: starts.base, entries: entries.base,
+        codebookCount: starts.count - 1, tables: bytes.assumingMemoryBound(to: UInt8.self),
+        scale: scales + h, base: bases + h, scratch: mapped + m * d)
+    }
+    return PreparedQueries(
+      group: group, codes: UnsafeRawPointer(tables), stride: codebookCount * 16, scales: scales, sums: bases,
+      bases: bases)
+  }
+
+  func score(
+    _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
+  ) {
+    kernels.unsafeDotPQ4(
+      tables: prepared.codes.assumingMemoryBound(to: UInt8.self), tableStride: prepared.stride,
+      queryCount: prepared.group.count, scales: prepared.scales, bases: prepared.bases,
+      blocks: UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self), subquantizers: codebookCount,
+      firstRow: range.lowerBound, rowCount: range.count, scores: scores, scoreStride: scoreStride)
+  }
+}

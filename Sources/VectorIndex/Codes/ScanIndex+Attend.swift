@@ -1,0 +1,106 @@
+// Decoding: score all rows, keep the best of each query, attend to their union.
+
+import AttentionKernels
+
+extension ScanIndex {
+  /// Rows scored between two selections: scores of a group of 8 fill 64 KB, which stays in the L2.
+  private static let scannedRows = 2048
+
+  package func attend(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
+  ) -> ReadCount {
+    var read = ReadCount()
+    guard rowCount > 0, group.count > 0, search.k > 0 else { return read }
+    if search.k >= rowCount {
+      attendToAll(group, rows: rows, states: states, workspace: workspace)
+      recorder?.read(0..<rowCount)
+      read.retrieved = rowCount
+      read.scored = rowCount
+      read.bytes = rowCount * 4 * dimension
+      return read
+    }
+    let union = scan(group, rows: rows, workspace: workspace)
+    workspace.kernels.unsafeAttendGather(
+      queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
+      keyStride: dimension, values: rows.values, valueStride: dimension, indices: union.baseAddress!,
+      indexCount: union.count, dimension: dimension, maxima: states.maxima, sums: states.sums,
+      accumulators: states.accumulators, accumulatorStride: dimension,
+      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+    recorder?.read(union)
+    read.retrieved = union.count
+    read.scored = rowCount + union.count
+    read.bytes = rowCount * scorer.bytesPerRow + union.count * 4 * dimension
+    return read
+  }
+
+  private func attendToAll(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace
+  ) {
+    workspace.kernels.unsafeAttend(
+      queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
+      keyStride: dimension, values: rows.values, valueStride: dimension, rowCount: rowCount,
+      dimension: dimension, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
+      accumulatorStride: dimension,
+      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+  }
+
+  /// The union of the `k` best rows of each query by their codes, ascending, in the workspace's memory.
+  private func scan(
+    _ group: QueryGroup, rows: IndexRows, workspace: Workspace
+  ) -> UnsafeBufferPointer<UInt32> {
+    let kernels = workspace.kernels
+    let prepared = scorer.prepare(group, workspace: workspace)
+    let scores = workspace.floats(.scores, group.count * Self.scannedRows)
+    let capacity = TopRanks.capacity(limit: search.k)
+    let ranks = workspace.ranks(.candidates, group.count * capacity)
+    let union = RowUnion(rowCount: rowCount, workspace: workspace)
+    return withUnsafeTemporaryAllocation(of: TopRanks.self, capacity: group.count) { tops in
+      for h in 0..<group.count {
+        tops.initializeElement(at: h, to: TopRanks(limit: search.k, base: ranks + h * capacity))
+      }
+      for first in stride(from: 0, to: rowCount, by: Self.scannedRows) {
+        let range = first..<min(first + Self.scannedRows, rowCount)
+        scorer.score(
+          range, of: prepared, rows: rows, scores: scores, scoreStride: Self.scannedRows, kernels: kernels)
+        for h in 0..<group.count {
+          tops[h].collect(
+            scores + h * Self.scannedRows, count: range.count, firstRow: first, kernels: kernels)
+        }
+      }
+      for h in 0..<group.count {
+        tops[h].prune()
+        for i in 0..<tops[h].count { union.insert(Kernels.index(ofRank: tops[h].base[i])) }
+      }
+      return union.rows(atMost: group.count * search.k, workspace: workspace)
+    }
+  }
+}
+
+/// A set of rows as bits: a union of short lists over many rows, ascending, without a sort.
+struct RowUnion {
+  private let words: UnsafeMutablePointer<UInt64>
+  private let wordCount: Int
+
+  init(rowCount: Int, workspace: Workspace) {
+    wordCount = (rowCount + 63) / 64
+    words = workspace.ranks(.union, wordCount)
+    words.update(repeating: 0, count: wordCount)
+  }
+
+  func insert(_ row: UInt32) { words[Int(row >> 6)] |= 1 << UInt64(row & 63) }
+
+  /// The rows, ascending, in the workspace's memory until its next use.
+  func rows(atMost limit: Int, workspace: Workspace) -> UnsafeBufferPointer<UInt32> {
+    let result = workspace.indices(.selected, limit)
+    var count = 0
+    for number in 0..<wordCount {
+      var word = words[number]
+      while word != 0 {
+        result[count] = UInt32(number * 64 + word.trailingZeroBitCount)
+        count += 1
+        word &= word - 1
+      }
+    }
+    return UnsafeBufferPointer(start: result, count: count)
+  }
+}
