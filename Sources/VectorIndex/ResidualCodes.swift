@@ -218,7 +218,8 @@ struct ResidualCodes: ~Copyable {
       bases: mapped + g * width + g)
     for h in 0..<g {
       workspace.kernels.unsafePQ4Tables(
-        query: mapped + h * width, coordinates: elements.base, starts: firstElements.base, entries: words.base,
+        query: mapped + h * width, coordinates: elements.base, starts: firstElements.base,
+        entries: words.base,
         codebookCount: subquantizers, tables: tables.entries + h * stride, scale: tables.steps + h,
         base: tables.bases + h, scratch: mapped + g * width + 2 * g)
     }
@@ -231,8 +232,10 @@ struct ResidualCodes: ~Copyable {
     stride: Int, kernels: Kernels
   ) {
     kernels.unsafeDotPQ4(
-      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g, scales: tables.steps,
-      bases: tables.bases, blocks: blocks.base, subquantizers: subquantizers, firstRow: first, rowCount: count,
+      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g,
+      scales: tables.steps,
+      bases: tables.bases, blocks: blocks.base, subquantizers: subquantizers, firstRow: first,
+      rowCount: count,
       scores: result, scoreStride: stride)
   }
 }
