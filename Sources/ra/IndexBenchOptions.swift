@@ -91,8 +91,16 @@ struct IndexSweepOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Tolerances of clusters: lower reads more.", valueName: "tolerance,..."))
   var tolerance = CommaSeparated(IndexSweep().tolerance)
 
+  @Option(
+    help: ArgumentHelp("Keys that a graph search follows to their neighbors.", valueName: "keys,..."))
+  var beamWidth = CommaSeparated(IndexSweep().beamWidth)
+  @Option(help: ArgumentHelp("Inverted lists read for a query.", valueName: "lists,..."))
+  var probes = CommaSeparated(IndexSweep().probes)
+
   var settings: IndexBenchmark.Settings {
     var settings = IndexBenchmark.Settings()
+    settings.sweep.beamWidth = beamWidth.elements
+    settings.sweep.probes = probes.elements
     settings.kinds = index.elements
     settings.sweep.k = k.elements
     settings.sweep.tolerance = tolerance.elements

@@ -73,7 +73,7 @@ final class HeadMeasurement {
 
   /// Builds an index and measures it at all its settings.
   func measure(_ kind: IndexKind, onPoint: (Int) throws -> Void) throws -> [Samples] {
-    let index = kind.makeIndex(dimension: d)
+    let index = try kind.makeIndex(dimension: d)
     let rows = WorkingRows(head)
     let clock = ContinuousClock()
     let buildSeconds = clock.measure { insert(into: index, rows: rows) } / .seconds(1)

@@ -78,7 +78,10 @@ public final class IndexBenchmark {
       ("number of timed queries", settings.timedQueries, 1...most),
       ("evicted bytes", settings.evictedBytes ?? 0, 0...(1 << 36)),
       ("number of kinds", settings.kinds.count, 1...most),
-    ] + settings.sweep.k.map({ ("k", $0, 1...most) }) where !range.contains(value) {
+    ] + settings.sweep.k.map({ ("k", $0, 1...most) })
+      + settings.sweep.beamWidth.map({ ("beam width", $0, 1...most) })
+      + settings.sweep.probes.map({ ("probes", $0, 1...most) }) where !range.contains(value)
+    {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "in \(range)")
     }
     for tolerance in settings.sweep.tolerance where !(tolerance.isFinite && tolerance >= 0) {

@@ -7,7 +7,11 @@ public struct IndexSweep: Sendable, Hashable {
   /// Rows that each query retrieves.
   public var k = [100]
   /// ``VectorIndex/ClusterIndex/SearchParameters/tolerance``.
-  public var tolerance: [Float] = [5e-5, 1e-4, 1.8e-4, 4e-4, 1e-3]
+  public var tolerance: [Float] = [1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3]
+  /// ``VectorIndex/GraphIndex/SearchParameters/beamWidth``.
+  public var beamWidth = [50, 100, 200]
+  /// ``VectorIndex/IVFIndex/SearchParameters/probes``.
+  public var probes = [4, 8, 16, 32]
 
   public init() {}
 }
@@ -29,13 +33,13 @@ package struct IndexKind: Sendable {
   package let name: String
   /// Never empty.
   package let points: [Point]
-  private let make: @Sendable (Int) -> any AttentionIndex
+  private let make: @Sendable (Int) throws -> any AttentionIndex
 
   /// - Parameters:
   ///   - make: an empty index for rows of a dimension.
   ///   - sweep: search settings; without one the kind is measured once, as it is.
   package init<Index: AttentionIndex & SendableMetatype>(
-    _ name: String, make: @escaping @Sendable (Int) -> Index, sweep: [IndexSetting<Index>] = []
+    _ name: String, make: @escaping @Sendable (Int) throws -> Index, sweep: [IndexSetting<Index>] = []
   ) {
     self.name = name
     self.make = make
@@ -49,7 +53,7 @@ package struct IndexKind: Sendable {
   }
 
   /// An empty index.
-  package func makeIndex(dimension: Int) -> any AttentionIndex { make(dimension) }
+  package func makeIndex(dimension: Int) throws -> any AttentionIndex { try make(dimension) }
 }
 
 /// Search parameters and how an index gets them.
@@ -75,16 +79,18 @@ public enum IndexCatalog {
           sweep: sweep.k.map { k in IndexSetting(("k", Double(k))) { $0.k = k } })
       }
     ),
-    (
-      "clusters",
-      { name, sweep in
-        IndexKind(
-          name, make: { ClusterIndex(dimension: $0) },
-          sweep: sweep.tolerance.map { value in
-            IndexSetting(("tolerance", Double("\(value)") ?? Double(value))) { $0.search.tolerance = value }
-          })
-      }
-    ),
+    ("clusters", { name, sweep in clusters(name, sweep) { _ in } }),
+    ("clusters-whole", { name, sweep in clusters(name, sweep) { $0.usesCodes = false } }),
+    ("graph", { name, sweep in graph(name, sweep, .roarGraph) }),
+    ("graph-co-retrieval", { name, sweep in graph(name, sweep, .coRetrieval) }),
+    ("graph-keys-only", { name, sweep in graph(name, sweep, .keysOnly) }),
+    ("ivf", { name, sweep in lists(name, sweep, .balanced) }),
+    ("ivf-nearest", { name, sweep in lists(name, sweep, .nearest) }),
+    ("scan-float16", { name, sweep in scan(name, sweep, .float16) }),
+    ("scan-lvq8", { name, sweep in scan(name, sweep, .lvq8) }),
+    ("scan-lvq4", { name, sweep in scan(name, sweep, .lvq4) }),
+    ("scan-pq2", { name, sweep in scan(name, sweep, .pq2) }),
+    ("scan-pq1", { name, sweep in scan(name, sweep, .pq1) }),
   ]
 
   /// In the order of reports.
@@ -93,5 +99,57 @@ public enum IndexCatalog {
   /// The kind of a name, or nil.
   package static func kind(_ name: String, sweep: IndexSweep) -> IndexKind? {
     entries.first { $0.name == name }.map { $0.kind(name, sweep) }
+  }
+
+  private static func clusters(
+    _ name: String, _ sweep: IndexSweep,
+    change: @escaping @Sendable (inout ClusterIndex.BuildParameters) -> Void
+  ) -> IndexKind {
+    IndexKind(
+      name,
+      make: {
+        var build = ClusterIndex.BuildParameters()
+        change(&build)
+        return ClusterIndex(dimension: $0, build: build)
+      },
+      sweep: sweep.tolerance.map { value in
+        IndexSetting(("tolerance", Double("\(value)") ?? Double(value))) { $0.search.tolerance = value }
+      })
+  }
+
+  private static func graph(
+    _ name: String, _ sweep: IndexSweep, _ construction: GraphIndex.Construction
+  ) -> IndexKind {
+    IndexKind(
+      name, make: { try GraphIndex(dimension: $0, build: .init(construction)) },
+      sweep: sweep.k.flatMap { k in
+        sweep.beamWidth.map { beamWidth in
+          IndexSetting(("k", Double(k)), ("beamWidth", Double(beamWidth))) {
+            $0.search.k = k
+            $0.search.beamWidth = beamWidth
+          }
+        }
+      })
+  }
+
+  private static func lists(
+    _ name: String, _ sweep: IndexSweep, _ assignment: IVFIndex.Assignment
+  ) -> IndexKind {
+    IndexKind(
+      name,
+      make: {
+        var build = IVFIndex.BuildParameters()
+        build.assignment = assignment
+        return IVFIndex(dimension: $0, build: build)
+      },
+      sweep: sweep.probes.map { probes in
+        IndexSetting(("probes", Double(probes))) { $0.search.probes = probes }
+      })
+  }
+
+  private static func scan(_ name: String, _ sweep: IndexSweep, _ codes: KeyCodes) -> IndexKind {
+    IndexKind(
+      name, make: { ScanIndex(dimension: $0, build: .init(codes: codes)) },
+      sweep: sweep.k.map { k in IndexSetting(("k", Double(k))) { $0.search.k = k } })
   }
 }
