@@ -47,14 +47,14 @@ public struct SoftmaxStates: Sendable {
     return (outputs, logSumExps)
   }
 
-  struct Pointers {
-    let maxima: UnsafeMutablePointer<Float>
-    let sums: UnsafeMutablePointer<Float>
-    let accumulators: UnsafeMutablePointer<Float>
+  package struct Pointers {
+    package let maxima: UnsafeMutablePointer<Float>
+    package let sums: UnsafeMutablePointer<Float>
+    package let accumulators: UnsafeMutablePointer<Float>
   }
 
   /// Calls `body` with the states' addresses; with no states there is nothing to do.
-  mutating func withPointers(_ body: (Pointers) -> Void) {
+  package mutating func withPointers(_ body: (Pointers) -> Void) {
     maxima.withUnsafeMutableBufferPointer { maxima in
       sums.withUnsafeMutableBufferPointer { sums in
         accumulators.withUnsafeMutableBufferPointer { accumulators in

@@ -234,7 +234,8 @@ public struct DecodeResult: Sendable, Codable {
   public var tokensPerSecond: Double
   /// Milliseconds of the single steps.
   public var spread: TimeSpread
-  /// Share of the context that was looked up: retrieved keys and centroids, 0...1; nil for the host.
+  /// Share of the context that was looked up, 0...1: retrieved keys, and what was read of the index, in bytes of keys
+  /// and values; nil for the host.
   public var keysRead: Double?
   /// The same with sink and window.
   public var keysReadWithStatic: Double?

@@ -142,7 +142,8 @@ public struct FidelityReport: Sendable, Codable {
   public var top1: Double
   public var perplexity: Double
   public var referencePerplexity: Double
-  /// Share of the context that was looked up: retrieved keys and centroids, 0...1.
+  /// Share of the context that was looked up, 0...1: retrieved keys, and what was read of the index, in bytes of keys
+  /// and values.
   public var keysRead: Double
   /// The same with sink and window.
   public var keysReadWithStatic: Double

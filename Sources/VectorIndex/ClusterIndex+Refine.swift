@@ -1,5 +1,5 @@
-// Choosing single keys: score the keys of promising clusters by their codes, read those that matter, and let the
-// codes tell what the others weigh.
+// Choosing single keys: score the keys of promising clusters by their codes, read those that matter and a sample of
+// the others, and let the codes tell what that sample stands for.
 
 import AttentionKernels
 
@@ -12,8 +12,18 @@ import AttentionKernels
 #endif
 
 extension ClusterIndex {
-  /// Attends exactly to the keys worth it, and replaces the estimates of their clusters in `scores` by what the
-  /// codes say of the keys left.
+  /// Attends to the keys worth it, and replaces the estimates of their clusters in `scores` by what is left of them.
+  ///
+  /// With w what the codes say a key weighs, p the chance that it is read (1 when it is worth the tolerance, in
+  /// proportion below), m the mean value of its cluster, and k, v the key and value themselves, the sum over a
+  /// cluster's keys of `exp(q.k) v` is estimated by
+  ///
+  ///     sum over all: w m  +  sum over those read: (exp(q.k) v - w m) / p
+  ///
+  /// which is right on average whatever the codes and m are; they only make it vary less. Drawing by estimated weight
+  /// is MagicPIG's idea (arXiv 2410.16179), top keys with a sample of the rest that of vAttention (2510.05688). The
+  /// sample is systematic: a key is taken whenever the sum of p over the keys before it passes a whole number. So
+  /// neighbors in a cluster are not taken together, and the same query gives the same answer.
   ///
   /// - Parameters:
   ///   - scores: `[queries, clusters]`: estimated log masses.
@@ -24,12 +34,12 @@ extension ClusterIndex {
     gains: UnsafePointer<Float>, logTotals: UnsafePointer<Float>, workspace: Workspace,
     recorder: ReadRecorder?
   ) -> ReadCount {
-    let (d, g, clusters) = (dimension, group.count, clusterCount)
-    let threshold = search.tolerance * search.refinement
+    let (g, clusters) = (group.count, clusterCount)
+    let least = search.tolerance * search.refinement
     let selected = workspace.indices(.selected, clusters)
     var selectedCount = 0
     var candidateCount = 0
-    for c in 0..<clusters where !(gains[c] < threshold) {
+    for c in 0..<clusters where !(gains[c] < least) {
       selected[selectedCount] = UInt32(c)
       selectedCount += 1
       candidateCount += size(c)
@@ -70,33 +80,40 @@ extension ClusterIndex {
       kernels.unsafeScale(worth + offset, by: valueSpread.base[c], count: size(c))
       offset += size(c)
     }
-    let least = leastWorth(worth, count: candidateCount, workspace: workspace)
+    var sample = makeSample(worth, count: candidateCount, workspace: workspace)
 
+    // Chosen rows, the logarithm of 1 / p of each, and masses below zero.
     let chosen = workspace.indices(.order, candidateCount)
+    let logChances = workspace.floats(.whitened, candidateCount + g * clusters)
+    let negative = logChances + candidateCount
+    negative.update(repeating: -.infinity, count: g * clusters)
     var chosenCount = 0
     offset = 0
     for s in 0..<selectedCount {
       let c = Int(selected[s])
       let begin = Int(starts.base[c])
       let n = size(c)
-      for i in offset..<offset + n where !(worth[i] < least) && chosenCount < search.maximumRetrieved {
+      for i in offset..<offset + n {
+        guard let chance = sample.take(worth[i]) else { continue }
         chosen[chosenCount] = UInt32(begin + i - offset)
+        logChances[chosenCount] = -log(chance)
         chosenCount += 1
-        for h in 0..<g { weights[h * candidateCount + i] = 0 }
+        // What is left for the mean value: w - w / p.
+        for h in 0..<g { weights[h * candidateCount + i] *= 1 - 1 / chance }
       }
       for h in 0..<g {
         let row = weights + h * candidateCount + offset
         var sum: Float = 0
         for i in 0..<n { sum += row[i] }
         scores[h * clusters + c] = sum > 0 ? logTotals[h] + log(sum) : -.infinity
+        if sum < 0 { negative[h * clusters + c] = logTotals[h] + log(-sum) }
       }
       offset += n
     }
-    kernels.unsafeAttendGather(
-      queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys, keyStride: d,
-      values: rows.values, valueStride: d, indices: chosen, indexCount: chosenCount, dimension: d,
-      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g)))
+    attendChosen(
+      group, rows: rows, states: states, chosen: chosen, logChances: logChances, count: chosenCount,
+      workspace: workspace)
+    subtract(negative, queryCount: g, states: states, workspace: workspace)
     recorder?.read(UnsafeBufferPointer(start: chosen, count: chosenCount))
     var read = ReadCount()
     read.retrieved = chosenCount
@@ -105,19 +122,98 @@ extension ClusterIndex {
     return read
   }
 
-  /// The tolerance, or what the best keys have at least, when more are above it than may be read.
-  private func leastWorth(_ worth: UnsafePointer<Float>, count: Int, workspace: Workspace) -> Float {
-    let limit = search.maximumRetrieved
-    guard count > limit else { return search.tolerance }
-    var above = 0
-    let sorted = workspace.floats(.whitened, count)
-    for i in 0..<count where worth[i] >= search.tolerance {
-      sorted[above] = worth[i]
-      above += 1
+  /// Adds the chosen keys, each as often as it stands for.
+  private func attendChosen(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, chosen: UnsafePointer<UInt32>,
+    logChances: UnsafePointer<Float>, count: Int, workspace: Workspace
+  ) {
+    let (d, g) = (dimension, group.count)
+    let scores = workspace.floats(.candidates, g * count)
+    workspace.kernels.unsafeDotGather(
+      queries: group.queries, queryStride: d, queryCount: g, rows: rows.keys, rowStride: d, indices: chosen,
+      indexCount: count, dimension: d, scores: scores, scoreStride: count)
+    for h in 0..<g {
+      workspace.kernels.unsafeAddScaled(logChances, by: 1, to: scores + h * count, count: count)
     }
-    guard above > limit else { return search.tolerance }
-    var values = UnsafeMutableBufferPointer(start: sorted, count: above)
+    workspace.kernels.unsafeSoftmaxAccumulateGather(
+      scores: scores, scoreStride: count, queryCount: g, values: rows.values, valueStride: d, indices: chosen,
+      indexCount: count, dimension: d, maxima: states.maxima, sums: states.sums,
+      accumulators: states.accumulators, accumulatorStride: d)
+  }
+
+  /// Takes mean values away whose keys the sample stands for more than enough.
+  ///
+  /// - Parameter logMasses: `[queries, clusters]`, -infinity for nothing.
+  private func subtract(
+    _ logMasses: UnsafePointer<Float>, queryCount g: Int, states: StatePointers, workspace: Workspace
+  ) {
+    let (d, clusters) = (dimension, clusterCount)
+    let maxima = workspace.floats(.best, g * (2 + d))
+    let sums = maxima + g
+    let accumulators = sums + g
+    maxima.update(repeating: -.infinity, count: g)
+    sums.update(repeating: 0, count: g * (1 + d))
+    workspace.kernels.unsafeSoftmaxAccumulate(
+      scores: logMasses, scoreStride: clusters, queryCount: g, values: meanValues.base, valueStride: d,
+      rowCount: clusters, dimension: d, maxima: maxima, sums: sums, accumulators: accumulators,
+      accumulatorStride: d)
+    for h in 0..<g where maxima[h] > -.infinity {
+      let scale = exp(maxima[h] - states.maxima[h])
+      // All but nothing of the mass would go only if the codes were worthless.
+      guard scale * sums[h] < 0.9 * states.sums[h] else { continue }
+      states.sums[h] -= scale * sums[h]
+      workspace.kernels.unsafeAddScaled(
+        accumulators + h * d, by: -scale, to: states.accumulators + h * d, count: d)
+    }
+  }
+
+  /// What decides for keys of a worth each: by the tolerance, or just the best ones when more would be read than may
+  /// be, since then a few keys would stand for very many.
+  private func makeSample(
+    _ worth: UnsafePointer<Float>, count: Int, workspace: Workspace
+  ) -> SystematicSample {
+    let limit = search.maximumRetrieved
+    let sample = SystematicSample(threshold: search.tolerance, limit: limit)
+    guard count > limit else { return sample }
+    var expected: Float = 0
+    for i in 0..<count { expected += worth[i] < search.tolerance ? worth[i] / search.tolerance : 1 }
+    guard expected > Float(limit) else { return sample }
+    let sorted = workspace.floats(.whitened, count)
+    sorted.update(from: worth, count: count)
+    var values = UnsafeMutableBufferPointer(start: sorted, count: count)
     values.sort(by: >)
-    return values[limit - 1]
+    return SystematicSample(
+      threshold: limit > 0 ? values[limit - 1] : .infinity, limit: limit, samples: false)
+  }
+}
+
+/// Takes every item above a threshold, and of the others one for each threshold that they amount to together.
+private struct SystematicSample {
+  let threshold: Float
+  private let samples: Bool
+  private var left: Int
+  /// Half way to the first: a sample as good as any, and always the same.
+  private var sum: Float = 0.5
+
+  init(threshold: Float, limit: Int, samples: Bool = true) {
+    self.threshold = threshold
+    self.samples = samples
+    left = limit
+  }
+
+  /// The chance with which the item was taken, or nil when it was not. What is no number is taken.
+  mutating func take(_ worth: Float) -> Float? {
+    guard left > 0 else { return nil }
+    guard worth < threshold else {
+      left -= 1
+      return 1
+    }
+    guard samples else { return nil }
+    let chance = worth / threshold
+    sum += chance
+    guard sum >= 1 else { return nil }
+    sum -= 1
+    left -= 1
+    return chance
   }
 }

@@ -22,6 +22,11 @@ struct BenchIndexCommand: AsyncParsableCommand {
   var window = IndexBenchmark.Settings().window
   @Option(help: ArgumentHelp("Most rows inserted into an index at once.", valueName: "rows"))
   var segment = IndexBenchmark.Settings().segment
+  @Option(
+    help: ArgumentHelp(
+      "Threads. Times of several would be those of each other's caches, so only 1 is possible.",
+      valueName: "1"))
+  var threads = 1
   @Option(help: ArgumentHelp("Recall is the share found of so many best rows.", valueName: "k"))
   var recallAt = IndexBenchmark.Settings().recallCount
   @Option(help: ArgumentHelp("Queries of each head that are timed.", valueName: "queries"))
@@ -39,6 +44,9 @@ struct BenchIndexCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
+    if threads != 1 {
+      throw ValidationError("--threads is \(threads), but indexes are measured on 1 thread.")
+    }
     if let evict, !(0...65536).contains(evict) {
       throw ValidationError("--evict is \(evict), but must be in 0...65536.")
     }

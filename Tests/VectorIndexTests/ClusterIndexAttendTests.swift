@@ -76,7 +76,7 @@ import VectorIndex
       let queries = head.queries(24, seed: 543)
       for first in stride(from: 0, to: 24, by: 3) {
         let group = Array(queries[first * 64..<(first + 3) * 64])
-        let (found, read) = store.attend(group, search: .with(tolerance: usesCodes ? 1.5e-3 : 7e-4))
+        let (found, read) = store.attend(group, search: .with(tolerance: usesCodes ? 4e-3 : 7e-4))
         count += read.retrieved
         sum += store.reference(group).relativeErrors(of: found).reduce(0, +)
       }
@@ -84,7 +84,7 @@ import VectorIndex
       errors.append(sum / 24)
     }
     #expect(errors[1] < errors[0])
-    #expect(reads[1] < reads[0] / 2)
+    #expect(reads[1] < reads[0] / 2, "\(reads) \(errors)")
   }
 
   /// A stated error for a stated share of the keys. The synthetic heads are few keys and diffuse, so a tolerance
@@ -99,7 +99,7 @@ import VectorIndex
     // Groups of three query heads, as a model would ask.
     for first in stride(from: 0, to: 24, by: 3) {
       let group = Array(queries[first * dimension..<(first + 3) * dimension])
-      let (found, count) = store.attend(group, search: .with(tolerance: 7e-4))
+      let (found, count) = store.attend(group, search: .with(tolerance: 2e-3))
       errors += store.reference(group).relativeErrors(of: found)
       read += count.retrieved + count.centroids
     }
