@@ -10,7 +10,7 @@ struct BenchIndexCommand: AsyncParsableCommand {
       Sink and window are attended to exactly, the rows between through each index. One thread. Before each timed \
       call the caches are emptied, since a decode step reads all weights between two visits to the same keys.
 
-      Example: ra bench index --capture capture --index exact-top-k,clusters --k 100 --tolerance 1e-4,2e-4
+      Example: ra bench index --capture capture --index exact-top-k,clusters --k 100 --tolerance 1e-3,3e-3
       """)
 
   @OptionGroup(title: "Vectors") var vectors: IndexVectorOptions

@@ -58,7 +58,7 @@ enum AttentionName: String, ExpressibleByArgument, CaseIterable {
 struct RetrievalOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How much an estimate may cost before a cluster is read: lower reads more and is more exact.",
+      "What a key must be worth to be read for sure; fewer of the others are. Lower reads more and is more exact.",
       valueName: "price"))
   var tolerance: Float?
 
