@@ -45,7 +45,8 @@ import VectorIndex
         let read = store.with(loaded).attend([0.1, 0.2, -0.3, 0.4]).read
         #expect(read.retrieved <= 60)
       }
-      #expect(opened > 0, "no damage went unnoticed, so nothing was tested")
+      // Only a file that is all header leaves no damage for later.
+      #expect(opened > 0 || header == intact.count, "no damage went unnoticed, so nothing was tested")
     }
     try check(kind.type)
   }
