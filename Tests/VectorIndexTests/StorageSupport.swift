@@ -137,7 +137,9 @@ extension IndexedRows where Index: SavedIndex {
       insert(count, training: training > 0 ? train(head.queries(training, seed: 9)) : .none)
     }
   }
+}
 
+extension IndexedRows {
   /// The same rows with another index.
   func with(_ index: Index) -> IndexedRows<Index> {
     let copy = IndexedRows(keys: floats(keys), values: floats(values), index: index)

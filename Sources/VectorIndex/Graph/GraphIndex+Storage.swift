@@ -20,6 +20,7 @@ extension GraphIndex {
   /// meanwhile, but must not be changed in place.
   ///
   /// Cost: one pass over the links, since one that leads outside the rows must be found before a search follows it.
+  /// Measured, file in memory: 0.3 ms for 12K rows (1.8 MB), so some 3 ms for 128K.
   /// - Parameters:
   ///   - verifying: whether to read all of the file and compare checksums. Without it an index of damaged links is
   ///     possible, which answers wrongly but safely.
