@@ -17,6 +17,15 @@ package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
     base = .allocate(capacity: self.capacity)
   }
 
+  /// A buffer with a copy of an array.
+  package init(_ elements: [Element]) {
+    self.init(capacity: elements.count)
+    elements.withUnsafeBufferPointer { elements in
+      guard let start = elements.baseAddress else { return }
+      grow(by: elements.count).initialize(from: start, count: elements.count)
+    }
+  }
+
   /// A buffer of `count` elements that are already there, in writable memory that lives as long as `owner`.
   package init(unsafeBorrowing base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
     self.base = base

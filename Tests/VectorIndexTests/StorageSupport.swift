@@ -79,12 +79,19 @@ func checksum(of bytes: some Sequence<UInt8>) -> UInt32 {
 
 /// Every kind of index that can be saved: checks of storage run for each.
 enum SavedKind: CaseIterable {
-  case clusters, lists
+  case clusters, lists, coRetrievalGraph, roarGraphs, float16, lvq8, lvq4, pq2, pq1
 
   var type: any SavedIndex.Type {
     switch self {
     case .clusters: ClusterIndex.self
     case .lists: IVFIndex.self
+    case .coRetrievalGraph: SavedVariant<CoRetrievalGraph>.self
+    case .roarGraphs: SavedVariant<RoarGraphs>.self
+    case .float16: SavedVariant<Float16Keys>.self
+    case .lvq8: SavedVariant<LVQ8Keys>.self
+    case .lvq4: SavedVariant<LVQ4Keys>.self
+    case .pq2: SavedVariant<PQ2Keys>.self
+    case .pq1: SavedVariant<PQ1Keys>.self
     }
   }
 }
@@ -130,7 +137,9 @@ extension IndexedRows where Index: SavedIndex {
       insert(count, training: training > 0 ? train(head.queries(training, seed: 9)) : .none)
     }
   }
+}
 
+extension IndexedRows {
   /// The same rows with another index.
   func with(_ index: Index) -> IndexedRows<Index> {
     let copy = IndexedRows(keys: floats(keys), values: floats(values), index: index)

@@ -21,16 +21,16 @@ import AttentionKernels
 ///   equal steps in all coordinates wants.
 ///
 /// Measured on heads of two models, 4-bit recall@100 of d = 128: .75 in the keys' own coordinates, .92 here.
-struct CodeGeometry {
+final class CodeGeometry {
   let dimension: Int
   /// `[d]`
-  let mean: [Float]
+  let mean: RowBuffer<Float>
   /// F, `[d, d]`: keys are rows and multiply it from the left.
-  let forward: [Float]
+  let forward: RowBuffer<Float>
   /// B transposed, `[d, d]`: a query's coordinate j is its product with row j.
-  let backward: [Float]
+  let backward: RowBuffer<Float>
   /// v, highest first, `[d]`.
-  let spectrum: [Float]
+  let spectrum: RowBuffer<Float>
 
   /// Share of the mean eigenvalue that is added to S: questions to come also look where no training query did.
   /// 0.01 and 1 lose 1 to 2 points of recall@100 of product codes against 0.1.
@@ -49,7 +49,7 @@ struct CodeGeometry {
   ) {
     dimension = d
     let mean = Self.mean(of: keys, count: count, dimension: d)
-    self.mean = mean
+    self.mean = RowBuffer(mean)
     // Centered exactly, not by taking mean mean' from the moment: keys can be far from the origin.
     let centered = workspace.floats(.whitened, count * d)
     for i in 0..<count {
@@ -63,7 +63,7 @@ struct CodeGeometry {
       squareProduct(squareProduct(root, moment, dimension: d), root, dimension: d), dimension: d)
     let highest = max(both.values.first ?? 1, 1e-300)
     let values = both.values.map { max($0, highest * 1e-12) }
-    spectrum = values.map { Float($0) }
+    spectrum = RowBuffer(values.map { Float($0) })
     // Rows of the eigenvectors are the columns of W, so both come out transposed: W' C^(-1/2) and W' C^(1/2).
     var forward = squareProduct(both.vectors, inverseRoot, dimension: d)
     var backward = squareProduct(both.vectors, root, dimension: d)
@@ -83,8 +83,19 @@ struct CodeGeometry {
     for i in 0..<d {
       for j in 0..<d { transposed[j * d + i] = Float(forward[i * d + j]) }
     }
-    self.forward = transposed
-    self.backward = backward.map { Float($0) }
+    self.forward = RowBuffer(transposed)
+    self.backward = RowBuffer(backward.map { Float($0) })
+  }
+
+  init(
+    dimension: Int, mean: consuming RowBuffer<Float>, forward: consuming RowBuffer<Float>,
+    backward: consuming RowBuffer<Float>, spectrum: consuming RowBuffer<Float>
+  ) {
+    self.dimension = dimension
+    self.mean = mean
+    self.forward = forward
+    self.backward = backward
+    self.spectrum = spectrum
   }
 
   private static func mean(of rows: UnsafePointer<Float>, count: Int, dimension d: Int) -> [Float] {
@@ -153,6 +164,8 @@ struct CodeGeometry {
 }
 
 extension CodeGeometry {
+  var byteCount: Int { mean.byteCount + forward.byteCount + backward.byteCount + spectrum.byteCount }
+
   /// Rows mapped at a time: 1024 rows of 128 floats are half a megabyte and stay in the L2.
   static let mappedRows = 1024
   /// Rows that codes are learned from, evenly over what is inserted first.
@@ -165,12 +178,13 @@ extension CodeGeometry {
     let d = dimension
     let kernels = workspace.kernels
     let points = workspace.floats(.points, count * d)
+    let mean = mean.base
     kernels.unsafeConvertFromFloat16(keys, points, count: count * d)
     for i in 0..<count {
       for j in 0..<d { points[i * d + j] -= mean[j] }
     }
     kernels.unsafeGEMM(
-      a: points, aRowStride: d, aColumnStride: 1, b: forward, bRowStride: d, bColumnStride: 1, c: result,
+      a: points, aRowStride: d, aColumnStride: 1, b: forward.base, bRowStride: d, bColumnStride: 1, c: result,
       cRowStride: d, rows: count, columns: d, inner: d, accumulate: false,
       scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
   }
@@ -182,10 +196,11 @@ extension CodeGeometry {
   ) {
     let d = dimension
     kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: group.count, rows: backward, rowStride: d,
+      queries: group.queries, queryStride: d, queryCount: group.count, rows: backward.base, rowStride: d,
       rowCount: d, dimension: d, scores: result, scoreStride: d)
     kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: group.count, rows: mean, rowStride: d, rowCount: 1,
+      queries: group.queries, queryStride: d, queryCount: group.count, rows: mean.base, rowStride: d,
+      rowCount: 1,
       dimension: d, scores: bases, scoreStride: 1)
   }
 

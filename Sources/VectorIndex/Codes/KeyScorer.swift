@@ -25,6 +25,12 @@ package protocol KeyScorer: AnyObject {
   func score(
     _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
     scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels)
+
+  /// Adds what was learned and the codes to a file; nothing as long as there are no rows.
+  func write(to file: inout IndexFileWriter)
+
+  /// Takes back what ``write(to:)`` added for the file's rows. Only for a scorer without rows.
+  func read(from file: IndexFileReader) throws(IndexFileError)
 }
 
 package import AttentionKernels
@@ -44,7 +50,7 @@ package struct PreparedQueries {
 /// No codes: scores are exact, from the keys of the store.
 final class ExactKeys: KeyScorer {
   private let dimension: Int
-  private(set) var rowCount = 0
+  var rowCount = 0
 
   init(dimension: Int) { self.dimension = dimension }
 

@@ -14,9 +14,9 @@ final class LocallyAdaptiveCodes: KeyScorer {
   let dimension: Int
   let bits: Bits
   private let seed: UInt64
-  private var geometry: CodeGeometry?
-  private var lines = RowBuffer<CodeLine>()  // [blocks, lines of a block]; layout: attention_kernels.h
-  private(set) var rowCount = 0
+  var geometry: CodeGeometry?
+  var lines = RowBuffer<CodeLine>()  // [blocks, lines of a block]; layout: attention_kernels.h
+  var rowCount = 0
 
   init(dimension: Int, bits: Bits, seed: UInt64) {
     self.dimension = dimension
@@ -30,13 +30,15 @@ final class LocallyAdaptiveCodes: KeyScorer {
     return (dimension + columns - 1) / columns * columns
   }
 
-  private var blockLines: Int {
+  var blockLines: Int {
     (bits == .eight
       ? Kernels.lvq8BlockByteCount(dimension: dimension) : Kernels.lvq4BlockByteCount(dimension: dimension))
       / 64
   }
 
-  var byteCount: Int { lines.byteCount + (geometry == nil ? 0 : 8 * dimension * dimension) }
+  static func blockCount(rows: Int) -> Int { (rows + Kernels.lvqBlockRows - 1) / Kernels.lvqBlockRows }
+
+  var byteCount: Int { lines.byteCount + (geometry?.byteCount ?? 0) }
   var bytesPerRow: Int { blockLines * 64 / Kernels.lvqBlockRows }
 
   func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace) {
@@ -44,8 +46,7 @@ final class LocallyAdaptiveCodes: KeyScorer {
     let d = dimension
     let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
     self.geometry = geometry
-    let blockCount = (rowCount + count + Kernels.lvqBlockRows - 1) / Kernels.lvqBlockRows
-    let added = blockCount * blockLines - lines.count
+    let added = Self.blockCount(rows: rowCount + count) * blockLines - lines.count
     lines.grow(by: added).initialize(repeating: .zero, count: added)
     let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {

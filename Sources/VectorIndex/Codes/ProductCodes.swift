@@ -14,15 +14,15 @@ final class ProductCodes: KeyScorer {
   /// Codebooks of 4 bits, a multiple of 4: half a byte each a key.
   let codebookCount: Int
   private let seed: UInt64
-  private var geometry: CodeGeometry?
+  var geometry: CodeGeometry?
   // Codebook s covers coordinates[starts[s] ..< starts[s + 1]] of the geometry's, with 16 elements of entries each.
-  private var coordinates = RowBuffer<UInt32>()
-  private var starts = RowBuffer<UInt32>()
-  private var entries = RowBuffer<Float>()
+  var coordinates = RowBuffer<UInt32>()
+  var starts = RowBuffer<UInt32>()
+  var entries = RowBuffer<Float>()
   /// Codebooks in the order in which they quantize, each what the earlier ones left.
-  private var encodingOrder: [Int] = []
-  private var lines = RowBuffer<CodeLine>()  // [blocks, codebookCount / 4]; layout: attention_kernels.h
-  private(set) var rowCount = 0
+  var encodingOrder: [Int] = []
+  var lines = RowBuffer<CodeLine>()  // [blocks, codebookCount / 4]; layout: attention_kernels.h
+  var rowCount = 0
 
   /// - Parameter coordinatesPerCodebook: on average; 2 make codes of an eighth of the keys' bytes, 4 of a sixteenth.
   init(dimension: Int, coordinatesPerCodebook: Int, seed: UInt64) {
@@ -34,9 +34,11 @@ final class ProductCodes: KeyScorer {
     starts.append(0)
   }
 
+  static func blockCount(rows: Int) -> Int { (rows + Kernels.pqBlockRows - 1) / Kernels.pqBlockRows }
+
   var byteCount: Int {
     lines.byteCount + coordinates.byteCount + starts.byteCount + entries.byteCount
-      + (geometry == nil ? 0 : 8 * dimension * dimension)
+      + (geometry?.byteCount ?? 0)
   }
   var bytesPerRow: Int { codebookCount / 2 }
 
@@ -44,8 +46,7 @@ final class ProductCodes: KeyScorer {
     guard count > 0 else { return }
     let d = dimension
     let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
-    let blockCount = (rowCount + count + Kernels.pqBlockRows - 1) / Kernels.pqBlockRows
-    let added = blockCount * codebookCount / 4 - lines.count
+    let added = Self.blockCount(rows: rowCount + count) * codebookCount / 4 - lines.count
     lines.grow(by: added).initialize(repeating: .zero, count: added)
     let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
@@ -75,7 +76,8 @@ final class ProductCodes: KeyScorer {
     let rows = workspace.halves(.values, sample.count * d)
     workspace.kernels.unsafeConvertToFloat16(sample.keys, rows, count: sample.count * d)
     learned.map(keys: rows, count: sample.count, workspace: workspace, result: mapped)
-    let allocation = BitAllocation(variances: learned.spectrum, codebookCount: codebookCount)
+    let allocation = BitAllocation(
+      variances: (0..<d).map { learned.spectrum[$0] }, codebookCount: codebookCount)
     for (codebook, covered) in allocation.codebooks.enumerated() {
       for coordinate in covered { coordinates.append(UInt32(coordinate)) }
       starts.append(UInt32(coordinates.count))

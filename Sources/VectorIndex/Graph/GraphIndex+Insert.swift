@@ -33,16 +33,13 @@ extension GraphIndex {
       builder.shrinkAll()
       builder.connect()
     }
-    commit(rows: new.count)
+    rowCount += new.count
   }
 
   private func makeGraphs(groupSize: Int) {
     let count = build.sharing == .perQueryHead ? max(1, groupSize) : 1
-    let isRoar = build.construction == .roarGraph
-    let degree = build.maxDegree * (isRoar ? 3 : 1)
-    for _ in 0..<count {
-      graphs.append(LinkTable(maxDegree: degree, capacity: degree + (isRoar ? 0 : (degree + 1) / 2)))
-    }
+    let (maxDegree, capacity) = Self.degrees(of: build)
+    for _ in 0..<count { graphs.append(LinkTable(maxDegree: maxDegree, capacity: capacity)) }
   }
 
   /// Distances between keys: Euclidean, or for co-retrieval as the queries see them.

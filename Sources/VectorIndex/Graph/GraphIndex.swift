@@ -76,7 +76,7 @@ public final class GraphIndex: AttentionIndex {
   public let build: BuildParameters
   public var search: SearchParameters
   /// Rows that were inserted.
-  public private(set) var rowCount = 0
+  public internal(set) var rowCount = 0
 
   /// One graph, or one for each query head.
   var graphs: [LinkTable] = []
@@ -99,17 +99,18 @@ public final class GraphIndex: AttentionIndex {
     self.search = search
   }
 
+  /// The links that pruning leaves a row, and that it can hold, in a graph of these parameters.
+  static func degrees(of build: BuildParameters) -> (maxDegree: Int, capacity: Int) {
+    guard build.construction != .roarGraph else { return (3 * build.maxDegree, 3 * build.maxDegree) }
+    return (build.maxDegree, build.maxDegree + (build.maxDegree + 1) / 2)
+  }
+
   /// 4096 links are 16 KB, 32 times a key of 256 halves: more is a mistake, and far more would overflow.
   private static let allowedParameters = 1...4096
 
   /// Bytes of links, entry points and geometry, without the rows.
   public var byteCount: Int {
     graphs.reduce(geometry.byteCount) { $0 + $1.byteCount }
-  }
-
-  /// Accounts for rows whose links were just written.
-  func commit(rows: Int) {
-    rowCount += rows
   }
 }
 

@@ -10,11 +10,22 @@ final class LinkTable {
   private(set) var rowCount = 0
   /// Where searches start.
   var entryPoints: [UInt32] = []
-  private var places = RowBuffer<UInt32>()  // [rows, 1 + capacity]
+  private(set) var places = RowBuffer<UInt32>()  // [rows, 1 + capacity]
 
   init(maxDegree: Int, capacity: Int) {
     self.maxDegree = maxDegree
     self.capacity = capacity
+  }
+
+  /// Links that are there already; what a damaged file could break has been checked.
+  init(
+    maxDegree: Int, capacity: Int, rowCount: Int, places: consuming RowBuffer<UInt32>, entryPoints: [UInt32]
+  ) {
+    self.maxDegree = maxDegree
+    self.capacity = capacity
+    self.rowCount = rowCount
+    self.places = places
+    self.entryPoints = entryPoints
   }
 
   var byteCount: Int { places.byteCount + entryPoints.count * MemoryLayout<UInt32>.stride }

@@ -18,6 +18,14 @@ package struct FileTag: Hashable, Sendable, ExpressibleByStringLiteral, CustomSt
     code = text.utf8.reversed().reduce(0) { $0 << 8 | UInt32($1) }
   }
 
+  /// A letter and a number of up to three digits, as `l007`: one of several sections of the same content.
+  package init(_ letter: Unicode.Scalar, _ number: Int) {
+    precondition(0...999 ~= number, "the number \(number) of a tag is not in 0...999")
+    precondition(0x20...0x7e ~= letter.value, "the letter of a tag is not in ASCII")
+    let digits = [number / 100, number / 10 % 10, number % 10].map { 0x30 + UInt32($0) }
+    code = letter.value | digits[0] << 8 | digits[1] << 16 | digits[2] << 24
+  }
+
   /// The characters; for bytes that are none, as a damaged file may have, the number in hexadecimal.
   package var description: String {
     let bytes = (0..<4).map { UInt8(truncatingIfNeeded: code >> (8 * UInt32($0))) }

@@ -87,6 +87,14 @@ package struct IndexFileReader {
       owner: mapping)
   }
 
+  /// The section's elements in an array of their own.
+  package func array<Element: BitwiseCopyable>(
+    _ tag: FileTag, of type: Element.Type = Element.self, count: Int
+  ) throws(IndexFileError) -> [Element] {
+    let rows = try rows(tag, of: Element.self, count: count)
+    return Array(UnsafeBufferPointer(start: rows.base, count: rows.count))
+  }
+
   package func integer(_ tag: FileTag, in range: ClosedRange<Int>) throws(IndexFileError) -> Int {
     let value = Int(Int64(bitPattern: try bits(tag, .integer)))
     guard range.contains(value) else {
@@ -151,6 +159,19 @@ extension IndexFileReader {
     }
   }
 
+  /// `ids` are the numbers below their count, each once.
+  package func requirePermutation(_ ids: [UInt32], _ tag: FileTag) throws(IndexFileError) {
+    var isTaken = [Bool](repeating: false, count: ids.count)
+    for (i, id) in ids.enumerated() {
+      guard id < ids.count, !isTaken[Int(id)] else {
+        throw .invalidElement(
+          path: path, section: tag.description, index: i, expected: "another number below \(ids.count)",
+          actual: String(id))
+      }
+      isTaken[Int(id)] = true
+    }
+  }
+
   /// No element is a not-a-number. Infinities pass: statistics of keys without bounds may be infinite.
   package func requireNumbers(
     _ values: borrowing RowBuffer<Float>, _ tag: FileTag
@@ -158,6 +179,17 @@ extension IndexFileReader {
     for i in 0..<values.count where values.base[i].isNaN {
       throw .invalidElement(
         path: path, section: tag.description, index: i, expected: "a number", actual: "\(values.base[i])")
+    }
+  }
+
+  /// No element is a not-a-number or infinite: factors, which make a number of no zero.
+  package func requireFinite(
+    _ values: borrowing RowBuffer<Float>, _ tag: FileTag
+  ) throws(IndexFileError) {
+    for i in 0..<values.count where !values.base[i].isFinite {
+      throw .invalidElement(
+        path: path, section: tag.description, index: i, expected: "a finite number",
+        actual: "\(values.base[i])")
     }
   }
 }

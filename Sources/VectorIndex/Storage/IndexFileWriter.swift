@@ -12,13 +12,20 @@
   #error("Index files are little-endian memory as it is; here every element would have to be swapped.")
 #endif
 
-/// Collects what an index is made of; nothing is copied and nothing written before all is known.
+/// Collects what an index is made of; large arrays are not copied, and nothing is written before all is known.
 package struct IndexFileWriter {
   private struct Section {
     var tag: FileTag
     var elementSize: Int
     var count: Int
     var bytes: UnsafeRawBufferPointer
+    /// Keeps the memory of `bytes` if nobody else does.
+    var owner: AnyObject?
+  }
+
+  private final class Copy<Element: BitwiseCopyable> {
+    let rows: RowBuffer<Element>
+    init(_ elements: [Element]) { rows = RowBuffer(elements) }
   }
 
   private struct Parameter {
@@ -55,12 +62,24 @@ package struct IndexFileWriter {
 
   /// Adds an array, whose memory must stay as it is until ``write(to:)`` returns.
   package mutating func add<Element: BitwiseCopyable>(_ tag: FileTag, _ rows: borrowing RowBuffer<Element>) {
+    add(tag, rows, owner: nil)
+  }
+
+  /// Adds a copy of a small array.
+  package mutating func add<Element: BitwiseCopyable>(_ tag: FileTag, copying elements: [Element]) {
+    let copy = Copy(elements)
+    add(tag, copy.rows, owner: copy)
+  }
+
+  private mutating func add<Element: BitwiseCopyable>(
+    _ tag: FileTag, _ rows: borrowing RowBuffer<Element>, owner: AnyObject?
+  ) {
     precondition(!sections.contains { $0.tag == tag }, "the section \(tag) is there already")
     precondition(sections.count < FileLayout.maximumEntries, "too many sections")
     sections.append(
       Section(
         tag: tag, elementSize: MemoryLayout<Element>.stride, count: rows.count,
-        bytes: UnsafeRawBufferPointer(start: rows.base, count: rows.byteCount)))
+        bytes: UnsafeRawBufferPointer(start: rows.base, count: rows.byteCount), owner: owner))
   }
 
   private mutating func add(_ parameter: Parameter) {

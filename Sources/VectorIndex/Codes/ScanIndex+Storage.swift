@@ -1,0 +1,52 @@
+// A ScanIndex in a file. What the sections hold depends on its codes: KeyScorer+Storage.swift.
+
+extension ScanIndex {
+  /// Writes the index, without the rows and without ``search``, to a file that replaces what is at `path`.
+  ///
+  /// The rows must be kept by the caller, in the order that insertion gave them.
+  /// - Throws: ``IndexFileError/system(operation:path:code:)``, or
+  ///   ``IndexFileError/invalidElement(path:section:index:expected:actual:)`` when what was learned is not finite, as
+  ///   from keys that are not; the file at `path` is then as it was.
+  public func save(to path: String) throws(IndexFileError) {
+    try IndexFile.save(self, to: path)
+  }
+
+  /// Opens a saved index. Its codes stay in the file until rows are inserted; the file may be replaced or removed
+  /// meanwhile, but must not be changed in place.
+  ///
+  /// Cost: what was learned is read, 8 d^2 bytes and the codebooks, but no codes.
+  /// - Parameters:
+  ///   - verifying: whether to read all of the file and compare checksums. Without it an index of damaged codes is
+  ///     possible, which answers wrongly but safely.
+  /// - Throws: ``IndexFileError``, whatever the file contains.
+  public convenience init(
+    contentsOf path: String, search: SearchParameters = .init(), verifying: Bool = false
+  ) throws(IndexFileError) {
+    try self.init(reading: IndexFile.open(path, as: Self.self, verifying: verifying))
+    self.search = search
+  }
+}
+
+extension ScanIndex: StoredIndex {
+  package static var kind: FileTag { "SCAN" }
+  package static var kindVersion: UInt32 { 1 }
+
+  /// In files codes are numbers, their places here.
+  private static let storedCodes: [KeyCodes] = [.float16, .lvq8, .lvq4, .pq2, .pq1]
+
+  package func write(to file: inout IndexFileWriter) {
+    guard let code = Self.storedCodes.firstIndex(of: build.codes) else {
+      preconditionFailure("\(build.codes) has no number in files")
+    }
+    file.set("code", code)
+    file.set("seed", build.seed)
+    scorer.write(to: &file)
+  }
+
+  package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
+    let code = try file.integer("code", in: 0...Self.storedCodes.count - 1)
+    let build = BuildParameters(codes: Self.storedCodes[code], seed: try file.unsigned("seed"))
+    self.init(dimension: file.dimension, build: build)
+    try scorer.read(from: file)
+  }
+}
