@@ -93,18 +93,17 @@ extension ClusterIndex {
       let c = Int(selected[s])
       let begin = Int(starts.base[c])
       let n = size(c)
-      for i in offset..<offset + n {
-        guard let chance = sample.take(worth[i]) else { continue }
-        chosen[chosenCount] = UInt32(begin + i - offset)
-        logChances[chosenCount] = -log(chance)
+      var next = offset
+      while let taken = sample.next(worth, in: next..<offset + n) {
+        next = taken.index + 1
+        chosen[chosenCount] = UInt32(begin + taken.index - offset)
+        logChances[chosenCount] = -log(taken.chance)
         chosenCount += 1
         // What is left for the mean value: w - w / p.
-        for h in 0..<g { weights[h * candidateCount + i] *= 1 - 1 / chance }
+        for h in 0..<g { weights[h * candidateCount + taken.index] *= 1 - 1 / taken.chance }
       }
       for h in 0..<g {
-        let row = weights + h * candidateCount + offset
-        var sum: Float = 0
-        for i in 0..<n { sum += row[i] }
+        let sum = Self.sum(weights + h * candidateCount + offset, count: n)
         scores[h * clusters + c] = sum > 0 ? logTotals[h] + log(sum) : -.infinity
         if sum < 0 { negative[h * clusters + c] = logTotals[h] + log(-sum) }
       }
@@ -120,6 +119,21 @@ extension ClusterIndex {
     read.scored = candidateCount
     read.bytes = candidateCount * codes.bytesPerRow
     return read
+  }
+
+  private static func sum(_ values: UnsafePointer<Float>, count: Int) -> Float {
+    var sums = SIMD8<Float>(repeating: 0)
+    var i = 0
+    while i + 8 <= count {
+      sums += UnsafeRawPointer(values + i).loadUnaligned(as: SIMD8<Float>.self)
+      i += 8
+    }
+    var total = sums.sum()
+    while i < count {
+      total += values[i]
+      i += 1
+    }
+    return total
   }
 
   /// Adds the chosen keys, each as often as it stands for.
@@ -201,9 +215,32 @@ private struct SystematicSample {
     left = limit
   }
 
-  /// The chance with which the item was taken, or nil when it was not. What is no number is taken.
-  mutating func take(_ worth: Float) -> Float? {
+  /// The first item of a range that is taken, and the chance with which it was; nil when none is. What is no number
+  /// is taken.
+  ///
+  /// Ranges must follow one another. Most items are worth very little: eight that take no one to the next whole number
+  /// are passed at once.
+  mutating func next(_ worth: UnsafePointer<Float>, in range: Range<Int>) -> (index: Int, chance: Float)? {
     guard left > 0 else { return nil }
+    var i = range.lowerBound
+    while i < range.upperBound {
+      if range.upperBound - i >= 8 {
+        let eight = UnsafeRawPointer(worth + i).loadUnaligned(as: SIMD8<Float>.self)
+        let chances = eight.sum() / threshold
+        // Both are false for no number, and when one item alone reaches the threshold.
+        if samples ? sum + chances < 1 : all(eight .< threshold) {
+          sum += chances
+          i += 8
+          continue
+        }
+      }
+      if let chance = take(worth[i]) { return (i, chance) }
+      i += 1
+    }
+    return nil
+  }
+
+  private mutating func take(_ worth: Float) -> Float? {
     guard worth < threshold else {
       left -= 1
       return 1

@@ -51,7 +51,7 @@ extension ClusterIndex: StoredIndex {
   package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
     var build = BuildParameters()
     build.clusterSize = try file.integer("csiz", in: 1...Int.max)
-    build.iterations = try file.integer("iter", in: Int.min...Int.max)
+    build.iterations = try file.integer("iter", in: Int.min...10_000)
     build.seed = try file.unsigned("seed")
     build.usesCodes = try file.integer("code", in: 0...1) == 1
     self.init(dimension: file.dimension, build: build)

@@ -90,17 +90,16 @@ struct ResidualCodes: ~Copyable {
     }
     let target = words.grow(by: subquantizers * 2 * Self.wordCount)
     target.update(repeating: 0, count: subquantizers * 2 * Self.wordCount)
-    let step = max(1, count / Self.sampleCount)
+    var columns = PairColumns(count: min(count, Self.sampleCount))
+    let step = max(1, count / columns.count)
     for part in 0..<(d + 1) / 2 {
-      var points: [SIMD2<Float>] = []
-      for i in stride(from: 0, to: count, by: step) {
-        let row = residuals + i * d
-        points.append(SIMD2(row[order[2 * part]], 2 * part + 1 < d ? row[order[2 * part + 1]] : 0))
-      }
-      let codebook = Self.cluster(points)
+      columns.gather(
+        residuals, stride: step * d, first: order[2 * part],
+        second: 2 * part + 1 < d ? order[2 * part + 1] : nil)
+      let codebook = columns.cluster(iterations: Self.iterations)
       for j in 0..<Self.wordCount {
-        target[part * 2 * Self.wordCount + j] = codebook[0][j]
-        target[part * 2 * Self.wordCount + Self.wordCount + j] = codebook[1][j]
+        target[part * 2 * Self.wordCount + j] = codebook.x[j]
+        target[part * 2 * Self.wordCount + Self.wordCount + j] = codebook.y[j]
       }
     }
     isTrained = true
@@ -136,38 +135,6 @@ struct ResidualCodes: ~Copyable {
     return order
   }
 
-  /// Sixteen words for points of two elements, by Lloyd's algorithm from evenly spaced points.
-  private static func cluster(_ points: [SIMD2<Float>]) -> [SIMD16<Float>] {
-    var x = SIMD16<Float>(repeating: 0)
-    var y = SIMD16<Float>(repeating: 0)
-    for j in 0..<wordCount where !points.isEmpty {
-      let point = points[j * points.count / wordCount]
-      (x[j], y[j]) = (point.x, point.y)
-    }
-    for _ in 0..<iterations {
-      var sums = [SIMD2<Float>](repeating: .zero, count: wordCount)
-      var counts = [Float](repeating: 0, count: wordCount)
-      for point in points {
-        let j = nearest(point.x, point.y, x, y)
-        sums[j] += point
-        counts[j] += 1
-      }
-      for j in 0..<wordCount where counts[j] > 0 {
-        (x[j], y[j]) = (sums[j].x / counts[j], sums[j].y / counts[j])
-      }
-    }
-    return [x, y]
-  }
-
-  @inline(__always)
-  private static func nearest(_ px: Float, _ py: Float, _ x: SIMD16<Float>, _ y: SIMD16<Float>) -> Int {
-    let dx = x - px
-    let dy = y - py
-    let distances = dx * dx + dy * dy
-    let numbers = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-    return Int(numbers.replacing(with: 16, where: distances .> distances.min()).min()) & 15
-  }
-
   /// Appends the codes of rows whose residuals `[count, d]` went through ``keyMap``, in coding order.
   mutating func append(residuals: UnsafePointer<Float>, count: Int) {
     let d = dimension
@@ -177,16 +144,17 @@ struct ResidualCodes: ~Copyable {
       let added = needed - blocks.count
       blocks.grow(by: added).update(repeating: 0, count: added)
     }
+    var columns = PairColumns(count: count)
     for part in 0..<(d + 1) / 2 {
-      let table = words.base + part * 2 * Self.wordCount
-      let x = UnsafeRawPointer(table).loadUnaligned(as: SIMD16<Float>.self)
-      let y = UnsafeRawPointer(table + Self.wordCount).loadUnaligned(as: SIMD16<Float>.self)
+      let table = UnsafeRawPointer(words.base + part * 2 * Self.wordCount)
+      let x = table.loadUnaligned(as: SIMD16<Float>.self)
+      let y = table.loadUnaligned(fromByteOffset: Self.wordCount * 4, as: SIMD16<Float>.self)
+      columns.gather(residuals, stride: d, first: 2 * part, second: 2 * part + 1 < d ? 2 * part + 1 : nil)
+      columns.assign(x: x, y: y)
       for i in 0..<count {
-        let row = residuals + i * d + 2 * part
-        let code = UInt8(Self.nearest(row[0], 2 * part + 1 < d ? row[1] : 0, x, y))
         let number = rowCount + i
         let byte = number / Self.blockRows * blockBytes + part * 16 + number % 16
-        blocks.base[byte] |= number % Self.blockRows < 16 ? code : code << 4
+        blocks.base[byte] |= number % Self.blockRows < 16 ? columns.codes[i] : columns.codes[i] << 4
       }
     }
     rowCount += count

@@ -7,7 +7,7 @@ public struct IndexSweep: Sendable, Hashable {
   /// Rows that each query retrieves.
   public var k = [100]
   /// ``VectorIndex/ClusterIndex/SearchParameters/tolerance``.
-  public var tolerance: [Float] = [3e-4, 6e-4, 1.25e-3, 2.5e-3, 5e-3, 1e-2]
+  public var tolerance: [Float] = [2e-4, 5e-4, 1e-3, 2e-3, 4.5e-3, 1e-2, 2e-2]
   /// ``VectorIndex/GraphIndex/SearchParameters/beamWidth``.
   public var beamWidth = [50, 100, 200]
   /// ``VectorIndex/IVFIndex/SearchParameters/probes``.

@@ -45,7 +45,7 @@ extension IVFIndex: StoredIndex {
     var build = BuildParameters()
     build.listSize = try file.integer("lsiz", in: Int.min...Int.max)
     build.choices = try file.integer("chcs", in: Int.min...Int.max)
-    build.iterations = try file.integer("iter", in: Int.min...Int.max)
+    build.iterations = try file.integer("iter", in: Int.min...10_000)
     build.seed = try file.unsigned("seed")
     build.assignment = try file.integer("assg", in: 0...1) == 1 ? .balanced : .nearest
     self.init(dimension: file.dimension, build: build)
