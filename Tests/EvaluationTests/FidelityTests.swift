@@ -96,13 +96,18 @@ import Testing
     #expect(report.bytesPerToken > 0)
     // Ours reads the same text, so it cannot be far more surprised by it.
     #expect(report.perplexity > 1 && report.perplexity < 2 * report.referencePerplexity)
-    // The same measurement again, and one that reads every key: exact attention itself.
+    // The same measurement again; one that reads every key, exact attention itself but for rounding; and one that
+    // reads none.
     let again = try measurement.measure(against: .exact)
     #expect(again.meanKL == report.meanKL)
     var search = settings.search
     search.tolerance = 0
     let exact = try measurement.measure(against: .exact, search: search)
-    #expect(exact.meanKL <= report.meanKL + 1e-4)
+    search.tolerance = 1e9
+    let blind = try measurement.measure(against: .exact, search: search)
+    #expect(exact.meanKL < 0.5 * blind.meanKL)
+    #expect(exact.keysRead > blind.keysRead)
+    search.tolerance = 0
     #expect(exact.tolerance == 0)
     let host = try measurement.measure(against: .host, search: search)
     #expect(host.meanKL < 0.1)

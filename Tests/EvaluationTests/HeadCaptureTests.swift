@@ -58,7 +58,7 @@ import Testing
 
     // The same rows as a runner's store after the same text.
     let runner = try GuestRunner(model: model, pool: pool, policy: .exact, plannedTokens: 703)
-    _ = try runner.prefill(Array(tokens[..<700]))
+    _ = try runner.prefill(Array(tokens[..<700]), progress: nil)
     for token in tokens[700...] { _ = try runner.decode(token) }
     for layer in [2, 9] {
       for head in 0..<3 {
