@@ -1,0 +1,137 @@
+// What training queries teach about a cluster: how wrong its estimate is, and what it may hide.
+
+import AttentionKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What training queries tell of one cluster.
+struct LearnedStatistics {
+  /// Mean shortfall of the estimated log mass.
+  var bias: Float
+  /// Standard deviation of scores for each unit of query length.
+  var spread: Float
+  /// Error of the estimated contribution for each unit of selection weight.
+  var cost: Float
+}
+
+/// The attention of all training queries to one cluster, and what can be learned from it.
+struct TrainingStates {
+  let maxima: UnsafeMutablePointer<Float>  // [queries]
+  let sums: UnsafeMutablePointer<Float>  // [queries]
+  let accumulators: UnsafeMutablePointer<Float>  // [queries, d]
+  let estimates: UnsafeMutablePointer<Float>  // [queries]: q.mu
+  let norms: UnsafeMutablePointer<Float>  // [queries]
+  let queryCount: Int
+  let dimension: Int
+  let workspace: Workspace
+
+  init(_ training: TrainingQueries, workspace: Workspace, dimension: Int) {
+    let queryCount = training.count
+    maxima = workspace.floats(.maxima, queryCount)
+    sums = workspace.floats(.sums, queryCount)
+    accumulators = workspace.floats(.states, queryCount * dimension)
+    estimates = workspace.floats(.halfNorms, 2 * queryCount)
+    norms = estimates + queryCount
+    self.queryCount = queryCount
+    self.dimension = dimension
+    self.workspace = workspace
+    for t in 0..<queryCount {
+      norms[t] = ClusterIndex.norm(training.queries + t * dimension, dimension: dimension)
+    }
+  }
+
+  func attend(
+    _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>,
+    count n: Int,
+    centroid: UnsafePointer<Float>, _ kernels: Kernels
+  ) -> Float {
+    let d = dimension
+    let scores = workspace.floats(.scores, queryCount * n)
+    kernels.unsafeGEMM(
+      a: queries, aRowStride: d, aColumnStride: 1, b: keys, bRowStride: 1, bColumnStride: d, c: scores,
+      cRowStride: n, rows: queryCount, columns: n, inner: d, accumulate: false,
+      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+    kernels.unsafeDot(
+      queries: centroid, queryStride: d, queryCount: 1, rows: queries, rowStride: d, rowCount: queryCount,
+      dimension: d, scores: estimates, scoreStride: queryCount)
+    let spread = scoreSpread(scores, count: n)
+    maxima.update(repeating: -.infinity, count: queryCount)
+    sums.update(repeating: 0, count: queryCount)
+    accumulators.update(repeating: 0, count: queryCount * d)
+    kernels.unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: n, queryCount: queryCount, values: values, valueStride: d, rowCount: n,
+      dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
+    return spread
+  }
+
+  /// Mean standard deviation of the scores `[queries, n]` of one query, for each unit of query length.
+  private func scoreSpread(_ scores: UnsafePointer<Float>, count n: Int) -> Float {
+    var deviations: Float = 0
+    var lengths: Float = 0
+    for t in 0..<queryCount {
+      let row = scores + t * n
+      var squares: Float = 0
+      for i in 0..<n {
+        let difference = row[i] - estimates[t]
+        squares += difference * difference
+      }
+      deviations += (squares / Float(n)).squareRoot()
+      lengths += norms[t]
+    }
+    return lengths > 0 ? deviations / lengths : 0
+  }
+
+  /// Learns from the states of the last ``attend(_:_:_:count:centroid:_:)``, whose result is `spread`, and replaces
+  /// `meanValue` by the mean value that training queries see.
+  func fit(
+    count n: Int, spread: Float, training: TrainingQueries, meanValue: UnsafeMutablePointer<Float>
+  ) -> LearnedStatistics {
+    let d = dimension
+    let logCount = log(Float(n))
+    var weightedShortfall: Float = 0
+    var weights: Float = 0
+    var mass: Float = 0
+    let weighted = workspace.floats(.weights, d)
+    weighted.update(repeating: 0, count: d)
+    for t in 0..<queryCount {
+      let logSumExp = maxima[t] + log(sums[t])
+      // A query that was moved to another position may see more here than it saw in all; a share stays a share.
+      let share = exp(min(0, logSumExp - training.logSumExps[t]))
+      let weight = share.squareRoot()
+      weightedShortfall += weight * (logSumExp - estimates[t] - logCount)
+      weights += weight
+      mass += share
+      workspace.kernels.unsafeAddScaled(accumulators + t * d, by: share / sums[t], to: weighted, count: d)
+    }
+    let bias = weights > 1e-20 ? weightedShortfall / weights : 0
+    if mass > 1e-20 {
+      for i in 0..<d { meanValue[i] = weighted[i] / mass }
+    }
+    var error: Float = 0
+    var weight: Float = 0
+    let spreadFactor = ClusterIndex.SearchParameters().spreadFactor
+    for t in 0..<queryCount {
+      let normalizer = training.logSumExps[t]
+      let share = exp(min(0, maxima[t] + log(sums[t]) - normalizer))
+      let estimate = exp(min(0, estimates[t] + logCount + bias - normalizer))
+      let output = training.outputs + t * d
+      let accumulator = accumulators + t * d
+      let trueScale = share / sums[t]
+      var sum: Float = 0
+      for i in 0..<d {
+        let difference = trueScale * accumulator[i] - estimate * meanValue[i] - (share - estimate) * output[i]
+        sum += difference * difference
+      }
+      error += sum.squareRoot()
+      weight +=
+        estimate * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
+    }
+    return LearnedStatistics(bias: bias, spread: spread, cost: weight > 1e-30 ? error / weight : 1)
+  }
+}
