@@ -59,8 +59,11 @@ public struct RetrievalSettings: Sendable, Hashable {
     for (name, value) in counts where value > limit {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "at most \(limit)")
     }
-    guard search.tolerance >= 0, search.tolerance.isFinite else {
-      throw .invalidSetting(name: "tolerance", value: "\(search.tolerance)", requirement: "zero or positive")
+    for (name, value) in [
+      ("tolerance", search.tolerance), ("refinement", search.refinement),
+      ("spreadFactor", search.spreadFactor),
+    ] where !(value >= 0 && value.isFinite) {
+      throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
     }
   }
 }

@@ -144,6 +144,8 @@ import VectorIndex
     expect("tolerance") { $0.search.tolerance = -1 }
     expect("tolerance") { $0.search.tolerance = .nan }
     expect("tolerance") { $0.search.tolerance = .infinity }
+    expect("refinement") { $0.search.refinement = -1 }
+    expect("spreadFactor") { $0.search.spreadFactor = .nan }
     try RetrievalSettings().validate()
   }
 

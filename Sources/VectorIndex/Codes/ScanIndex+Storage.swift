@@ -31,22 +31,30 @@ extension ScanIndex: StoredIndex {
   package static var kind: FileTag { "SCAN" }
   package static var kindVersion: UInt32 { 1 }
 
-  /// In files codes are numbers, their places here.
-  private static let storedCodes: [KeyCodes] = [.float16, .lvq8, .lvq4, .pq2, .pq1]
-
   package func write(to file: inout IndexFileWriter) {
-    guard let code = Self.storedCodes.firstIndex(of: build.codes) else {
-      preconditionFailure("\(build.codes) has no number in files")
-    }
-    file.set("code", code)
+    file.set("code", build.codes.storedNumber)
     file.set("seed", build.seed)
     scorer.write(to: &file)
   }
 
   package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
-    let code = try file.integer("code", in: 0...Self.storedCodes.count - 1)
-    let build = BuildParameters(codes: Self.storedCodes[code], seed: try file.unsigned("seed"))
+    let codes = KeyCodes.allCases.sorted { $0.storedNumber < $1.storedNumber }
+    let code = try file.integer("code", in: 0...codes.count - 1)
+    let build = BuildParameters(codes: codes[code], seed: try file.unsigned("seed"))
     self.init(dimension: file.dimension, build: build)
     try scorer.read(from: file)
+  }
+}
+
+extension KeyCodes {
+  /// From 0, without gaps, and never changed: files have it.
+  fileprivate var storedNumber: Int {
+    switch self {
+    case .float16: 0
+    case .lvq8: 1
+    case .lvq4: 2
+    case .pq2: 3
+    case .pq1: 4
+    }
   }
 }

@@ -40,14 +40,8 @@ extension GraphIndex: StoredIndex {
   package static var kind: FileTag { "GRPH" }
   package static var kindVersion: UInt32 { 1 }
 
-  /// In files constructions are numbers, their places here.
-  private static let storedConstructions: [Construction] = [.roarGraph, .coRetrieval, .keysOnly]
-
   package func write(to file: inout IndexFileWriter) {
-    guard let construction = Self.storedConstructions.firstIndex(of: build.construction) else {
-      preconditionFailure("\(build.construction) has no number in files")
-    }
-    file.set("cons", construction)
+    file.set("cons", build.construction.storedNumber)
     file.set("shar", build.sharing == .perQueryHead ? 1 : 0)
     file.set("near", build.nearestCount)
     file.set("mdeg", build.maxDegree)
@@ -68,8 +62,9 @@ extension GraphIndex: StoredIndex {
   }
 
   package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
-    let construction = try file.integer("cons", in: 0...Self.storedConstructions.count - 1)
-    var build = BuildParameters(Self.storedConstructions[construction])
+    let constructions = Construction.allCases.sorted { $0.storedNumber < $1.storedNumber }
+    let construction = try file.integer("cons", in: 0...constructions.count - 1)
+    var build = BuildParameters(constructions[construction])
     build.sharing = try file.integer("shar", in: 0...1) == 1 ? .perQueryHead : .shared
     build.nearestCount = try file.integer("near", in: Int.min...Int.max)
     build.maxDegree = try file.integer("mdeg", in: Int.min...Int.max)
@@ -141,6 +136,17 @@ extension IndexFileReader {
           path: path, section: tag.description, index: wrong, expected: "below \(rowCount)",
           actual: String(places.base[wrong]))
       }
+    }
+  }
+}
+
+extension GraphIndex.Construction {
+  /// From 0, without gaps, and never changed: files have it.
+  fileprivate var storedNumber: Int {
+    switch self {
+    case .roarGraph: 0
+    case .coRetrieval: 1
+    case .keysOnly: 2
     }
   }
 }

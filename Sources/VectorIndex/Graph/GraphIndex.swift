@@ -19,7 +19,7 @@ import AttentionKernels
 /// | heads | co-retrieval | RoarGraph | keys only |
 /// | --- | --- | --- | --- |
 /// | 6 of SmolLM2-135M, layers 14 to 26, 7K keys | .955, 10.6 % | .963, 23.7 % | .856, 12.1 % |
-/// | 10 of Qwen2.5 1.5B, layers 2 to 24, 15.7K keys | .873, 6.8 % | .898, 16.6 % | .786, 7.6 % |
+/// | 10 of Qwen2.5-Coder-1.5B, layers 2 to 24, 15.7K keys | .873, 6.8 % | .898, 16.6 % | .786, 7.6 % |
 ///
 /// Not a general nearest-neighbor index: it answers with attention over the keys it found, and keys not found count
 /// nothing.

@@ -27,7 +27,7 @@ import AttentionKernels
 public final class ClusterIndex: AttentionIndex {
   /// What is frozen into the index when rows are inserted.
   public struct BuildParameters: Sendable, Hashable {
-    /// Mean number of keys in a cluster. With codes, 64 and 128 read alike and 32 a tenth more; without codes 32 reads
+    /// Mean number of keys in a cluster. With codes, 64 and 128 read alike and 32 up to a tenth more; without codes 32 reads
     /// least.
     public var clusterSize = 64
     /// Whether keys get codes, 1/16 of the bytes of key and value, by which single keys are chosen. Without, clusters
@@ -45,14 +45,14 @@ public final class ClusterIndex: AttentionIndex {
   public struct SearchParameters: Sendable, Hashable {
     /// A key is read when its estimated share of the group's attention, times how far values lie from the mean value of
     /// its cluster, is above this; of the others one is read, and counts for as many, for each tolerance that they are
-    /// worth together. Half of it reads about half as many bytes again. Without codes, whole clusters are read by what
+    /// worth together. Half of it reads a third to a half more bytes. Without codes, whole clusters are read by what
     /// their estimate costs, and 2e-4 suits.
     public var tolerance: Float = 4.5e-3
     /// Standard deviations of a cluster's scores by which its share is raised before it is compared. 1 to 2 read
     /// a quarter fewer keys than 0 at equal error.
     public var spreadFactor: Float = 1.5
     /// Keys of clusters above this share of the tolerance are scored by their codes. What is not looked into costs more
-    /// than what is not read: with a fifth of the share, and the tolerance doubled to read as much, KL is a quarter less.
+    /// than what is not read: with a fifth of the share, and the tolerance doubled to read as much, KL is a fifth less.
     public var refinement: Float = 0.011
     /// Most keys that one call reads, a bound on its time. The best keys, or clusters, are kept.
     public var maximumRetrieved = 8192
