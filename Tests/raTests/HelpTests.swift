@@ -18,9 +18,10 @@ import Testing
     ],
     "doctor": ["<model>", "--threads"],
     "bench": [],
+    "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
 
-  @Test(arguments: ["generate", "fidelity", "doctor", "bench"])
+  @Test(arguments: ["generate", "fidelity", "doctor", "bench", "capture"])
   func helpMentionsEveryFlag(command: String) throws {
     let output = try Program.run([command, "--help"])
     #expect(output.status == 0)
@@ -35,14 +36,15 @@ import Testing
       "--capture", "--layers", "--heads", "--keys", "--values", "--queries", "--query-positions",
       "--training-queries", "--training-positions", "--scale", "--rope", "--rope-base", "--rope-dimensions",
       "--rope-scale", "--index", "--k", "--tolerance", "--sink", "--window", "--segment", "--recall-at",
-      "--timed-queries", "--evict", "--merge", "--plot", "--json", "exact-top-k", "clusters",
+      "--timed-queries", "--threads", "--beam-width", "--probes", "--evict", "--merge", "--plot", "--json",
+      "exact-top-k", "clusters",
     ] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }
 
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)
-    for name in ["generate", "fidelity", "doctor", "bench", "RA_SIMD_LEVEL"] {
+    for name in ["generate", "fidelity", "doctor", "bench", "capture", "RA_SIMD_LEVEL"] {
       #expect(output.standardOutput.contains(name))
     }
     #expect(try Program.run(["--version"]).standardOutput.contains("."))
