@@ -61,7 +61,7 @@ public struct RetrievalSettings: Sendable, Hashable {
     }
     for (name, value) in [
       ("tolerance", search.tolerance), ("refinement", search.refinement),
-      ("spreadFactor", search.spreadFactor),
+      ("spreadFactor", search.spreadFactor), ("expansion", search.expansion),
     ] where !(value >= 0 && value.isFinite) {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
     }

@@ -8,29 +8,30 @@ final class Console {
   private let isQuiet: Bool
   private var lastReport = ContinuousClock.now
   private var phaseStart = ContinuousClock.now
-  private var phase = ""
+  /// What the rate is of: work that has the same total and goes on, whatever part of it has the name.
+  private var phase: (done: Int, total: Int, unit: String)?
   private var hasLine = false
 
   init(quiet: Bool = false) {
     isQuiet = quiet
   }
 
-  /// Tells how far a phase is, with its rate and the time left.
-  func progress(_ phase: String, done: Int, total: Int, unit: String) {
+  /// Tells how far a phase is, with its rate and the time left. `name` may change within a phase.
+  func progress(_ name: String, done: Int, total: Int, unit: String) {
     guard !isQuiet else { return }
     let now = ContinuousClock.now
-    if phase != self.phase {
-      self.phase = phase
+    if phase?.total != total || phase?.unit != unit || (phase?.done ?? 0) > done {
       phaseStart = now
       lastReport = now
     }
+    phase = (done, total, unit)
     let interval: Duration = isTerminal ? .milliseconds(100) : .seconds(5)
     guard now - lastReport >= interval, done > 0 else { return }
     lastReport = now
     let seconds = (now - phaseStart) / .seconds(1)
     let rate = Double(done) / max(seconds, 1e-9)
     let left = Double(total - done) / rate
-    var line = "\(phase): \(done) of \(total) \(unit)"
+    var line = "\(name): \(done) of \(total) \(unit)"
     if unit != "%" { line += String(format: ", %.0f/s, %.0f s left", rate, left) }
     write(isTerminal ? "\r\u{1B}[K" + line : line + "\n")
     hasLine = isTerminal
@@ -40,7 +41,7 @@ final class Console {
   func clear() {
     if hasLine { write("\r\u{1B}[K") }
     hasLine = false
-    phase = ""
+    phase = nil
   }
 
   /// A line on standard error.

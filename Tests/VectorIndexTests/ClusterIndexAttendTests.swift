@@ -53,13 +53,53 @@ import VectorIndex
     let (head, store) = indexed(rows: 2048, dimension: 64, seed: seed, build: build)
     let queries = head.queries(32, seed: seed + 500)
     let expected = store.reference(queries)
-    let (found, read) = store.attend(queries, search: .with(tolerance: 1e9))
+    var search = ClusterIndex.SearchParameters.with(tolerance: 1e9)
+    search.expansion = 0
+    let (found, read) = store.attend(queries, search: search)
     #expect(read.retrieved == 0)
-    #expect(read.centroids == store.index.clusterCount)
+    #expect(read.centroids == store.index.clusterCount + store.index.groupCount)
     let error = mean(expected.relativeErrors(of: found))
     let worst = expected.logSumExpErrors(of: found).max() ?? .infinity
     #expect(error < Tolerance.tailMean)
     #expect(worst < Tolerance.unreadLogSumExp)
+  }
+
+  /// Queries that ask for one topic leave most groups alone, and the answer stays what it is with all centroids.
+  @Test(arguments: [UInt64(34), 35])
+  func groupsSaveCentroids(seed: UInt64) {
+    let (head, store) = indexed(rows: 12_000, dimension: 64, seed: seed)
+    let queries = head.queries(24, seed: seed + 500)
+    var centroids = [0, 0]
+    var errors = [0.0, 0.0]
+    for first in stride(from: 0, to: 24, by: 3) {
+      let group = Array(queries[first * 64..<(first + 3) * 64])
+      let expected = store.reference(group)
+      for (i, expansion) in [0, ClusterIndex.SearchParameters().expansion].enumerated() {
+        var search = ClusterIndex.SearchParameters()
+        search.expansion = expansion
+        let (found, read) = store.attend(group, search: search)
+        centroids[i] += read.centroids
+        errors[i] += expected.relativeErrors(of: found).reduce(0, +) / 24
+      }
+    }
+    #expect(centroids[1] < centroids[0], "\(centroids)")
+    #expect(errors[1] < 1.1 * errors[0], "\(errors)")
+  }
+
+  /// Each cluster is in one group, and a group's keys are those of its clusters.
+  @Test func groupsCoverAllClusters() {
+    let (_, store) = indexed(rows: 5000, dimension: 32, seed: 36)
+    #expect(store.index.clusterCount > 2 * store.index.groupCount)
+    // Estimates of groups alone stand for all rows: with nothing to tell keys apart their mass is the count.
+    let zeros = IndexedRows(
+      keys: [Float](repeating: 0, count: 5000 * 32), values: [Float](repeating: 1, count: 5000 * 32),
+      dimension: 32)
+    zeros.insert(3000, training: zeros.train([Float](repeating: 1, count: 32)))
+    zeros.insert(2000, training: zeros.train([Float](repeating: 1, count: 32)))
+    let query = [Float](repeating: 1, count: 32)
+    let (found, read) = zeros.attend(query, search: .with(tolerance: 1e9))
+    #expect(read.centroids == zeros.index.groupCount)
+    #expect(zeros.reference(query).logSumExpErrors(of: found)[0] < 1e-3)
   }
 
   /// Choosing keys by their codes needs less than half of the keys that whole clusters need, for a smaller error.

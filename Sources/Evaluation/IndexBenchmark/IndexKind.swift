@@ -82,6 +82,7 @@ public enum IndexCatalog {
     ("clusters", { name, sweep in clusters(name, sweep) { _ in } }),
     ("clusters-whole", { name, sweep in clusters(name, sweep) { $0.usesCodes = false } }),
     ("graph", { name, sweep in graph(name, sweep, .roarGraph) }),
+    ("graph-per-head", { name, sweep in graph(name, sweep, .roarGraph, .perQueryHead) }),
     ("graph-co-retrieval", { name, sweep in graph(name, sweep, .coRetrieval) }),
     ("graph-keys-only", { name, sweep in graph(name, sweep, .keysOnly) }),
     ("ivf", { name, sweep in lists(name, sweep, .balanced) }),
@@ -118,10 +119,16 @@ public enum IndexCatalog {
   }
 
   private static func graph(
-    _ name: String, _ sweep: IndexSweep, _ construction: GraphIndex.Construction
+    _ name: String, _ sweep: IndexSweep, _ construction: GraphIndex.Construction,
+    _ sharing: GraphIndex.Sharing = .shared
   ) -> IndexKind {
     IndexKind(
-      name, make: { try GraphIndex(dimension: $0, build: .init(construction)) },
+      name,
+      make: {
+        var build = GraphIndex.BuildParameters(construction)
+        build.sharing = sharing
+        return try GraphIndex(dimension: $0, build: build)
+      },
       sweep: sweep.k.flatMap { k in
         sweep.beamWidth.map { beamWidth in
           IndexSetting(("k", Double(k)), ("beamWidth", Double(beamWidth))) {

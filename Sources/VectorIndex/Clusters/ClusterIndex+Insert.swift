@@ -1,14 +1,6 @@
-// Building: cluster a segment of rows, put them in cluster order, learn what the centroids miss.
+// Building: cluster a segment of rows, put them in cluster order, code what the centroids leave over.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 extension ClusterIndex {
   /// Clusters the new rows and reorders them in place, cluster by cluster.
@@ -29,17 +21,20 @@ extension ClusterIndex {
     center(points, count: n, workspace: workspace)
     map(points, count: n, workspace: workspace, result: whitened)
 
+    let seed = build.seed &+ UInt64(segmentCount)
     let (assignments, clusters) = KMeans.cluster(
       points: whitened, count: n, dimension: d, clusterCount: max(1, n / max(1, build.clusterSize)),
-      iterations: build.iterations, seed: build.seed &+ UInt64(segmentCount), workspace: workspace)
+      iterations: build.iterations, seed: seed, workspace: workspace)
+    let firstGroup = groups.count
+    groupClusters(
+      whitened, count: n, assignments: assignments, clusters: clusters, seed: seed, workspace: workspace)
     sortRows(
-      count: n, clusters: clusters, assignments: assignments, keys: keys, values: values,
+      count: n, clusters: clusters, assignments: workspace.indices(.assignments, n), keys: keys,
+      values: values,
       positions: positions,
       workspace: workspace)
     kernels.unsafeConvertFromFloat16(keys, points, count: n * d)
-    learn(
-      points: points, values: values, firstCluster: clusterCount, clusters: clusters, training: training,
-      workspace: workspace)
+    learn(points: points, values: values, firstGroup: firstGroup, training: training, workspace: workspace)
     if build.usesCodes { encode(points, count: n, clusters: clusters, workspace: workspace) }
     commitSegment(rows: n, clusters: clusters)
   }
@@ -129,74 +124,5 @@ extension ClusterIndex {
     let oldPositions = workspace.indices(.selected, n)
     oldPositions.update(from: positions, count: n)
     for i in 0..<n { positions[i] = oldPositions[Int(order[i])] }
-  }
-
-  /// Centroids, mean values, learned masses and gains of the new clusters. `points` are the sorted keys in f32.
-  private func learn(
-    points: UnsafePointer<Float>, values: UnsafePointer<UInt16>, firstCluster: Int, clusters: Int,
-    training: TrainingQueries, workspace: Workspace
-  ) {
-    let d = dimension
-    let kernels = workspace.kernels
-    let queryCount = training.count
-    let mean = workspace.floats(.best, 2 * d)
-    let meanValue = mean + d
-    let row = workspace.floats(.weights, d)
-    let rowsBefore = rowCount
-    let states = TrainingStates(training, workspace: workspace, dimension: d)
-    let outputNorm = rootMeanSquare(training.outputs, rows: queryCount, dimension: d)
-    let outputCentroids = centroids.grow(by: clusters * d)
-    let outputValues = meanValues.grow(by: clusters * d)
-
-    for c in 0..<clusters {
-      let begin = Int(starts[firstCluster + c]) - rowsBefore
-      let n = Int(starts[firstCluster + c + 1]) - rowsBefore - begin
-      mean.update(repeating: 0, count: 2 * d)
-      for i in begin..<begin + n {
-        kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d)
-        kernels.unsafeConvertFromFloat16(values + i * d, row, count: d)
-        kernels.unsafeAddScaled(row, by: 1 / Float(n), to: meanValue, count: d)
-      }
-      // Learn with the rounded centroid, since that is what decoding uses.
-      kernels.unsafeConvertToFloat16(mean, outputCentroids + c * d, count: d)
-      kernels.unsafeConvertFromFloat16(outputCentroids + c * d, mean, count: d)
-      var learned = LearnedStatistics(bias: 0, spread: 0, cost: 1)
-      if queryCount > 0 {
-        let spread = states.attend(
-          training.queries, points + begin * d, values + begin * d, count: n, centroid: mean, kernels)
-        learned = states.fit(count: n, spread: spread, training: training, meanValue: meanValue)
-      }
-      kernels.unsafeConvertToFloat16(meanValue, outputValues + c * d, count: d)
-      logMass.append(log(Float(n)) + learned.bias)
-      spread.append(learned.spread)
-      valueSpread.append(
-        spreadOfValues(values + begin * d, count: n, mean: meanValue, row: row, kernels: kernels) / outputNorm
-      )
-      // The square root hedges: with few training queries a cost is often taken too low or too high.
-      gain.append((learned.cost / outputNorm).squareRoot() / Float(n))
-    }
-  }
-
-  /// Root of the mean squared distance of values from what stands for them.
-  private func spreadOfValues(
-    _ values: UnsafePointer<UInt16>, count n: Int, mean: UnsafePointer<Float>,
-    row: UnsafeMutablePointer<Float>,
-    kernels: Kernels
-  ) -> Float {
-    let d = dimension
-    var squares: Float = 0
-    for i in 0..<n {
-      kernels.unsafeConvertFromFloat16(values + i * d, row, count: d)
-      kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
-      let distance = Self.norm(row, dimension: d)
-      squares += distance * distance
-    }
-    return (squares / Float(n)).squareRoot()
-  }
-
-  private func rootMeanSquare(_ rows: UnsafePointer<Float>, rows count: Int, dimension d: Int) -> Float {
-    guard count > 0 else { return 1 }
-    let norm = Self.norm(rows, dimension: count * d) / Float(count).squareRoot()
-    return norm > 0 ? norm : 1
   }
 }

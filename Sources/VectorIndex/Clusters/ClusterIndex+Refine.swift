@@ -12,7 +12,7 @@ import AttentionKernels
 #endif
 
 extension ClusterIndex {
-  /// Attends to the keys worth it, and replaces the estimates of their clusters in `scores` by what is left of them.
+  /// Attends to the keys worth it, and replaces the estimates of their clusters in the scan by what is left of them.
   ///
   /// With w what the codes say a key weighs, p the chance that it is read (1 when it is worth the tolerance, in
   /// proportion below), m the mean value of its cluster, and k, v the key and value themselves, the sum over a
@@ -25,24 +25,20 @@ extension ClusterIndex {
   /// sample is systematic: a key is taken whenever the sum of p over the keys before it passes a whole number. So
   /// neighbors in a cluster are not taken together, and the same query gives the same answer.
   ///
-  /// - Parameters:
-  ///   - scores: `[queries, clusters]`: estimated log masses.
-  ///   - gains: `[clusters]`: what each cluster is worth.
-  ///   - logTotals: `[queries]`: estimated log-sum-exp of everything.
   func attendKeys(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, scores: UnsafeMutablePointer<Float>,
-    gains: UnsafePointer<Float>, logTotals: UnsafePointer<Float>, workspace: Workspace,
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, scan: ClusterScan, workspace: Workspace,
     recorder: ReadRecorder?
   ) -> ReadCount {
-    let (g, clusters) = (group.count, clusterCount)
+    let (g, clusters) = (group.count, scan.count)
+    let (scores, logTotals) = (scan.scores, scan.logTotals)
     let least = search.tolerance * search.refinement
     let selected = workspace.indices(.selected, clusters)
     var selectedCount = 0
     var candidateCount = 0
-    for c in 0..<clusters where !(gains[c] < least) {
+    for c in 0..<clusters where !(scan.gains[c] < least) {
       selected[selectedCount] = UInt32(c)
       selectedCount += 1
-      candidateCount += size(c)
+      candidateCount += Int(scan.sizes[c])
     }
     guard candidateCount > 0 else { return ReadCount() }
     let kernels = workspace.kernels
@@ -52,13 +48,11 @@ extension ClusterIndex {
     let worth = weights + g * candidateCount
     worth.update(repeating: 0, count: candidateCount)
     var next = 0
-    forEachRun(selected, selectedCount) { run in
-      let begin = Int(starts.base[run.lowerBound])
-      let count = Int(starts.base[run.upperBound]) - begin
+    scan.forEachRun(of: selected, selectedCount) { run in
       codes.score(
-        tables, queryCount: g, first: begin, count: count, result: weights + next, stride: candidateCount,
-        kernels: kernels)
-      next += count
+        tables, queryCount: g, first: run.lowerBound, count: run.count, result: weights + next,
+        stride: candidateCount, kernels: kernels)
+      next += run.count
     }
     for h in 0..<g {
       let row = weights + h * candidateCount
@@ -66,9 +60,10 @@ extension ClusterIndex {
       for s in 0..<selectedCount {
         let c = Int(selected[s])
         // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
-        let base = scores[h * clusters + c] - logMass.base[c] - logTotals[h]
-        for i in offset..<offset + size(c) { row[i] += base }
-        offset += size(c)
+        let base = scores[h * clusters + c] - scan.logMass[c] - logTotals[h]
+        let end = offset + Int(scan.sizes[c])
+        for i in offset..<end { row[i] += base }
+        offset = end
       }
       kernels.unsafeExp(row, row, count: candidateCount)
       kernels.unsafeAddScaled(row, by: 1, to: worth, count: candidateCount)
@@ -77,8 +72,8 @@ extension ClusterIndex {
     var offset = 0
     for s in 0..<selectedCount {
       let c = Int(selected[s])
-      kernels.unsafeScale(worth + offset, by: valueSpread.base[c], count: size(c))
-      offset += size(c)
+      kernels.unsafeScale(worth + offset, by: scan.valueSpread[c], count: Int(scan.sizes[c]))
+      offset += Int(scan.sizes[c])
     }
     var sample = makeSample(worth, count: candidateCount, workspace: workspace)
 
@@ -91,8 +86,8 @@ extension ClusterIndex {
     offset = 0
     for s in 0..<selectedCount {
       let c = Int(selected[s])
-      let begin = Int(starts.base[c])
-      let n = size(c)
+      let begin = Int(scan.begins[c])
+      let n = Int(scan.sizes[c])
       var next = offset
       while let taken = sample.next(worth, in: next..<offset + n) {
         next = taken.index + 1
@@ -112,7 +107,7 @@ extension ClusterIndex {
     attendChosen(
       group, rows: rows, states: states, chosen: chosen, logChances: logChances, count: chosenCount,
       workspace: workspace)
-    subtract(negative, queryCount: g, states: states, workspace: workspace)
+    subtract(negative, of: scan, queryCount: g, states: states, workspace: workspace)
     recorder?.read(UnsafeBufferPointer(start: chosen, count: chosenCount))
     var read = ReadCount()
     read.retrieved = chosenCount
@@ -159,18 +154,21 @@ extension ClusterIndex {
   ///
   /// - Parameter logMasses: `[queries, clusters]`, -infinity for nothing.
   private func subtract(
-    _ logMasses: UnsafePointer<Float>, queryCount g: Int, states: StatePointers, workspace: Workspace
+    _ logMasses: UnsafePointer<Float>, of scan: ClusterScan, queryCount g: Int, states: StatePointers,
+    workspace: Workspace
   ) {
-    let (d, clusters) = (dimension, clusterCount)
+    let d = dimension
     let maxima = workspace.floats(.best, g * (2 + d))
     let sums = maxima + g
     let accumulators = sums + g
     maxima.update(repeating: -.infinity, count: g)
     sums.update(repeating: 0, count: g * (1 + d))
-    workspace.kernels.unsafeSoftmaxAccumulate(
-      scores: logMasses, scoreStride: clusters, queryCount: g, values: meanValues.base, valueStride: d,
-      rowCount: clusters, dimension: d, maxima: maxima, sums: sums, accumulators: accumulators,
-      accumulatorStride: d)
+    scan.forEachRun { run in
+      workspace.kernels.unsafeSoftmaxAccumulate(
+        scores: logMasses + run.lowerBound, scoreStride: scan.count, queryCount: g,
+        values: meanValues.base + Int(scan.ids[run.lowerBound]) * d, valueStride: d, rowCount: run.count,
+        dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
+    }
     for h in 0..<g where maxima[h] > -.infinity {
       let scale = exp(maxima[h] - states.maxima[h])
       // All but nothing of the mass would go only if the codes were worthless.

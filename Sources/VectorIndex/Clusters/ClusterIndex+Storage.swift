@@ -26,7 +26,7 @@ extension ClusterIndex {
 
 extension ClusterIndex: StoredIndex {
   package static var kind: FileTag { "CLUS" }
-  package static var kindVersion: UInt32 { 2 }
+  package static var kindVersion: UInt32 { 3 }
 
   package func write(to file: inout IndexFileWriter) {
     file.set("csiz", build.clusterSize)
@@ -41,6 +41,13 @@ extension ClusterIndex: StoredIndex {
     file.add("gain", gain)
     file.add("vspr", valueSpread)
     file.add("strt", starts)
+    file.set("grps", groups.count)
+    file.add("gcen", groups.centroids)
+    file.add("gmva", groups.meanValues)
+    file.add("gmas", groups.logMass)
+    file.add("gspr", groups.spread)
+    file.add("ggai", groups.gain)
+    file.add("gstr", groups.starts)
     file.set("code", build.usesCodes ? 1 : 0)
     file.add("cblk", codes.blocks)
     file.add("ckey", codes.keyMap)
@@ -69,6 +76,7 @@ extension ClusterIndex: StoredIndex {
     try file.requireNumbers(gain, "gain")
     try file.requireNumbers(valueSpread, "vspr")
     try file.requireOffsets(starts, "strt", last: file.rowCount)
+    try readGroups(file, clusters: clusters)
     // Codes are there from the first row on.
     if build.usesCodes, file.rowCount > 0 {
       let maps = dimension * dimension
@@ -81,5 +89,19 @@ extension ClusterIndex: StoredIndex {
       try file.requireNumbers(codes.words, "cwrd")
     }
     (rowCount, clusterCount, segmentCount) = (file.rowCount, clusters, segments)
+  }
+
+  private func readGroups(_ file: IndexFileReader, clusters: Int) throws(IndexFileError) {
+    let count = try file.integer("grps", in: 0...clusters)
+    groups.centroids = try file.rows("gcen", count: count * dimension)
+    groups.meanValues = try file.rows("gmva", count: count * dimension)
+    groups.logMass = try file.rows("gmas", count: count)
+    groups.spread = try file.rows("gspr", count: count)
+    groups.gain = try file.rows("ggai", count: count)
+    groups.starts = try file.rows("gstr", count: count + 1)
+    try file.requireNumbers(groups.logMass, "gmas")
+    try file.requireNumbers(groups.spread, "gspr")
+    try file.requireNumbers(groups.gain, "ggai")
+    try file.requireOffsets(groups.starts, "gstr", last: clusters)
   }
 }

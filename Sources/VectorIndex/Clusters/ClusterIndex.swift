@@ -54,6 +54,10 @@ public final class ClusterIndex: AttentionIndex {
     /// Keys of clusters above this share of the tolerance are scored by their codes. What is not looked into costs more
     /// than what is not read: with a fifth of the share, and the tolerance doubled to read as much, KL is a fifth less.
     public var refinement: Float = 0.011
+    /// Groups of clusters above this share of what a cluster must be worth are scored cluster by cluster; of the others
+    /// the group's own estimate is used. 0 scores all clusters; 0.3 reads a tenth to a fifth fewer bytes at equal error,
+    /// the more the longer the context.
+    public var expansion: Float = 0.3
     /// Most keys that one call reads, a bound on its time. The best keys, or clusters, are kept.
     public var maximumRetrieved = 8192
 
@@ -69,6 +73,8 @@ public final class ClusterIndex: AttentionIndex {
   public internal(set) var clusterCount = 0
   /// Segments inserted so far.
   public internal(set) var segmentCount = 0
+  /// Groups of clusters of all segments.
+  public var groupCount: Int { groups.count }
 
   var centroids = RowBuffer<UInt16>()  // [clusters, d] f16
   var meanValues = RowBuffer<UInt16>()  // [clusters, d] f16
@@ -76,6 +82,7 @@ public final class ClusterIndex: AttentionIndex {
   var spread = RowBuffer<Float>()  // [clusters]
   var gain = RowBuffer<Float>()  // [clusters]
   var valueSpread = RowBuffer<Float>()  // [clusters]
+  var groups = ClusterGroups()
   var codes: ResidualCodes
   var starts = RowBuffer<UInt32>()  // [clusters + 1] row offsets from the first indexed row
 
@@ -92,7 +99,7 @@ public final class ClusterIndex: AttentionIndex {
   public var byteCount: Int {
     centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount
       + valueSpread.byteCount + codes.byteCount
-      + starts.byteCount
+      + starts.byteCount + groups.byteCount
   }
 
   /// Log mass, spread, gain, spread of values and start of one cluster.

@@ -18,14 +18,21 @@ struct LearnedStatistics {
   var spread: Float
   /// Error of the estimated contribution for each unit of selection weight.
   var cost: Float
+
+  /// What reading the keys is worth, for each of `count`. The square root hedges: with few training queries a cost is
+  /// often taken too low or too high.
+  func gain(count: Int, outputNorm: Float) -> Float {
+    (cost / outputNorm).squareRoot() / Float(count)
+  }
 }
 
-/// The attention of all training queries to one cluster, and what can be learned from it.
+/// The attention of all training queries to one cluster, or to a group of them, and what can be learned from it.
 struct TrainingStates {
   let maxima: UnsafeMutablePointer<Float>  // [queries]
   let sums: UnsafeMutablePointer<Float>  // [queries]
   let accumulators: UnsafeMutablePointer<Float>  // [queries, d]
   let estimates: UnsafeMutablePointer<Float>  // [queries]: q.mu
+  let squares: UnsafeMutablePointer<Float>  // [queries]: sum of (q.k - q.mu)^2
   let norms: UnsafeMutablePointer<Float>  // [queries]
   let queryCount: Int
   let dimension: Int
@@ -36,8 +43,9 @@ struct TrainingStates {
     maxima = workspace.floats(.maxima, queryCount)
     sums = workspace.floats(.sums, queryCount)
     accumulators = workspace.floats(.states, queryCount * dimension)
-    estimates = workspace.floats(.halfNorms, 2 * queryCount)
-    norms = estimates + queryCount
+    estimates = workspace.floats(.halfNorms, 3 * queryCount)
+    squares = estimates + queryCount
+    norms = squares + queryCount
     self.queryCount = queryCount
     self.dimension = dimension
     self.workspace = workspace
@@ -46,11 +54,57 @@ struct TrainingStates {
     }
   }
 
+  /// States of the same queries that others are added to, empty at first.
+  init(sumOf other: TrainingStates) {
+    queryCount = other.queryCount
+    dimension = other.dimension
+    workspace = other.workspace
+    norms = other.norms
+    maxima = workspace.floats(.groupStates, queryCount * (4 + dimension))
+    sums = maxima + queryCount
+    estimates = sums + queryCount
+    squares = estimates + queryCount
+    accumulators = squares + queryCount
+  }
+
+  func removeAll() {
+    maxima.update(repeating: -.infinity, count: queryCount)
+    sums.update(repeating: 0, count: (3 + dimension) * queryCount)
+  }
+
+  /// Adds the attention to a cluster of n keys. Until ``score(_:centroid:count:_:)``, `squares` hold the sum of (q.k)^2.
+  func add(_ cluster: TrainingStates, count n: Int) {
+    for t in 0..<queryCount {
+      let highest = max(maxima[t], cluster.maxima[t])
+      let scale = exp(maxima[t] - highest)
+      let clusterScale = exp(cluster.maxima[t] - highest)
+      maxima[t] = highest
+      sums[t] = sums[t] * scale + cluster.sums[t] * clusterScale
+      let accumulator = accumulators + t * dimension
+      workspace.kernels.unsafeScale(accumulator, by: scale, count: dimension)
+      workspace.kernels.unsafeAddScaled(
+        cluster.accumulators + t * dimension, by: clusterScale, to: accumulator, count: dimension)
+      squares[t] += cluster.squares[t] + Float(n) * cluster.estimates[t] * cluster.estimates[t]
+    }
+  }
+
+  /// Completes a sum of clusters of `count` keys together, with the centroid of all.
+  func score(_ queries: UnsafePointer<Float>, centroid: UnsafePointer<Float>, count: Int, _ kernels: Kernels)
+  {
+    kernels.unsafeDot(
+      queries: centroid, queryStride: dimension, queryCount: 1, rows: queries, rowStride: dimension,
+      rowCount: queryCount, dimension: dimension, scores: estimates, scoreStride: queryCount)
+    for t in 0..<queryCount {
+      squares[t] = max(0, squares[t] - Float(count) * estimates[t] * estimates[t])
+    }
+  }
+
+  /// The attention to one cluster, in place of what was there.
   func attend(
     _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>,
     count n: Int,
     centroid: UnsafePointer<Float>, _ kernels: Kernels
-  ) -> Float {
+  ) {
     let d = dimension
     let scores = workspace.floats(.scores, queryCount * n)
     kernels.unsafeGEMM(
@@ -60,39 +114,44 @@ struct TrainingStates {
     kernels.unsafeDot(
       queries: centroid, queryStride: d, queryCount: 1, rows: queries, rowStride: d, rowCount: queryCount,
       dimension: d, scores: estimates, scoreStride: queryCount)
-    let spread = scoreSpread(scores, count: n)
+    sumSquares(scores, count: n)
     maxima.update(repeating: -.infinity, count: queryCount)
     sums.update(repeating: 0, count: queryCount)
     accumulators.update(repeating: 0, count: queryCount * d)
     kernels.unsafeSoftmaxAccumulate(
       scores: scores, scoreStride: n, queryCount: queryCount, values: values, valueStride: d, rowCount: n,
       dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
-    return spread
   }
 
-  /// Mean standard deviation of the scores `[queries, n]` of one query, for each unit of query length.
-  private func scoreSpread(_ scores: UnsafePointer<Float>, count n: Int) -> Float {
+  private func sumSquares(_ scores: UnsafePointer<Float>, count n: Int) {
+    for t in 0..<queryCount {
+      let row = scores + t * n
+      var sum: Float = 0
+      for i in 0..<n {
+        let difference = row[i] - estimates[t]
+        sum += difference * difference
+      }
+      squares[t] = sum
+    }
+  }
+
+  /// Mean standard deviation of the scores of `count` keys, for each unit of query length.
+  private func scoreSpread(count: Int) -> Float {
     var deviations: Float = 0
     var lengths: Float = 0
     for t in 0..<queryCount {
-      let row = scores + t * n
-      var squares: Float = 0
-      for i in 0..<n {
-        let difference = row[i] - estimates[t]
-        squares += difference * difference
-      }
-      deviations += (squares / Float(n)).squareRoot()
+      deviations += (squares[t] / Float(count)).squareRoot()
       lengths += norms[t]
     }
     return lengths > 0 ? deviations / lengths : 0
   }
 
-  /// Learns from the states of the last ``attend(_:_:_:count:centroid:_:)``, whose result is `spread`, and replaces
-  /// `meanValue` by the mean value that training queries see.
+  /// Learns from the states, of n keys, and replaces `meanValue` by the mean value that training queries see.
   func fit(
-    count n: Int, spread: Float, training: TrainingQueries, meanValue: UnsafeMutablePointer<Float>
+    count n: Int, training: TrainingQueries, meanValue: UnsafeMutablePointer<Float>
   ) -> LearnedStatistics {
     let d = dimension
+    let spread = scoreSpread(count: n)
     let logCount = log(Float(n))
     var weightedShortfall: Float = 0
     var weights: Float = 0
