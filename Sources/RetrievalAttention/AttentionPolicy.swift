@@ -26,8 +26,24 @@ public enum AttentionPolicy: Sendable, Hashable {
   case ivf(IVFRetrievalSettings)
   /// First and last tokens only: StreamingLLM (arXiv 2309.17453).
   case streaming(StreamingSettings)
-  /// Pages chosen by bounds of their keys (arXiv 2406.10774).
+  /// Keys that the end of the prompt attends to: SnapKV (arXiv 2404.14469).
+  case snapKV(SnapKVSettings)
+  /// Keys that recent queries cared for: CORM (arXiv 2404.15949).
+  case corm(CormSettings)
+  /// A window that thins out with age: Cascading KV cache (arXiv 2406.17808).
+  case cascade(CascadeSettings)
+  /// Blocks with representatives: InfLLM (arXiv 2402.04617).
+  case infLLM(InfLLMSettings)
+  /// Pages chosen by bounds of their keys: Quest (arXiv 2406.10774).
   case quest(QuestSettings)
+  /// A sample by hashing, with its estimator: MagicPIG (arXiv 2410.16179).
+  case magicPIG(MagicPIGSettings)
+  /// Blocks found by halving spans: HiP (arXiv 2406.09827).
+  case hip(HiPSettings)
+  /// Keys of the highest scores by product codes: PQCache (arXiv 2407.12820).
+  case pqCache(PQCacheSettings)
+  /// Clusters read, estimated and left out: RetroInfer (arXiv 2505.02922).
+  case retroInfer(RetroInferSettings)
 
   package var settings: any PolicySettings {
     switch self {
@@ -37,7 +53,15 @@ public enum AttentionPolicy: Sendable, Hashable {
     case .flat(let settings): settings
     case .ivf(let settings): settings
     case .streaming(let settings): settings
+    case .snapKV(let settings): settings
+    case .corm(let settings): settings
+    case .cascade(let settings): settings
+    case .infLLM(let settings): settings
     case .quest(let settings): settings
+    case .magicPIG(let settings): settings
+    case .hip(let settings): settings
+    case .pqCache(let settings): settings
+    case .retroInfer(let settings): settings
     }
   }
 

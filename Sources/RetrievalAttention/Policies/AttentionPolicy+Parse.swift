@@ -23,7 +23,15 @@ extension AttentionPolicy {
     Entry { .flat($0) },
     Entry { .ivf($0) },
     Entry { .streaming($0) },
+    Entry { .snapKV($0) },
+    Entry { .corm($0) },
+    Entry { .cascade($0) },
+    Entry { .infLLM($0) },
     Entry { .quest($0) },
+    Entry { .magicPIG($0) },
+    Entry { .hip($0) },
+    Entry { .pqCache($0) },
+    Entry { .retroInfer($0) },
   ]
 
   /// All policies with their settings, in the order in which reports list them.

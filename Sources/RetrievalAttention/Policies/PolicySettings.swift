@@ -39,7 +39,10 @@ package struct HeadPlace {
 extension PolicySettings {
   package var denseLayers: [Int] { [] }
 
-  package func validate() throws(AttentionError) {
+  package func validate() throws(AttentionError) { try validateParameters() }
+
+  /// Throws for the first parameter that is out of its range.
+  func validateParameters() throws(AttentionError) {
     for parameter in Self.parameters where !parameter.isValid(self) {
       throw .invalidSetting(
         name: parameter.name, value: parameter.text(self), requirement: "in \(parameter.range)")

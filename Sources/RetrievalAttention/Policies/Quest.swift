@@ -13,7 +13,7 @@ public struct QuestSettings: PolicySettings {
   /// Tokens in a page (the paper's S).
   public var pageSize = 16
   /// Tokens that each query reads in pages (the paper's token budget, K pages of S).
-  public var budget = 1024
+  public var budget = 2048
   public var denseLayers = [0, 1]
 
   public init() {}

@@ -14,18 +14,34 @@ extension RunningStates {
     )
   }
 
-  /// Adds the attention of `queries` `[count, d]` to single rows.
+  /// Adds the attention of `queries` `[count, d]` to single rows, counted from row `first`.
   func attend(
     _ queries: UnsafePointer<Float>, to selected: UnsafeBufferPointer<UInt32>, of rows: HeadRows,
-    workspace: Workspace
+    from first: Int = 0, workspace: Workspace
   ) {
     guard let indices = selected.baseAddress, !selected.isEmpty else { return }
     workspace.kernels.unsafeAttendGather(
-      queries: queries, queryStride: dimension, queryCount: count, keys: rows.keys, keyStride: dimension,
-      values: rows.values, valueStride: dimension, indices: indices, indexCount: selected.count,
-      dimension: dimension, maxima: maxima, sums: sums, accumulators: accumulators,
-      accumulatorStride: dimension,
+      queries: queries, queryStride: dimension, queryCount: count, keys: rows.keys + first * dimension,
+      keyStride: dimension, values: rows.values + first * dimension, valueStride: dimension, indices: indices,
+      indexCount: selected.count, dimension: dimension, maxima: maxima, sums: sums,
+      accumulators: accumulators, accumulatorStride: dimension,
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: count)))
+  }
+
+  /// The same, with the scores `[count, selected.count]` left for the caller to judge rows by.
+  func attend(
+    _ queries: UnsafePointer<Float>, to selected: UnsafeBufferPointer<UInt32>, of rows: HeadRows,
+    scores: UnsafeMutablePointer<Float>, workspace: Workspace
+  ) {
+    guard let indices = selected.baseAddress, !selected.isEmpty else { return }
+    workspace.kernels.unsafeDotGather(
+      queries: queries, queryStride: dimension, queryCount: count, rows: rows.keys, rowStride: dimension,
+      indices: indices, indexCount: selected.count, dimension: dimension, scores: scores,
+      scoreStride: selected.count)
+    workspace.kernels.unsafeSoftmaxAccumulateGather(
+      scores: scores, scoreStride: selected.count, queryCount: count, values: rows.values,
+      valueStride: dimension, indices: indices, indexCount: selected.count, dimension: dimension,
+      maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: dimension)
   }
 
   /// Adds the attention to blocks of `size` rows whose mark is not zero, neighbors in one go. Block 0 starts at row
