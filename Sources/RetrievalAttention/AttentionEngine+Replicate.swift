@@ -38,6 +38,8 @@ extension AttentionEngine {
       source.append(to: head, positions: tokenCounts[layer]..<count)
     }
     for layer in heads.indices { tokenCounts[layer] = count }
+    // Copies are a prompt too: its end is still to be told.
+    openPromptStart = openPromptStart ?? current
   }
 }
 

@@ -17,18 +17,17 @@ public final class AttentionEngine {
   public let capacity: Int
   /// What decode steps have read since the last reset.
   public var statistics = ReadStatistics()
-  /// While true, an index is ignored and not extended: exact attention over the same rows, to compare with.
-  public var ignoresIndex = false {
-    didSet {
-      for case let head as RetrievalHead in heads.joined() { head.ignoresIndex = ignoresIndex }
-    }
-  }
+  /// While true, the policy is ignored and its index not extended: exact attention over the same rows, to compare
+  /// with.
+  public var ignoresIndex = false
 
-  /// How the index is searched; nil without one. Settable at any time, for all heads.
+  /// How the index of the policy `retrieval` is searched; nil for other policies. Settable at any time, for all heads.
   public var search: ClusterIndex.SearchParameters? {
     didSet {
       guard let search else { return }
-      for case let head as RetrievalHead in heads.joined() { head.index.search = search }
+      for head in heads.joined() {
+        ((head as? RetrievalHead)?.index as? ClusterIndex)?.search = search
+      }
     }
   }
 
@@ -37,6 +36,8 @@ public final class AttentionEngine {
 
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
+  /// Where the prompt began whose end has not been told; nil while tokens are generated.
+  var openPromptStart: Int?
   private var workspaces: [Workspace] = []
   private var partial = RowBuffer<Float>()
   private var partialLogSumExps = RowBuffer<Float>()
@@ -50,10 +51,8 @@ public final class AttentionEngine {
     guard capacity > 0, capacity <= Int(UInt32.max) else {
       throw .invalidSetting(name: "capacity", value: "\(capacity)", requirement: "in 1...\(UInt32.max)")
     }
-    if case .retrieval(let settings) = policy {
-      try settings.validate()
-      search = settings.search
-    }
+    try policy.settings.validate()
+    if case .retrieval(let settings) = policy { search = settings.search }
     self.shape = shape
     self.policy = policy
     self.capacity = capacity
@@ -61,8 +60,8 @@ public final class AttentionEngine {
     for (number, layer) in shape.layers.enumerated() {
       var layerHeads: [any HeadPolicy] = []
       for head in 0..<layer.kvHeadCount {
-        let seed = UInt64(number) << 32 | UInt64(head) << 16
-        layerHeads.append(try Self.makeHead(layer, policy: policy, capacity: capacity, seed: seed))
+        let place = HeadPlace(layerNumber: number, kvHead: head, layer: layer)
+        layerHeads.append(try Self.makeHead(place, policy: policy, capacity: capacity))
       }
       heads.append(layerHeads)
     }
@@ -71,21 +70,16 @@ public final class AttentionEngine {
   }
 
   private static func makeHead(
-    _ layer: LayerShape, policy: AttentionPolicy, capacity: Int, seed: UInt64
+    _ place: HeadPlace, policy: AttentionPolicy, capacity: Int
   ) throws(AttentionError) -> any HeadPolicy {
-    if let window = layer.slidingWindow {
+    let d = place.layer.headDimension
+    if let window = place.layer.slidingWindow {
       let kept = min(capacity, window + SlidingWindowHead.slack + maximumBatch)
-      return SlidingWindowHead(
-        rows: try HeadRows(dimension: layer.headDimension, capacity: kept), window: window)
+      return SlidingWindowHead(rows: try HeadRows(dimension: d, capacity: kept), window: window)
     }
-    let rows = try HeadRows(dimension: layer.headDimension, capacity: capacity)
-    switch policy {
-    case .exact:
-      return ExactHead(rows: rows)
-    case .retrieval(let settings):
-      return RetrievalHead(
-        rows: rows, groupSize: layer.groupSize, settings: settings, rotary: layer.rotary, seed: seed)
-    }
+    let rows = try HeadRows(dimension: d, capacity: capacity)
+    if policy.settings.denseLayers.contains(place.layerNumber) { return ExactHead(rows: rows) }
+    return try policy.settings.makeHead(rows: rows, place: place)
   }
 
   /// Most tokens in one batch; sliding-window layers keep this many rows to spare.
@@ -102,17 +96,17 @@ public final class AttentionEngine {
 
   /// Bytes of all indexes, without the rows they refer to.
   public var indexByteCount: Int {
-    heads.joined().reduce(0) { $0 + (($1 as? RetrievalHead)?.index.byteCount ?? 0) }
+    heads.joined().reduce(0) { $0 + $1.indexByteCount }
   }
 
   /// Bytes of the query samples that indexes learn from.
   public var sampleByteCount: Int {
-    heads.joined().reduce(0) { $0 + (($1 as? RetrievalHead)?.samples.byteCount ?? 0) }
+    heads.joined().reduce(0) { $0 + $1.sampleByteCount }
   }
 
   /// Tokens in the index of each layer that has one (all of its heads alike); 0 when attention is exact.
   public var indexedTokenCount: Int {
-    heads.joined().reduce(0) { max($0, ($1 as? RetrievalHead)?.index.rowCount ?? 0) }
+    heads.joined().reduce(0) { max($0, $1.indexedRowCount) }
   }
 
   /// Takes one layer's part of a batch and writes its attention output.
@@ -127,27 +121,30 @@ public final class AttentionEngine {
     if batch.tokenCount == 1 {
       decode(batch, parallel: parallel)
     } else {
+      openPromptStart = openPromptStart ?? tokenCount
       prefill(batch, parallel: parallel)
     }
     tokenCounts[batch.layer] += batch.tokenCount
   }
 
-  /// Moves rows that left the window into the index. Cheap when there is nothing to do.
+  /// Moves rows that left the window into the index, or does what else a policy does between steps. Cheap when there is
+  /// nothing to do.
   ///
   /// - Parameters:
   ///   - finishing: also insert the last, partly filled segment of a prompt; false between prompt batches.
   ///   - askPosition: where coming queries will stand, such as the end of the prompt.
-  /// - Returns: whether anything was inserted.
+  /// - Returns: whether anything was done.
   @discardableResult
   public func updateIndex(finishing: Bool, askPosition: Int, parallel: ParallelRunner) -> Bool {
     guard !ignoresIndex else { return false }
-    let due = heads.joined().compactMap { $0 as? RetrievalHead }.filter {
-      $0.nextSegment(finishing: finishing) > 0
-    }
+    let moment: UpdateMoment =
+      !finishing ? .betweenBatches : openPromptStart != nil ? .endOfPrompt : .decoding
+    if finishing { openPromptStart = nil }
+    let due = heads.joined().filter { $0.needsUpdate(moment) }
     guard !due.isEmpty else { return false }
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
     parallel.run(due.count) { index, worker in
-      due[index].updateIndex(finishing: finishing, askPosition: askPosition, workspace: workspaces[worker])
+      due[index].update(moment, askPosition: askPosition, workspace: workspaces[worker])
     }
     return true
   }
@@ -167,10 +164,7 @@ public final class AttentionEngine {
         guard head.rows.count - dropped >= needed else {
           throw .cannotTruncate(to: count, indexed: tokenCounts[layer] - head.rows.count)
         }
-        if let head = head as? RetrievalHead, head.index.rowCount > 0 {
-          let indexed = head.rows.count - head.windowRows
-          guard count >= indexed else { throw .cannotTruncate(to: count, indexed: indexed) }
-        }
+        try head.checkTruncation(to: head.rows.count - dropped)
       }
     }
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
@@ -178,6 +172,7 @@ public final class AttentionEngine {
       for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }
       tokenCounts[layer] = count
     }
+    if let start = openPromptStart, count <= start { openPromptStart = nil }
   }
 
   private func check(_ batch: LayerBatch) throws(AttentionError) {
@@ -227,7 +222,11 @@ public final class AttentionEngine {
     let layerHeads = heads[batch.layer]
     let g = layer.groupSize
     let d = layer.headDimension
-    let parts = layerHeads[0].partCount(workers: parallel.workerCount)
+    let isExact = ignoresIndex && layer.slidingWindow == nil
+    let parts =
+      isExact
+      ? ExactHead.partCount(rows: layerHeads[0].rows.count, workers: parallel.workerCount)
+      : layerHeads[0].partCount(workers: parallel.workerCount)
     let tasks = layerHeads.count * parts
     partial.reserve(tasks * g * d)
     partialLogSumExps.reserve(tasks * g)
@@ -243,8 +242,13 @@ public final class AttentionEngine {
         batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
         workspace.kernels.unsafeScale(queries, by: layer.scale, count: g * d)
         let states = RunningStates(count: g, dimension: d, workspace: workspace)
-        counts[index] = layerHeads[number].attend(
-          part: index % parts, of: parts, queries: queries, states: states, workspace: workspace)
+        counts[index] =
+          isExact
+          ? ExactHead.attend(
+            layerHeads[number].rows, part: index % parts, of: parts, queries: queries, states: states,
+            workspace: workspace)
+          : layerHeads[number].attend(
+            part: index % parts, of: parts, queries: queries, states: states, workspace: workspace)
         let output = outputs + index * g * d
         states.finish(
           outputs: output, outputStride: d, logSumExps: logSumExps + index * g, kernels: workspace.kernels)
@@ -254,7 +258,7 @@ public final class AttentionEngine {
     count(batch, tasks: tasks)
   }
 
-  /// Merges each head's parts, hands the result to the host and keeps a sample for the index.
+  /// Merges each head's parts, hands the result to the host and shows it to the policy.
   private func collectParts(_ batch: LayerBatch, layer: LayerShape, parts: Int) {
     let g = layer.groupSize
     let d = layer.headDimension
@@ -269,12 +273,14 @@ public final class AttentionEngine {
           otherStride: d, otherLogSumExps: logSumExps + part * g, stateCount: g, dimension: d)
       }
       batch.scatterOutputs(output, kvHead: number, tokens: 0..<1, groupSize: g)
-      guard !ignoresIndex, let head = head as? RetrievalHead else { continue }
+      let position = batch.firstPosition
+      guard !ignoresIndex, head.wants(position: position, batchEnd: position + 1) else { continue }
       let queries = workspace.floats(.queries, g * d)
       batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
-      head.samples.record(
-        position: batch.firstPosition, queries: queries, scale: layer.scale, outputs: output,
-        logSumExps: logSumExps, workspace: workspace)
+      head.observe(
+        ObservedToken(
+          position: position, queries: queries, scale: layer.scale, outputs: output, logSumExps: logSumExps),
+        workspace: workspace)
     }
   }
 
@@ -299,6 +305,12 @@ public final class AttentionEngine {
       let tokens = tile * tileTokens..<min(batch.tokenCount, (tile + 1) * tileTokens)
       prefillTile(
         batch, layer: layer, kvHead: index % layerHeads.count, tokens: tokens, workspace: workspaces[worker])
+    }
+    guard layerHeads.contains(where: \.readsBatches) else { return }
+    parallel.run(layerHeads.count) { number, worker in
+      layerHeads[number].didPrefill(
+        HeadBatch(batch: batch, kvHead: number, groupSize: g, scale: layer.scale),
+        workspace: workspaces[worker])
     }
   }
 
@@ -341,15 +353,16 @@ public final class AttentionEngine {
     let logSumExps = workspace.floats(.scores, count)
     states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
     batch.scatterOutputs(outputs, kvHead: kvHead, tokens: tokens, groupSize: g)
-    guard let head = head as? RetrievalHead else { return }
     let batchEnd = batch.firstPosition + batch.tokenCount
     for token in tokens {
       let position = batch.firstPosition + token
-      guard TrainingSamples.wants(position: position, batchEnd: batchEnd) else { continue }
+      guard head.wants(position: position, batchEnd: batchEnd) else { continue }
       let row = (token - tokens.lowerBound) * g
-      head.samples.record(
-        position: position, queries: queries + row * d, scale: layer.scale, outputs: outputs + row * d,
-        logSumExps: logSumExps + row, workspace: workspace)
+      head.observe(
+        ObservedToken(
+          position: position, queries: queries + row * d, scale: layer.scale, outputs: outputs + row * d,
+          logSumExps: logSumExps + row),
+        workspace: workspace)
     }
   }
 }

@@ -15,6 +15,8 @@ public enum AttentionError: Error, Equatable, Sendable {
   case reservationFailed(bytes: Int, code: Int32)
   /// Rows that are in the index already cannot be dropped.
   case cannotTruncate(to: Int, indexed: Int)
+  /// A policy that evicts keys remembers what it kept at some positions only.
+  case cannotRestore(to: Int, known: [Int])
   case invalidSetting(name: String, value: String, requirement: String)
 }
 
@@ -40,6 +42,11 @@ extension AttentionError: CustomStringConvertible {
       "the system refused to reserve \(formatBytes(bytes)) of address space (error \(code)); is there a memory limit?"
     case .cannotTruncate(let position, let indexed):
       "cannot go back to position \(position): \(indexed) positions are in the index"
+    case .cannotRestore(let position, let known):
+      """
+      cannot go back to position \(position): keys have been evicted since, and what was kept is known at \
+      \(known.map(String.init).joined(separator: ", ")) only
+      """
     case .invalidSetting(let name, let value, let requirement):
       "\(name) is \(value), but must be \(requirement)"
     }

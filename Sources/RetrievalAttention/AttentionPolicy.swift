@@ -2,20 +2,71 @@
 
 public import VectorIndex
 
-/// How attention over a long context is computed.
+/// How attention over a long context is computed while tokens are generated. Prompts are read with exact attention.
+///
+///     let policy = try AttentionPolicy.parse("quest:page=16,budget=1024")
+///
+/// ## Groups of query heads
+/// Query heads that share a KV head are served together. Unless a policy says otherwise, each chooses rows by itself
+/// with the budget of the paper, the union is read once, and all of the group attend to the union.
+///
+/// ## Rows are never freed
+/// Policies that evict choose among rows that all stay in memory, so that they can be compared with exact attention
+/// over the same context. What they would free can be told from what they read.
 public enum AttentionPolicy: Sendable, Hashable {
   /// Every key, for every token: the oracle that others are measured against.
   case exact
-  /// Sink and window exactly, the rest from a vector index (arXiv 2409.10516, with clusters and a tail).
+  /// Sink and window exactly, the rest from clusters with a tail: the default (after arXiv 2409.10516).
   case retrieval(RetrievalSettings)
+  /// The same with a graph, as in the paper (arXiv 2409.10516).
+  case graph(GraphRetrievalSettings)
+  /// The same with the exact top k: the paper's Flat.
+  case flat(FlatRetrievalSettings)
+  /// The same with inverted lists: the paper's IVF.
+  case ivf(IVFRetrievalSettings)
+  /// First and last tokens only: StreamingLLM (arXiv 2309.17453).
+  case streaming(StreamingSettings)
+  /// Keys that the end of the prompt attends to: SnapKV (arXiv 2404.14469).
+  case snapKV(SnapKVSettings)
+  /// Keys that recent queries cared for: CORM (arXiv 2404.15949).
+  case corm(CormSettings)
+  /// A window that thins out with age: Cascading KV cache (arXiv 2406.17808).
+  case cascade(CascadeSettings)
+  /// Blocks with representatives: InfLLM (arXiv 2402.04617).
+  case infLLM(InfLLMSettings)
+  /// Pages chosen by bounds of their keys: Quest (arXiv 2406.10774).
+  case quest(QuestSettings)
+  /// A sample by hashing, with its estimator: MagicPIG (arXiv 2410.16179).
+  case magicPIG(MagicPIGSettings)
+  /// Blocks found by halving spans: HiP (arXiv 2406.09827).
+  case hip(HiPSettings)
+  /// Keys of the highest scores by product codes: PQCache (arXiv 2407.12820).
+  case pqCache(PQCacheSettings)
+  /// Clusters read, estimated and left out: RetroInfer (arXiv 2505.02922).
+  case retroInfer(RetroInferSettings)
 
-  /// The name used on the command line and in reports.
-  public var name: String {
+  package var settings: any PolicySettings {
     switch self {
-    case .exact: "exact"
-    case .retrieval: "retrieval"
+    case .exact: ExactSettings()
+    case .retrieval(let settings): settings
+    case .graph(let settings): settings
+    case .flat(let settings): settings
+    case .ivf(let settings): settings
+    case .streaming(let settings): settings
+    case .snapKV(let settings): settings
+    case .corm(let settings): settings
+    case .cascade(let settings): settings
+    case .infLLM(let settings): settings
+    case .quest(let settings): settings
+    case .magicPIG(let settings): settings
+    case .hip(let settings): settings
+    case .pqCache(let settings): settings
+    case .retroInfer(let settings): settings
     }
   }
+
+  /// The name used on the command line and in reports.
+  public var name: String { type(of: settings).name }
 }
 
 /// Settings of ``AttentionPolicy/retrieval(_:)``. The paper's symbols are in parentheses.
@@ -72,22 +123,49 @@ public struct RetrievalSettings: Sendable, Hashable {
 ///
 /// A policy takes rows and answers with softmax states; it never hands out which keys it used. All calls for one
 /// head come from one thread at a time, except ``attend(part:of:queries:states:workspace:)``, whose parts may run
-/// at the same time.
+/// at the same time, and ``observe(_:workspace:)``, which may run for several tokens of a prompt batch at once.
+///
+/// Everything but the first group has a default that does nothing: see `HeadPolicy+Defaults.swift`.
 package protocol HeadPolicy: AnyObject {
   var rows: HeadRows { get }
-  /// The first row that a query standing at `row` sees; it sees all rows from there to its own.
-  func firstVisibleRow(for row: Int) -> Int
-  /// Makes room for `rows` more, for policies that drop what nobody will see again.
-  func willAppend(rows: Int)
-  /// In how many parts a decode step of this head can be computed, for `workers` that share it.
-  func partCount(workers: Int) -> Int
   /// Adds the attention of the newest token's queries `[groupSize, d]`, scaled, to `states`: of all keys if
   /// `parts` is 1, otherwise of one part of them.
   func attend(
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head
-  /// Drops rows from `count` on; throws when they are in an index.
+  /// Drops rows from `count` on. ``checkTruncation(to:)`` has passed.
   func truncate(to count: Int) throws(AttentionError)
+
+  /// The first row that a query standing at `row` sees in prefill; it sees all rows from there to its own.
+  func firstVisibleRow(for row: Int) -> Int
+  /// Makes room for `rows` more, for policies that drop what nobody will see again.
+  func willAppend(rows: Int)
+  /// In how many parts a decode step of this head can be computed, for `workers` that share it.
+  func partCount(workers: Int) -> Int
+  /// Throws when rows from `count` on cannot be taken back. Changes nothing.
+  func checkTruncation(to count: Int) throws(AttentionError)
+
+  /// Whether ``observe(_:workspace:)`` is to be told of a token whose batch ends before position `batchEnd`.
+  func wants(position: Int, batchEnd: Int) -> Bool
+  /// Sees the queries and outputs of a token, of a prompt or generated.
+  func observe(_ token: ObservedToken, workspace: Workspace)
+  /// Whether ``didPrefill(_:workspace:)`` is to be called.
+  var readsBatches: Bool { get }
+  /// Sees a batch of a prompt after its rows were appended and its outputs computed.
+  func didPrefill(_ batch: HeadBatch, workspace: Workspace)
+  /// Whether ``update(_:askPosition:workspace:)`` would do anything. Cheap: asked for every token.
+  func needsUpdate(_ moment: UpdateMoment) -> Bool
+  /// Brings what the policy derives from rows up to date.
+  ///
+  /// - Parameter askPosition: where the queries to come will stand.
+  func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace)
+
+  /// Rows that an index stands for.
+  var indexedRowCount: Int { get }
+  /// Bytes of what is derived from rows, without the rows.
+  var indexByteCount: Int { get }
+  /// Bytes of recorded queries.
+  var sampleByteCount: Int { get }
 }
 
 /// Attends to every row.
@@ -98,8 +176,6 @@ package final class ExactHead: HeadPolicy {
     self.rows = rows
   }
 
-  package func firstVisibleRow(for row: Int) -> Int { 0 }
-  package func willAppend(rows: Int) {}
   package func partCount(workers: Int) -> Int { Self.partCount(rows: rows.count, workers: workers) }
   package func truncate(to count: Int) throws(AttentionError) { rows.removeLast(to: count) }
 
@@ -142,7 +218,6 @@ package final class SlidingWindowHead: HeadPolicy {
   }
 
   package func firstVisibleRow(for row: Int) -> Int { max(0, row - window + 1) }
-  package func partCount(workers: Int) -> Int { 1 }
 
   package func willAppend(rows newRows: Int) {
     guard rows.count + newRows > rows.capacity else { return }

@@ -5,41 +5,44 @@ package import VectorIndex
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
 package final class RetrievalHead: HeadPolicy {
   package let rows: HeadRows
-  package let index: ClusterIndex
+  package let index: any AttentionIndex
   package let samples: TrainingSamples
-  /// Ignores the index while true: exact attention over the same rows, to compare with.
-  package var ignoresIndex = false
-  private let settings: RetrievalSettings
+  private let settings: IndexedSegments
   private let rotary: RotaryEmbedding?
 
+  /// - Parameter index: an empty one of any kind.
   package init(
-    rows: HeadRows, groupSize: Int, settings: RetrievalSettings, rotary: RotaryEmbedding?, seed: UInt64
+    rows: HeadRows, index: any AttentionIndex, settings: IndexedSegments, groupSize: Int,
+    rotary: RotaryEmbedding?
   ) {
     self.rows = rows
+    self.index = index
     self.settings = settings
     self.rotary = rotary
-    var build = settings.build
-    build.seed &+= seed
-    index = ClusterIndex(dimension: rows.dimension, build: build, search: settings.search)
     samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
   }
 
   private var indexedEnd: Int { settings.sinkCount + index.rowCount }
   /// Rows of the window: everything behind the index.
   package var windowRows: Int { rows.count - indexedEnd }
-  private var usesIndex: Bool { index.rowCount > 0 && !ignoresIndex }
+  private var usesIndex: Bool { index.rowCount > 0 }
 
-  package func firstVisibleRow(for row: Int) -> Int { 0 }
-  package func willAppend(rows: Int) {}
+  package var indexedRowCount: Int { index.rowCount }
+  package var indexByteCount: Int { index.byteCount }
+  package var sampleByteCount: Int { samples.byteCount }
 
   package func partCount(workers: Int) -> Int {
     usesIndex ? 1 : ExactHead.partCount(rows: rows.count, workers: workers)
   }
 
-  package func truncate(to count: Int) throws(AttentionError) {
+  package func checkTruncation(to count: Int) throws(AttentionError) {
     guard index.rowCount == 0 || count >= indexedEnd else {
       throw .cannotTruncate(to: count, indexed: indexedEnd)
     }
+  }
+
+  package func truncate(to count: Int) throws(AttentionError) {
+    try checkTruncation(to: count)
     rows.removeLast(to: count)
     samples.removeAll(from: count)
   }
@@ -65,6 +68,24 @@ package final class RetrievalHead: HeadPolicy {
       workspace: workspace, recorder: nil)
     return ReadStatistics.Head(
       retrieved: read.retrieved, fixed: sink + window, indexBytes: read.bytes - read.retrieved * 4 * d)
+  }
+
+  package func wants(position: Int, batchEnd: Int) -> Bool {
+    TrainingSamples.wants(position: position, batchEnd: batchEnd)
+  }
+
+  package func observe(_ token: ObservedToken, workspace: Workspace) {
+    samples.record(
+      position: token.position, queries: token.queries, scale: token.scale, outputs: token.outputs,
+      logSumExps: token.logSumExps, workspace: workspace)
+  }
+
+  package func needsUpdate(_ moment: UpdateMoment) -> Bool {
+    nextSegment(finishing: moment != .betweenBatches) > 0
+  }
+
+  package func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+    updateIndex(finishing: moment != .betweenBatches, askPosition: askPosition, workspace: workspace)
   }
 
   /// Rows that the next call of ``updateIndex(finishing:askPosition:workspace:)`` would insert first; 0 for none.

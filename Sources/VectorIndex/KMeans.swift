@@ -3,13 +3,13 @@
 
 import AttentionKernels
 
-struct KMeans {
+package struct KMeans {
   /// Assigns each of `count` points `[count, d]` to one of `clusterCount` clusters and returns the assignments,
   /// numbered without gaps, with the number of clusters that are not empty.
   ///
   /// Cost: `2 * count * clusterCount * d * iterations` operations. Deterministic for a seed and SIMD level.
   /// The assignments live in the workspace until its next use.
-  static func cluster(
+  package static func cluster(
     points: UnsafePointer<Float>, count: Int, dimension d: Int, clusterCount: Int, iterations: Int,
     seed: UInt64,
     workspace: Workspace

@@ -72,6 +72,12 @@ package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
     count = 0
   }
 
+  /// Drops all elements from `newCount` on.
+  package mutating func removeLast(to newCount: Int) {
+    precondition(newCount >= 0 && newCount <= count, "cannot keep \(newCount) of \(count) elements")
+    count = newCount
+  }
+
   /// Makes sure that at least `minimum` elements fit, and leaves `count` as it is.
   package mutating func reserve(_ minimum: Int) {
     guard minimum > capacity else { return }

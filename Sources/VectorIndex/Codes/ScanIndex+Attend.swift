@@ -77,20 +77,20 @@ extension ScanIndex {
 }
 
 /// A set of rows as bits: a union of short lists over many rows, ascending, without a sort.
-struct RowUnion {
+package struct RowUnion {
   private let words: UnsafeMutablePointer<UInt64>
   private let wordCount: Int
 
-  init(rowCount: Int, workspace: Workspace) {
+  package init(rowCount: Int, workspace: Workspace) {
     wordCount = (rowCount + 63) / 64
     words = workspace.ranks(.union, wordCount)
     words.update(repeating: 0, count: wordCount)
   }
 
-  func insert(_ row: UInt32) { words[Int(row >> 6)] |= 1 << UInt64(row & 63) }
+  package func insert(_ row: UInt32) { words[Int(row >> 6)] |= 1 << UInt64(row & 63) }
 
-  /// The rows, ascending, in the workspace's memory until its next use.
-  func rows(atMost limit: Int, workspace: Workspace) -> UnsafeBufferPointer<UInt32> {
+  /// The rows, at most `limit`, ascending, in the workspace's memory until its next use.
+  package func rows(atMost limit: Int, workspace: Workspace) -> UnsafeBufferPointer<UInt32> {
     let result = workspace.indices(.selected, limit)
     var count = 0
     for number in 0..<wordCount {

@@ -1,0 +1,60 @@
+// What a policy sees besides rows, and what it does about it when it does not care: nothing.
+
+package import VectorIndex
+
+/// When ``HeadPolicy/update(_:askPosition:workspace:)`` is called.
+package enum UpdateMoment {
+  /// A batch of a prompt has been read, and more will follow.
+  case betweenBatches
+  /// The last batch of a prompt has been read.
+  case endOfPrompt
+  /// A generated token has been read.
+  case decoding
+}
+
+/// One token's queries as the host gave them, and what attention answered.
+package struct ObservedToken {
+  package var position: Int
+  /// `[groupSize, d]`, not scaled.
+  package var queries: UnsafePointer<Float>
+  /// What dot products are multiplied by.
+  package var scale: Float
+  /// `[groupSize, d]`
+  package var outputs: UnsafePointer<Float>
+  /// `[groupSize]`: natural logarithms of the softmax denominators.
+  package var logSumExps: UnsafePointer<Float>
+}
+
+/// One KV head's share of a batch of a prompt.
+package struct HeadBatch {
+  let batch: LayerBatch
+  let kvHead: Int
+  let groupSize: Int
+  let scale: Float
+
+  package var tokenCount: Int { batch.tokenCount }
+  package var firstPosition: Int { batch.firstPosition }
+
+  /// Copies the queries of some tokens of the batch, scaled, to `[tokens, groupSize, d]`.
+  package func queries(_ tokens: Range<Int>, into target: UnsafeMutablePointer<Float>, workspace: Workspace) {
+    batch.gatherQueries(kvHead: kvHead, tokens: tokens, groupSize: groupSize, into: target)
+    workspace.kernels.unsafeScale(
+      target, by: scale, count: tokens.count * groupSize * batch.headDimension)
+  }
+}
+
+extension HeadPolicy {
+  package func firstVisibleRow(for row: Int) -> Int { 0 }
+  package func willAppend(rows: Int) {}
+  package func partCount(workers: Int) -> Int { 1 }
+  package func checkTruncation(to count: Int) throws(AttentionError) {}
+  package func wants(position: Int, batchEnd: Int) -> Bool { false }
+  package func observe(_ token: ObservedToken, workspace: Workspace) {}
+  package var readsBatches: Bool { false }
+  package func didPrefill(_ batch: HeadBatch, workspace: Workspace) {}
+  package func needsUpdate(_ moment: UpdateMoment) -> Bool { false }
+  package func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {}
+  package var indexedRowCount: Int { 0 }
+  package var indexByteCount: Int { 0 }
+  package var sampleByteCount: Int { 0 }
+}

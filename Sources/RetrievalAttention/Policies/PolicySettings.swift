@@ -1,0 +1,90 @@
+// What every policy's settings have in common: a name, documentation, parameters, and heads made from them.
+
+/// The settings of one policy.
+package protocol PolicySettings: Sendable, Hashable {
+  /// As on the command line.
+  static var name: String { get }
+  /// What it does, in one line.
+  static var summary: String { get }
+  /// arXiv number; nil for no paper.
+  static var paper: String? { get }
+  /// What it loses or costs, and how it differs from its paper.
+  static var tradeOff: String { get }
+  static var parameters: [PolicyParameter<Self>] { get }
+
+  init()
+  /// Layers that attend exactly.
+  var denseLayers: [Int] { get }
+  /// Throws ``AttentionError/invalidSetting(name:value:requirement:)`` for the first value that makes no sense.
+  func validate() throws(AttentionError)
+  func makeHead(rows: HeadRows, place: HeadPlace) throws(AttentionError) -> any HeadPolicy
+}
+
+/// Where in a model a head stands.
+package struct HeadPlace {
+  package var layerNumber: Int
+  package var kvHead: Int
+  package var layer: LayerShape
+
+  package init(layerNumber: Int, kvHead: Int, layer: LayerShape) {
+    self.layerNumber = layerNumber
+    self.kvHead = kvHead
+    self.layer = layer
+  }
+
+  /// A number of its own for each KV head of a model, to make random choices with.
+  package var seed: UInt64 { UInt64(layerNumber) << 32 | UInt64(kvHead) << 16 }
+}
+
+extension PolicySettings {
+  package var denseLayers: [Int] { [] }
+
+  package func validate() throws(AttentionError) { try validateParameters() }
+
+  /// Throws for the first parameter that is out of its range.
+  func validateParameters() throws(AttentionError) {
+    for parameter in Self.parameters where !parameter.isValid(self) {
+      throw .invalidSetting(
+        name: parameter.name, value: parameter.text(self), requirement: "in \(parameter.range)")
+    }
+  }
+
+  /// The settings as `NAME` or `NAME:key=value,...`, defaults left out.
+  var specification: String {
+    let defaults = Self()
+    let changed = Self.parameters.filter { $0.text(self) != $0.text(defaults) }
+    guard !changed.isEmpty else { return Self.name }
+    return Self.name + ":" + changed.map { "\($0.name)=\($0.text(self))" }.joined(separator: ",")
+  }
+
+  /// Settings from `key=value,...`, what is not mentioned being as by default.
+  init(parsing text: Substring) throws(AttentionPolicyError) {
+    self.init()
+    var seen: Set<String> = []
+    for assignment in text.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let equals = assignment.firstIndex(of: "=") else {
+        throw .malformedParameter(policy: Self.name, text: String(assignment))
+      }
+      let key = String(assignment[..<equals])
+      let value = String(assignment[assignment.index(after: equals)...])
+      guard let parameter = Self.parameters.first(where: { $0.name == key }) else {
+        throw .unknownParameter(policy: Self.name, name: key, known: Self.parameters.map(\.name))
+      }
+      guard seen.insert(key).inserted else { throw .repeatedParameter(policy: Self.name, name: key) }
+      guard parameter.set(&self, value) else {
+        throw .valueNotAllowed(policy: Self.name, parameter: key, value: value, allowed: parameter.range)
+      }
+    }
+  }
+
+  static var description: PolicyDescription {
+    let defaults = Self()
+    return PolicyDescription(
+      name: name, summary: summary, paper: paper, tradeOff: tradeOff,
+      parameters: parameters.map {
+        PolicyDescription.Parameter(
+          name: $0.name, symbol: $0.symbol, summary: $0.summary, default: $0.text(defaults), allowed: $0.range
+        )
+      })
+  }
+}

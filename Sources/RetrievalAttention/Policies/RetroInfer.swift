@@ -1,0 +1,288 @@
+// RetroInfer's wave index: clusters in three zones, read, estimated and left out.
+
+import AttentionKernels
+import VectorIndex
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Settings of ``AttentionPolicy/retroInfer(_:)``: clusters of keys, of which the best are read and the next best
+/// estimated (Chen et al., *RetroInfer: A Vector-Storage Approach for Scalable Long-Context LLM Inference*, arXiv
+/// 2505.02922).
+///
+/// In segments of 8192 tokens, keys less their mean are clustered by spherical k-means. Clusters are ranked by the
+/// softmax of their centroids' scores, summed over the group of query heads. The keys of the best are read (retrieval
+/// zone); each of the next best counts as `n * exp(q.centroid)` with its mean value (estimation zone); the others count
+/// nothing. The paper's cache on the GPU has no part in this. Budgets are the paper's.
+public struct RetroInferSettings: PolicySettings {
+  /// First tokens that are always attended to (with the window, the paper's steady zone).
+  public var sinkCount = 4
+  /// Last tokens that are always attended to. It grows to `windowCount + insertionCount` between insertions.
+  public var windowCount = 64
+  /// Mean number of keys in a cluster.
+  public var clusterSize = 16
+  /// Tokens that are clustered together at most.
+  public var segmentCount = 8192
+  /// Generated tokens that are clustered together.
+  public var insertionCount = 1024
+  /// Share of the clusters that are read.
+  public var retrievalShare: Float = 0.018
+  /// Share of the clusters that are estimated.
+  public var estimationShare: Float = 0.232
+  public var denseLayers: [Int] = []
+
+  public init() {}
+
+  package static let name = "retroinfer"
+  package static let summary =
+    "Sink and window exactly, the best clusters read, the next best estimated: RetroInfer."
+  package static let paper: String? = "2505.02922"
+  package static let tradeOff = """
+    Clusters beyond both zones count nothing, and an estimate takes all keys of a cluster for alike.
+    """
+  package static let parameters: [PolicyParameter<RetroInferSettings>] = [
+    .integer("sink", \.sinkCount, 0...Int(UInt32.max), "First tokens that are always attended to."),
+    .integer("window", \.windowCount, 1...Int(UInt32.max), "Last tokens that are always attended to."),
+    .integer("cluster", \.clusterSize, 1...65536, "Mean number of keys in a cluster."),
+    .integer("segment", \.segmentCount, 1...1_000_000, "Tokens that are clustered together at most."),
+    .integer(
+      "insertion", \.insertionCount, 1...Int(UInt32.max), "Generated tokens that are clustered together."),
+    .real("retrieval", \.retrievalShare, 0...1, "Share of the clusters that are read."),
+    .real("estimation", \.estimationShare, 0...1, "Share of the clusters that are estimated."),
+    .denseLayers(\.denseLayers),
+  ]
+
+  package func makeHead(rows: HeadRows, place: HeadPlace) throws(AttentionError) -> any HeadPolicy {
+    RetroInferHead(rows: rows, settings: self, seed: place.seed)
+  }
+}
+
+/// Rows between sink and window in clusters.
+final class RetroInferHead: HeadPolicy {
+  /// Rows that were clustered together.
+  private struct Segment {
+    /// The end of its rows, counted from the sink.
+    var rowEnd: Int
+    var clusterEnd: Int
+    /// Rows of the head when it was made: going back before that undoes it.
+    var madeAt: Int
+  }
+
+  let rows: HeadRows
+  private let settings: RetroInferSettings
+  private let seed: UInt64
+  private var segments: [Segment] = []
+  private var centroids = RowBuffer<UInt16>()  // [clusters, d] f16: mean keys
+  private var meanValues = RowBuffer<UInt16>()  // [clusters, d] f16
+  private var logCounts = RowBuffer<Float>()  // [clusters]
+  private var starts = RowBuffer<UInt32>()  // [clusters + 1] offsets into members
+  private var members = RowBuffer<UInt32>()  // [rows] rows of the head, cluster by cluster
+
+  init(rows: HeadRows, settings: RetroInferSettings, seed: UInt64) {
+    self.rows = rows
+    self.settings = settings
+    self.seed = seed
+    starts.append(0)
+  }
+
+  private var clusterCount: Int { logCounts.count }
+  var indexedRowCount: Int { members.count }
+  private var indexedEnd: Int { settings.sinkCount + members.count }
+  var indexByteCount: Int {
+    centroids.byteCount + meanValues.byteCount + logCounts.byteCount + starts.byteCount + members.byteCount
+  }
+
+  /// Rows of the next segment; 0 for none.
+  private func nextSegment(_ moment: UpdateMoment) -> Int {
+    let waiting = rows.count - settings.windowCount - indexedEnd
+    if waiting >= settings.segmentCount { return settings.segmentCount }
+    switch moment {
+    case .betweenBatches: return 0
+    case .endOfPrompt: return max(0, waiting)
+    case .decoding: return waiting >= settings.insertionCount ? waiting : 0
+    }
+  }
+
+  func needsUpdate(_ moment: UpdateMoment) -> Bool { nextSegment(moment) > 0 }
+
+  func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+    while case let count = nextSegment(moment), count > 0 { insert(count, workspace: workspace) }
+  }
+
+  private func insert(_ count: Int, workspace: Workspace) {
+    let d = rows.dimension
+    let first = indexedEnd
+    let kernels = workspace.kernels
+    let keys = workspace.floats(.points, count * d)
+    kernels.unsafeConvertFromFloat16(rows.keys + first * d, keys, count: count * d)
+    let directions = workspace.floats(.whitened, count * d)
+    SphericalKMeans.direct(keys, count: count, dimension: d, into: directions, workspace: workspace)
+    let clusters = SphericalKMeans.cluster(
+      directions: directions, count: count, dimension: d,
+      clusterCount: (count + settings.clusterSize - 1) / settings.clusterSize,
+      seed: seed &+ UInt64(segments.count), workspace: workspace)
+    store(
+      clusters.assignments, clusters: clusters.clusterCount, keys: keys, first: first, count: count, workspace
+    )
+    segments.append(Segment(rowEnd: members.count, clusterEnd: clusterCount, madeAt: rows.count))
+  }
+
+  /// Appends the means and members of new clusters, all of which have members.
+  private func store(
+    _ assignments: UnsafePointer<UInt32>, clusters: Int, keys: UnsafePointer<Float>, first: Int, count: Int,
+    _ workspace: Workspace
+  ) {
+    let d = rows.dimension
+    let kernels = workspace.kernels
+    let places = workspace.indices(.counts, clusters + 1)
+    places.update(repeating: 0, count: clusters + 1)
+    for i in 0..<count { places[Int(assignments[i]) + 1] += 1 }
+    let begin = UInt32(members.count)
+    for cluster in 0..<clusters {
+      logCounts.append(log(Float(places[cluster + 1])))
+      places[cluster + 1] += places[cluster]
+      starts.append(begin + places[cluster + 1])
+    }
+    let list = members.grow(by: count)
+    let keySums = workspace.floats(.clusterSums, 2 * clusters * d)
+    let valueSums = keySums + clusters * d
+    keySums.update(repeating: 0, count: 2 * clusters * d)
+    let value = workspace.floats(.values, d)
+    for i in 0..<count {
+      let cluster = Int(assignments[i])
+      list[Int(places[cluster])] = UInt32(first + i)
+      places[cluster] += 1
+      kernels.unsafeConvertFromFloat16(rows.values + (first + i) * d, value, count: d)
+      kernels.unsafeAddScaled(keys + i * d, by: 1, to: keySums + cluster * d, count: d)
+      kernels.unsafeAddScaled(value, by: 1, to: valueSums + cluster * d, count: d)
+    }
+    let firstCluster = clusterCount - clusters
+    for cluster in 0..<clusters {
+      let size = Float(starts[firstCluster + cluster + 1] - starts[firstCluster + cluster])
+      kernels.unsafeScale(keySums + cluster * d, by: 1 / size, count: d)
+      kernels.unsafeScale(valueSums + cluster * d, by: 1 / size, count: d)
+    }
+    kernels.unsafeConvertToFloat16(keySums, centroids.grow(by: clusters * d), count: clusters * d)
+    kernels.unsafeConvertToFloat16(valueSums, meanValues.grow(by: clusters * d), count: clusters * d)
+  }
+
+  func truncate(to count: Int) throws(AttentionError) {
+    rows.removeLast(to: count)
+    while let last = segments.last, last.madeAt > count { segments.removeLast() }
+    let clusters = segments.last?.clusterEnd ?? 0
+    members.removeLast(to: segments.last?.rowEnd ?? 0)
+    logCounts.removeLast(to: clusters)
+    starts.removeLast(to: clusters + 1)
+    centroids.removeLast(to: clusters * rows.dimension)
+    meanValues.removeLast(to: clusters * rows.dimension)
+  }
+
+  func attend(
+    part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head {
+    let sink = min(settings.sinkCount, rows.count)
+    let end = members.count > 0 ? indexedEnd : sink
+    states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
+    states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
+    var read = ReadStatistics.Head(fixed: sink + rows.count - end)
+    guard clusterCount > 0 else { return read }
+    let (d, g, clusters) = (rows.dimension, states.count, clusterCount)
+    let scores = workspace.floats(.scores, g * clusters)
+    workspace.kernels.unsafeDot(
+      queries: queries, queryStride: d, queryCount: g, rows: centroids.base, rowStride: d,
+      rowCount: clusters, dimension: d, scores: scores, scoreStride: clusters)
+    let retrieved = Int((settings.retrievalShare * Float(clusters)).rounded(.up))
+    let estimated = Int((settings.estimationShare * Float(clusters)).rounded(.up))
+    let zones = rank(
+      scores, count: clusters, queryCount: g, first: retrieved, second: estimated, workspace: workspace)
+    read.retrieved = readClusters(zones.first, queries: queries, states: states, workspace: workspace)
+    estimate(zones.second, scores: scores, states: states, workspace: workspace)
+    // All centroids; members of what is read; mean values and counts of what is estimated.
+    read.indexBytes =
+      centroids.byteCount + zones.first.count * 8 + read.retrieved * 4 + zones.second.count * (2 * d + 4)
+    return read
+  }
+
+  /// The best clusters by the group's summed softmax, and the next best.
+  private func rank(
+    _ scores: UnsafePointer<Float>, count: Int, queryCount g: Int, first: Int, second: Int,
+    workspace: Workspace
+  ) -> (first: UnsafeBufferPointer<UInt32>, second: UnsafeBufferPointer<UInt32>) {
+    let shares = workspace.floats(.weights, 3 * count)
+    let (softmax, chosenShares) = (shares + count, shares + 2 * count)
+    shares.update(repeating: 0, count: count)
+    for h in 0..<g {
+      softmax.update(from: scores + h * count, count: count)
+      workspace.kernels.softmax(softmax, count: count)
+      workspace.kernels.unsafeAddScaled(softmax, by: 1, to: shares, count: count)
+    }
+    let total = min(count, first + second)
+    let chosen = workspace.indices(.candidates, max(1, total))
+    _ = HighestScores.select(total, of: shares, count: count, into: chosen)
+    var inOrder = UnsafeMutableBufferPointer(start: chosen, count: total)
+    inOrder.sort()
+    for i in 0..<total { chosenShares[i] = shares[Int(chosen[i])] }
+    let best = workspace.indices(.order, max(1, total))
+    let bestCount = HighestScores.select(first, of: chosenShares, count: total, into: best)
+    // The best to the front of one list, the others to the front of another, both in the order of memory.
+    let marks = workspace.indices(.kept, max(1, total))
+    marks.update(repeating: 0, count: total)
+    for i in 0..<bestCount { marks[Int(best[i])] = 1 }
+    var (bestEnd, restEnd) = (0, 0)
+    for i in 0..<total {
+      if marks[i] != 0 {
+        best[bestEnd] = chosen[i]
+        bestEnd += 1
+      } else {
+        chosen[restEnd] = chosen[i]
+        restEnd += 1
+      }
+    }
+    return (
+      UnsafeBufferPointer(start: best, count: bestEnd), UnsafeBufferPointer(start: chosen, count: restEnd)
+    )
+  }
+
+  private func readClusters(
+    _ clusters: UnsafeBufferPointer<UInt32>, queries: UnsafePointer<Float>, states: RunningStates,
+    workspace: Workspace
+  ) -> Int {
+    var count = 0
+    for cluster in clusters { count += Int(starts.base[Int(cluster) + 1] - starts.base[Int(cluster)]) }
+    let list = workspace.indices(.selected, max(1, count))
+    var next = 0
+    for cluster in clusters {
+      let begin = Int(starts.base[Int(cluster)])
+      let size = Int(starts.base[Int(cluster) + 1]) - begin
+      (list + next).update(from: members.base + begin, count: size)
+      next += size
+    }
+    states.attend(
+      queries, to: UnsafeBufferPointer(start: list, count: count), of: rows, workspace: workspace)
+    return count
+  }
+
+  private func estimate(
+    _ clusters: UnsafeBufferPointer<UInt32>, scores: UnsafePointer<Float>, states: RunningStates,
+    workspace: Workspace
+  ) {
+    guard let indices = clusters.baseAddress, !clusters.isEmpty else { return }
+    let masses = workspace.floats(.weights, states.count * clusters.count)
+    for h in 0..<states.count {
+      for (i, cluster) in clusters.enumerated() {
+        masses[h * clusters.count + i] =
+          scores[h * clusterCount + Int(cluster)] + logCounts.base[Int(cluster)]
+      }
+    }
+    workspace.kernels.unsafeSoftmaxAccumulateGather(
+      scores: masses, scoreStride: clusters.count, queryCount: states.count, values: meanValues.base,
+      valueStride: rows.dimension, indices: indices, indexCount: clusters.count, dimension: rows.dimension,
+      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
+      accumulatorStride: rows.dimension)
+  }
+}
