@@ -7,6 +7,7 @@
 #include "prefill.h"
 #include "lvq.h"
 #include "pq.h"
+#include "sample.h"
 
 const ak_kernels AK_FN(table) = {
   .level = AK_LEVEL,
@@ -15,21 +16,23 @@ const ak_kernels AK_FN(table) = {
   .convert_f32_to_bf16 = AK_FN(convert_f32_to_bf16),
   .convert_bf16_to_f32 = AK_FN(convert_bf16_to_f32),
   .exp_f32 = AK_FN(exp_f32),
+  .log_f32 = AK_FN(log_f32),
   .add_scaled_f32 = AK_FN(add_scaled_f32),
   .scale_f32 = AK_FN(scale_f32),
-  .dot_f16 = AK_FN(dot_f16),
-  .dot_f32 = AK_FN(dot_f32),
-  .dot_gather_f16 = AK_FN(dot_gather_f16),
-  .softmax_accumulate_f16 = AK_FN(softmax_accumulate_f16),
-  .softmax_accumulate_gather_f16 = AK_FN(softmax_accumulate_gather_f16),
-  .attend_f16 = AK_FN(attend_f16),
-  .attend_gather_f16 = AK_FN(attend_gather_f16),
-  .prefill_f16 = AK_FN(prefill_f16),
+  .quantize_f16 = AK_FN(quantize_f16),
+  .unpack = AK_FN(unpack),
+  .dot = AK_FN(dot),
+  .softmax_accumulate = AK_FN(softmax_accumulate),
+  .attend = AK_FN(attend),
+  .prefill = AK_FN(prefill),
   .gemm_f32 = AK_FN(gemm_f32),
   .assign_f32 = AK_FN(assign_f32),
   .dot_lvq8 = AK_FN(dot_lvq8),
   .dot_lvq4 = AK_FN(dot_lvq4),
   .dot_pq4 = AK_FN(dot_pq4),
   .pq4_tables = AK_FN(pq4_tables),
+  .weigh_pq4 = AK_FN(weigh_pq4),
+  .sum_lists_f32 = AK_FN(sum_lists_f32),
+  .sample_f32 = AK_FN(sample_f32),
   .collect_above_f32 = AK_FN(collect_above_f32),
 };

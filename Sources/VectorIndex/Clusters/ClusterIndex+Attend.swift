@@ -54,7 +54,7 @@ extension ClusterIndex {
     for c in 0..<scan.count where !(scan.gains[c] < search.tolerance) {
       selected[selectedCount] = UInt32(c)
       selectedCount += 1
-      retrieved += Int(scan.sizes[c])
+      retrieved += scan.size(c)
     }
     if retrieved > search.maximumRetrieved {
       (selectedCount, retrieved) = keepBest(selected, selectedCount, of: scan, limit: search.maximumRetrieved)
@@ -93,8 +93,8 @@ extension ClusterIndex {
     candidates.sort { scan.gains[Int($0)] > scan.gains[Int($1)] }
     var kept = 0
     var keys = 0
-    while kept < count, keys + Int(scan.sizes[Int(candidates[kept])]) <= limit {
-      keys += Int(scan.sizes[Int(candidates[kept])])
+    while kept < count, keys + scan.size(Int(candidates[kept])) <= limit {
+      keys += scan.size(Int(candidates[kept]))
       kept += 1
     }
     candidates = UnsafeMutableBufferPointer(start: selected, count: kept)

@@ -19,8 +19,8 @@ struct ClusterScan {
   let ids: UnsafeMutablePointer<UInt32>
   /// `[count]`: first row of each.
   let begins: UnsafeMutablePointer<UInt32>
-  /// `[count]`: rows of each.
-  let sizes: UnsafeMutablePointer<UInt32>
+  /// `[count]`: the row behind the last of each.
+  let ends: UnsafeMutablePointer<UInt32>
   /// `[count]`.
   let logMass: UnsafeMutablePointer<Float>
   /// `[count]`.
@@ -31,6 +31,8 @@ struct ClusterScan {
   let gains: UnsafeMutablePointer<Float>
   /// `[queries]`: estimated log-sum-exp of everything.
   let logTotals: UnsafeMutablePointer<Float>
+
+  func size(_ cluster: Int) -> Int { Int(ends[cluster] - begins[cluster]) }
 
   /// Calls `body` with ranges of clusters (numbers in the scan) that are neighbors in memory.
   func forEachRun(_ body: (Range<Int>) -> Void) {
@@ -51,10 +53,10 @@ struct ClusterScan {
     var next = 0
     while next < selectedCount {
       let first = Int(selected[next])
-      var end = Int(begins[first] + sizes[first])
+      var end = Int(ends[first])
       next += 1
       while next < selectedCount, Int(begins[Int(selected[next])]) == end {
-        end += Int(sizes[Int(selected[next])])
+        end = Int(ends[Int(selected[next])])
         next += 1
       }
       body(Int(begins[first])..<end)
@@ -141,7 +143,7 @@ extension ClusterIndex {
     let (d, g) = (dimension, group.count)
     let numbers = workspace.floats(.weights, 6 * count + g)
     let scan = ClusterScan(
-      count: count, ids: ids, begins: ids + clusterCount, sizes: ids + 2 * clusterCount, logMass: numbers,
+      count: count, ids: ids, begins: ids + clusterCount, ends: ids + 2 * clusterCount, logMass: numbers,
       valueSpread: numbers + count, scores: workspace.floats(.scores, g * count), gains: numbers + 2 * count,
       logTotals: numbers + 6 * count)
     let spreads = numbers + 4 * count
@@ -149,7 +151,7 @@ extension ClusterIndex {
     for i in 0..<count {
       let c = Int(ids[i])
       scan.begins[i] = starts.base[c]
-      scan.sizes[i] = starts.base[c + 1] - starts.base[c]
+      scan.ends[i] = starts.base[c + 1]
       scan.logMass[i] = logMass.base[c]
       scan.valueSpread[i] = valueSpread.base[c]
       spreads[i] = spread.base[c]
