@@ -3,6 +3,7 @@ public import Evaluation
 import Foundation
 import Generation
 import LlamaHost
+import RetrievalAttention
 import VectorIndex
 
 struct FidelityCommand: AsyncParsableCommand {
