@@ -7,8 +7,8 @@ public import RetrievalAttention
 /// Measures the time of a decode step at each depth with each attention.
 ///
 /// All attentions decode the same tokens after the same context, in turns of a few tokens, so that whatever else
-/// the machine does hits all alike; then the tokens are taken back. The context is read once for the host and once
-/// for ours, and continued from one depth to the next. Tokens come from the text: nothing is sampled.
+/// the machine does hits all alike; then the tokens are taken back. The context is read once for the host, once
+/// for ours and once for each further policy, and continued from one depth to the next. Tokens come from the text: nothing is sampled.
 ///
 /// Rows of the index that would be inserted while decoding are not: the median would not show them.
 public final class DecodeBenchmark {
@@ -22,6 +22,8 @@ public final class DecodeBenchmark {
     public var rounds = 4
     public var attentions: [BenchmarkAttention] = [.host, .exact, .retrieval]
     public var retrieval = RetrievalSettings()
+    /// Further policies to measure, each with a context of its own.
+    public var policies: [AttentionPolicy] = []
     /// Repeat the first ``syntheticPeriod`` tokens beyond that depth instead of reading a text.
     public var isSynthetic = false
     /// Tokens of a synthetic context that are read; deeper ones are copies.
@@ -37,13 +39,23 @@ public final class DecodeBenchmark {
 
   private let settings: Settings
   private let depths: [Int]
-  private let attentions: [BenchmarkAttention]
   private let tokens: [Int32]
   private let perRound: Int
   private let model: LlamaModel
   private let pool: ThreadPool
   private let host: HostRunner?
-  private let ours: GuestRunner?
+  /// Ours, with all that is measured over their contexts.
+  private let guests: [GuestRunner]
+  private let subjects: [Subject]
+
+  /// One attention and who computes it.
+  private struct Subject {
+    let name: String
+    /// nil for the host.
+    let guest: GuestRunner?
+    /// Whether the guest's policy is put aside.
+    let isExact: Bool
+  }
 
   /// Tokens of text that `settings` need.
   public static func requiredTokens(_ settings: Settings) -> Int {
@@ -77,7 +89,7 @@ public final class DecodeBenchmark {
     self.pool = pool
     self.settings = settings
     self.tokens = tokens
-    attentions = BenchmarkAttention.allCases.filter { settings.attentions.contains($0) }
+    let attentions = BenchmarkAttention.allCases.filter { settings.attentions.contains($0) }
     // The first step of a turn finds the caches full of another attention's keys; it is not counted.
     perRound = 1 + (settings.tokens + settings.rounds - 1) / settings.rounds
     let planned = max(1, depths.last ?? 0) + perRound
@@ -86,10 +98,18 @@ public final class DecodeBenchmark {
       ? try HostRunner(
         model: model, pool: pool, contextLength: planned, keepsWholeCache: false,
         allowsFilling: settings.isSynthetic) : nil
-    ours = try AttentionPolicy.serving(attentions, retrieval: settings.retrieval).map {
-      try GuestRunner(model: model, pool: pool, policy: $0, plannedTokens: planned)
+    func guest(_ policy: AttentionPolicy) throws -> GuestRunner {
+      let runner = try GuestRunner(model: model, pool: pool, policy: policy, plannedTokens: planned)
+      runner.indexesDecodedTokens = false
+      return runner
     }
-    ours?.indexesDecodedTokens = false
+    let shared = try AttentionPolicy.serving(attentions, retrieval: settings.retrieval).map(guest)
+    let others = try settings.policies.map { (policy: $0, runner: try guest($0)) }
+    guests = [shared].compactMap(\.self) + others.map(\.runner)
+    subjects =
+      attentions.map {
+        Subject(name: $0.rawValue, guest: $0 == .host ? nil : shared, isExact: $0 == .exact)
+      } + others.map { Subject(name: "\($0.policy)", guest: $0.runner, isExact: false) }
   }
 
   /// Measures all depths.
@@ -104,7 +124,7 @@ public final class DecodeBenchmark {
     try model.warmUp(pool: pool, tokens: tokens)
     for depth in depths {
       try extend(to: max(1, depth), onPhase: onPhase)
-      var measurements = attentions.map { Measurement(attention: $0) }
+      var measurements = subjects.map { Measurement(subject: $0) }
       defer {
         let new = measurements.compactMap { result($0, depth: depth) }
         results += new
@@ -130,15 +150,15 @@ public final class DecodeBenchmark {
       try read(host, name: "host")
       if count > real { try host.fill(to: count) }
     }
-    if let ours {
-      try read(ours, name: "ours")
-      if count > real { try ours.replicate(to: count, period: real) }
+    for guest in guests {
+      try read(guest, name: guests.count > 1 ? guest.attentionName : "ours")
+      if count > real { try guest.replicate(to: count, period: real) }
     }
   }
 
   /// What is known about one attention at one depth.
   private struct Measurement {
-    var attention: BenchmarkAttention
+    var subject: Subject
     var samples = TimeSamples()
     var reads = ReadStatistics()
   }
@@ -162,18 +182,12 @@ public final class DecodeBenchmark {
 
   /// One attention decodes `steps` tokens, the first of them uncounted, and takes them back.
   private func turn(_ measurement: inout Measurement, steps: Int, onStep: () -> Void) throws {
-    let runner: any SequenceRunner
-    if measurement.attention == .host, let host {
-      runner = host
-    } else if let ours {
-      runner = ours
-      ours.engine.ignoresIndex = measurement.attention == .exact
-      ours.engine.statistics = measurement.reads
-    } else {
-      return
-    }
+    let guest = measurement.subject.guest
+    guard let runner: any SequenceRunner = guest ?? host else { return }
+    guest?.engine.ignoresIndex = measurement.subject.isExact
+    guest?.engine.statistics = measurement.reads
     let begin = runner.tokenCount
-    defer { if measurement.attention != .host, let ours { measurement.reads = ours.engine.statistics } }
+    defer { if let guest { measurement.reads = guest.engine.statistics } }
     // After copies the text goes on where the last, possibly cut, copy ends.
     let first =
       settings.isSynthetic && begin > settings.syntheticPeriod ? begin % settings.syntheticPeriod : begin
@@ -187,19 +201,19 @@ public final class DecodeBenchmark {
         onStep()
       }
     }
-    if let host, measurement.attention == .host {
-      try host.truncate(to: begin)
+    if let guest {
+      guest.engine.ignoresIndex = false
+      try guest.engine.truncate(to: begin)
     } else {
-      ours?.engine.ignoresIndex = false
-      try ours?.engine.truncate(to: begin)
+      try host?.truncate(to: begin)
     }
   }
 
   private func result(_ measurement: Measurement, depth: Int) -> DecodeResult? {
     guard let spread = measurement.samples.spread else { return nil }
-    let isHost = measurement.attention == .host
+    let isHost = measurement.subject.guest == nil
     return DecodeResult(
-      policy: measurement.attention.rawValue,
+      policy: measurement.subject.name,
       configuration: isHost ? HostConfiguration.flashAttentionOff : nil, depth: depth,
       synthetic: settings.isSynthetic && depth > settings.syntheticPeriod,
       tokens: measurement.samples.values.count, millisecondsPerToken: spread.median,
@@ -218,7 +232,7 @@ enum HostConfiguration {
 
 /// The decode time of one attention at one depth, with the names of its JSON form.
 public struct DecodeResult: Sendable, Codable {
-  /// `retrieval`, `exact` or `host`.
+  /// `host`, or the policy with its settings as ``RetrievalAttention/AttentionPolicy/parse(_:)`` takes them.
   public var policy: String
   /// How the host was run; nil for our attention.
   public var configuration: String?

@@ -91,6 +91,9 @@ public final class AttentionEngine {
   /// Keys, values and positions of one KV head.
   package func rows(layer: Int, kvHead: Int) -> HeadRows { heads[layer][kvHead].rows }
 
+  /// What one KV head keeps.
+  package func head(layer: Int, kvHead: Int) -> any HeadPolicy { heads[layer][kvHead] }
+
   /// Bytes of keys, values and positions.
   public var storeByteCount: Int { heads.joined().reduce(0) { $0 + $1.rows.byteCount } }
 

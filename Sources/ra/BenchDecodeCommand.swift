@@ -29,8 +29,13 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       """, valueName: "tokens,..."))
   var depth: CommaSeparated<Int>?
 
-  @Option(help: ArgumentHelp("What to measure: retrieval, exact, host.", valueName: "name,..."))
-  var attention = CommaSeparated(AttentionName.allCases)
+  @Option(
+    help: ArgumentHelp(
+      "What to measure: host, or NAME[:key=value,...] of the policies that ra attention list shows.",
+      discussion: "Each policy reads the context for itself. (default: retrieval,exact,host)",
+      valueName: "name,..."),
+    transform: AttentionChoices.init(parsing:))
+  var attention = AttentionChoices([.policy(.retrieval(RetrievalSettings())), .policy(.exact), .host])
 
   @Option(help: ArgumentHelp("Decode steps at each depth.", valueName: "tokens"))
   var tokens = 96
@@ -59,6 +64,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         "--synthetic-period is \(syntheticPeriod), but must be in 1...\(TokenCounts.maximum).")
     }
     if rounds <= 0 { throw ValidationError("--rounds is \(rounds), but must be positive.") }
+    try retrieval.check(attention.elements)
   }
 
   func run() async throws {
@@ -66,7 +72,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     try await withInterruption { try command.measure() }
   }
 
-  private func settings(trainedContext: Int) -> DecodeBenchmark.Settings {
+  private func settings(trainedContext: Int) throws -> DecodeBenchmark.Settings {
     var settings = DecodeBenchmark.Settings()
     if let depth {
       settings.depths = depth.elements
@@ -75,8 +81,17 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     }
     settings.tokens = tokens
     settings.rounds = rounds
-    settings.attentions = attention.elements.map(\.benchmark)
-    settings.retrieval = retrieval.settings
+    settings.attentions = []
+    for choice in attention.elements {
+      switch try retrieval.policy(choice) {
+      case nil: settings.attentions.append(.host)
+      case .exact: settings.attentions.append(.exact)
+      case .retrieval(let chosen) where !settings.attentions.contains(.retrieval):
+        settings.attentions.append(.retrieval)
+        settings.retrieval = chosen
+      case .some(let policy): settings.policies.append(policy)
+      }
+    }
     settings.isSynthetic = synthetic
     settings.syntheticPeriod = syntheticPeriod
     return settings
@@ -85,7 +100,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
   private func measure() throws {
     let console = Console()
     let (model, pool) = try modelOptions.load(console)
-    let settings = settings(trainedContext: model.description.trainedContextLength)
+    let settings = try settings(trainedContext: model.description.trainedContextLength)
     if !synthetic { try limit.check(tokens: (settings.depths.max() ?? 0) + tokens, model: model) }
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)
@@ -100,9 +115,12 @@ struct BenchDecodeCommand: AsyncParsableCommand {
   }
 
   private func table(_ report: BenchReport<DecodeResult>) -> String {
+    // As wide as the longest name with settings.
+    let width = max(9, report.results.map(\.policy.count).max() ?? 0)
+    let padding = String(repeating: " ", count: width - 9)
     var lines = [
       report.heading,
-      "  depth  attention  ms/token      (quartiles)  tokens/s   x host  keys read   bytes/token",
+      "  depth  attention\(padding)  ms/token      (quartiles)  tokens/s   x host  keys read   bytes/token",
     ]
     for result in report.results {
       let host = report.results.first { $0.policy == "host" && $0.depth == result.depth }
@@ -113,7 +131,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       let bytes = result.bytesPerToken.map { formatBytes(Int($0)) } ?? "-"
       lines.append(
         aligned([
-          ("\(result.depth)", 7), (result.policy, -9),
+          ("\(result.depth)", 7), (result.policy, -width),
           (String(format: "%.2f", result.millisecondsPerToken), 9),
           (quartiles, 16), (String(format: "%.1f", result.tokensPerSecond), 9), (ratio, 8), (keysRead, 10),
           (bytes, 13), (result.synthetic ? "synthetic" : "", -9),

@@ -3,6 +3,7 @@ public import Evaluation
 import Foundation
 import Generation
 import LlamaHost
+import RetrievalAttention
 import VectorIndex
 
 struct FidelityCommand: AsyncParsableCommand {
@@ -28,8 +29,11 @@ struct FidelityCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Tokens to decode and compare.", valueName: "tokens"))
   var tokens = 128
 
-  @Option(help: "The policy to measure: retrieval or exact.")
-  var attention = AttentionName.retrieval
+  @Option(
+    help: """
+      The policy to measure: NAME[:key=value,...] of the policies that ra attention list shows.
+      """, transform: AttentionChoice.init(parsing:))
+  var attention = AttentionChoice.policy(.retrieval(RetrievalSettings()))
 
   @Option(help: "What it is compared with: exact (our full attention) or host (llama.cpp's).")
   var reference = FidelityMeasurement.Reference.exact
@@ -56,7 +60,11 @@ struct FidelityCommand: AsyncParsableCommand {
     try checkCount("--tokens", tokens)
     if skip < 0 { throw ValidationError("--skip is \(skip), but must be zero or positive.") }
     if attention == .host {
-      throw ValidationError("--attention host is the reference; give retrieval or exact.")
+      throw ValidationError("--attention host is the reference; give a policy that ra attention list shows.")
+    }
+    try retrieval.check([attention])
+    if !also.isEmpty, !attention.isRetrieval {
+      throw ValidationError("--also gives tolerances of --attention retrieval.")
     }
     if noNoiseFloor, hostNoise || reference == .host {
       throw ValidationError(
@@ -78,7 +86,7 @@ struct FidelityCommand: AsyncParsableCommand {
     let (model, pool) = try modelOptions.load(console)
     try limit.check(tokens: context + tokens, model: model)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
-    guard let policy = retrieval.policy(attention) else { return }
+    guard let policy = try retrieval.policy(attention) else { return }
     let measurement = try FidelityMeasurement(
       model: model, pool: pool, tokens: Array(all.dropFirst(skip)), contextTokens: context,
       decodeTokens: tokens,
@@ -95,7 +103,8 @@ struct FidelityCommand: AsyncParsableCommand {
     }
     var reports = [try measurement.measure(against: reference)]
     for tolerance in also {
-      var search = retrieval.settings.search
+      guard case .retrieval(let settings) = policy else { break }
+      var search = settings.search
       search.tolerance = tolerance
       reports.append(try measurement.measure(against: reference, search: search))
     }

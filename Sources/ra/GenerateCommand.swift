@@ -21,9 +21,8 @@ struct GenerateCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(
-    help: "How attention is computed: \(AttentionName.allCases.map(\.rawValue).joined(separator: ", ")).")
-  var attention = AttentionName.retrieval
+  @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
+  var attention = AttentionChoice.policy(.retrieval(RetrievalSettings()))
 
   @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
   var maxTokens = 256
@@ -33,6 +32,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
+    try retrieval.check([attention])
   }
 
   func run() async throws {
@@ -51,7 +51,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let planned = prompt.tokens.count + maxTokens
     try limit.check(tokens: planned, model: model)
     let runner: any SequenceRunner
-    if let policy = retrieval.policy(attention) {
+    if let policy = try retrieval.policy(attention) {
       runner = try GuestRunner(model: model, pool: pool, policy: policy, plannedTokens: planned)
     } else {
       runner = try HostRunner(model: model, pool: pool, contextLength: planned)

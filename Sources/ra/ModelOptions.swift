@@ -50,7 +50,7 @@ struct ThreadOptions: ParsableArguments {
   }
 }
 
-/// How attention is computed, as named on the command line.
+/// What reads prompts, as named on the command line.
 enum AttentionName: String, ExpressibleByArgument, CaseIterable {
   case retrieval, exact, host
 }
@@ -83,22 +83,26 @@ struct RetrievalOptions: ParsableArguments {
     }
   }
 
-  var settings: RetrievalSettings {
-    var settings = RetrievalSettings()
+  var settings: RetrievalSettings { applied(to: RetrievalSettings()) }
+
+  /// The first of these options that is given, as it is written.
+  var firstGiven: String? {
+    if tolerance != nil { return "--tolerance" }
+    if sink != nil { return "--sink" }
+    if window != nil { return "--window" }
+    if clusterSize != nil { return "--cluster-size" }
+    return maximumRetrieved != nil ? "--maximum-retrieved" : nil
+  }
+
+  /// Settings with what these options change.
+  func applied(to original: RetrievalSettings) -> RetrievalSettings {
+    var settings = original
     if let tolerance { settings.search.tolerance = tolerance }
     if let maximumRetrieved { settings.search.maximumRetrieved = maximumRetrieved }
     if let sink { settings.sinkCount = sink }
     if let window { settings.windowCount = window }
     if let clusterSize { settings.build.clusterSize = clusterSize }
     return settings
-  }
-
-  func policy(_ name: AttentionName) -> AttentionPolicy? {
-    switch name {
-    case .retrieval: .retrieval(settings)
-    case .exact: .exact
-    case .host: nil
-    }
   }
 }
 

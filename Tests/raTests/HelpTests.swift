@@ -44,7 +44,7 @@ import Testing
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)
-    for name in ["generate", "fidelity", "doctor", "bench", "capture", "RA_SIMD_LEVEL"] {
+    for name in ["generate", "fidelity", "attention", "doctor", "bench", "capture", "RA_SIMD_LEVEL"] {
       #expect(output.standardOutput.contains(name))
     }
     #expect(try Program.run(["--version"]).standardOutput.contains("."))

@@ -5,13 +5,13 @@ import Synchronization
 import VectorIndex
 
 /// Random directions for the hash functions of all tables, the same for all heads of a width.
-final class HashProjections: Sendable {
+package final class HashProjections: Sendable {
   /// Bits of a hash (K) and tables (L).
   let bits: Int
   let tables: Int
   let dimension: Int
   /// `[tables * bits, dimension]` f16, normally distributed.
-  let rows: [UInt16]
+  package let rows: [UInt16]
 
   private struct Key: Hashable {
     let bits: Int
@@ -26,7 +26,7 @@ final class HashProjections: Sendable {
   private static let shared = Mutex<[Key: Reference]>([:])
 
   /// The directions for hashes of these sizes: always the same, and kept once as long as somebody uses them.
-  static func make(bits: Int, tables: Int, dimension: Int) -> HashProjections {
+  package static func make(bits: Int, tables: Int, dimension: Int) -> HashProjections {
     let key = Key(bits: bits, tables: tables, dimension: dimension)
     return shared.withLock { known in
       if let projections = known[key]?.projections { return projections }

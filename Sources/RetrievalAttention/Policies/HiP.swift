@@ -64,7 +64,7 @@ final class HiPHead: HeadPolicy {
 
   func truncate(to count: Int) throws(AttentionError) {
     rows.removeLast(to: count)
-    searchedRows = 0
+    if searchedRows > count { searchedRows = 0 }
   }
 
   func attend(

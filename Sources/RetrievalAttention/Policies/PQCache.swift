@@ -1,7 +1,7 @@
 // PQCache: all keys scored by product codes, the best attended to.
 
 import AttentionKernels
-import VectorIndex
+package import VectorIndex
 
 /// Settings of ``AttentionPolicy/pqCache(_:)``: the keys that score highest by product-quantized codes (Zhang et al.,
 /// *PQCache: Product Quantization-based KVCache for Long Context LLM Inference*, arXiv 2407.12820).
@@ -50,8 +50,8 @@ public struct PQCacheSettings: PolicySettings {
 }
 
 /// Rows with codes of their keys.
-final class PQCacheHead: HeadPolicy {
-  let rows: HeadRows
+package final class PQCacheHead: HeadPolicy {
+  package let rows: HeadRows
   private let settings: PQCacheSettings
   private let seed: UInt64
   /// `[parts][centroids, width of the part]`, parts one after the other.
@@ -65,7 +65,7 @@ final class PQCacheHead: HeadPolicy {
   /// Lloyd iterations.
   private static let iterations = 10
 
-  init(rows: HeadRows, settings: PQCacheSettings, seed: UInt64) {
+  package init(rows: HeadRows, settings: PQCacheSettings, seed: UInt64) {
     self.rows = rows
     self.settings = settings
     self.seed = seed
@@ -74,8 +74,8 @@ final class PQCacheHead: HeadPolicy {
   private var parts: Int { settings.partCount }
   private var centroidCount: Int { 1 << settings.bits }
   private var codedEnd: Int { settings.sinkCount + indexedRowCount }
-  var indexedRowCount: Int { codes.count / parts }
-  var indexByteCount: Int { codes.byteCount + codebooks.byteCount }
+  package var indexedRowCount: Int { codes.count / parts }
+  package var indexByteCount: Int { codes.byteCount + codebooks.byteCount }
 
   /// The elements of a key that make a part.
   private func elements(_ part: Int) -> Range<Int> {
@@ -92,9 +92,9 @@ final class PQCacheHead: HeadPolicy {
     return moment == .endOfPrompt || count >= Self.block ? max(0, count) : 0
   }
 
-  func needsUpdate(_ moment: UpdateMoment) -> Bool { waiting(moment) > 0 }
+  package func needsUpdate(_ moment: UpdateMoment) -> Bool { waiting(moment) > 0 }
 
-  func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+  package func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
     let count = waiting(moment)
     guard count > 0 else { return }
     let first = codedEnd
@@ -173,7 +173,20 @@ final class PQCacheHead: HeadPolicy {
     for i in 0..<count { target[i * parts + part] = UInt8(assignments[i]) }
   }
 
-  func truncate(to count: Int) throws(AttentionError) {
+  /// The centroids of a part, `[centroids][width]`.
+  package func centroids(part: Int) -> [[Float]] {
+    let width = elements(part).count
+    return (0..<centroidCount).map { centroid in
+      (0..<width).map { codebook(part)[centroid * width + $0] }
+    }
+  }
+
+  /// The codes of the rows from the sink on, `[row][part]`.
+  package var codeRows: [[Int]] {
+    (0..<indexedRowCount).map { row in (0..<parts).map { Int(codes[row * parts + $0]) } }
+  }
+
+  package func truncate(to count: Int) throws(AttentionError) {
     rows.removeLast(to: count)
     if learnedRows > count {
       codebooks.removeAll()
@@ -185,7 +198,7 @@ final class PQCacheHead: HeadPolicy {
     }
   }
 
-  func attend(
+  package func attend(
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
     let coded = indexedRowCount

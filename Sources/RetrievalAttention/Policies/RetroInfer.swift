@@ -1,7 +1,7 @@
 // RetroInfer's wave index: clusters in three zones, read, estimated and left out.
 
 import AttentionKernels
-import VectorIndex
+package import VectorIndex
 
 #if canImport(Glibc)
   import Glibc
@@ -63,7 +63,7 @@ public struct RetroInferSettings: PolicySettings {
 }
 
 /// Rows between sink and window in clusters.
-final class RetroInferHead: HeadPolicy {
+package final class RetroInferHead: HeadPolicy {
   /// Rows that were clustered together.
   private struct Segment {
     /// The end of its rows, counted from the sink.
@@ -73,7 +73,7 @@ final class RetroInferHead: HeadPolicy {
     var madeAt: Int
   }
 
-  let rows: HeadRows
+  package let rows: HeadRows
   private let settings: RetroInferSettings
   private let seed: UInt64
   private var segments: [Segment] = []
@@ -83,7 +83,7 @@ final class RetroInferHead: HeadPolicy {
   private var starts = RowBuffer<UInt32>()  // [clusters + 1] offsets into members
   private var members = RowBuffer<UInt32>()  // [rows] rows of the head, cluster by cluster
 
-  init(rows: HeadRows, settings: RetroInferSettings, seed: UInt64) {
+  package init(rows: HeadRows, settings: RetroInferSettings, seed: UInt64) {
     self.rows = rows
     self.settings = settings
     self.seed = seed
@@ -91,10 +91,17 @@ final class RetroInferHead: HeadPolicy {
   }
 
   private var clusterCount: Int { logCounts.count }
-  var indexedRowCount: Int { members.count }
+  package var indexedRowCount: Int { members.count }
   private var indexedEnd: Int { settings.sinkCount + members.count }
-  var indexByteCount: Int {
+  package var indexByteCount: Int {
     centroids.byteCount + meanValues.byteCount + logCounts.byteCount + starts.byteCount + members.byteCount
+  }
+
+  /// The rows of each cluster.
+  package var clusters: [[Int]] {
+    (0..<clusterCount).map { cluster in
+      (Int(starts[cluster])..<Int(starts[cluster + 1])).map { Int(members[$0]) }
+    }
   }
 
   /// Rows of the next segment; 0 for none.
@@ -108,9 +115,9 @@ final class RetroInferHead: HeadPolicy {
     }
   }
 
-  func needsUpdate(_ moment: UpdateMoment) -> Bool { nextSegment(moment) > 0 }
+  package func needsUpdate(_ moment: UpdateMoment) -> Bool { nextSegment(moment) > 0 }
 
-  func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+  package func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
     while case let count = nextSegment(moment), count > 0 { insert(count, workspace: workspace) }
   }
 
@@ -171,7 +178,7 @@ final class RetroInferHead: HeadPolicy {
     kernels.unsafeConvertToFloat16(valueSums, meanValues.grow(by: clusters * d), count: clusters * d)
   }
 
-  func truncate(to count: Int) throws(AttentionError) {
+  package func truncate(to count: Int) throws(AttentionError) {
     rows.removeLast(to: count)
     while let last = segments.last, last.madeAt > count { segments.removeLast() }
     let clusters = segments.last?.clusterEnd ?? 0
@@ -182,7 +189,7 @@ final class RetroInferHead: HeadPolicy {
     meanValues.removeLast(to: clusters * rows.dimension)
   }
 
-  func attend(
+  package func attend(
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
     let sink = min(settings.sinkCount, rows.count)

@@ -1,0 +1,74 @@
+// `--attention`: the host's, or a policy with its settings.
+
+import ArgumentParser
+import RetrievalAttention
+
+/// How attention is computed, as named on the command line.
+enum AttentionChoice: Hashable {
+  /// llama.cpp's own.
+  case host
+  case policy(AttentionPolicy)
+
+  /// From `host`, `NAME` or `NAME:key=value,...`.
+  init(parsing text: String) throws {
+    if text == "host" {
+      self = .host
+      return
+    }
+    do {
+      self = .policy(try AttentionPolicy.parse(text))
+    } catch {
+      guard case .unknownPolicy(let name, let known) = error else { throw ValidationError("\(error).") }
+      throw ValidationError("\(AttentionPolicyError.unknownPolicy(name, known: known + ["host"])).")
+    }
+  }
+
+  static let help: ArgumentHelp = """
+    How attention is computed: host, or NAME[:key=value,...] of the policies that ra attention list shows.
+    """
+}
+
+/// Several choices after one option, separated by commas.
+struct AttentionChoices {
+  var elements: [AttentionChoice]
+
+  init(_ elements: [AttentionChoice]) { self.elements = elements }
+
+  init(parsing text: String) throws {
+    elements = try AttentionPolicy.splitList(text).map { try AttentionChoice(parsing: $0) }
+  }
+}
+
+extension RetrievalOptions {
+  /// The policy of a choice with these options applied; nil for the host.
+  ///
+  /// Throws `ValidationError` for options that the policy does not have.
+  func policy(_ choice: AttentionChoice) throws -> AttentionPolicy? {
+    guard case .policy(let policy) = choice else { return nil }
+    guard case .retrieval(let settings) = policy else { return policy }
+    let changed = applied(to: settings)
+    do {
+      try changed.validate()
+    } catch {
+      throw ValidationError("\(error).")
+    }
+    return .retrieval(changed)
+  }
+
+  /// Refuses options that none of the choices has.
+  func check(_ choices: [AttentionChoice]) throws {
+    guard let option = firstGiven, !choices.contains(where: \.isRetrieval) else {
+      for choice in choices { _ = try policy(choice) }
+      return
+    }
+    throw ValidationError(
+      "\(option) belongs to --attention retrieval; settings of others are written --attention NAME:key=value,..."
+    )
+  }
+}
+
+extension AttentionChoice {
+  var isRetrieval: Bool {
+    if case .policy(.retrieval) = self { true } else { false }
+  }
+}
