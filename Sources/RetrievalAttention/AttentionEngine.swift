@@ -37,6 +37,7 @@ public final class AttentionEngine {
 
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
+  var storage = StorageState()
   private var workspaces: [Workspace] = []
   private var partial = RowBuffer<Float>()
   private var partialLogSumExps = RowBuffer<Float>()
@@ -122,6 +123,7 @@ public final class AttentionEngine {
   public func attend(_ batch: LayerBatch, parallel: ParallelRunner) throws(AttentionError) {
     try check(batch)
     observer?(batch)
+    storage.stateChanged = true
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
     append(batch)
     if batch.tokenCount == 1 {
@@ -146,6 +148,8 @@ public final class AttentionEngine {
     }
     guard !due.isEmpty else { return false }
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
+    storage.indexesChanged = true
+    storage.stateChanged = true
     parallel.run(due.count) { index, worker in
       due[index].updateIndex(finishing: finishing, askPosition: askPosition, workspace: workspaces[worker])
     }
@@ -173,6 +177,7 @@ public final class AttentionEngine {
         }
       }
     }
+    storage.stateChanged = true
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       let dropped = tokenCounts[layer] - count
       for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }

@@ -5,11 +5,11 @@ package import VectorIndex
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
 package final class RetrievalHead: HeadPolicy {
   package let rows: HeadRows
-  package let index: ClusterIndex
+  package internal(set) var index: ClusterIndex
   package let samples: TrainingSamples
   /// Ignores the index while true: exact attention over the same rows, to compare with.
   package var ignoresIndex = false
-  private let settings: RetrievalSettings
+  let settings: RetrievalSettings
   private let rotary: RotaryEmbedding?
 
   package init(
@@ -90,6 +90,7 @@ package final class RetrievalHead: HeadPolicy {
       let first = indexedEnd
       let d = rows.dimension
       let sink = settings.sinkCount
+      rows.willChange(from: first)
       index.insert(
         NewRows(
           keys: rows.keys + first * d, values: rows.values + first * d, positions: rows.positions + first,
