@@ -43,7 +43,9 @@ let package = Package(
       name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels", "CSystemCalls"],
       swiftSettings: settings),
     .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
-    .target(name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention"], swiftSettings: settings),
+    .target(
+      name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex"],
+      swiftSettings: settings),
     .target(name: "NumpyFile", swiftSettings: settings),
     .target(
       name: "Evaluation",

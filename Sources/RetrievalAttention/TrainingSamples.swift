@@ -69,6 +69,13 @@ package final class TrainingSamples {
     for slot in 0..<positions.count where Int(positions[slot]) >= end { positions[slot] = -1 }
   }
 
+  /// Forgets tokens from position `end` on, but for when hardly any would be left: queries of a text that was dropped
+  /// still tell how this head asks, until there are newer ones.
+  func forget(from end: Int) {
+    let left = (0..<positions.count).count { positions[$0] >= 0 && Int(positions[$0]) < end }
+    if left >= Self.recentCount { removeAll(from: end) }
+  }
+
   /// Adds everything to a segment.
   func addArrays(to segment: inout SegmentBuilder, _ place: HeadPlace) {
     func add<Element>(_ tag: FileTag, _ rows: borrowing RowBuffer<Element>) {

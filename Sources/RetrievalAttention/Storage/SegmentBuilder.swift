@@ -130,11 +130,16 @@ struct SegmentBuilder {
 }
 
 /// Writes to a descriptor, however many calls it takes.
-struct SegmentOutput {
-  let descriptor: Int32
-  let path: String
+package struct SegmentOutput {
+  private let descriptor: Int32
+  private let path: String
 
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError) {
+  package init(descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError) {
     var done = 0
     while done < bytes.count {
       // Systems take at most about 2^31 bytes a call.
@@ -153,7 +158,7 @@ struct SegmentOutput {
     }
   }
 
-  func synchronize() throws(StorageError) {
+  package func synchronize() throws(StorageError) {
     while fsync(descriptor) != 0 {
       if errno == EINTR { continue }
       throw .system(operation: "fsync", path: path, code: errno)
