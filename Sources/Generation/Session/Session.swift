@@ -112,7 +112,9 @@ public final class Session {
   }
 
   /// Puts a directory with a manifest in place, and locks it. It appears complete or not at all.
-  private static func makeDirectory(_ directory: String, _ manifest: SessionManifest) throws -> SessionLock {
+  static func makeDirectory(
+    _ directory: String, _ manifest: SessionManifest, fill: (_ temporary: String) throws -> Void = { _ in }
+  ) throws -> SessionLock {
     guard !FileManager.default.fileExists(atPath: directory) else {
       throw SessionError.exists(path: directory)
     }
@@ -122,6 +124,7 @@ public final class Session {
     }
     do {
       let lock = try SessionLock(temporary)
+      try fill(temporary)
       try SessionFiles.replace("\(temporary)/\(SessionManifest.fileName)", with: manifest.encoded())
       guard rename(temporary, directory) == 0 else {
         let code = errno

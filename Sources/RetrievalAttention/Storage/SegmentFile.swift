@@ -92,6 +92,25 @@ package final class SegmentFile {
     }
   }
 
+  /// Writes the same file once more, as where a link is not possible.
+  package func copy(to path: String) throws(StorageError) {
+    let mapping = try map()
+    let target = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard target >= 0 else { throw .system(operation: "open", path: path, code: errno) }
+    defer { close(target) }
+    let output = SegmentOutput(descriptor: target, path: path)
+    // Only what is there: gaps stay gaps.
+    let headerSize = SegmentHeader.size(entryCount: header.entries.count)
+    try output.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[..<headerSize]), at: 0)
+    for entry in header.entries {
+      try output.write(UnsafeRawBufferPointer(mapping[entry]), at: entry.offset)
+    }
+    guard ftruncate(target, off_t(header.byteCount)) == 0 else {
+      throw .system(operation: "ftruncate", path: path, code: errno)
+    }
+    try output.synchronize()
+  }
+
   /// The whole segment as private memory: changes stay with whoever asked.
   func map() throws(StorageError) -> SegmentMapping {
     try SegmentMapping(self)
