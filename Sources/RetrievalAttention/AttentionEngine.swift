@@ -32,6 +32,13 @@ public final class AttentionEngine {
     }
   }
 
+  /// Bytes that keys and values should take in memory, where they are in files: after a fork or in a session.
+  ///
+  /// When there are more, the rows of the last layers are given back after each use and read from their file at the
+  /// next: slower, but a context may be larger than the memory. Has no effect but on Linux; elsewhere the system does
+  /// the same when it runs short.
+  public var memoryLimit: Int?
+
   /// Sees every batch before it is computed, to record queries.
   package var observer: ((LayerBatch) -> Void)?
 
@@ -132,6 +139,7 @@ public final class AttentionEngine {
       prefill(batch, parallel: parallel)
     }
     tokenCounts[batch.layer] += batch.tokenCount
+    releaseRestoredPages(layer: batch.layer)
   }
 
   /// Moves rows that left the window into the index. Cheap when there is nothing to do.

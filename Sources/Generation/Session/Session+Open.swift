@@ -58,7 +58,8 @@ extension Session {
       throw StorageError.unsupportedPolicy(name: manifest.attention.name)
     }
     var tokens: [Int32] = []
-    let image = try openImage(directory, manifest)
+    let home = UUID().uuidString
+    let image = try openImage(directory, manifest, home: home)
     if let image {
       tokens = try readTokens(image, manifest)
       let size = host.model.tokenizer.vocabularySize
@@ -83,15 +84,17 @@ extension Session {
     return Session(
       directory: directory, access: access,
       runner: GuestRunner(host: host, engine: engine, tokens: Array(tokens.prefix(manifest.tokenCount))),
-      manifest: manifest, lock: lock, pendingTokens: Array(tokens.dropFirst(manifest.tokenCount)),
+      manifest: manifest, lock: lock, pendingTokens: Array(tokens.dropFirst(manifest.tokenCount)), home: home,
       memoryLimit: memoryLimit)
   }
 
   /// The segments that a manifest names; nil before the first save.
-  static func openImage(_ directory: String, _ manifest: SessionManifest) throws -> EngineImage? {
+  static func openImage(
+    _ directory: String, _ manifest: SessionManifest, home: String? = nil
+  ) throws -> EngineImage? {
     func open(_ file: SessionManifest.File) throws -> SegmentFile {
       let path = "\(directory)/\(file.name)"
-      let segment = try SegmentFile(opening: path, home: directory)
+      let segment = try SegmentFile(opening: path, home: home)
       guard segment.header.byteCount == file.byteCount else {
         throw StorageError.damaged(
           path: path, what: "size", expected: "\(file.byteCount)", actual: "\(segment.header.byteCount)")

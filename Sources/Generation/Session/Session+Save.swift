@@ -15,11 +15,11 @@ extension Session {
   public func save() throws {
     guard access == .write else { throw SessionError.readOnly(path: directory) }
     let engine = runner.engine
-    guard isChanged || engine.hasChanges(since: directory) else { return }
+    guard isChanged || engine.hasChanges(since: home) else { return }
     var next = manifest
     next.commit += 1
     let tokens = (runner.tokens + pendingTokens).map(\.littleEndian)
-    let destination = SegmentDestination.directory(directory, commit: next.commit)
+    let destination = SegmentDestination.directory(directory, commit: next.commit, home: home)
     let image = try engine.freeze(
       to: destination, extra: [(tag: "tokn", bytes: tokens.withUnsafeBytes { Array($0) })])
     do {
@@ -38,11 +38,10 @@ extension Session {
     }
     manifest = next
     isChanged = false
-    image.didCommit(to: directory)
+    image.didCommit(to: home)
     // When it cannot go on from the files, the engine keeps its memory and will save everything anew.
     try? engine.adopt(image)
     SessionFiles.removeOrphans(directory, keeping: next)
-    if let memoryLimit, engine.storeByteCount > memoryLimit { engine.releaseRestoredPages() }
   }
 
   /// Reads tokens at the end of the context, and saves.
@@ -127,8 +126,6 @@ extension Session {
       if isDue || memoryLimit.map({ runner.engine.unsavedByteCount > $0 / 4 }) ?? false {
         try save()
         saved = clock.now
-      } else if let memoryLimit, runner.engine.storeByteCount > memoryLimit {
-        runner.engine.releaseRestoredPages()
       }
     }
   }

@@ -38,15 +38,20 @@ public final class Session {
   /// Tokens still to be read by ``resumeIngest(checkpointInterval:progress:)``: not empty after an interruption.
   public internal(set) var pendingTokens: [Int32] { didSet { isChanged = true } }
   /// Bytes of memory that keys and values should take at most; the rest stays on the disk and is read when needed.
-  public var memoryLimit: Int?
+  public var memoryLimit: Int? {
+    get { runner.engine.memoryLimit }
+    set { runner.engine.memoryLimit = newValue }
+  }
 
   var manifest: SessionManifest
   var isChanged = false
+  /// Stands for this session in what its engine knows about files.
+  let home: String
   private let lock: SessionLock?
 
   init(
     directory: String, access: Access, runner: GuestRunner, manifest: SessionManifest, lock: SessionLock?,
-    pendingTokens: [Int32], memoryLimit: Int?
+    pendingTokens: [Int32], home: String = UUID().uuidString, memoryLimit: Int?
   ) {
     self.directory = directory
     self.access = access
@@ -54,7 +59,8 @@ public final class Session {
     self.manifest = manifest
     self.lock = lock
     self.pendingTokens = pendingTokens
-    self.memoryLimit = memoryLimit
+    self.home = home
+    runner.engine.memoryLimit = memoryLimit
     documents = manifest.documents
     attributes = manifest.attributes
   }

@@ -45,8 +45,8 @@ extension SessionError: CustomStringConvertible {
       "the session \(path) is open for writing (\(owner)); wait for that, or open it for reading"
     case .readOnly(let path): "the session \(path) was opened for reading and cannot be saved"
     case .invalidName(let name):
-      "'\(name)' cannot be the name of a session: use letters, digits, '.', '-' and '_', at most 100 of them, and no "
-        + "'.' in front"
+      "'\(name)' cannot be the name of a session: use letters, digits, '.', '-' and '_', at most 100 of them, "
+        + "no '.' in front and no '.tmp' behind"
     case .invalidSetting(let name, let value, let requirement):
       "\(name) is \(value), but must be \(requirement)"
     case .system(let operation, let path, let code):

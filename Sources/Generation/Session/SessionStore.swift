@@ -34,7 +34,7 @@ public struct SessionStore: Sendable {
   /// The path of a session of this name, which may not exist yet; makes the folder.
   ///
   /// Throws ``SessionError/invalidName(_:)`` for anything but letters, digits, `.`, `-` and `_`, in at most 100
-  /// characters, the first one no `.`; ``SessionError/system(operation:path:code:)``.
+  /// characters, the first one no `.`, the last ones not `.tmp`; ``SessionError/system(operation:path:code:)``.
   public func path(for name: String) throws -> String {
     try Self.check(name)
     do {
@@ -48,7 +48,8 @@ public struct SessionStore: Sendable {
 
   /// Whether a name can be a session's.
   public static func isValidName(_ name: String) -> Bool {
-    (1...100).contains(name.utf8.count) && name.utf8.first != UInt8(ascii: ".")
+    // Directories of sessions that are being made or removed end in .tmp.
+    !name.hasSuffix(".tmp") && (1...100).contains(name.utf8.count) && name.utf8.first != UInt8(ascii: ".")
       && name.utf8.allSatisfy { byte in
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -68,8 +69,7 @@ public struct SessionStore: Sendable {
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
     var sessions: [SessionDescription] = []
     var damaged: [(name: String, error: any Error)] = []
-    // Directories of sessions that are just being made end in .tmp.
-    for name in names where Self.isValidName(name) && !name.hasSuffix(".tmp") {
+    for name in names where Self.isValidName(name) {
       do {
         sessions.append(try SessionDescription(at: "\(folder)/\(name)"))
       } catch {

@@ -40,13 +40,14 @@ extension AttentionEngine {
       shape: shape, policy: policy, capacity: max(capacity ?? self.capacity, tokenCount), image: image)
     fork.search = search
     fork.ignoresIndex = ignoresIndex
+    fork.memoryLimit = memoryLimit
     return fork
   }
 
-  /// Whether anything is not yet in an image of this directory.
-  package func hasChanges(since directory: String) -> Bool {
+  /// Whether anything is not yet in an image of this session.
+  package func hasChanges(since home: String) -> Bool {
     guard let image = storage.image, !storage.stateChanged else { return true }
-    return image.files.contains { $0.home != directory }
+    return image.files.contains { $0.home != home }
   }
 
   /// Writes what has changed since the last image to new segments, and returns the image of now.
@@ -87,7 +88,11 @@ extension AttentionEngine {
         guard let first = plan.firstRows[place], first < head.rows.count else { continue }
         for area in RowArea.allCases {
           let (start, bytes) = head.rows.unsavedBytes(area, from: first)
-          segment.add(area.tag, layer: layer, head: number, place: start, bytes)
+          // Old rows that are written once more were read from their file, and can go again.
+          let isFrugal = memoryLimit != nil
+          segment.add(area.tag, layer: layer, head: number, place: start, bytes) {
+            if isFrugal { head.rows.releaseRestoredPages() }
+          }
         }
       }
     }
@@ -143,9 +148,13 @@ extension AttentionEngine {
     }
   }
 
-  /// Gives back the memory of rows that are unchanged in their files. They are read from there when they are needed.
-  package func releaseRestoredPages() {
-    for head in heads.joined() { head.rows.releaseRestoredPages() }
+  /// Gives back the memory of a layer's rows that are unchanged in their files, unless the first layers, up to this one,
+  /// fit into the limit.
+  func releaseRestoredPages(layer: Int) {
+    guard let memoryLimit else { return }
+    let bytes = heads[...layer].joined().reduce(0) { $0 + $1.rows.byteCount }
+    guard bytes > memoryLimit else { return }
+    for head in heads[layer] { head.rows.releaseRestoredPages() }
   }
 
   /// Bytes of rows that are in no image.
@@ -161,7 +170,7 @@ extension SegmentDestination {
   func accepts(_ file: SegmentFile) -> Bool {
     switch self {
     case .memory: true
-    case .directory(let path, _): file.home == path
+    case .directory(_, _, let home): file.home == home
     }
   }
 

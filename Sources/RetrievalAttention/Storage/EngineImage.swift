@@ -31,9 +31,9 @@ package struct EngineImage {
   /// All segments.
   package var files: [SegmentFile] { rows + (indexes.map { [$0] } ?? []) + [state] }
 
-  /// Tells that a manifest in `directory` counts on all of these.
-  package func didCommit(to directory: String) {
-    for file in files { file.home = directory }
+  /// Tells that a manifest counts on all of these; see ``SegmentDestination/directory(_:commit:home:)``.
+  package func didCommit(to home: String) {
+    for file in files { file.home = home }
   }
 
   /// An array of the state segment that belongs to no layer.

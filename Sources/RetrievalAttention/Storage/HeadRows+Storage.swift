@@ -52,17 +52,19 @@ extension HeadRows {
     guard mapped != MAP_FAILED else { throw .system(operation: "mmap", path: file.path, code: errno) }
   }
 
-  /// Gives back the memory of rows that are unchanged in their file; they are read again when they are needed.
+  /// Gives back the memory of rows that are unchanged in their file, but for the first and last ones, which every
+  /// token reads; they are read again when they are needed.
   func releaseRestoredPages() {
     #if os(Linux)
       let page = Int(sysconf(Int32(_SC_PAGESIZE)))
       // On larger pages rows were copied, and dropping a copy would lose it.
       guard page <= SegmentLayout.rowAlignment else { return }
-      for area in RowArea.allCases {
+      for area in [RowArea.keys, .values] {
         let width = area.bytesPerRow(dimension: dimension)
-        // Up to the last whole page without a change.
-        let bytes = firstUnsavedRow * width / page * page
-        if bytes > 0 { madvise(base(area), bytes, MADV_DONTNEED) }
+        let start = (128 * width + page - 1) / page * page
+        // Up to the last whole page without a change: dropping a changed one would lose the change.
+        let end = min(firstUnsavedRow, count - 1024) * width / page * page
+        if end > start { madvise(base(area) + start, end - start, MADV_DONTNEED) }
       }
     #endif
   }

@@ -15,14 +15,15 @@ import VectorIndex
 package enum SegmentDestination {
   /// Memory that lives as long as somebody has it open: for forks.
   case memory
-  /// Files of a session's directory, numbered by the commit that they belong to.
-  case directory(String, commit: Int)
+  /// Files of a session's directory, numbered by the commit that they belong to. `home` stands for the session: paths
+  /// are not enough, since a session may be removed and another one made in its place.
+  case directory(String, commit: Int, home: String)
 }
 
 /// Collects the arrays of a segment, whose memory must stay as it is until ``write(to:)`` returns.
 struct SegmentBuilder {
   private enum Source {
-    case bytes(UnsafeRawBufferPointer)
+    case bytes(UnsafeRawBufferPointer, whenWritten: (() -> Void)?)
     case index(IndexFileWriter)
   }
 
@@ -35,9 +36,10 @@ struct SegmentBuilder {
   var isEmpty: Bool { entries.isEmpty }
 
   mutating func add(
-    _ tag: FileTag, layer: Int = 0, head: Int = 0, place: Int = 0, _ bytes: UnsafeRawBufferPointer
+    _ tag: FileTag, layer: Int = 0, head: Int = 0, place: Int = 0, _ bytes: UnsafeRawBufferPointer,
+    whenWritten: (() -> Void)? = nil
   ) {
-    add(tag, layer, head, place, byteCount: bytes.count, .bytes(bytes))
+    add(tag, layer, head, place, byteCount: bytes.count, .bytes(bytes, whenWritten: whenWritten))
   }
 
   mutating func add(layer: Int, head: Int, _ index: IndexFileWriter) {
@@ -69,7 +71,9 @@ struct SegmentBuilder {
           position += bytes.count
         }
         switch sources[i] {
-        case .bytes(let bytes): try put(bytes)
+        case .bytes(let bytes, let whenWritten):
+          try put(bytes)
+          whenWritten?()
         case .index(let index): try index.forEachPart(put)
         }
         entries[i].checksum = sum.value
@@ -97,7 +101,7 @@ struct SegmentBuilder {
     switch destination {
     case .memory:
       return (try makeMemoryFile(), "a fork's memory")
-    case .directory(let directory, let commit):
+    case .directory(let directory, let commit, _):
       let path = "\(directory)/\(name(kind, commit: commit))"
       let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
       guard descriptor >= 0 else { throw .system(operation: "open", path: path, code: errno) }

@@ -17,7 +17,7 @@ package final class SegmentFile {
   package let header: SegmentHeader
   /// For errors: the path, or what the memory is for.
   package let path: String
-  /// The session directory in which a manifest counts on this file; nil for memory, and before that.
+  /// The session whose manifest counts on this file; nil for memory, and before that.
   package internal(set) var home: String?
   /// The last part of the path.
   package var name: String { String(path.split(separator: "/").last ?? "") }

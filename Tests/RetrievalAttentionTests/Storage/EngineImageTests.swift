@@ -35,7 +35,7 @@ import VectorIndex
     let (reference, engine) = (context.engine, try context.makeEngine())
     for engine in [reference, engine] { try context.read(0..<1500, engine, batch: 500) }
     for engine in [reference, engine] { _ = try context.decode(1500..<1520, engine) }
-    let image = try engine.freeze(to: .directory(directory.path, commit: 1))
+    let image = try engine.freeze(to: .directory(directory.path, commit: 1, home: directory.path))
     let reopened = try context.open(try reopen(image))
     #expect(reopened.tokenCount == 1520)
     #expect(reopened.indexedTokenCount == reference.indexedTokenCount)
@@ -61,13 +61,13 @@ import VectorIndex
     for commit in 1...14 {
       let next = end + (commit == 1 ? 900 : Int.random(in: 1...120, using: &generator))
       for engine in [reference, engine] { try context.read(end..<next, engine, batch: 300) }
-      let image = try engine.freeze(to: .directory(directory.path, commit: commit))
+      let image = try engine.freeze(to: .directory(directory.path, commit: commit, home: directory.path))
       image.didCommit(to: directory.path)
       if adopts { try engine.adopt(image) }
       images.append(image)
       end = next
       let reopened = try context.open(try reopen(image))
-      #expect(try context.rows(reopened) == context.rows(reference), "commit \(commit)")
+      #expect(context.rows(reopened) == context.rows(reference), "commit \(commit)")
     }
     if adopts { #expect(try #require(images.last).rows.count < 8) }
     let reopened = try context.open(try reopen(try #require(images.last)))
@@ -107,13 +107,13 @@ import VectorIndex
     let directory = try TemporaryFolder()
     let (reference, engine) = (context.engine, try context.makeEngine())
     for engine in [reference, engine] { try context.read(0..<1500, engine, batch: 500) }
-    let image = try engine.freeze(to: .directory(directory.path, commit: 1))
+    let image = try engine.freeze(to: .directory(directory.path, commit: 1, home: directory.path))
     let size = image.files.reduce(0) { $0 + $1.header.byteCount }
     let names = directory.names
     for limit in stride(from: 0, to: size / 2, by: size / 40) {
       #expect(throws: StorageError.self) {
         try WriteLimit.$current.withValue(WriteLimit(bytes: limit)) {
-          _ = try engine.freeze(to: .directory(directory.path, commit: 2))
+          _ = try engine.freeze(to: .directory(directory.path, commit: 2, home: directory.path))
         }
       }
       #expect(directory.names == names, "\(limit) bytes")
