@@ -66,7 +66,7 @@ let package = Package(
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .testTarget(name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings),
     .testTarget(
-      name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention"],
+      name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention", "VectorIndex"],
       swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(

@@ -173,7 +173,7 @@ package struct SegmentOutput {
 /// A disk that is full after some bytes, for tests.
 package final class WriteLimit: @unchecked Sendable {
   @TaskLocal package static var current: WriteLimit?
-  private var bytesLeft: Int
+  package private(set) var bytesLeft: Int
 
   package init(bytes: Int) { bytesLeft = bytes }
 

@@ -3,6 +3,7 @@
 import Foundation
 import Generation
 import LlamaHost
+import RetrievalAttention
 import Testing
 
 /// A folder of its own, removed with everything in it when the last reference goes.
@@ -32,5 +33,23 @@ enum SharedHost {
   private static let shared = Result {
     let model = try TestModel.load()
     return Box(host: try GuestHost(model: model, pool: ThreadPool(threadCount: 1), batchCapacity: 256))
+  }
+}
+
+/// An index from a few hundred tokens on, and insertions every 64.
+let earlyIndex = {
+  var settings = RetrievalSettings()
+  settings.sinkCount = 32
+  settings.windowCount = 128
+  settings.segmentCount = 512
+  settings.insertionCount = 64
+  settings.minimumIndexedCount = 128
+  return settings
+}()
+
+extension GuestRunner {
+  /// Logits after each of `tokens`.
+  func answers(_ tokens: ArraySlice<Int32>) throws -> [[Float]] {
+    try tokens.map { Array(try decode($0).last) }
   }
 }
