@@ -4,6 +4,7 @@
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- Evaluation <- ra
+//   CSystemCalls <---------------------------------------------+
 //   NumpyFile <---------------------------------------------------------------------------+
 
 import PackageDescription
@@ -37,10 +38,14 @@ let package = Package(
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
     .target(name: "VectorIndex", dependencies: ["AttentionKernels"], swiftSettings: settings),
+    .target(name: "CSystemCalls"),
     .target(
-      name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
+      name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels", "CSystemCalls"],
+      swiftSettings: settings),
     .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
-    .target(name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention"], swiftSettings: settings),
+    .target(
+      name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex"],
+      swiftSettings: settings),
     .target(name: "NumpyFile", swiftSettings: settings),
     .target(
       name: "Evaluation",
@@ -61,7 +66,7 @@ let package = Package(
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .testTarget(name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings),
     .testTarget(
-      name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention"],
+      name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention", "VectorIndex"],
       swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(

@@ -5,16 +5,14 @@ public import RetrievalAttention
 
 /// Runs a model whose attention is computed by an ``RetrievalAttention/AttentionEngine``.
 ///
-/// Not thread-safe: one owner, one call at a time.
+/// Not thread-safe: one owner, one call at a time, also for all runners of one ``GuestHost`` together.
 public final class GuestRunner: SequenceRunner {
-  public let model: LlamaModel
+  public let host: GuestHost
   public let engine: AttentionEngine
-  public let pool: ThreadPool
   public private(set) var indexSeconds = 0.0
   /// While false, decoded tokens stay in the window, so that they can be taken back, however many they are.
   package var indexesDecodedTokens = true
-  private let context: LlamaContext
-  private let parallel: ParallelRunner
+  private var readTokens: [Int32]
 
   /// Tokens for which address space is reserved at least, so that a conversation can go on.
   static let comfortableCapacity = 1 << 18
@@ -26,39 +24,54 @@ public final class GuestRunner: SequenceRunner {
   /// Throws ``GenerationError/unsupportedModel(_:)``,
   /// ``RetrievalAttention/AttentionError/insufficientMemory(tokens:required:available:)`` when the planned tokens
   /// cannot fit in memory, and the host's errors.
-  public init(
+  public convenience init(
     model: LlamaModel, pool: ThreadPool, policy: AttentionPolicy, plannedTokens: Int,
     batchCapacity: Int = 512,
     outputCapacity: Int = 1, takeover: TakeoverReport? = nil
   ) throws {
-    guard plannedTokens > 0 else {
-      throw GenerationError.invalidCount(
-        name: "planned tokens", value: plannedTokens, requirement: "positive")
-    }
+    try Self.checkPlan(plannedTokens)
     let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
-    let shape = try ModelShape(takeover)
-    try Self.checkMemory(shape: shape, tokens: plannedTokens)
-    self.model = model
-    self.pool = pool
-    engine = try Self.makeEngine(shape: shape, policy: policy, plannedTokens: plannedTokens)
-    parallel = ParallelRunner(workerCount: pool.threadCount) { count, task in
-      pool.parallel(count: count, task)
-    }
-    context = try LlamaContext(
+    // Before the host takes memory for itself.
+    try Self.checkMemory(shape: ModelShape(takeover), tokens: plannedTokens)
+    let host = try GuestHost(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      takeover: takeover,
-      guest: EngineGuest(engine: engine, parallel: parallel))
+      takeover: takeover)
+    try self.init(host: host, policy: policy, plannedTokens: plannedTokens)
   }
 
-  private static func makeEngine(
-    shape: ModelShape, policy: AttentionPolicy, plannedTokens: Int
+  /// An empty context of a model that is ready; throws as the other initializer does.
+  public convenience init(host: GuestHost, policy: AttentionPolicy, plannedTokens: Int) throws {
+    try Self.checkPlan(plannedTokens)
+    try Self.checkMemory(shape: host.shape, tokens: plannedTokens)
+    let engine = try Self.withCapacity(for: plannedTokens) {
+      try AttentionEngine(shape: host.shape, policy: policy, capacity: $0)
+    }
+    self.init(host: host, engine: engine, tokens: [])
+  }
+
+  /// Goes on with an engine that has read `tokens`.
+  init(host: GuestHost, engine: AttentionEngine, tokens: [Int32]) {
+    self.host = host
+    self.engine = engine
+    readTokens = tokens
+  }
+
+  /// Makes an engine with room to spare, or, under a limit of address space, with room for what is planned.
+  static func withCapacity(
+    for plannedTokens: Int, _ make: (Int) throws -> AttentionEngine
   ) throws -> AttentionEngine {
     let comfortable = max(comfortableCapacity, plannedTokens)
     do {
-      return try AttentionEngine(shape: shape, policy: policy, capacity: comfortable)
+      return try make(comfortable)
     } catch AttentionError.reservationFailed where comfortable > plannedTokens {
-      // A limit of address space: what is planned may still fit.
-      return try AttentionEngine(shape: shape, policy: policy, capacity: plannedTokens)
+      return try make(plannedTokens)
+    }
+  }
+
+  private static func checkPlan(_ plannedTokens: Int) throws {
+    guard plannedTokens > 0 else {
+      throw GenerationError.invalidCount(
+        name: "planned tokens", value: plannedTokens, requirement: "positive")
     }
   }
 
@@ -71,7 +84,11 @@ public final class GuestRunner: SequenceRunner {
     throw AttentionError.insufficientMemory(tokens: tokens, required: required, available: available)
   }
 
+  public var model: LlamaModel { host.model }
+  public var pool: ThreadPool { host.pool }
   public var tokenCount: Int { engine.tokenCount }
+  /// The tokens read so far, as many as ``tokenCount``.
+  public var tokens: [Int32] { Array(readTokens.prefix(tokenCount)) }
   public var attentionName: String { engine.policy.name }
   public var reads: ReadStatistics? { engine.statistics }
 
@@ -90,17 +107,23 @@ public final class GuestRunner: SequenceRunner {
     guard tokens.count <= engine.capacity - tokenCount else {
       throw AttentionError.capacityExceeded(tokens: tokenCount + tokens.count, capacity: engine.capacity)
     }
-    let ask = tokenCount + tokens.count + Self.askDistance
+    let end = tokenCount + tokens.count
     var done = 0
     while true {
-      let batch = tokens[done..<min(tokens.count, done + context.batchCapacity)]
-      let isLast = batch.endIndex == tokens.count
-      let logits = try evaluate(batch, outputs: isLast ? .last : .none)
+      let batch = tokens[done..<min(tokens.count, done + host.context.batchCapacity)]
       done = batch.endIndex
-      updateIndex(finishing: isLast, askPosition: ask)
+      let logits = try read(batch, endingAt: end)
       progress?(done)
-      if isLast { return logits }
+      if done == tokens.count { return logits }
     }
+  }
+
+  /// Reads one batch of a prompt that ends before position `end`; with the last one, logits and index are completed.
+  func read(_ batch: ArraySlice<Int32>, endingAt end: Int) throws -> Logits {
+    let isLast = tokenCount + batch.count == end
+    let logits = try evaluate(batch, outputs: isLast ? .last : .none)
+    updateIndex(finishing: isLast, askPosition: end + Self.askDistance)
+    return logits
   }
 
   public func decode(_ token: Int32) throws -> Logits {
@@ -109,11 +132,39 @@ public final class GuestRunner: SequenceRunner {
     return logits
   }
 
+  /// Another runner with the same context, which shares memory with this one until either changes something.
+  ///
+  /// Both use the same ``host``: one of them works at a time. See ``RetrievalAttention/AttentionEngine/fork(capacity:)``
+  /// for costs and errors; this runner is as it was after one.
+  public func fork() throws -> GuestRunner {
+    GuestRunner(host: host, engine: try engine.fork(), tokens: tokens)
+  }
+
+  /// Keeps what the context has in common with the beginning of `prompt`, and drops the rest.
+  ///
+  /// The last token of the prompt is never kept, since its logits are still wanted. Dropping tokens that are in the
+  /// index makes that anew with the next prefill, which takes seconds at most. A sliding window that has passed the
+  /// place cannot be brought back: then nothing is kept.
+  ///
+  /// - Returns: how many tokens were kept; `prompt` from there on is to be read.
+  public func keepPrefix(of prompt: [Int32]) throws -> Int {
+    let common = zip(readTokens.prefix(tokenCount), prompt.dropLast()).prefix { $0 == $1 }.count
+    guard common < tokenCount else { return common }
+    if engine.canRewind(to: common) {
+      try engine.rewind(to: common, parallel: host.parallel)
+      return common
+    }
+    try engine.rewind(to: 0, parallel: host.parallel)
+    return 0
+  }
+
   /// Grows the context to `count` tokens by repeating the first `period` ones, and indexes them.
   ///
   /// For benchmarks; see ``RetrievalAttention/AttentionEngine/replicate(to:period:parallel:)``.
   package func replicate(to count: Int, period: Int) throws {
-    try engine.replicate(to: count, period: period, parallel: parallel)
+    let before = tokens
+    try engine.replicate(to: count, period: period, parallel: host.parallel)
+    readTokens = before + (before.count..<max(count, before.count)).map { before[$0 % period] }
     updateIndex(finishing: true, askPosition: count + Self.askDistance)
   }
 
@@ -121,7 +172,11 @@ public final class GuestRunner: SequenceRunner {
   private func evaluate(_ tokens: ArraySlice<Int32>, outputs: Outputs) throws -> Logits {
     let before = tokenCount
     do {
-      return try context.evaluate(tokens, startPosition: before, outputs: outputs)
+      let logits = try host.evaluate(tokens, startPosition: before, outputs: outputs, engine: engine)
+      // The engine may have been truncated since.
+      readTokens.removeLast(readTokens.count - before)
+      readTokens += tokens
+      return logits
     } catch {
       try engine.truncate(to: before)
       throw error
@@ -131,31 +186,9 @@ public final class GuestRunner: SequenceRunner {
   private func updateIndex(finishing: Bool, askPosition: Int) {
     let clock = ContinuousClock()
     let start = clock.now
-    if engine.updateIndex(finishing: finishing, askPosition: askPosition, parallel: parallel) {
+    if engine.updateIndex(finishing: finishing, askPosition: askPosition, parallel: host.parallel) {
       indexSeconds += (clock.now - start).seconds
     }
-  }
-}
-
-/// Hands a layer's tensors from the host to the engine.
-private final class EngineGuest: AttentionGuest {
-  private let engine: AttentionEngine
-  private let parallel: ParallelRunner
-
-  init(engine: AttentionEngine, parallel: ParallelRunner) {
-    self.engine = engine
-    self.parallel = parallel
-  }
-
-  func attend(_ call: borrowing AttentionCall) throws {
-    let batch = LayerBatch(
-      layer: call.layer, firstPosition: Int(call.positions[0]), tokenCount: call.tokenCount,
-      headCount: call.headCount, kvHeadCount: call.kvHeadCount, headDimension: call.headDimension,
-      queries: call.queries, queryTokenStride: call.queryTokenStride, queryHeadStride: call.queryHeadStride,
-      keys: call.keys, keyTokenStride: call.keyTokenStride, keyHeadStride: call.keyHeadStride,
-      values: call.values, valueTokenStride: call.valueTokenStride, valueHeadStride: call.valueHeadStride,
-      output: call.output, outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
-    try engine.attend(batch, parallel: parallel)
   }
 }
 

@@ -29,6 +29,7 @@ extension AttentionEngine {
     }
     guard count <= capacity else { throw .capacityExceeded(tokens: count, capacity: capacity) }
     guard count > current else { return }
+    storage.stateChanged = true
     let owners = heads.indices.flatMap { layer in heads[layer].map { (layer: layer, head: $0) } }
     parallel.run(owners.count) { index, _ in
       let (layer, head) = owners[index]

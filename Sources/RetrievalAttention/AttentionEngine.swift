@@ -31,6 +31,13 @@ public final class AttentionEngine {
     }
   }
 
+  /// Bytes that keys and values should take in memory, where they are in files: after a fork or in a session.
+  ///
+  /// When there are more, the rows of the last layers are given back after each use and read from their file at the
+  /// next: slower, but a context may be larger than the memory. Has no effect but on Linux; elsewhere the system does
+  /// the same when it runs short.
+  public var memoryLimit: Int?
+
   /// Sees every batch before it is computed, to record queries.
   package var observer: ((LayerBatch) -> Void)?
 
@@ -38,6 +45,7 @@ public final class AttentionEngine {
   var tokenCounts: [Int]  // [layer]
   /// Where the prompt began whose end has not been told; nil while tokens are generated.
   var openPromptStart: Int?
+  var storage = StorageState()
   private var workspaces: [Workspace] = []
   private var partial = RowBuffer<Float>()
   private var partialLogSumExps = RowBuffer<Float>()
@@ -119,6 +127,7 @@ public final class AttentionEngine {
   public func attend(_ batch: LayerBatch, parallel: ParallelRunner) throws(AttentionError) {
     try check(batch)
     observer?(batch)
+    storage.stateChanged = true
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
     append(batch)
     if batch.tokenCount == 1 {
@@ -128,6 +137,7 @@ public final class AttentionEngine {
       prefill(batch, parallel: parallel)
     }
     tokenCounts[batch.layer] += batch.tokenCount
+    releaseRestoredPages(layer: batch.layer)
   }
 
   /// Moves rows that left the window into the index, or does what else a policy does between steps. Cheap when there is
@@ -146,6 +156,8 @@ public final class AttentionEngine {
     let due = heads.joined().filter { $0.needsUpdate(moment) }
     guard !due.isEmpty else { return false }
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
+    storage.indexesChanged = true
+    storage.stateChanged = true
     parallel.run(due.count) { index, worker in
       due[index].update(moment, askPosition: askPosition, workspace: workspaces[worker])
     }
@@ -170,6 +182,7 @@ public final class AttentionEngine {
         try head.checkTruncation(to: head.rows.count - dropped)
       }
     }
+    storage.stateChanged = true
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       let dropped = tokenCounts[layer] - count
       for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }

@@ -9,10 +9,12 @@ package final class HeadRows {
   package let dimension: Int
   package let capacity: Int
   package private(set) var count = 0
+  /// Rows from here on are other than the ones that were last saved (all of them, when none were).
+  package private(set) var firstUnsavedRow = 0
   package let keys: UnsafeMutablePointer<UInt16>
   package let values: UnsafeMutablePointer<UInt16>
   package let positions: UnsafeMutablePointer<UInt32>
-  private let memory: ReservedMemory
+  let memory: ReservedMemory
 
   /// Throws ``AttentionError/reservationFailed(bytes:code:)``.
   package init(dimension: Int, capacity: Int) throws(AttentionError) {
@@ -57,6 +59,17 @@ package final class HeadRows {
   package func removeLast(to newCount: Int) {
     precondition(newCount >= 0 && newCount <= count, "cannot keep \(newCount) of \(count) rows")
     count = newCount
+    willChange(from: newCount)
+  }
+
+  /// Must be told before rows from `row` on are changed where they lie; appending needs no notice.
+  package func willChange(from row: Int) { firstUnsavedRow = min(firstUnsavedRow, row) }
+
+  /// The first `count` rows are there, as they were saved.
+  func didRestore(count newCount: Int) {
+    precondition(newCount >= 0 && newCount <= capacity, "\(newCount) rows do not fit into \(capacity)")
+    count = newCount
+    firstUnsavedRow = newCount
   }
 
   /// Drops the first rows and moves the last `kept` ones to the front.
@@ -67,5 +80,6 @@ package final class HeadRows {
     values.update(from: values + first * dimension, count: kept * dimension)
     positions.update(from: positions + first, count: kept)
     count = kept
+    if first > 0 { willChange(from: 0) }
   }
 }

@@ -5,21 +5,32 @@ package import VectorIndex
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
 package final class RetrievalHead: HeadPolicy {
   package let rows: HeadRows
-  package let index: any AttentionIndex
+  package internal(set) var index: any AttentionIndex
   package let samples: TrainingSamples
-  private let settings: IndexedSegments
+  let settings: IndexedSegments
+  private let makeIndex: () throws(AttentionError) -> any AttentionIndex
   private let rotary: RotaryEmbedding?
 
-  /// - Parameter index: an empty one of any kind.
+  /// - Parameter makeIndex: an empty index of any kind.
   package init(
-    rows: HeadRows, index: any AttentionIndex, settings: IndexedSegments, groupSize: Int,
-    rotary: RotaryEmbedding?
-  ) {
+    rows: HeadRows, settings: IndexedSegments, groupSize: Int, rotary: RotaryEmbedding?,
+    makeIndex: @escaping () throws(AttentionError) -> any AttentionIndex
+  ) throws(AttentionError) {
     self.rows = rows
-    self.index = index
+    self.makeIndex = makeIndex
+    index = try makeIndex()
     self.settings = settings
     self.rotary = rotary
     samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
+  }
+
+  /// An empty index that is searched as the present one is.
+  func emptyIndex() throws(AttentionError) -> any AttentionIndex {
+    let empty = try makeIndex()
+    if let clusters = empty as? ClusterIndex, let present = index as? ClusterIndex {
+      clusters.search = present.search
+    }
+    return empty
   }
 
   private var indexedEnd: Int { settings.sinkCount + index.rowCount }
@@ -111,6 +122,7 @@ package final class RetrievalHead: HeadPolicy {
       let first = indexedEnd
       let d = rows.dimension
       let sink = settings.sinkCount
+      rows.willChange(from: first)
       index.insert(
         NewRows(
           keys: rows.keys + first * d, values: rows.values + first * d, positions: rows.positions + first,

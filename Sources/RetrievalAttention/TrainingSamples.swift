@@ -69,6 +69,39 @@ package final class TrainingSamples {
     for slot in 0..<positions.count where Int(positions[slot]) >= end { positions[slot] = -1 }
   }
 
+  /// Forgets tokens from position `end` on, but for when hardly any would be left: queries of a text that was dropped
+  /// still tell how this head asks, until there are newer ones.
+  func forget(from end: Int) {
+    let left = (0..<positions.count).count { positions[$0] >= 0 && Int(positions[$0]) < end }
+    if left >= Self.recentCount { removeAll(from: end) }
+  }
+
+  /// Adds everything to a segment.
+  func addArrays(to segment: inout SegmentBuilder, _ place: StoredHead) {
+    func add<Element>(_ tag: FileTag, _ rows: borrowing RowBuffer<Element>) {
+      segment.add(
+        tag, layer: place.layer, head: place.head,
+        UnsafeRawBufferPointer(start: rows.base, count: rows.byteCount))
+    }
+    add("tque", queries)
+    add("tout", outputs)
+    add("tlse", logSumExps)
+    add("tpos", positions)
+  }
+
+  /// Takes back what was saved; it stays in the file until it is overwritten.
+  func restore(from source: HeadSource) throws(StorageError) {
+    let slots = Self.stridedCount + Self.recentCount
+    let newQueries = try source.array("tque", of: UInt16.self, count: slots * groupSize * dimension)
+    let newOutputs = try source.array("tout", of: UInt16.self, count: slots * groupSize * dimension)
+    let newLogSumExps = try source.array("tlse", of: Float.self, count: slots * groupSize)
+    let newPositions = try source.array("tpos", of: Int32.self, count: slots)
+    queries = newQueries
+    outputs = newOutputs
+    logSumExps = newLogSumExps
+    positions = newPositions
+  }
+
   /// The sample in f32 in the workspace's memory, each query moved to `askPosition`.
   package func trainingSet(
     askPosition: Int, rotary: RotaryEmbedding?, workspace: Workspace

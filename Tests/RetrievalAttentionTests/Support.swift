@@ -89,6 +89,19 @@ struct LayerInput {
     wideValues = values.map { floats($0) }
   }
 
+  /// The tokens of `first` before `cut`, and those of `second`, of the same layer, from there on.
+  init(_ first: LayerInput, upTo cut: Int, then second: LayerInput) {
+    let d = first.layer.headDimension
+    layer = first.layer
+    tokenCount = first.tokenCount
+    queries = Array(
+      first.queries[..<(cut * layer.headCount * d)] + second.queries[(cut * layer.headCount * d)...])
+    keys = zip(first.keys, second.keys).map { Array($0[..<(cut * d)] + $1[(cut * d)...]) }
+    values = zip(first.values, second.values).map { Array($0[..<(cut * d)] + $1[(cut * d)...]) }
+    wideKeys = keys.map { floats($0) }
+    wideValues = values.map { floats($0) }
+  }
+
   /// The exact output of one token's head.
   func expected(token: Int, head: Int) -> [Double] {
     let d = layer.headDimension

@@ -32,6 +32,9 @@ extension RetrievalSettings: PolicySettings {
     .real(
       "refinement", \.search.refinement, 0...Float.greatestFiniteMagnitude,
       "Share of the tolerance above which a cluster's keys are scored."),
+    .real(
+      "expansion", \.search.expansion, 0...Float.greatestFiniteMagnitude,
+      "Share of what a cluster must be worth above which groups of clusters are scored one by one."),
     .integer(
       "maximum", \.search.maximumRetrieved, 1...Int.max, "Most keys that one KV head reads for a token."),
     .integer("cluster", \.build.clusterSize, 1...Int(UInt32.max), "Mean number of keys in a cluster."),
@@ -46,12 +49,16 @@ extension RetrievalSettings: PolicySettings {
   package func makeHead(rows: HeadRows, place: HeadPlace) throws(AttentionError) -> any HeadPolicy {
     var build = build
     build.seed &+= place.seed
-    return RetrievalHead(
-      rows: rows, index: ClusterIndex(dimension: rows.dimension, build: build, search: search),
+    let (dimension, search) = (rows.dimension, search)
+    return try RetrievalHead(
+      rows: rows,
       settings: IndexedSegments(
         sinkCount: sinkCount, windowCount: windowCount, segmentCount: segmentCount,
         insertionCount: insertionCount, minimumIndexedCount: minimumIndexedCount),
-      groupSize: place.layer.groupSize, rotary: place.layer.rotary)
+      groupSize: place.layer.groupSize, rotary: place.layer.rotary
+    ) { [build] () throws(AttentionError) in
+      ClusterIndex(dimension: dimension, build: build, search: search)
+    }
   }
 }
 
@@ -76,10 +83,12 @@ extension IndexRetrievalSettings {
   }
 
   package func makeHead(rows: HeadRows, place: HeadPlace) throws(AttentionError) -> any HeadPolicy {
-    RetrievalHead(
-      rows: rows, index: try makeIndex(dimension: rows.dimension, seed: place.seed),
+    let (dimension, seed) = (rows.dimension, place.seed)
+    return try RetrievalHead(
+      rows: rows,
       settings: IndexedSegments(
         sinkCount: sinkCount, windowCount: windowCount, insertionCount: insertionCount),
-      groupSize: place.layer.groupSize, rotary: place.layer.rotary)
+      groupSize: place.layer.groupSize, rotary: place.layer.rotary
+    ) { () throws(AttentionError) in try makeIndex(dimension: dimension, seed: seed) }
   }
 }

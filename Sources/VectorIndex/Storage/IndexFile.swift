@@ -23,9 +23,7 @@ public enum IndexFile {
   /// Writes an index to `path`, or leaves there what was there before. An index that could not be opened again, with
   /// statistics that are not numbers say, is not saved.
   package static func save<Index: StoredIndex>(_ index: Index, to path: String) throws(IndexFileError) {
-    var file = IndexFileWriter(
-      kind: Index.kind, kindVersion: Index.kindVersion, dimension: index.dimension, rowCount: index.rowCount)
-    index.write(to: &file)
+    let file = writer(of: index)
     try withExtendedLifetime(index) { () throws(IndexFileError) in
       try file.write(to: path) { file throws(IndexFileError) in _ = try Index(reading: file) }
     }
@@ -36,6 +34,24 @@ public enum IndexFile {
     _ path: String, as type: Index.Type, verifying: Bool
   ) throws(IndexFileError) -> IndexFileReader {
     let file = try IndexFileReader(path: path)
+    try check(file, holds: Index.self)
+    if verifying { try file.verify() }
+    return file
+  }
+
+  /// What a file of this index would hold. Refers to the index's memory, which must stay as it is.
+  package static func writer<Index: StoredIndex>(of index: Index) -> IndexFileWriter {
+    var file = IndexFileWriter(
+      kind: Index.kind, kindVersion: Index.kindVersion, dimension: index.dimension, rowCount: index.rowCount)
+    index.write(to: &file)
+    return file
+  }
+
+  /// Throws unless the file holds an index of this type, in the layout that this library knows.
+  package static func check<Index: StoredIndex>(
+    _ file: IndexFileReader, holds type: Index.Type
+  ) throws(IndexFileError) {
+    let path = file.path
     guard file.kind == Index.kind else {
       throw .wrongKind(path: path, expected: Index.kind.description, actual: file.kind.description)
     }
@@ -43,8 +59,6 @@ public enum IndexFile {
       throw .unsupportedKindVersion(
         path: path, kind: Index.kind.description, expected: Index.kindVersion, actual: file.kindVersion)
     }
-    if verifying { try file.verify() }
-    return file
   }
 }
 

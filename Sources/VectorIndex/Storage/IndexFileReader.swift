@@ -24,7 +24,9 @@ package struct IndexFileReader {
   package let dimension: Int
   /// Below 2^32, since rows are numbered with 32 bits.
   package let rowCount: Int
-  private let mapping: FileMapping
+  private let bytes: UnsafeMutableRawBufferPointer
+  /// Keeps `bytes` alive.
+  private let owner: AnyObject
   private let headerSize: Int
   private let sections: [Section]
   private let parameters: [FileTag: Parameter]
@@ -32,11 +34,24 @@ package struct IndexFileReader {
   /// Maps a file and checks its header. Errors call it `name`, if that is given.
   package init(path file: String, name: String? = nil) throws(IndexFileError) {
     let mapping = try FileMapping(path: file, minimum: FileLayout.fixedHeader)
-    let path = name ?? file
-    let header = FileHeader(path: path, bytes: UnsafeRawBufferPointer(mapping.bytes))
+    try self.init(bytes: mapping.bytes, owner: mapping, name: name ?? file)
+  }
+
+  /// Takes the bytes of a whole index file that lie in a larger one, in private writable memory that starts at a
+  /// multiple of 64 and lives as long as `owner`. Errors call it `name`.
+  package init(
+    bytes: UnsafeMutableRawBufferPointer, owner: AnyObject, name: String
+  ) throws(IndexFileError) {
+    let path = name
+    guard bytes.count >= FileLayout.fixedHeader else {
+      throw .wrongSize(
+        path: path, expected: UInt64(FileLayout.fixedHeader), actual: UInt64(bytes.count))
+    }
+    let header = FileHeader(path: path, bytes: UnsafeRawBufferPointer(bytes))
     try header.checkFixedPart()
     self.path = path
-    self.mapping = mapping
+    self.bytes = bytes
+    self.owner = owner
     kind = FileTag(code: header.number(at: 12))
     kindVersion = header.number(at: 16)
     dimension = try header.integer(
@@ -51,11 +66,11 @@ package struct IndexFileReader {
   package func verify() throws(IndexFileError) {
     var end = headerSize
     for section in sections {
-      for offset in end..<section.offset where mapping.bytes[offset] != 0 {
-        throw .invalidPadding(path: path, offset: offset, actual: mapping.bytes[offset])
+      for offset in end..<section.offset where bytes[offset] != 0 {
+        throw .invalidPadding(path: path, offset: offset, actual: bytes[offset])
       }
       end = section.offset + section.byteCount
-      let actual = CRC32C.checksum(of: UnsafeRawBufferPointer(rebasing: mapping.bytes[section.offset..<end]))
+      let actual = CRC32C.checksum(of: UnsafeRawBufferPointer(rebasing: bytes[section.offset..<end]))
       guard actual == section.checksum else {
         throw .wrongChecksum(
           path: path, section: section.tag.description, expected: section.checksum, actual: actual)
@@ -81,10 +96,10 @@ package struct IndexFileReader {
       throw .wrongCount(path: path, section: tag.description, expected: count, actual: section.count)
     }
     // A mapping starts at a page, and sections lie at multiples of 64 bytes.
-    guard count > 0, let base = mapping.bytes.baseAddress else { return RowBuffer() }
+    guard count > 0, let base = bytes.baseAddress else { return RowBuffer() }
     return RowBuffer(
       unsafeBorrowing: (base + section.offset).bindMemory(to: Element.self, capacity: count), count: count,
-      owner: mapping)
+      owner: owner)
   }
 
   /// The section's elements in an array of their own.

@@ -138,28 +138,50 @@ package struct IndexFileWriter {
   }
 
   private func writeContents(to descriptor: Int32, path: String) throws(IndexFileError) {
+    try forEachPart { (bytes) throws(IndexFileError) in
+      try Self.write(bytes, to: descriptor, path: path)
+    }
+  }
+
+  /// Hands out the bytes of the file from start to end, for a writer that puts them into a larger file.
+  package func forEachPart<Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) {
     let (header, offsets) = makeHeader()
-    try Self.write(header, to: descriptor, path: path)
+    func emit(_ bytes: [UInt8]) throws(Failure) {
+      try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+        try body(UnsafeRawBufferPointer(bytes))
+      }
+    }
+    try emit(header)
     var position = header.count
     for (section, offset) in zip(sections, offsets) {
-      try Self.write([UInt8](repeating: 0, count: offset - position), to: descriptor, path: path)
-      try Self.write(section.bytes, to: descriptor, path: path)
+      try emit([UInt8](repeating: 0, count: offset - position))
+      try body(section.bytes)
       position = offset + section.bytes.count
     }
   }
 
-  /// The header's bytes, and where each section starts.
-  private func makeHeader() -> (bytes: [UInt8], offsets: [Int]) {
-    let size =
+  /// Bytes of the whole file.
+  package var byteCount: Int { layout.end }
+
+  /// Where each section starts, and where the file ends.
+  private var layout: (offsets: [Int], end: Int) {
+    var offsets: [Int] = []
+    var end =
       FileLayout.fixedHeader + sections.count * FileLayout.sectionEntry + parameters.count
       * FileLayout.parameterEntry
-    var offsets: [Int] = []
-    var end = size
     for section in sections {
       let alignment = FileLayout.alignment
       offsets.append((end + alignment - 1) / alignment * alignment)
       end = offsets[offsets.count - 1] + section.bytes.count
     }
+    return (offsets, end)
+  }
+
+  /// The header's bytes, and where each section starts.
+  private func makeHeader() -> (bytes: [UInt8], offsets: [Int]) {
+    let (offsets, end) = layout
     var bytes = FileLayout.magic
     bytes.append(IndexFile.formatVersion)
     bytes.append(kind.code)
@@ -190,12 +212,6 @@ package struct IndexFileWriter {
       $0.storeBytes(of: checksum.littleEndian, toByteOffset: FileLayout.checksumOffset, as: UInt32.self)
     }
     return (bytes, offsets)
-  }
-
-  private static func write(_ bytes: [UInt8], to descriptor: Int32, path: String) throws(IndexFileError) {
-    try bytes.withUnsafeBufferPointer { (bytes) throws(IndexFileError) in
-      try write(UnsafeRawBufferPointer(bytes), to: descriptor, path: path)
-    }
   }
 
   /// Writes everything, however many calls it takes.

@@ -1,0 +1,79 @@
+// A model made ready for guest attention: what all of its contexts share.
+
+public import LlamaHost
+public import RetrievalAttention
+
+/// A model whose attention is taken over, with the memory that the host needs for one batch.
+///
+/// The model is probed once here; ``GuestRunner`` and ``Session`` take one and start at once. All of them use the same
+/// memory and threads, so they take turns: one owner, one call at a time, for all together.
+public final class GuestHost {
+  public let model: LlamaModel
+  public let pool: ThreadPool
+  public let takeover: TakeoverReport
+  /// The model's attention layers.
+  public let shape: ModelShape
+  let context: LlamaContext
+  let parallel: ParallelRunner
+
+  /// - Parameters:
+  ///   - batchCapacity: tokens that are read at once.
+  ///   - outputCapacity: tokens of a batch that can have logits.
+  ///   - takeover: the result of an earlier probe of this model; probed now when nil.
+  /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
+  public init(
+    model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int = 1,
+    takeover: TakeoverReport? = nil
+  ) throws {
+    let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
+    shape = try ModelShape(takeover)
+    self.model = model
+    self.pool = pool
+    self.takeover = takeover
+    parallel = ParallelRunner(workerCount: pool.threadCount) { count, task in
+      pool.parallel(count: count, task)
+    }
+    context = try LlamaContext(
+      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
+      takeover: takeover, guest: NoGuest())
+  }
+
+  /// Evaluates a batch, with `engine` for attention.
+  func evaluate(
+    _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine
+  ) throws -> Logits {
+    context.guest = EngineGuest(engine: engine, parallel: parallel)
+    // So that an engine goes when its runner does.
+    defer { context.guest = NoGuest() }
+    return try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
+  }
+}
+
+/// Stands in between evaluations.
+private final class NoGuest: AttentionGuest {
+  func attend(_ call: borrowing AttentionCall) throws {
+    preconditionFailure("the host was evaluated without an engine")
+  }
+}
+
+/// Hands a layer's tensors from the host to the engine.
+private final class EngineGuest: AttentionGuest {
+  private let engine: AttentionEngine
+  private let parallel: ParallelRunner
+
+  init(engine: AttentionEngine, parallel: ParallelRunner) {
+    self.engine = engine
+    self.parallel = parallel
+  }
+
+  func attend(_ call: borrowing AttentionCall) throws {
+    let batch = LayerBatch(
+      layer: call.layer, firstPosition: Int(call.positions[0]), tokenCount: call.tokenCount,
+      headCount: call.headCount, kvHeadCount: call.kvHeadCount, headDimension: call.headDimension,
+      queries: call.queries, queryTokenStride: call.queryTokenStride, queryHeadStride: call.queryHeadStride,
+      keys: call.keys, keyTokenStride: call.keyTokenStride, keyHeadStride: call.keyHeadStride,
+      values: call.values, valueTokenStride: call.valueTokenStride, valueHeadStride: call.valueHeadStride,
+      output: call.output, outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
+    try engine.attend(batch, parallel: parallel)
+  }
+}

@@ -1,0 +1,144 @@
+// Opening: the manifest is read, files are mapped, nothing else.
+
+import Foundation
+public import LlamaHost
+import RetrievalAttention
+
+extension Session {
+  /// Opens a session with the model that it was made with.
+  ///
+  /// Cost: the manifest, and a few system calls for each KV head of each layer, whatever the length of the context;
+  /// besides, once for each model file and process, reading that file, unless the session knows it by its time and size.
+  ///
+  /// - Parameters:
+  ///   - access: `.write` to continue and ``save()`` the session; only one at a time may have it so.
+  ///   - memoryLimit: see ``memoryLimit``.
+  /// - Throws: ``SessionError``: above all ``SessionError/otherModel(path:property:expected:found:)`` and
+  ///   ``SessionError/locked(path:owner:)``; ``RetrievalAttention/StorageError`` for damaged files. Checksums are compared
+  ///   by ``verify(at:)`` only.
+  public static func open(
+    _ directory: String, host: GuestHost, access: Access = .read, memoryLimit: Int? = nil
+  ) throws -> Session {
+    try checkLimit(memoryLimit)
+    // A writer's files may go while a reader opens them: a newer manifest names others then.
+    var attempt = 0
+    while true {
+      do {
+        return try openOnce(directory, host: host, access: access, memoryLimit: memoryLimit)
+      } catch StorageError.system(_, _, code: ENOENT) where access == .read && attempt < 8 {
+        attempt += 1
+      }
+    }
+  }
+
+  /// The same for a model that is not prepared yet.
+  public static func open(
+    _ directory: String, model: LlamaModel, pool: ThreadPool, access: Access = .read, memoryLimit: Int? = nil
+  ) throws -> Session {
+    // So that a wrong path is told before anything is computed.
+    _ = try SessionManifest.read(directory)
+    return try open(
+      directory, host: GuestHost(model: model, pool: pool), access: access, memoryLimit: memoryLimit)
+  }
+
+  private static func openOnce(
+    _ directory: String, host: GuestHost, access: Access, memoryLimit: Int?
+  ) throws -> Session {
+    var manifest = try SessionManifest.read(directory)
+    let lock = access == .write ? try SessionLock(directory) : nil
+    if lock != nil {
+      // Again under the lock: another writer may have been at work until now.
+      manifest = try SessionManifest.read(directory)
+      SessionFiles.removeOrphans(directory, keeping: manifest)
+    }
+    let identity = try ModelIdentity(host, known: manifest.model)
+    try manifest.model.require(identity, session: directory)
+    manifest.model.stamps = identity.stamps
+    guard let policy = manifest.attention.policy else {
+      throw StorageError.unsupportedPolicy(name: manifest.attention.name)
+    }
+    var tokens: [Int32] = []
+    let home = UUID().uuidString
+    let image = try openImage(directory, manifest, home: home)
+    if let image {
+      tokens = try readTokens(image, manifest)
+      let size = host.model.tokenizer.vocabularySize
+      guard tokens.allSatisfy({ $0 >= 0 && Int($0) < size }) else {
+        throw StorageError.damaged(
+          path: image.state.path, what: "a token", expected: "0 to \(size - 1)", actual: "outside of that")
+      }
+    }
+    let engine = try GuestRunner.withCapacity(for: tokens.count + 1) { capacity in
+      if let image {
+        try AttentionEngine(shape: host.shape, policy: policy, capacity: capacity, image: image)
+      } else {
+        try AttentionEngine(shape: host.shape, policy: policy, capacity: capacity)
+      }
+    }
+    guard engine.tokenCount == manifest.tokenCount else {
+      throw StorageError.damaged(
+        path: image?.state.path ?? directory, what: "the number of tokens",
+        expected: "\(manifest.tokenCount)",
+        actual: "\(engine.tokenCount)")
+    }
+    return Session(
+      directory: directory, access: access,
+      runner: GuestRunner(host: host, engine: engine, tokens: Array(tokens.prefix(manifest.tokenCount))),
+      manifest: manifest, lock: lock, pendingTokens: Array(tokens.dropFirst(manifest.tokenCount)), home: home,
+      memoryLimit: memoryLimit)
+  }
+
+  /// The segments that a manifest names; nil before the first save.
+  static func openImage(
+    _ directory: String, _ manifest: SessionManifest, home: String? = nil
+  ) throws -> EngineImage? {
+    func open(_ file: SessionManifest.File) throws -> SegmentFile {
+      let path = "\(directory)/\(file.name)"
+      let segment = try SegmentFile(opening: path, home: home)
+      guard segment.header.byteCount == file.byteCount else {
+        throw StorageError.damaged(
+          path: path, what: "size", expected: "\(file.byteCount)", actual: "\(segment.header.byteCount)")
+      }
+      let checksum = SessionManifest.hexadecimal(segment.header.checksum)
+      guard checksum == file.checksum else {
+        throw StorageError.damaged(
+          path: path, what: "checksum of the header (another session's file?)", expected: file.checksum,
+          actual: checksum)
+      }
+      return segment
+    }
+    guard let state = manifest.state else { return nil }
+    return try EngineImage(
+      rows: manifest.rows.map(open), indexes: manifest.indexes.map(open), state: open(state))
+  }
+
+  static func readTokens(_ image: EngineImage, _ manifest: SessionManifest) throws -> [Int32] {
+    let bytes = try image.stateBytes("tokn")
+    let expected = (manifest.tokenCount + manifest.pendingTokenCount) * 4
+    guard bytes.count == expected else {
+      throw StorageError.damaged(
+        path: image.state.path, what: "tokn", expected: "\(expected) bytes", actual: "\(bytes.count)")
+    }
+    return bytes.withUnsafeBytes { bytes in
+      (0..<bytes.count / 4).map {
+        Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
+      }
+    }
+  }
+
+  /// Compares every byte of a session with its checksums. Needs no model.
+  ///
+  /// Cost: one pass over all files. Throws ``SessionError`` or ``RetrievalAttention/StorageError`` for the first damage.
+  @discardableResult
+  public static func verify(at directory: String) throws -> SessionDescription {
+    let manifest = try SessionManifest.read(directory)
+    if let image = try openImage(directory, manifest) {
+      for file in image.files {
+        try Task.checkCancellation()
+        try file.verify()
+      }
+      _ = try readTokens(image, manifest)
+    }
+    return SessionDescription(manifest, directory: directory)
+  }
+}

@@ -1,0 +1,73 @@
+// What can be told about a session without its model.
+
+public import Foundation
+import RetrievalAttention
+
+/// A text in a session, by its tokens.
+public struct SessionDocument: Codable, Sendable, Hashable {
+  public var name: String
+  public var firstToken: Int
+  public var tokenCount: Int
+
+  public init(name: String, firstToken: Int, tokenCount: Int) {
+    self.name = name
+    self.firstToken = firstToken
+    self.tokenCount = tokenCount
+  }
+
+  public var tokens: Range<Int> { firstToken..<firstToken + tokenCount }
+}
+
+/// A session as its manifest describes it.
+///
+///     print(try SessionDescription(at: "sessions/alice").tokenCount)
+public struct SessionDescription: Codable, Sendable, Hashable {
+  /// Where it is.
+  public var directory: String
+  /// The last part of the path.
+  public var name: String
+  public var created: Date
+  /// When it was saved last.
+  public var modified: Date
+  public var modelName: String
+  /// Where the model was when the session was saved last.
+  public var modelPath: String
+  public var architecture: String
+  /// How attention is computed: `retrieval` or `exact`.
+  public var attention: String
+  /// Tokens in the context.
+  public var tokenCount: Int
+  /// Tokens that were to be read when reading was interrupted; 0 when all of them were.
+  public var pendingTokenCount: Int
+  public var documents: [SessionDocument]
+  /// What the application keeps with the session.
+  public var attributes: [String: String]
+  /// Bytes of all files.
+  public var byteCount: Int
+  /// Bytes that they take on the disk: what other sessions share with this one is counted in each.
+  public var diskByteCount: Int
+
+  /// Reads a session's manifest. Cost: a small file.
+  ///
+  /// Throws ``SessionError/notFound(path:)``, ``SessionError/notASession(path:reason:)``,
+  /// ``SessionError/damagedManifest(path:reason:)`` or ``SessionError/unsupportedVersion(path:expected:found:)``.
+  public init(at directory: String) throws {
+    self.init(try SessionManifest.read(directory), directory: directory)
+  }
+
+  init(_ manifest: SessionManifest, directory: String) {
+    self.directory = directory
+    name = URL(fileURLWithPath: directory).lastPathComponent
+    created = Date(timeIntervalSince1970: manifest.created)
+    modified = Date(timeIntervalSince1970: manifest.modified)
+    modelName = manifest.model.name
+    modelPath = manifest.model.stamps.first?.path ?? ""
+    architecture = manifest.model.architecture
+    attention = manifest.attention.name
+    tokenCount = manifest.tokenCount
+    pendingTokenCount = manifest.pendingTokenCount
+    documents = manifest.documents
+    attributes = manifest.attributes
+    (byteCount, diskByteCount) = SessionFiles.size(directory, manifest)
+  }
+}
