@@ -34,6 +34,8 @@ public final class AttentionEngine {
 
   /// Sees every batch before it is computed, to record queries.
   package var observer: ((LayerBatch) -> Void)?
+  /// Told after each layer of a decode step what its heads lost. Costs exact attention once more.
+  package var headObserver: ((DecodedHead) -> Void)?
 
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
@@ -234,6 +236,7 @@ public final class AttentionEngine {
     if readCounts.count < tasks { readCounts = Array(repeating: .init(), count: tasks) }
     let outputs = partial.base
     let logSumExps = partialLogSumExps.base
+    let recorders = headObserver == nil ? [] : (0..<tasks).map { _ in ReadRecorder() }
     readCounts.withUnsafeMutableBufferPointer { counts in
       let counts = counts.baseAddress!
       parallel.run(tasks) { index, worker in
@@ -243,6 +246,7 @@ public final class AttentionEngine {
         batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
         workspace.kernels.unsafeScale(queries, by: layer.scale, count: g * d)
         let states = RunningStates(count: g, dimension: d, workspace: workspace)
+        workspace.recorder = recorders.isEmpty ? nil : recorders[index]
         counts[index] = layerHeads[number].attend(
           part: index % parts, of: parts, queries: queries, states: states, workspace: workspace)
         let output = outputs + index * g * d
@@ -252,6 +256,14 @@ public final class AttentionEngine {
     }
     collectParts(batch, layer: layer, parts: parts)
     count(batch, tasks: tasks)
+    if let headObserver, layer.slidingWindow == nil {
+      for number in layerHeads.indices {
+        observe(
+          batch, kvHead: number, output: outputs + number * parts * g * d,
+          recorders: recorders[number * parts..<(number + 1) * parts], workspace: workspaces[0],
+          observer: headObserver)
+      }
+    }
   }
 
   /// Merges each head's parts, hands the result to the host and keeps a sample for the index.

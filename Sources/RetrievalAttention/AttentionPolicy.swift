@@ -121,6 +121,7 @@ package final class ExactHead: HeadPolicy {
     let begin = rows.count * part / parts
     let end = rows.count * (part + 1) / parts
     let offset = begin * rows.dimension
+    workspace.recorder?.read(begin..<end)
     states.attend(
       queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace
     )
