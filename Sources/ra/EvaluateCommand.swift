@@ -120,7 +120,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     let page = folder.appendingPathComponent("report.html")
     func finish() throws -> EvaluationSummary {
       console.clear()
-      let report = EvaluationReport(evaluation.results)
+      let report = EvaluationReport(evaluation.results, order: settings.attentions.map(\.name))
       try Data(report.html.utf8).write(to: page, options: .atomic)
       return report.summary
     }

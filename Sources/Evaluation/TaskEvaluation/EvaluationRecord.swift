@@ -32,7 +32,7 @@ public struct AnswerRecord: Sendable, Hashable, Codable {
   public var prefillSeconds: Double
 
   /// What makes it one of its kind.
-  var key: EvaluationKey {
+  package var key: EvaluationKey {
     .answer(task: task, length: length, attention: attention, sample: sample, question: question)
   }
 }
@@ -57,7 +57,7 @@ public struct FidelityRecord: Sendable, Hashable, Codable {
   /// What single heads lost; nil for the host.
   public var heads: HeadErrors?
 
-  var key: EvaluationKey { .fidelity(length: length, attention: attention) }
+  package var key: EvaluationKey { .fidelity(length: length, attention: attention) }
 }
 
 /// Errors of single query heads, mean over decoded tokens, `[layer][query head]`.
@@ -82,7 +82,7 @@ public struct HeadErrors: Sendable, Hashable, Codable {
 }
 
 /// Which result a record is.
-enum EvaluationKey: Hashable {
+package enum EvaluationKey: Hashable {
   case answer(task: String, length: Int, attention: String, sample: Int, question: Int)
   case fidelity(length: Int, attention: String)
 }

@@ -31,17 +31,18 @@ public struct EvaluationSummary: Sendable, Codable {
   }
 
   public var header: EvaluationHeader
-  /// In the order of attentions in the results, then of lengths.
+  /// In the order of ``attentions``, then of lengths.
   public var rows: [Row]
-  /// Attentions in the order in which they came first.
   public var attentions: [String]
   public var tasks: [String]
   /// Ascending.
   public var lengths: [Int]
 
-  public init(_ results: EvaluationResults) {
+  /// - Parameter order: attentions that come first, such as those of the command line.
+  public init(_ results: EvaluationResults, order: [String] = []) {
     header = results.header
-    attentions = Self.distinct(results.fidelity.map(\.attention) + results.answers.map(\.attention))
+    let found = Self.distinct(results.fidelity.map(\.attention) + results.answers.map(\.attention))
+    attentions = Self.distinct(order.filter(found.contains) + found)
     tasks = Self.distinct(results.answers.map(\.task))
     lengths = Set(results.fidelity.map(\.length) + results.answers.map(\.length)).sorted()
     rows = []

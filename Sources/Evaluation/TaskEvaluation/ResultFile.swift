@@ -24,8 +24,8 @@ public enum ResultFileError: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 /// Appends results to a file, and takes up a file that an earlier run left.
-final class ResultFile {
-  private(set) var results: EvaluationResults
+package final class ResultFile {
+  package private(set) var results: EvaluationResults
   private var known: Set<EvaluationKey> = []
   private let path: String
   private let handle: FileHandle
@@ -49,7 +49,7 @@ final class ResultFile {
   /// Opens `path`, which is made with `header` when there is none.
   ///
   /// A last line that was not written to its end is cut off. Throws ``ResultFileError``; the file is unchanged then.
-  init(path: String, header: EvaluationHeader) throws {
+  package init(path: String, header: EvaluationHeader) throws {
     self.path = path
     var isNew = true
     var end: UInt64 = 0
@@ -119,15 +119,15 @@ final class ResultFile {
     return (results, length)
   }
 
-  func has(_ key: EvaluationKey) -> Bool { known.contains(key) }
+  package func has(_ key: EvaluationKey) -> Bool { known.contains(key) }
 
-  func append(_ record: AnswerRecord) throws {
+  package func append(_ record: AnswerRecord) throws {
     try write(.answer(record))
     results.answers.append(record)
     known.insert(record.key)
   }
 
-  func append(_ record: FidelityRecord) throws {
+  package func append(_ record: FidelityRecord) throws {
     try write(.fidelity(record))
     results.fidelity.append(record)
     known.insert(record.key)
@@ -148,5 +148,17 @@ final class ResultFile {
     } catch {
       throw ResultFileError.unwritable(path: path, reason: (error as NSError).localizedDescription)
     }
+  }
+}
+
+extension EvaluationResults {
+  /// Reads the results in a file, without its last line if that was not written to its end.
+  ///
+  /// Throws ``ResultFileError``.
+  public init(contentsOf path: String) throws {
+    guard let results = try ResultFile.read(path).results else {
+      throw ResultFileError.notResults(path: path, line: 1)
+    }
+    self = results
   }
 }

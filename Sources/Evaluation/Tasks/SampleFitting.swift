@@ -1,12 +1,20 @@
 // A sample of exactly the length that was asked for, in the model's own tokens.
 
 /// Finds the longest sample that fits.
-public struct SampleFitting {
+package struct SampleFitting {
   let task: any EvaluationTask
   /// Most tokens of prompt and answer together.
   let length: Int
   /// Tokens of the longest prompt of a sample, one for each question.
   let promptTokens: (TaskSample) throws -> Int
+
+  package init(
+    task: any EvaluationTask, length: Int, promptTokens: @escaping (TaskSample) throws -> Int
+  ) {
+    self.task = task
+    self.length = length
+    self.promptTokens = promptTokens
+  }
 
   /// Good enough: what is missing to the length is less than this many tokens.
   private static let slack = 4
@@ -15,7 +23,7 @@ public struct SampleFitting {
   /// too long, or fewer than four tokens are missing.
   ///
   /// Throws ``TaskError/lengthTooShort(task:length:needed:)`` when the shortest sample is too long.
-  func fit(_ request: TaskRequest) throws -> TaskSample {
+  package func fit(_ request: TaskRequest) throws -> TaskSample {
     let budget = length - task.answerTokens
     func measure(_ size: Int) throws -> (sample: TaskSample, tokens: Int) {
       var request = request
