@@ -54,6 +54,7 @@ public final class AttentionEngine {
     }
     if case .retrieval(let settings) = policy {
       try settings.validate()
+      try Self.checkLayerTolerances(settings, layerCount: shape.layers.count)
       search = settings.search
     }
     self.shape = shape
@@ -70,6 +71,7 @@ public final class AttentionEngine {
     }
     self.heads = heads
     tokenCounts = Array(repeating: 0, count: shape.layers.count)
+    if case .retrieval(let settings) = policy { applySearch(of: settings) }
   }
 
   private static func makeHead(

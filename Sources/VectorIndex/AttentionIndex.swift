@@ -104,7 +104,9 @@ package final class ReadRecorder {
   package init() {}
 
   package func removeAll() { rows.removeAll(keepingCapacity: true) }
-  package func read(_ range: Range<Int>) { rows.append(contentsOf: range.lazy.map { [offset] in UInt32($0 + offset) }) }
+  package func read(_ range: Range<Int>) {
+    rows.append(contentsOf: range.lazy.map { [offset] in UInt32($0 + offset) })
+  }
   package func read(_ ids: UnsafeBufferPointer<UInt32>) {
     rows.append(contentsOf: ids.lazy.map { [offset] in $0 + UInt32(offset) })
   }

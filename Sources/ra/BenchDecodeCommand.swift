@@ -66,7 +66,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     try await withInterruption { try command.measure() }
   }
 
-  private func settings(trainedContext: Int) -> DecodeBenchmark.Settings {
+  private func settings(trainedContext: Int) throws -> DecodeBenchmark.Settings {
     var settings = DecodeBenchmark.Settings()
     if let depth {
       settings.depths = depth.elements
@@ -76,7 +76,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     settings.tokens = tokens
     settings.rounds = rounds
     settings.attentions = attention.elements.map(\.benchmark)
-    settings.retrieval = retrieval.settings
+    settings.retrieval = try retrieval.settings()
     settings.isSynthetic = synthetic
     settings.syntheticPeriod = syntheticPeriod
     return settings
@@ -85,7 +85,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
   private func measure() throws {
     let console = Console()
     let (model, pool) = try modelOptions.load(console)
-    let settings = settings(trainedContext: model.description.trainedContextLength)
+    let settings = try settings(trainedContext: model.description.trainedContextLength)
     if !synthetic { try limit.check(tokens: (settings.depths.max() ?? 0) + tokens, model: model) }
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)

@@ -25,7 +25,6 @@ struct EvaluateCommand: AsyncParsableCommand {
       """)
 
   @OptionGroup var modelOptions: ModelOptions
-  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Option(help: ArgumentHelp("Tasks or groups of tasks, separated by commas.", valueName: "names"))
@@ -37,8 +36,8 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
-      What to compare: exact, host, retrieval, retrieval:tolerance=0.002; separated by commas or repeated. A comma \
-      before key=value belongs to the attention.
+      What to compare, separated by commas or repeated: exact, host, retrieval, retrieval:tolerance=0.002,sink=64, \
+      retrieval:profile=FILE. A comma before key=value belongs to the attention.
       """, valueName: "names"))
   var attention = ["exact,retrieval"]
 
@@ -150,7 +149,7 @@ struct EvaluateCommand: AsyncParsableCommand {
       return length
     }
     settings.attentions = try Self.attentions(attention).map {
-      try EvaluatedAttention(parsing: $0, retrieval: retrieval.settings)
+      try EvaluatedAttention(parsing: $0)
     }
     if settings.tasks.isEmpty { throw ValidationError("--tasks is empty.") }
     if settings.lengths.isEmpty { throw ValidationError("--lengths is empty.") }

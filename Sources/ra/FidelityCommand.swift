@@ -78,7 +78,7 @@ struct FidelityCommand: AsyncParsableCommand {
     let (model, pool) = try modelOptions.load(console)
     try limit.check(tokens: context + tokens, model: model)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
-    guard let policy = retrieval.policy(attention) else { return }
+    guard let policy = try retrieval.policy(attention) else { return }
     let measurement = try FidelityMeasurement(
       model: model, pool: pool, tokens: Array(all.dropFirst(skip)), contextTokens: context,
       decodeTokens: tokens,
@@ -95,7 +95,7 @@ struct FidelityCommand: AsyncParsableCommand {
     }
     var reports = [try measurement.measure(against: reference)]
     for tolerance in also {
-      var search = retrieval.settings.search
+      var search = try retrieval.settings().search
       search.tolerance = tolerance
       reports.append(try measurement.measure(against: reference, search: search))
     }

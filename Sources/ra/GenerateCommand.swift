@@ -51,7 +51,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let planned = prompt.tokens.count + maxTokens
     try limit.check(tokens: planned, model: model)
     let runner: any SequenceRunner
-    if let policy = retrieval.policy(attention) {
+    if let policy = try retrieval.policy(attention) {
       runner = try GuestRunner(model: model, pool: pool, policy: policy, plannedTokens: planned)
     } else {
       runner = try HostRunner(model: model, pool: pool, contextLength: planned)

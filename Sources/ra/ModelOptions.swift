@@ -75,16 +75,22 @@ struct RetrievalOptions: ParsableArguments {
     help: ArgumentHelp("Most keys that one KV head reads from the index for a token.", valueName: "keys"))
   var maximumRetrieved: Int?
 
+  @Option(help: ArgumentHelp("A profile that ra tune wrote: a tolerance for each layer.", valueName: "file"))
+  var profile: String?
+
   func validate() throws {
+    if tolerance != nil, profile != nil { throw ValidationError("Give --tolerance or --profile, not both.") }
     do {
-      try settings.validate()
+      try settings().validate()
     } catch {
       throw ValidationError("\(error).")
     }
   }
 
-  var settings: RetrievalSettings {
+  /// Throws ``Generation/GenerationError/badProfile(path:reason:)``.
+  func settings() throws -> RetrievalSettings {
     var settings = RetrievalSettings()
+    if let profile { settings = try RetrievalProfile(contentsOf: profile).applied(to: settings) }
     if let tolerance { settings.search.tolerance = tolerance }
     if let maximumRetrieved { settings.search.maximumRetrieved = maximumRetrieved }
     if let sink { settings.sinkCount = sink }
@@ -93,9 +99,9 @@ struct RetrievalOptions: ParsableArguments {
     return settings
   }
 
-  func policy(_ name: AttentionName) -> AttentionPolicy? {
+  func policy(_ name: AttentionName) throws -> AttentionPolicy? {
     switch name {
-    case .retrieval: .retrieval(settings)
+    case .retrieval: .retrieval(try settings())
     case .exact: .exact
     case .host: nil
     }

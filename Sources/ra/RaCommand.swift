@@ -17,7 +17,8 @@ struct RaCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GenerateCommand.self, FidelityCommand.self, EvaluateCommand.self, CaptureCommand.self, DoctorCommand.self,
+      GenerateCommand.self, FidelityCommand.self, EvaluateCommand.self, TuneCommand.self, CaptureCommand.self,
+      DoctorCommand.self,
       BenchCommand.self,
     ]
   )

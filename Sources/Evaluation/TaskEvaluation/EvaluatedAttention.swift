@@ -16,12 +16,11 @@ public struct EvaluatedAttention: Sendable, Hashable {
     self.policy = policy
   }
 
-  /// Reads `exact`, `host` or `retrieval`, the last with search parameters if any:
-  /// `retrieval:tolerance=0.002,maximumRetrieved=4096`.
+  /// Reads `exact`, `host` or `retrieval`, the last with settings if any: `retrieval:tolerance=0.002,sink=64`, or with
+  /// a profile: `retrieval:profile=model.json`.
   ///
-  /// - Parameter retrieval: the settings to start from.
-  /// - Throws: ``AttentionNameError`` for what is none of these.
-  public init(parsing name: String, retrieval: RetrievalSettings) throws {
+  /// Throws ``AttentionNameError`` for what is none of these, and what reading a profile throws.
+  public init(parsing name: String) throws {
     let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     let parameters = parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : []
     self.name = name
@@ -29,7 +28,7 @@ public struct EvaluatedAttention: Sendable, Hashable {
     case "host" where parameters.isEmpty: policy = nil
     case "exact" where parameters.isEmpty: policy = .exact
     case "retrieval":
-      var settings = retrieval
+      var settings = RetrievalSettings()
       for parameter in parameters { try settings.set(parameter, attention: name) }
       try settings.validate()
       policy = .retrieval(settings)
@@ -59,6 +58,7 @@ public struct EvaluatedAttention: Sendable, Hashable {
     case (.exact, .retrieval), (.exact, .exact), (nil, nil): return true
     case (.retrieval(var mine), .retrieval(let theirs)):
       mine.search = theirs.search
+      mine.layerTolerances = theirs.layerTolerances
       return mine == theirs
     default: return false
     }
@@ -68,7 +68,7 @@ public struct EvaluatedAttention: Sendable, Hashable {
   func activate(on runner: any SequenceRunner) {
     guard let engine = (runner as? GuestRunner)?.engine else { return }
     engine.ignoresIndex = policy == .exact
-    if case .retrieval(let settings) = policy { engine.search = settings.search }
+    if case .retrieval(let settings) = policy { engine.applySearch(of: settings) }
   }
 }
 
@@ -94,7 +94,7 @@ public enum AttentionNameError: Error, Equatable, Sendable, CustomStringConverti
 }
 
 extension RetrievalSettings {
-  fileprivate mutating func set(_ parameter: String, attention: String) throws(AttentionNameError) {
+  fileprivate mutating func set(_ parameter: String, attention: String) throws {
     let parts = parameter.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(
       String.init)
     func number<Value: LosslessStringConvertible>(_: Value.Type) throws(AttentionNameError) -> Value {
@@ -108,9 +108,11 @@ extension RetrievalSettings {
     case "maximumRetrieved": search.maximumRetrieved = try number(Int.self)
     case "sink": sinkCount = try number(Int.self)
     case "window": windowCount = try number(Int.self)
+    case "profile" where parts.count == 2: self = try RetrievalProfile(contentsOf: parts[1]).applied(to: self)
     default:
-      throw .unknownParameter(
-        parameter, attention: attention, known: ["tolerance", "maximumRetrieved", "sink", "window"])
+      throw AttentionNameError.unknownParameter(
+        parameter, attention: attention,
+        known: ["tolerance", "maximumRetrieved", "sink", "window", "profile"])
     }
   }
 }
