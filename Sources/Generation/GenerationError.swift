@@ -10,6 +10,8 @@ public enum GenerationError: Error, Equatable, Sendable {
   case notText(path: String, offset: Int)
   case unreadableFile(path: String, reason: String)
   case invalidCount(name: String, value: Int, requirement: String)
+  /// A profile that cannot be used.
+  case badProfile(path: String, reason: String)
   /// A text that has fewer tokens than are needed.
   case textTooShort(tokens: Int, required: Int)
 }
@@ -33,6 +35,8 @@ extension GenerationError: CustomStringConvertible {
       "cannot read \(path): \(reason)"
     case .invalidCount(let name, let value, let requirement):
       "\(name) is \(value), but must be \(requirement)"
+    case .badProfile(let path, let reason):
+      "cannot use the profile \(path): \(reason)"
     case .textTooShort(let tokens, let required):
       "the text has \(tokens) tokens, but \(required) are needed"
     }

@@ -40,6 +40,8 @@ public final class AttentionEngine {
 
   /// Sees every batch before it is computed, to record queries.
   package var observer: ((LayerBatch) -> Void)?
+  /// Told after each layer of a decode step what its heads lost. Costs exact attention once more.
+  package var headObserver: ((DecodedHead) -> Void)?
 
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
@@ -60,7 +62,10 @@ public final class AttentionEngine {
       throw .invalidSetting(name: "capacity", value: "\(capacity)", requirement: "in 1...\(UInt32.max)")
     }
     try policy.settings.validate()
-    if case .retrieval(let settings) = policy { search = settings.search }
+    if case .retrieval(let settings) = policy {
+      try Self.checkLayerTolerances(settings, layerCount: shape.layers.count)
+      search = settings.search
+    }
     self.shape = shape
     self.policy = policy
     self.capacity = capacity
@@ -75,6 +80,7 @@ public final class AttentionEngine {
     }
     self.heads = heads
     tokenCounts = Array(repeating: 0, count: shape.layers.count)
+    if case .retrieval(let settings) = policy { applySearch(of: settings) }
   }
 
   private static func makeHead(
@@ -249,6 +255,7 @@ public final class AttentionEngine {
     if readCounts.count < tasks { readCounts = Array(repeating: .init(), count: tasks) }
     let outputs = partial.base
     let logSumExps = partialLogSumExps.base
+    let recorders = headObserver == nil ? [] : (0..<tasks).map { _ in ReadRecorder() }
     readCounts.withUnsafeMutableBufferPointer { counts in
       let counts = counts.baseAddress!
       parallel.run(tasks) { index, worker in
@@ -258,6 +265,7 @@ public final class AttentionEngine {
         batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
         workspace.kernels.unsafeScale(queries, by: layer.scale, count: g * d)
         let states = RunningStates(count: g, dimension: d, workspace: workspace)
+        workspace.recorder = recorders.isEmpty ? nil : recorders[index]
         counts[index] =
           isExact
           ? ExactHead.attend(
@@ -272,6 +280,14 @@ public final class AttentionEngine {
     }
     collectParts(batch, layer: layer, parts: parts)
     count(batch, tasks: tasks)
+    if let headObserver, layer.slidingWindow == nil {
+      for number in layerHeads.indices {
+        observe(
+          batch, kvHead: number, output: outputs + number * parts * g * d,
+          recorders: recorders[number * parts..<(number + 1) * parts], workspace: workspaces[0],
+          observer: headObserver)
+      }
+    }
   }
 
   /// Merges each head's parts, hands the result to the host and shows it to the policy.

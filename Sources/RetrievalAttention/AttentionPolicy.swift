@@ -84,6 +84,9 @@ public struct RetrievalSettings: Sendable, Hashable {
   public var minimumIndexedCount = 1536
   public var build = ClusterIndex.BuildParameters()
   public var search = ClusterIndex.SearchParameters()
+  /// Tolerance of the search in each layer, instead of the one in ``search``; empty: all layers alike. Layers differ in
+  /// what their errors do to the model's output, so that equal tolerances are not equally well spent.
+  public var layerTolerances: [Float] = []
 
   public init() {}
 
@@ -113,7 +116,8 @@ public struct RetrievalSettings: Sendable, Hashable {
     for (name, value) in [
       ("tolerance", search.tolerance), ("refinement", search.refinement),
       ("spreadFactor", search.spreadFactor), ("expansion", search.expansion),
-    ] where !(value >= 0 && value.isFinite) {
+    ] + layerTolerances.map({ ("layerTolerances", $0) })
+    where !(value >= 0 && value.isFinite) {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
     }
   }
@@ -197,6 +201,7 @@ package final class ExactHead: HeadPolicy {
     let begin = rows.count * part / parts
     let end = rows.count * (part + 1) / parts
     let offset = begin * rows.dimension
+    workspace.recorder?.read(begin..<end)
     states.attend(
       queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace
     )

@@ -72,11 +72,16 @@ package final class RetrievalHead: HeadPolicy {
     states.attend(
       queries, keys: rows.keys + indexedEnd * d, values: rows.values + indexedEnd * d, rows: window,
       workspace: workspace)
+    if let recorder = workspace.recorder {
+      recorder.read(0..<sink)
+      recorder.read(indexedEnd..<rows.count)
+      recorder.offset = sink
+    }
     let read = index.attend(
       QueryGroup(queries: queries, count: states.count),
       rows: IndexRows(keys: rows.keys + sink * d, values: rows.values + sink * d, count: index.rowCount),
       states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
-      workspace: workspace, recorder: nil)
+      workspace: workspace, recorder: workspace.recorder)
     return ReadStatistics.Head(
       retrieved: read.retrieved, fixed: sink + window, indexBytes: read.bytes - read.retrieved * 4 * d)
   }

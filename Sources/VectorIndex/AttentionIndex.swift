@@ -98,12 +98,18 @@ public struct ReadCount: Sendable, Hashable {
 package final class ReadRecorder {
   /// Row numbers of the index, in no order, without duplicates; the same rows serve all queries of the group.
   package private(set) var rows: [UInt32] = []
+  /// Added to what is noted: where an index's rows begin among the rows of its head.
+  package var offset = 0
 
   package init() {}
 
   package func removeAll() { rows.removeAll(keepingCapacity: true) }
-  package func read(_ range: Range<Int>) { rows.append(contentsOf: range.lazy.map { UInt32($0) }) }
-  package func read(_ ids: UnsafeBufferPointer<UInt32>) { rows.append(contentsOf: ids) }
+  package func read(_ range: Range<Int>) {
+    rows.append(contentsOf: range.lazy.map { [offset] in UInt32($0 + offset) })
+  }
+  package func read(_ ids: UnsafeBufferPointer<UInt32>) {
+    rows.append(contentsOf: ids.lazy.map { [offset] in $0 + UInt32(offset) })
+  }
 }
 
 /// An index over the keys and values of one KV head that attends for a whole group of query heads at once.

@@ -7,6 +7,8 @@ package import AttentionKernels
 /// Owned by whoever runs the workers, one for each. Not thread-safe, and nothing in it outlives a call.
 package final class Workspace {
   package let kernels: Kernels
+  /// Notes which rows a head reads, while somebody measures; nil otherwise.
+  package var recorder: ReadRecorder?
   private var floatBuffers = Purpose.allCases.map { _ in Slot<Float>() }
   private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
   private var byteBuffers = Purpose.allCases.map { _ in Slot<UInt8>() }

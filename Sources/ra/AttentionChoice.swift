@@ -46,7 +46,7 @@ extension RetrievalOptions {
   func policy(_ choice: AttentionChoice) throws -> AttentionPolicy? {
     guard case .policy(let policy) = choice else { return nil }
     guard case .retrieval(let settings) = policy else { return policy }
-    let changed = applied(to: settings)
+    let changed = try applied(to: settings)
     do {
       try changed.validate()
     } catch {

@@ -46,7 +46,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     settings.lengths = depth.elements
     settings.rounds = rounds
     settings.attentions = attention.elements.map(\.benchmark)
-    settings.retrieval = retrieval.settings
+    settings.retrieval = try retrieval.settings()
     let longest = depth.elements.max() ?? 0
     let (model, pool) = try modelOptions.load(console)
     try limit.check(tokens: longest, model: model)

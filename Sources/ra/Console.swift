@@ -37,6 +37,17 @@ final class Console {
     hasLine = isTerminal
   }
 
+  /// Tells in a line of the caller's what is being done.
+  func status(_ line: String) {
+    guard !isQuiet else { return }
+    let now = ContinuousClock.now
+    let interval: Duration = isTerminal ? .milliseconds(100) : .seconds(5)
+    guard now - lastReport >= interval else { return }
+    lastReport = now
+    write(isTerminal ? "\r\u{1B}[K" + line : line + "\n")
+    hasLine = isTerminal
+  }
+
   /// Removes the progress line.
   func clear() {
     if hasLine { write("\r\u{1B}[K") }

@@ -75,15 +75,20 @@ struct RetrievalOptions: ParsableArguments {
     help: ArgumentHelp("Most keys that one KV head reads from the index for a token.", valueName: "keys"))
   var maximumRetrieved: Int?
 
+  @Option(help: ArgumentHelp("A profile that ra tune wrote: a tolerance for each layer.", valueName: "file"))
+  var profile: String?
+
   func validate() throws {
+    if tolerance != nil, profile != nil { throw ValidationError("Give --tolerance or --profile, not both.") }
     do {
-      try settings.validate()
+      try settings().validate()
     } catch {
       throw ValidationError("\(error).")
     }
   }
 
-  var settings: RetrievalSettings { applied(to: RetrievalSettings()) }
+  /// Throws ``Generation/GenerationError/badProfile(path:reason:)``.
+  func settings() throws -> RetrievalSettings { try applied(to: RetrievalSettings()) }
 
   /// The first of these options that is given, as it is written.
   var firstGiven: String? {
@@ -91,12 +96,16 @@ struct RetrievalOptions: ParsableArguments {
     if sink != nil { return "--sink" }
     if window != nil { return "--window" }
     if clusterSize != nil { return "--cluster-size" }
+    if profile != nil { return "--profile" }
     return maximumRetrieved != nil ? "--maximum-retrieved" : nil
   }
 
   /// Settings with what these options change.
-  func applied(to original: RetrievalSettings) -> RetrievalSettings {
+  ///
+  /// Throws ``Generation/GenerationError/badProfile(path:reason:)``.
+  func applied(to original: RetrievalSettings) throws -> RetrievalSettings {
     var settings = original
+    if let profile { settings = try RetrievalProfile(contentsOf: profile).applied(to: settings) }
     if let tolerance { settings.search.tolerance = tolerance }
     if let maximumRetrieved { settings.search.maximumRetrieved = maximumRetrieved }
     if let sink { settings.sinkCount = sink }

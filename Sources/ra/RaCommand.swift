@@ -17,8 +17,8 @@ struct RaCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GenerateCommand.self, FidelityCommand.self, AttentionCommand.self, CaptureCommand.self,
-      DoctorCommand.self, BenchCommand.self,
+      GenerateCommand.self, FidelityCommand.self, EvaluateCommand.self, TuneCommand.self,
+      AttentionCommand.self, CaptureCommand.self, DoctorCommand.self, BenchCommand.self,
     ]
   )
 }

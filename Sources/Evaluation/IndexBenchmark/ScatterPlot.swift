@@ -138,10 +138,10 @@ package struct ScatterPlot {
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a5cc7", "#a0622d", "#6f8a00",
   ]
 
-  private static func color(_ number: Int) -> String { colors[number % colors.count] }
+  static func color(_ number: Int) -> String { colors[number % colors.count] }
 
   /// Colors repeat after 9 series and shapes after 5, so that 45 differ.
-  private static func marker(_ number: Int, x: Double, y: Double, label: String? = nil) -> String {
+  static func marker(_ number: Int, x: Double, y: Double, label: String? = nil) -> String {
     let outline: [(Double, Double)] =
       switch number % 5 {
       case 1: [(-4, -4), (4, -4), (4, 4), (-4, 4)]
@@ -159,7 +159,7 @@ package struct ScatterPlot {
     return "<polygon points=\"\(points)\" \(fill)>\(title)</polygon>"
   }
 
-  private static func text(_ text: String, x: Double, y: Double, attributes: String = "") -> String {
+  static func text(_ text: String, x: Double, y: Double, attributes: String = "") -> String {
     "<text class=\"ink\" x=\"\(number(x))\" y=\"\(number(y))\" \(attributes)>\(escaped(text))</text>"
   }
 
@@ -168,9 +168,9 @@ package struct ScatterPlot {
   }
 
   /// One digit after the point.
-  private static func number(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
+  static func number(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 
-  private static func escaped(_ text: String) -> String {
+  static func escaped(_ text: String) -> String {
     var result = ""
     for character in text.unicodeScalars {
       switch character {

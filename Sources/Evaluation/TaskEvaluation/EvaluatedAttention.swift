@@ -1,0 +1,93 @@
+// An attention under evaluation: its name in results, and how to get a model that runs with it.
+
+package import Generation
+package import LlamaHost
+public import RetrievalAttention
+
+/// A way to compute attention that is compared with others.
+public struct EvaluatedAttention: Sendable, Hashable {
+  /// As given on the command line: `retrieval:tolerance=0.002`. Results are told apart by it.
+  public var name: String
+  /// Nil: llama.cpp's own attention.
+  public var policy: AttentionPolicy?
+
+  public init(name: String, policy: AttentionPolicy?) {
+    self.name = name
+    self.policy = policy
+  }
+
+  /// Reads `host`, or a policy as ``RetrievalAttention/AttentionPolicy/parse(_:)`` does: `retrieval:tolerance=0.002,sink=64`.
+  /// Retrieval may also have a profile: `retrieval:profile=model.json`.
+  ///
+  /// Throws ``AttentionNameError``, `AttentionPolicyError` for a policy that is none, and what reading a profile throws.
+  public init(parsing name: String) throws {
+    self.name = name
+    guard name != "host" else {
+      policy = nil
+      return
+    }
+    let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    let parameters = parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : []
+    let prefix = "profile="
+    guard let profile = parameters.first(where: { $0.hasPrefix(prefix) }) else {
+      policy = try AttentionPolicy.parse(name)
+      return
+    }
+    let rest = parameters.filter { $0 != profile }
+    let parsed = try AttentionPolicy.parse(
+      ([parts[0]] + (rest.isEmpty ? [] : [rest.joined(separator: ",")])).joined(separator: ":"))
+    guard case .retrieval(let settings) = parsed else { throw AttentionNameError.noProfile(name) }
+    let changed = try RetrievalProfile(contentsOf: String(profile.dropFirst(prefix.count))).applied(
+      to: settings)
+    try changed.validate()
+    policy = .retrieval(changed)
+  }
+
+  /// A runner for contexts of `plannedTokens`.
+  package func makeRunner(
+    model: LlamaModel, pool: ThreadPool, plannedTokens: Int, takeover: TakeoverReport?
+  ) throws -> any SequenceRunner {
+    guard let policy else {
+      return try HostRunner(model: model, pool: pool, contextLength: plannedTokens)
+    }
+    let runner = try GuestRunner(
+      model: model, pool: pool, policy: policy, plannedTokens: plannedTokens, takeover: takeover)
+    runner.indexesDecodedTokens = false
+    return runner
+  }
+
+  /// Whether a context read for `other` serves this one too, after ``activate(on:)``.
+  ///
+  /// Prefill is exact either way, so keys and values are the same; only what decoding looks at differs.
+  func canShareContext(of other: EvaluatedAttention) -> Bool {
+    switch (policy, other.policy) {
+    case (.exact, .retrieval), (.exact, .exact), (nil, nil): return true
+    case (.retrieval(var mine), .retrieval(let theirs)):
+      mine.search = theirs.search
+      mine.layerTolerances = theirs.layerTolerances
+      return mine == theirs
+    default: return false
+    }
+  }
+
+  /// Makes a runner that was made for this attention, or for one whose context it shares, decode with it.
+  func activate(on runner: any SequenceRunner) {
+    guard let engine = (runner as? GuestRunner)?.engine else { return }
+    engine.ignoresIndex = policy == .exact
+    if case .retrieval(let settings) = policy { engine.applySearch(of: settings) }
+  }
+}
+
+/// A name of an attention that cannot be used.
+public enum AttentionNameError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// Only retrieval has profiles.
+  case noProfile(String)
+  case duplicate(String)
+
+  public var description: String {
+    switch self {
+    case .noProfile(let name): "'\(name)' names a profile, which only retrieval has"
+    case .duplicate(let name): "the attention '\(name)' is given twice"
+    }
+  }
+}

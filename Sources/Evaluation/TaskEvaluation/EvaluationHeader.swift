@@ -1,0 +1,27 @@
+// What a result file says about itself: which results may stand beside each other in it.
+
+/// The first line of a result file.
+public struct EvaluationHeader: Sendable, Hashable, Codable {
+  /// The form of the lines; another number is not read.
+  public static let currentVersion = 1
+
+  public var version = currentVersion
+  /// Results of one file agree in this; it covers all that a single result depends on: the file's form, the model,
+  /// the filler text, the seed, how questions are put.
+  public var fingerprint: String
+  /// The model in words.
+  public var model: String
+  public var modelFile: String
+  public var filler: String
+  public var seed: UInt64
+  public var questionsPerContext: Int
+  /// How a question is read: `batch` (exact attention, as in a prompt) or `token` (decode steps).
+  public var questionReading: String
+  public var raw: Bool
+  public var fidelityTokens: Int
+  /// The machine that began the file.
+  public var machine: String
+  public var threads: Int
+  /// UTC, ISO 8601.
+  public var started: String
+}

@@ -1,0 +1,24 @@
+// What an evaluation is asked to do.
+
+/// What to evaluate.
+public struct EvaluationSettings: Sendable {
+  public var tasks: [any EvaluationTask] = []
+  /// Tokens of prompt and answer.
+  public var lengths = [4096]
+  public var attentions: [EvaluatedAttention] = []
+  /// Contexts of each task and length.
+  public var samples = 5
+  /// Most questions about one context.
+  public var questions = 4
+  public var seed: UInt64 = 42
+  /// Questions are read in decode steps instead of as a batch.
+  public var readsQuestionsByToken = false
+  /// No chat template.
+  public var raw = false
+  /// Tokens of filler decoded for the fidelity of each attention at each length; 0 for none.
+  public var fidelityTokens = 64
+  /// Where the filler was read from, for the report.
+  public var fillerName = ""
+
+  public init() {}
+}

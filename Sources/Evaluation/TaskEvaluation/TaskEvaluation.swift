@@ -1,0 +1,294 @@
+// The evaluation: every task at every length with every attention, one result after another.
+
+import Foundation
+import Generation
+public import LlamaHost
+import RetrievalAttention
+
+/// Evaluates attentions on tasks and keeps each result in a file as it comes.
+///
+/// A context is read once for all of its questions, and once for all attentions that can share it. Run again with the
+/// same folder, an evaluation goes on where the last one was stopped.
+public final class TaskEvaluation {
+  /// How far an evaluation is.
+  public struct Progress: Sendable {
+    /// What is being done: `niah_single_1, 4096 tokens, retrieval`.
+    public var activity: String
+    /// Work done, in tokens to read or so; of ``total``.
+    public var done: Double
+    public var total: Double
+    /// Work that this run found done.
+    public var skipped: Double
+  }
+
+  public let settings: EvaluationSettings
+  /// All results so far, those of earlier runs included.
+  public var results: EvaluationResults { file.results }
+
+  private let model: LlamaModel
+  private let pool: ThreadPool
+  private let filler: FillerText
+  private let fillerTokens: [Int32]
+  private let takeover: TakeoverReport?
+  private let file: ResultFile
+  private let onProgress: (Progress) -> Void
+  private var progress = Progress(activity: "", done: 0, total: 0, skipped: 0)
+
+  /// Prepares an evaluation; nothing is measured yet.
+  ///
+  /// - Parameters:
+  ///   - filler: the text that hides needles and that fidelity is measured on.
+  ///   - resultPath: the file of results, made or continued.
+  /// - Throws: ``TaskError``, ``ResultFileError``, ``AttentionNameError/duplicate(_:)``,
+  ///   ``Generation/GenerationError`` for counts out of range and for a filler too short for fidelity.
+  public init(
+    model: LlamaModel, pool: ThreadPool, settings: EvaluationSettings, filler: String,
+    resultPath: String, onProgress: @escaping (Progress) -> Void = { _ in }
+  ) throws {
+    self.settings = settings
+    self.model = model
+    self.pool = pool
+    self.onProgress = onProgress
+    for (name, value) in [
+      ("samples", settings.samples), ("questions", settings.questions), ("tasks", settings.tasks.count),
+      ("attentions", settings.attentions.count), ("lengths", settings.lengths.count),
+    ] where value <= 0 {
+      throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
+    }
+    for (name, value) in settings.lengths.map({ ("length", $0) }) + [
+      ("fidelity tokens", settings.fidelityTokens)
+    ]
+    where !(0...TokenCounts.maximum).contains(value) {
+      throw GenerationError.invalidCount(
+        name: name, value: value, requirement: "in 0...\(TokenCounts.maximum)")
+    }
+    var names: Set<String> = []
+    for attention in settings.attentions where !names.insert(attention.name).inserted {
+      throw AttentionNameError.duplicate(attention.name)
+    }
+    self.filler = try FillerText(filler)
+    if settings.fidelityTokens > 0 {
+      fillerTokens = try model.tokenizer.tokenize(filler, addSpecial: true, parseSpecial: false)
+      let required = (settings.lengths.max() ?? 0) + 1
+      guard fillerTokens.count >= required else {
+        throw GenerationError.textTooShort(tokens: fillerTokens.count, required: required)
+      }
+    } else {
+      fillerTokens = []
+    }
+    let needsTakeover = settings.fidelityTokens > 0 || settings.attentions.contains { $0.policy != nil }
+    takeover = needsTakeover ? try TakeoverReport(probing: model, pool: pool) : nil
+    file = try ResultFile(
+      path: resultPath,
+      header: EvaluationHeader(
+        model: model.description, threads: pool.threadCount, settings: settings, filler: self.filler))
+  }
+
+  /// Does what is not done yet.
+  ///
+  /// Cancelling the task stops it within a layer with `CancellationError`; ``results`` and the file then have all
+  /// that was finished.
+  public func run() throws {
+    plan()
+    for length in settings.lengths.sorted() {
+      if settings.fidelityTokens > 0 { try measureFidelity(length: length) }
+      for task in settings.tasks {
+        for sample in 0..<settings.samples { try evaluate(task, length: length, sample: sample) }
+      }
+    }
+  }
+
+  // MARK: Progress
+
+  /// Reading dominates: the work of a context is its length, that of an answer a small part of it.
+  private func work(length: Int) -> Double { Double(length) }
+
+  private func plan() {
+    let items = Double(settings.tasks.count * settings.samples + (settings.fidelityTokens > 0 ? 1 : 0))
+    progress.total = settings.lengths.reduce(0) {
+      $0 + work(length: $1) * items * Double(settings.attentions.count)
+    }
+  }
+
+  private func tell(_ activity: String) {
+    progress.activity = activity
+    onProgress(progress)
+  }
+
+  private func finish(length: Int, wasSkipped: Bool) {
+    progress.done += work(length: length)
+    if wasSkipped { progress.skipped += work(length: length) }
+    onProgress(progress)
+  }
+
+  // MARK: Contexts
+
+  /// Attentions in groups that can share a context, each led by the one that the context is read for.
+  private func families(_ attentions: [EvaluatedAttention]) -> [(
+    leader: EvaluatedAttention, members: [EvaluatedAttention]
+  )] {
+    var families: [(leader: EvaluatedAttention, members: [EvaluatedAttention])] = []
+    // An index serves exact attention too, but not the other way round.
+    let indexed = attentions.filter { $0.policy != .exact }
+    for attention in indexed + attentions.filter({ $0.policy == .exact }) {
+      if let place = families.firstIndex(where: { attention.canShareContext(of: $0.leader) }) {
+        families[place].members.append(attention)
+      } else {
+        families.append((attention, [attention]))
+      }
+    }
+    return families
+  }
+
+  private func context(
+    _ tokens: [Int32], for attention: EvaluatedAttention, room: Int, activity: String
+  ) throws -> SharedContext {
+    try SharedContext(tokens: tokens) { [self] in
+      try attention.makeRunner(
+        model: model, pool: pool, plannedTokens: tokens.count + room, takeover: takeover)
+    } progress: { [self] done in
+      tell("\(activity), reading \(done) of \(tokens.count)")
+    }
+  }
+
+  // MARK: Tasks
+
+  private func evaluate(_ task: any EvaluationTask, length: Int, sample number: Int) throws {
+    func key(_ attention: EvaluatedAttention, _ question: Int) -> EvaluationKey {
+      .answer(task: task.name, length: length, attention: attention.name, sample: number, question: question)
+    }
+    let begun = "\(task.name), \(length) tokens, context \(number + 1) of \(settings.samples)"
+    tell(begun)
+    let request = TaskRequest(
+      size: 0, length: length, questions: settings.questions, filler: filler,
+      random: TaskRandom(seed: settings.seed, task: task.name, length: length, sample: number))
+    if settings.attentions.allSatisfy({ attention in
+      (0..<knownQuestions(task, length: length, sample: number)).allSatisfy { file.has(key(attention, $0)) }
+    }) {
+      for _ in settings.attentions { finish(length: length, wasSkipped: true) }
+      return
+    }
+    let (sample, prompts) = try SampleFitting.sample(
+      task, length: length, request: request, model: model, raw: settings.raw)
+    let missing = settings.attentions.filter { attention in
+      sample.questions.indices.contains { !file.has(key(attention, $0)) }
+    }
+    for _ in missing.count..<settings.attentions.count { finish(length: length, wasSkipped: true) }
+    let room = (prompts.questions.map(\.count).max() ?? 0) + task.answerTokens
+    for family in families(missing) {
+      try Task.checkCancellation()
+      let context = try context(
+        prompts.context, for: family.leader, room: room, activity: "\(begun), \(family.leader.name)")
+      for attention in family.members {
+        for question in sample.questions.indices where !file.has(key(attention, question)) {
+          tell("\(begun), \(attention.name), question \(question + 1) of \(sample.questions.count)")
+          try file.append(
+            ask(
+              question, of: sample, prompts: prompts, task: task, attention: attention, on: context,
+              length: length, number: number))
+        }
+        finish(length: length, wasSkipped: false)
+      }
+    }
+  }
+
+  /// How many questions a sample has, as an earlier result of it tells; one when there is none.
+  private func knownQuestions(_ task: any EvaluationTask, length: Int, sample: Int) -> Int {
+    file.results.answers.first {
+      $0.task == task.name && $0.length == length && $0.sample == sample
+    }?.questionCount ?? 1
+  }
+
+  private func ask(
+    _ index: Int, of sample: TaskSample, prompts: QuestionPrompts, task: any EvaluationTask,
+    attention: EvaluatedAttention, on context: SharedContext, length: Int, number: Int
+  ) throws -> AnswerRecord {
+    let question = sample.questions[index]
+    let answer = try context.answer(
+      prompts.questions[index], attention: attention, maximumTokens: task.answerTokens,
+      byToken: settings.readsQuestionsByToken
+    ) { task.scoring.isDecided($0, expected: question.expected) }
+    let hasSteps = !answer.steps.values.isEmpty
+    let reads = hasSteps ? answer.reads : nil
+    return AnswerRecord(
+      task: task.name, length: length, attention: attention.name, sample: number, question: index,
+      questionCount: sample.questions.count, depth: question.depth,
+      promptTokens: prompts.context.count + prompts.questions[index].count,
+      expected: question.expected, answer: answer.text,
+      score: task.scoring.score(answer.text, expected: question.expected), steps: answer.steps.values.count,
+      millisecondsPerToken: answer.steps.spread?.median, bytesPerToken: reads?.bytesPerToken,
+      keysRead: reads?.keysRead, keysReadWithStatic: reads?.keysReadWithStatic,
+      prefillSeconds: context.prefillSeconds)
+  }
+
+  // MARK: Fidelity
+
+  private func measureFidelity(length: Int) throws {
+    func key(_ attention: EvaluatedAttention) -> EvaluationKey {
+      .fidelity(length: length, attention: attention.name)
+    }
+    let missing = settings.attentions.filter { !file.has(key($0)) }
+    for _ in missing.count..<settings.attentions.count { finish(length: length, wasSkipped: true) }
+    guard !missing.isEmpty else { return }
+    let contextTokens = length - settings.fidelityTokens
+    guard contextTokens > 0 else {
+      throw GenerationError.invalidCount(
+        name: "length", value: length, requirement: "more than the \(settings.fidelityTokens) fidelity tokens"
+      )
+    }
+    let tokens = Array(fillerTokens[...length])
+    let probe = FidelityProbe(tokens: tokens, contextTokens: contextTokens)
+    let exact = EvaluatedAttention(name: "exact", policy: .exact)
+    var reference: FidelityProbe.Run?
+    // The reference comes first, on the first context that can give it.
+    for family in families(missing).sorted(by: {
+      exact.canShareContext(of: $0.leader) && !exact.canShareContext(of: $1.leader)
+    }) {
+      try Task.checkCancellation()
+      let activity = "fidelity, \(length) tokens, \(family.leader.name)"
+      let shared = try context(
+        Array(tokens[..<contextTokens]), for: family.leader, room: settings.fidelityTokens, activity: activity
+      )
+      if reference == nil {
+        let source =
+          exact.canShareContext(of: family.leader)
+          ? shared
+          : try context(
+            Array(tokens[..<contextTokens]), for: exact, room: settings.fidelityTokens,
+            activity: "fidelity, \(length) tokens, exact")
+        reference = try probe.run(exact, on: source) { tell("\(activity), reference, token \($0)") }
+      }
+      guard let reference else { return }
+      for attention in family.members {
+        let run =
+          attention.policy == .exact
+          ? reference
+          : try probe.run(attention, on: shared) {
+            tell("fidelity, \(length) tokens, \(attention.name), token \($0)")
+          }
+        let heads = try probe.headErrors(attention, on: shared)
+        try file.append(
+          FidelityRecord(
+            length: length, attention: attention.name, tokens: settings.fidelityTokens,
+            divergence: Divergence(reference: reference.record, other: run.record),
+            perplexity: run.record.perplexity(of: probe.next),
+            referencePerplexity: reference.record.perplexity(of: probe.next), run: run, heads: heads))
+        finish(length: length, wasSkipped: false)
+      }
+    }
+  }
+}
+
+extension FidelityRecord {
+  fileprivate init(
+    length: Int, attention: String, tokens: Int, divergence: Divergence, perplexity: Double,
+    referencePerplexity: Double, run: FidelityProbe.Run, heads: HeadErrors?
+  ) {
+    self.init(
+      length: length, attention: attention, tokens: tokens, meanKL: divergence.meanKL,
+      p99KL: divergence.p99KL,
+      top1: divergence.top1, perplexity: perplexity, referencePerplexity: referencePerplexity,
+      millisecondsPerToken: run.steps.spread?.median, bytesPerToken: run.reads?.bytesPerToken,
+      keysRead: run.reads?.keysRead, keysReadWithStatic: run.reads?.keysReadWithStatic, heads: heads)
+  }
+}

@@ -1,0 +1,97 @@
+// What a task is: a long context, questions about it, and how answers are scored.
+
+/// A kind of question about a long context, generated at any length from a seed.
+///
+/// Sources: RULER (Hsieh et al., arXiv 2404.06654), InfiniteBench (Zhang et al., arXiv 2402.13718).
+public protocol EvaluationTask: Sendable {
+  /// The name on the command line and in results, as its source has it: `niah_multikey_1`.
+  var name: String { get }
+  /// One line about what is asked.
+  var summary: String { get }
+  /// Most tokens of an answer.
+  var answerTokens: Int { get }
+  var scoring: AnswerScoring { get }
+  /// Whether the context is made of a text that the user names.
+  var usesFiller: Bool { get }
+
+  /// Makes one sample.
+  ///
+  /// Must depend on nothing but the request. A larger `size` must give a longer context.
+  func sample(_ request: TaskRequest) -> TaskSample
+}
+
+/// What a sample is to be made of.
+public struct TaskRequest: Sendable {
+  /// Units of haystack in the context: words of filler, noise sentences, needles, pairs. 0 is the shortest sample.
+  public var size: Int
+  /// Tokens that the prompt with its answer shall have, for tasks whose make-up depends on it.
+  public var length: Int
+  /// Most questions to ask; a task with only one question asks that one.
+  public var questions: Int
+  public var filler: FillerText
+  public var random: TaskRandom
+
+  public init(size: Int, length: Int, questions: Int, filler: FillerText, random: TaskRandom) {
+    self.size = size
+    self.length = length
+    self.questions = questions
+    self.filler = filler
+    self.random = random
+  }
+}
+
+/// A context and what is asked about it.
+public struct TaskSample: Sendable, Hashable {
+  /// Everything before the question, instructions included.
+  public var context: String
+  /// At least one.
+  public var questions: [TaskQuestion]
+
+  public init(context: String, questions: [TaskQuestion]) {
+    self.context = context
+    self.questions = questions
+  }
+}
+
+/// One question and what a right answer holds.
+public struct TaskQuestion: Sendable, Hashable {
+  public var text: String
+  /// The words with which the answer is made to begin, put behind the chat template; may be empty.
+  public var answerPrefix: String
+  public var expected: [String]
+  /// Where in the context the answer stands, 0...1; nil when it stands in several places.
+  public var depth: Double?
+
+  public init(text: String, answerPrefix: String, expected: [String], depth: Double? = nil) {
+    self.text = text
+    self.answerPrefix = answerPrefix
+    self.expected = expected
+    self.depth = depth
+  }
+}
+
+/// What can go wrong before a task is run.
+public enum TaskError: Error, Equatable, Sendable {
+  case unknownTask(String, known: [String])
+  /// Not even the shortest sample fits.
+  case lengthTooShort(task: String, length: Int, needed: Int)
+  /// A filler text with too few words.
+  case fillerTooShort(words: Int, required: Int)
+  /// A line of a task file that is not what it should be.
+  case badTaskFile(path: String, line: Int, reason: String)
+}
+
+extension TaskError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .unknownTask(let name, let known):
+      "there is no task '\(name)'; tasks are \(known.joined(separator: ", "))"
+    case .lengthTooShort(let task, let length, let needed):
+      "\(task) needs at least \(needed) tokens, but the length is \(length); give a longer one with --lengths"
+    case .fillerTooShort(let words, let required):
+      "the filler text has \(words) words, but \(required) are needed; name a longer one with --filler"
+    case .badTaskFile(let path, let line, let reason):
+      "line \(line) of \(path): \(reason)"
+    }
+  }
+}

@@ -1,0 +1,261 @@
+// Finds a tolerance for each layer: the same KL with fewer bytes.
+
+public import Generation
+public import LlamaHost
+public import RetrievalAttention
+import VectorIndex
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Tunes retrieval for a model on a text.
+///
+/// Each group of layers is searched at several tolerances while all others are exact: what that does to the model's
+/// output, in KL, and to the bytes that are read, is the group's curve. KL of several groups adds up nearly, since each is
+/// a small and independent disturbance, so the tolerances of fewest bytes for a KL are where every group gives the
+/// same KL for another byte. What was chosen is then measured as a whole, and the budget corrected for what did not add up.
+public final class RetrievalTuning {
+  public struct Settings: Sendable {
+    /// Tokens to read, and to decode behind them.
+    public var contextTokens = 4096
+    public var decodeTokens = 96
+    /// Mean KL to aim at, in nats; nil: what the settings that tuning begins with give on the same text.
+    public var targetKL: Double?
+    /// Neighboring layers that are tuned together: fewer measurements, and less noise in each.
+    public var groupSize = 2
+    /// What tuning begins with.
+    public var retrieval = RetrievalSettings()
+
+    public init() {}
+  }
+
+  /// A text and its name.
+  public struct Text: Sendable {
+    public var name: String
+    public var tokens: [Int32]
+
+    public init(name: String, tokens: [Int32]) {
+      self.name = name
+      self.tokens = tokens
+    }
+  }
+
+  /// How far tuning is.
+  public enum Phase: Sendable {
+    case reading(text: String, done: Int, total: Int)
+    case measuring(done: Int, total: Int)
+  }
+
+  /// Tolerances at which groups are measured, as multiples of the one that tuning begins with.
+  private static let levels: [Double] = [0.5, 2, 8, 32]
+  /// Corrections of the budget.
+  private static let corrections = 4
+  /// Multiples of the tolerance at which all layers alike are measured, to say what the profile is worth.
+  private static let uniformLevels: [Double] = [0.5, 0.7, 1, 1.4, 2, 2.8]
+
+  private let model: LlamaModel
+  private let pool: ThreadPool
+  private let settings: Settings
+  private let takeover: TakeoverReport
+  private let onPhase: (Phase) -> Void
+
+  /// Throws ``Generation/GenerationError/invalidCount(name:value:requirement:)`` and
+  /// ``RetrievalAttention/AttentionError/invalidSetting(name:value:requirement:)`` for settings that make no sense, and
+  /// ``Generation/GenerationError/unsupportedModel(_:)``.
+  public init(
+    model: LlamaModel, pool: ThreadPool, settings: Settings, onPhase: @escaping (Phase) -> Void = { _ in }
+  ) throws {
+    for (name, value) in [
+      ("context", settings.contextTokens), ("tokens", settings.decodeTokens),
+      ("group size", settings.groupSize),
+    ] where value <= 0 {
+      throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
+    }
+    // Decoded tokens stay in the window, where they are not indexed and can be taken back.
+    guard settings.retrieval.search.tolerance > 0 else {
+      throw AttentionError.invalidSetting(
+        name: "tolerance", value: "\(settings.retrieval.search.tolerance)",
+        requirement: "positive to be tuned")
+    }
+    if let target = settings.targetKL, !(target > 0 && target.isFinite) {
+      throw AttentionError.invalidSetting(name: "target KL", value: "\(target)", requirement: "positive")
+    }
+    self.model = model
+    self.pool = pool
+    self.settings = settings
+    self.onPhase = onPhase
+    takeover = try TakeoverReport(probing: model, pool: pool)
+  }
+
+  /// Tunes on one text and says what the profile is worth there and on another.
+  ///
+  /// Cancelling the task stops it within a layer with `CancellationError`. Throws
+  /// ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
+  public func tune(on text: Text, validatingOn other: Text?) throws -> RetrievalProfile {
+    for text in [text, other].compactMap({ $0 }) {
+      let required = settings.contextTokens + settings.decodeTokens
+      guard text.tokens.count >= required else {
+        throw GenerationError.textTooShort(tokens: text.tokens.count, required: required)
+      }
+    }
+    let context = try read(text)
+    var progress = MeasurementProgress(
+      total: groups(context).count * Self.levels.count + Self.corrections + Self.uniformLevels.count
+        + (other == nil ? 0 : Self.uniformLevels.count + 1), tell: onPhase)
+    let uniform = try uniformCurve(context, &progress)
+    let target = settings.targetKL ?? uniform.start.divergence
+    let (tolerances, found) = try allocate(context, target: target, &progress)
+    var profile = RetrievalProfile(
+      model: "\(model.description)", layerTolerances: tolerances, targetKL: target,
+      calibration: outcome(text, uniform: uniform, profile: found), validation: nil)
+    if let other {
+      let context = try read(other)
+      let uniform = try uniformCurve(context, &progress)
+      let found = try progress.measure(context, profile.applied(to: settings.retrieval))
+      profile.validation = outcome(other, uniform: uniform, profile: found)
+    }
+    return profile
+  }
+
+  private func read(_ text: Text) throws -> TuningContext {
+    try TuningContext(
+      model: model, pool: pool,
+      tokens: Array(text.tokens.prefix(settings.contextTokens + settings.decodeTokens)),
+      contextTokens: settings.contextTokens, settings: settings.retrieval, takeover: takeover
+    ) { onPhase(.reading(text: text.name, done: $0, total: settings.contextTokens)) }
+  }
+
+  private func groups(_ context: TuningContext) -> [[Int]] {
+    let layers = context.indexedLayers
+    return stride(from: 0, to: layers.count, by: settings.groupSize).map {
+      Array(layers[$0..<min(layers.count, $0 + settings.groupSize)])
+    }
+  }
+
+  /// The settings with tolerances of their own for some layers and zero, exact, for the others.
+  private func withTolerances(_ tolerances: [Int: Double], layerCount: Int) -> RetrievalSettings {
+    var changed = settings.retrieval
+    changed.layerTolerances = (0..<layerCount).map { Float(tolerances[$0] ?? 0) }
+    // An exact layer must not be cut short.
+    changed.search.maximumRetrieved = .max
+    return changed
+  }
+
+  private func allocate(
+    _ context: TuningContext, target: Double, _ progress: inout MeasurementProgress
+  ) throws -> (tolerances: [Float], found: TuningContext.Measurement) {
+    let groups = groups(context)
+    let start = Double(settings.retrieval.search.tolerance)
+    let levels = Self.levels.map { $0 * start }
+    var curves: [LayerCurve] = []
+    for group in groups {
+      let points = try levels.map { tolerance in
+        try progress.measure(
+          context,
+          withTolerances(
+            Dictionary(uniqueKeysWithValues: group.map { ($0, tolerance) }), layerCount: context.layerCount))
+      }
+      // Bytes include those of the other, exact layers: a constant, which changes no choice.
+      curves.append(
+        LayerCurve(tolerances: levels, divergences: points.map(\.divergence), bytes: points.map(\.bytes)))
+    }
+    var budget = target
+    var best: (tolerances: [Float], found: TuningContext.Measurement)?
+    for _ in 0..<Self.corrections {
+      let chosen = ToleranceAllocation.tolerances(for: curves, budget: budget)
+      var tolerances = [Float](repeating: Float(start), count: context.layerCount)
+      for (group, tolerance) in zip(groups, chosen) {
+        for layer in group { tolerances[layer] = Float(tolerance) }
+      }
+      var tuned = settings.retrieval
+      tuned.layerTolerances = tolerances
+      let found = try progress.measure(context, tuned)
+      // The fewest bytes that meet the target, or what comes closest.
+      let isBetter =
+        best.map { best in
+          switch (found.divergence <= target, best.found.divergence <= target) {
+          case (true, true): found.bytes < best.found.bytes
+          case (true, false): true
+          case (false, true): false
+          case (false, false): found.divergence < best.found.divergence
+          }
+        } ?? true
+      if isBetter { best = (tolerances, found) }
+      budget *= min(4, max(0.25, target / max(found.divergence, 1e-9)))
+    }
+    guard let best else { preconditionFailure("nothing was measured") }
+    return best
+  }
+
+  // MARK: All layers alike
+
+  private struct UniformCurve {
+    var start: TuningContext.Measurement
+    var points: [TuningContext.Measurement]
+
+    /// Bytes at which a KL is reached, by interpolation in the logarithms; nil outside of what was measured.
+    func bytes(at divergence: Double) -> Double? {
+      let sorted = points.sorted { $0.divergence < $1.divergence }
+      for (low, high) in zip(sorted, sorted.dropFirst())
+      where low.divergence <= divergence && divergence <= high.divergence {
+        guard high.divergence > low.divergence, low.divergence > 0 else { return low.bytes }
+        let place = log(divergence / low.divergence) / log(high.divergence / low.divergence)
+        return low.bytes * pow(high.bytes / low.bytes, place)
+      }
+      return nil
+    }
+  }
+
+  private func uniformCurve(
+    _ context: TuningContext, _ progress: inout MeasurementProgress
+  ) throws -> UniformCurve {
+    var points: [TuningContext.Measurement] = []
+    var start: TuningContext.Measurement?
+    for level in Self.uniformLevels {
+      var uniform = settings.retrieval
+      uniform.layerTolerances = []
+      uniform.search.tolerance *= Float(level)
+      let point = try progress.measure(context, uniform)
+      points.append(point)
+      if level == 1 { start = point }
+    }
+    guard let start else { preconditionFailure("the levels must have 1") }
+    return UniformCurve(start: start, points: points)
+  }
+
+  private func outcome(
+    _ text: Text, uniform: UniformCurve, profile: TuningContext.Measurement
+  ) -> RetrievalProfile.Outcome {
+    RetrievalProfile.Outcome(
+      text: text.name, context: settings.contextTokens, tokens: settings.decodeTokens,
+      uniformKL: uniform.start.divergence, uniformBytes: uniform.start.bytes, profileKL: profile.divergence,
+      profileBytes: profile.bytes, uniformBytesAtProfileKL: uniform.bytes(at: profile.divergence))
+  }
+}
+
+/// Counts measurements for whoever waits.
+private struct MeasurementProgress {
+  private var done = 0
+  private let total: Int
+  private let tell: (RetrievalTuning.Phase) -> Void
+
+  init(total: Int, tell: @escaping (RetrievalTuning.Phase) -> Void) {
+    self.total = total
+    self.tell = tell
+  }
+
+  mutating func measure(
+    _ context: TuningContext, _ settings: RetrievalSettings
+  ) throws -> TuningContext.Measurement {
+    try Task.checkCancellation()
+    let result = try context.measure(settings)
+    done += 1
+    tell(.measuring(done: done, total: total))
+    return result
+  }
+}

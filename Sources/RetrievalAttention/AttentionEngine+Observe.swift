@@ -1,0 +1,85 @@
+// What a policy lost, head by head: its output and what it read, against exact attention over the same rows.
+
+import AttentionKernels
+import VectorIndex
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// One KV head of one layer in one decode step.
+package struct DecodedHead {
+  package var layer: Int
+  package var kvHead: Int
+  /// `[groupSize]`: relative L2 distance of the output from exact attention.
+  package var outputErrors: [Double]
+  /// `[groupSize]`: share of the exact attention weights that lie on keys that were read exactly, 0...1; nil when the
+  /// policy does not note what it reads.
+  package var recoveredMass: [Double]?
+}
+
+extension AttentionEngine {
+  /// Computes exact attention for one head of a decoded token and tells the difference.
+  ///
+  /// Heads that keep fewer rows than there are tokens are left out: what they would have seen is gone.
+  ///
+  /// - Parameter output: `[groupSize, headDimension]`, what the policy gave.
+  func observe(
+    _ batch: LayerBatch, kvHead: Int, output: UnsafePointer<Float>, recorders: ArraySlice<ReadRecorder>,
+    workspace: Workspace, observer: (DecodedHead) -> Void
+  ) {
+    let layer = shape.layers[batch.layer]
+    let rows = heads[batch.layer][kvHead].rows
+    let (g, d, count) = (layer.groupSize, layer.headDimension, rows.count)
+    guard count == batch.firstPosition + batch.tokenCount else { return }
+    let kernels = workspace.kernels
+    let queries = workspace.floats(.queries, g * d)
+    batch.gatherQueries(kvHead: kvHead, tokens: 0..<1, groupSize: g, into: queries)
+    kernels.unsafeScale(queries, by: layer.scale, count: g * d)
+    let states = RunningStates(count: g, dimension: d, workspace: workspace)
+    states.attend(queries, keys: rows.keys, values: rows.values, rows: count, workspace: workspace)
+    let exact = workspace.floats(.outputs, g * d)
+    let logSumExps = workspace.floats(.weights, g)
+    states.finish(outputs: exact, outputStride: d, logSumExps: logSumExps, kernels: kernels)
+    let errors = (0..<g).map { h in
+      var (difference, norm) = (0.0, 0.0)
+      for i in h * d..<(h + 1) * d {
+        let distance = Double(output[i] - exact[i])
+        difference += distance * distance
+        norm += Double(exact[i]) * Double(exact[i])
+      }
+      return norm > 0 ? (difference / norm).squareRoot() : 0
+    }
+    observer(
+      DecodedHead(
+        layer: batch.layer, kvHead: kvHead, outputErrors: errors,
+        recoveredMass: mass(
+          of: recorders, queries: queries, groupSize: g, rows: rows, logSumExps: logSumExps,
+          workspace: workspace)))
+  }
+
+  private func mass(
+    of recorders: ArraySlice<ReadRecorder>, queries: UnsafePointer<Float>, groupSize g: Int, rows: HeadRows,
+    logSumExps: UnsafePointer<Float>, workspace: Workspace
+  ) -> [Double]? {
+    guard recorders.contains(where: { !$0.rows.isEmpty }) else { return nil }
+    let scores = workspace.floats(.scores, g * rows.count)
+    workspace.kernels.unsafeDot(
+      queries: queries, queryStride: rows.dimension, queryCount: g, rows: rows.keys,
+      rowStride: rows.dimension,
+      rowCount: rows.count, dimension: rows.dimension, scores: scores, scoreStride: rows.count)
+    var isRead = [Bool](repeating: false, count: rows.count)
+    for row in recorders.lazy.flatMap(\.rows) { isRead[Int(row)] = true }
+    return (0..<g).map { h in
+      var sum = 0.0
+      for row in 0..<rows.count where isRead[row] {
+        sum += exp(Double(scores[h * rows.count + row]) - Double(logSumExps[h]))
+      }
+      return min(1, sum)
+    }
+  }
+}

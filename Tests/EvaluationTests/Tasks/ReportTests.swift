@@ -1,0 +1,120 @@
+// The report is one well-formed page that asks nobody for anything, and its numbers are those of the results.
+
+import Evaluation
+import Foundation
+import Testing
+
+#if canImport(FoundationXML)
+  import FoundationXML
+#endif
+
+@Suite struct ReportTests {
+  private func results() throws -> EvaluationResults {
+    var results = EvaluationResults(header: try ResultSupport.header())
+    for attention in ["retrieval", "a<b>&\\\"c'", "exact"] {
+      for length in [4096, 2048] {
+        results.fidelity.append(
+          try ResultSupport.fidelity(
+            length: length, attention: attention, meanKL: attention == "exact" ? 0 : 0.01))
+        for question in 0..<4 {
+          for task in ["niah_single_1", "cwe"] {
+            results.answers.append(
+              try ResultSupport.answer(
+                task: task, length: length, attention: attention, question: question,
+                depth: task == "cwe" ? nil : Double(question) / 4,
+                score: attention == "retrieval" && question == 0 ? 0 : 1, answer: "</td><script>&"))
+          }
+        }
+      }
+    }
+    results.fidelity.append(try ResultSupport.fidelity(attention: "host", meanKL: 0.002, hasHeads: false))
+    return results
+  }
+
+  /// Counts elements and collects what could lead outside.
+  private final class Reader: NSObject, XMLParserDelegate {
+    var elements: [String: Int] = [:]
+    var links: [String] = []
+    var text = ""
+    var titles: [String] = []
+
+    func parser(
+      _ parser: XMLParser, didStartElement name: String, namespaceURI: String?, qualifiedName: String?,
+      attributes: [String: String]
+    ) {
+      elements[name, default: 0] += 1
+      for (key, value) in attributes {
+        if ["src", "href", "xlink:href", "data", "action", "srcset"].contains(key) { links.append(value) }
+        if key == "title" { titles.append(value) }
+      }
+    }
+
+    func parser(_ parser: XMLParser, foundCharacters string: String) { text += string }
+  }
+
+  private func read(_ html: String) throws -> Reader {
+    let parser = XMLParser(data: Data(html.utf8))
+    let reader = Reader()
+    parser.delegate = reader
+    let isWellFormed = parser.parse()
+    try #require(isWellFormed, "\(String(describing: parser.parserError)), line \(parser.lineNumber)")
+    return reader
+  }
+
+  @Test func isOneWellFormedPage() throws {
+    let html = EvaluationReport(try results()).html
+    let reader = try read(html)
+    #expect(reader.links.isEmpty)
+    for name in ["script", "link", "img", "iframe", "object"] { #expect(reader.elements[name] == nil) }
+    #expect(!html.contains("url(") && !html.contains("@import"))
+    // The only address is the name of the language.
+    #expect(html.components(separatedBy: "://").count == 2)
+    // Four panels for each length, two maps for each attention but exact, markers of the legend.
+    #expect(reader.elements["svg"] == 8 + 6 + 4)
+    #expect(reader.text.contains("a<b>&\"c'"))
+    #expect(reader.text.contains("</td><script>&"))
+    #expect(reader.text.contains("noise floor"))
+  }
+
+  @Test func emptyResultsAreAPageToo() throws {
+    let reader = try read(EvaluationReport(EvaluationResults(header: try ResultSupport.header())).html)
+    #expect(reader.text.contains("tiny.gguf"))
+    #expect(reader.elements["table"] == nil && reader.elements["svg"] == nil)
+  }
+
+  @Test func summaryByHand() throws {
+    let summary = EvaluationSummary(try results(), order: ["exact", "unknown", "retrieval"])
+    #expect(summary.attentions == ["exact", "retrieval", "a<b>&\"c'", "host"])
+    #expect(summary.lengths == [2048, 4096])
+    let row = try #require(summary.rows.first { $0.attention == "retrieval" && $0.length == 4096 })
+    #expect(row.questions == 8)
+    #expect(row.tasks == ["niah_single_1": 0.75, "cwe": 0.75])
+    #expect(row.accuracy == 0.75)
+    #expect(row.meanKL == 0.01)
+    #expect(row.perplexityDifference == 0.25)
+    #expect(row.bytesPerToken == 2_097_152)
+    #expect(abs((row.outputError ?? 0) - 0.0505) < 1e-12)
+    #expect(row.recoveredMass == 0.7)
+    let host = try #require(summary.rows.first { $0.attention == "host" })
+    #expect(host.accuracy == nil && host.questions == 0)
+    #expect(summary.table.contains("retrieval"))
+    #expect(summary.table.split(separator: "\n").count { $0.hasPrefix("cwe") } == 2)
+  }
+
+  /// Every task counts alike: four wrong answers of one weigh as much as one right answer of the other.
+  @Test func accuracyIsTheMeanOverTasks() throws {
+    var results = EvaluationResults(header: try ResultSupport.header())
+    for question in 0..<4 {
+      results.answers.append(try ResultSupport.answer(task: "kv_retrieval", question: question, score: 0))
+    }
+    results.answers.append(try ResultSupport.answer(task: "vt", depth: nil, score: 1))
+    #expect(EvaluationSummary(results).rows.map(\.accuracy) == [0.5])
+  }
+
+  @Test func heatMapsHaveTheirCells() throws {
+    let reader = try read(EvaluationReport(try results()).html)
+    // Each question stands alone in its cell: 4 depths, 2 lengths, 3 attentions.
+    #expect(reader.titles.count { $0.hasPrefix("1 answers") } == 24)
+    #expect(reader.titles.count { $0.hasPrefix("0 answers") } == 0)
+  }
+}
