@@ -40,7 +40,7 @@ struct CompletionParameters {
     let olderMaximum = try fields.integer("max_tokens", limit)
     return try make(
       fields, prompt: .chat(messages),
-      maximumTokens: maximum ?? olderMaximum ?? settings.defaultMaximumTokens, alternatives: alternatives,
+      maximumTokens: maximum ?? olderMaximum, alternatives: alternatives,
       settings: settings)
   }
 
@@ -114,7 +114,7 @@ struct CompletionParameters {
 
   /// What both kinds of request have in common.
   private static func make(
-    _ fields: RequestFields, prompt: CompletionRequest.Prompt, maximumTokens: Int, alternatives: Int?,
+    _ fields: RequestFields, prompt: CompletionRequest.Prompt, maximumTokens: Int?, alternatives: Int?,
     settings: ServerSettings
   ) throws(APIError) -> CompletionParameters {
     let request = CompletionRequest(

@@ -15,7 +15,7 @@ extension InferenceServer {
   ///   - address: where to listen; port 0 takes a free one.
   ///   - signals: which signals end it; requests that run are given ``ServerSettings/drainSeconds``.
   ///   - onRunning: told the port once connections are accepted.
-  /// - Throws: when the address cannot be used.
+  /// - Throws: ``ServerStartProblem`` when the address cannot be used.
   public func run(
     address: BindAddress, signals: [UnixSignal] = [.sigterm, .sigint],
     onRunning: @escaping @Sendable (_ port: Int?) async -> Void = { _ in }
@@ -24,7 +24,13 @@ extension InferenceServer {
       services: services(address: address, onRunning: onRunning), gracefulShutdownSignals: signals,
       logger: logger)
     configuration.maximumGracefulShutdownDuration = .seconds(settings.drainSeconds + 10)
-    try await ServiceGroup(configuration: configuration).run()
+    do {
+      try await ServiceGroup(configuration: configuration).run()
+    } catch let error as IOError {
+      throw ServerStartProblem(address: "\(address)", reason: "\(error)")
+    } catch let error as SocketAddressError {
+      throw ServerStartProblem(address: "\(address)", reason: "\(error)")
+    }
   }
 
   /// What ``run(address:signals:onRunning:)`` runs, for a service group of your own.
@@ -45,6 +51,14 @@ extension InferenceServer {
     // Services end in reverse order: first no new work, then no connections.
     return [application, DrainService(service: service, seconds: settings.drainSeconds)]
   }
+}
+
+/// Why a server cannot listen.
+public struct ServerStartProblem: Error, CustomStringConvertible {
+  public var address: String
+  public var reason: String
+
+  public var description: String { "cannot listen on \(address): \(reason)" }
 }
 
 /// Tells the engine to finish when the server ends.

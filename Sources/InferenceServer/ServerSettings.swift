@@ -10,8 +10,6 @@ public struct ServerSettings: Sendable {
   public var bodySeconds = 60
   /// Most choices (`n`) of one request.
   public var maximumChoices = 8
-  /// Most tokens of an answer when a chat request does not say.
-  public var defaultMaximumTokens = 2048
   /// Names by which a browser may call the server in its `Host` header; empty: any.
   ///
   /// A page of another site can make a browser talk to a server on the same machine (DNS rebinding). A server without
