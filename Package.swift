@@ -3,8 +3,9 @@
 //
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
-//   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- Evaluation <- ra
+//   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
 //   CSystemCalls <---------------------------------------------+
+//   Serving <- InferenceServer <- ra
 //   NumpyFile <---------------------------------------------------------------------------+
 
 import PackageDescription
@@ -25,10 +26,17 @@ let package = Package(
     .library(name: "Generation", targets: ["Generation"]),
     .library(name: "NumpyFile", targets: ["NumpyFile"]),
     .library(name: "Evaluation", targets: ["Evaluation"]),
+    .library(name: "Serving", targets: ["Serving"]),
+    .library(name: "InferenceServer", targets: ["InferenceServer"]),
     .executable(name: "ra", targets: ["ra"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    // For InferenceServer and ra serve alone. Without its traits it needs neither TLS nor configuration files.
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.9.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
   ],
   targets: [
     // llama.cpp and ggml, built by scripts/bootstrap or installed by the system; found by pkg-config.
@@ -51,10 +59,28 @@ let package = Package(
       name: "Evaluation",
       dependencies: ["Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels"],
       swiftSettings: settings),
+    .target(
+      name: "Serving", dependencies: ["Generation", "LlamaHost", "RetrievalAttention"],
+      swiftSettings: settings),
+    .target(
+      name: "InferenceServer",
+      dependencies: [
+        "Serving", "LlamaHost",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ],
+      resources: [.embedInCode("Resources/index.html"), .embedInCode("Resources/openapi.json")],
+      swiftSettings: settings),
     .executableTarget(
       name: "ra",
       dependencies: [
-        "Evaluation", "Generation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Evaluation", "Generation", "InferenceServer", "Serving",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
 
     .testTarget(
@@ -73,6 +99,17 @@ let package = Package(
       name: "EvaluationTests",
       dependencies: ["Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention"],
       swiftSettings: settings),
+    .testTarget(
+      name: "ServingTests", dependencies: ["Serving", "Generation", "LlamaHost", "RetrievalAttention"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "InferenceServerTests",
+      dependencies: [
+        "InferenceServer", "Serving", "LlamaHost",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: settings),
     .testTarget(name: "raTests", dependencies: ["ra", "NumpyFile"], swiftSettings: settings),
   ]
 )

@@ -22,7 +22,8 @@ public struct AttentionCall: ~Copyable {
   public let layer: Int
   /// Rows of queries, keys, values and output.
   public let tokenCount: Int
-  /// Position of each token, `[tokenCount]`, consecutive.
+  /// Position of each token, `[tokenCount]`; consecutive within a sequence. The tokens of a batch of several sequences
+  /// stand one sequence after another, in the order in which they were given.
   public let positions: UnsafeBufferPointer<Int32>
   public let headCount: Int
   public let kvHeadCount: Int

@@ -33,6 +33,22 @@ extension LlamaContext {
   public func evaluate(
     _ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputs: Outputs = .last
   ) throws -> Logits {
+    let outputCount = try check(tokens, startPosition: startPosition, outputs: outputs)
+    guard outputCount <= outputCapacity else {
+      throw LlamaError.tooManyOutputs(outputCount: outputCount, capacity: outputCapacity)
+    }
+    if let guestObserver {
+      try evaluateAsGuest(tokens, startPosition, outputCount, guestObserver)
+    } else {
+      try evaluateAsHost(tokens, startPosition, outputCount)
+    }
+    return Logits(
+      start: outputCount > 0 ? llama_get_logits(handle.pointer) : nil, rowCount: outputCount,
+      vocabularySize: model.tokenizer.vocabularySize)
+  }
+
+  /// Refuses tokens that the host cannot evaluate; returns how many of them need logits.
+  func check(_ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputs: Outputs) throws -> Int {
     guard !tokens.isEmpty else { throw LlamaError.emptyBatch }
     let size = model.tokenizer.vocabularySize
     for (index, token) in tokens.enumerated() where token < 0 || Int(token) >= size {
@@ -44,23 +60,7 @@ extension LlamaContext {
       throw LlamaError.positionOutOfRange(
         start: startPosition, tokenCount: tokens.count, allowed: Self.positionRange)
     }
-    let outputCount =
-      switch outputs {
-      case .none: 0
-      case .last: 1
-      case .all: tokens.count
-      }
-    guard outputCount <= outputCapacity else {
-      throw LlamaError.tooManyOutputs(outputCount: outputCount, capacity: outputCapacity)
-    }
-    if let guestObserver {
-      try evaluateAsGuest(tokens, startPosition, outputCount, guestObserver)
-    } else {
-      try evaluateAsHost(tokens, startPosition, outputCount)
-    }
-    return Logits(
-      start: outputCount > 0 ? llama_get_logits(handle.pointer) : nil, rowCount: outputCount,
-      vocabularySize: size)
+    return outputs.count(of: tokens.count)
   }
 
   private func evaluateAsGuest(
@@ -69,9 +69,14 @@ extension LlamaContext {
     guard tokens.count <= batchCapacity else {
       throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: batchCapacity)
     }
+    batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
+    try decodeAsGuest(observer)
+  }
+
+  /// Evaluates what is in the batch.
+  func decodeAsGuest(_ observer: GuestObserver) throws {
     // The host forgets the last batch, so that this one fills the cells from 0 on.
     llama_memory_clear(handle.memory, false)
-    batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
     observer.isCancelled = isCancelled
     observer.begin(positions: batch.positions)
     defer { observer.end() }

@@ -21,6 +21,8 @@ public final class LlamaContext {
   public let batchCapacity: Int
   /// Tokens of a batch that can have logits.
   public let outputCapacity: Int
+  /// Sequences that one batch can have, in guest mode.
+  public let sequenceCapacity: Int
   /// Positions a host-mode context holds; nil in guest mode, where it is the guest's affair.
   public let contextLength: Int?
   /// What the probe found, in guest mode.
@@ -47,6 +49,8 @@ public final class LlamaContext {
   /// Positions that fit into the host's 32-bit numbers, with room for one batch more.
   static let positionRange = 0...Int(Int32.max) - (1 << 20)
   static let batchRange = 1...65_536
+  /// The host's own limit, LLAMA_MAX_SEQ.
+  static let sequenceRange = 1...256
 
   /// A context whose attention is computed by `guest`.
   ///
@@ -57,21 +61,23 @@ public final class LlamaContext {
   ///   - outputCapacity: Most tokens of one batch with logits, all of them when nil. Each takes 4 bytes for
   ///     every
   ///     token of the vocabulary, twice.
+  ///   - sequenceCapacity: Most sequences of one batch, see ``evaluate(_:)``.
   ///   - takeover: The result of an earlier probe of this model; probed now when nil.
   /// - Throws: ``LlamaError/takeoverUnsupported(_:)`` with all reasons, or when there is not enough memory.
   public convenience init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int? = nil,
-    takeover: TakeoverReport? = nil, guest: any AttentionGuest
+    sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil, guest: any AttentionGuest
   ) throws {
     try self.init(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      takeover: takeover, guest: guest, keepsHostAttention: false)
+      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest, keepsHostAttention: false)
   }
 
   init(
-    model: LlamaModel, pool: ThreadPool, batchCapacity: Int, outputCapacity: Int?, takeover: TakeoverReport?,
-    guest: any AttentionGuest, keepsHostAttention: Bool
+    model: LlamaModel, pool: ThreadPool, batchCapacity: Int, outputCapacity: Int?, sequenceCapacity: Int = 1,
+    takeover: TakeoverReport?, guest: any AttentionGuest, keepsHostAttention: Bool
   ) throws {
+    try Self.check("sequence capacity", sequenceCapacity, Self.sequenceRange)
     try Self.check("batch capacity", batchCapacity, Self.batchRange)
     let outputCapacity = outputCapacity ?? batchCapacity
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
@@ -83,7 +89,11 @@ public final class LlamaContext {
     handle = try ContextHandle(
       model: model, pool: pool, contextLength: batchCapacity, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, observer: observer
-    ) { $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED }
+    ) {
+      $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
+      $0.n_seq_max = UInt32(sequenceCapacity)
+    }
+    self.sequenceCapacity = sequenceCapacity
     self.model = model
     self.pool = pool
     self.batchCapacity = batchCapacity
@@ -131,6 +141,7 @@ public final class LlamaContext {
     self.batchCapacity = batchCapacity
     self.outputCapacity = outputCapacity
     self.contextLength = contextLength
+    sequenceCapacity = 1
     takeover = nil
     guestObserver = nil
     batch = TokenBatch(capacity: batchCapacity)

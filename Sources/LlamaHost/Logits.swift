@@ -3,6 +3,15 @@
 /// Which tokens of a batch need logits. Each costs a pass over the vocabulary's matrix.
 public enum Outputs: Sendable {
   case none, last, all
+
+  /// How many of `tokenCount` tokens that is.
+  func count(of tokenCount: Int) -> Int {
+    switch self {
+    case .none: 0
+    case .last: min(1, tokenCount)
+    case .all: tokenCount
+    }
+  }
 }
 
 /// Unnormalized log-probabilities of the next token, in the host's memory: valid until the context evaluates

@@ -2,8 +2,8 @@
 
 import CLlama
 
-/// A batch of tokens of one sequence at consecutive positions. Arrays are reused; nothing is allocated by a
-/// decode step.
+/// A batch of tokens, of one sequence at consecutive positions or of several. Arrays are reused; nothing is allocated
+/// by a decode step.
 final class TokenBatch {
   let capacity: Int
   private(set) var count = 0
@@ -11,7 +11,8 @@ final class TokenBatch {
   private let positionStorage: UnsafeMutablePointer<Int32>
   private let sequenceCounts: UnsafeMutablePointer<Int32>
   private let sequences: UnsafeMutablePointer<UnsafeMutablePointer<Int32>?>
-  private let sequence: UnsafeMutablePointer<Int32>
+  /// Sequence of each token.
+  private let sequenceIDs: UnsafeMutablePointer<Int32>
   private let outputs: UnsafeMutablePointer<Int8>
 
   init(capacity: Int) {
@@ -21,12 +22,12 @@ final class TokenBatch {
     sequenceCounts = .allocate(capacity: capacity)
     // The host reads one more, as the end of the list.
     sequences = .allocate(capacity: capacity + 1)
-    sequence = .allocate(capacity: 1)
+    sequenceIDs = .allocate(capacity: capacity)
     outputs = .allocate(capacity: capacity)
-    sequence.initialize(to: 0)
+    sequenceIDs.initialize(repeating: 0, count: capacity)
     sequenceCounts.initialize(repeating: 1, count: capacity)
-    sequences.initialize(repeating: sequence, count: capacity)
-    sequences[capacity] = nil
+    for index in 0..<capacity { (sequences + index).initialize(to: sequenceIDs + index) }
+    (sequences + capacity).initialize(to: nil)
   }
 
   deinit {
@@ -34,7 +35,7 @@ final class TokenBatch {
     positionStorage.deallocate()
     sequenceCounts.deallocate()
     sequences.deallocate()
-    sequence.deallocate()
+    sequenceIDs.deallocate()
     outputs.deallocate()
   }
 
@@ -44,14 +45,25 @@ final class TokenBatch {
   func fill(
     _ newTokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int, sequence id: Int32 = 0
   ) {
-    precondition(newTokens.count <= capacity, "a batch holds \(capacity) tokens, not \(newTokens.count)")
-    count = newTokens.count
-    sequence.pointee = id
-    for index in 0..<count {
-      tokens[index] = newTokens[index]
-      positionStorage[index] = Int32(startPosition + index)
-      outputs[index] = index >= count - outputCount ? 1 : 0
+    count = 0
+    append(newTokens, startPosition: startPosition, outputCount: outputCount, sequence: id)
+  }
+
+  func removeAll() { count = 0 }
+
+  /// Adds tokens of a sequence that has none in the batch so far.
+  func append(
+    _ newTokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int, sequence id: Int32
+  ) {
+    let end = count + newTokens.count
+    precondition(end <= capacity, "a batch holds \(capacity) tokens, not \(end)")
+    for index in 0..<newTokens.count {
+      tokens[count + index] = newTokens[index]
+      positionStorage[count + index] = Int32(startPosition + index)
+      sequenceIDs[count + index] = id
+      outputs[count + index] = index >= newTokens.count - outputCount ? 1 : 0
     }
+    count = end
   }
 
   var batch: llama_batch {

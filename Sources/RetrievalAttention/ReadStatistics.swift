@@ -30,6 +30,16 @@ public struct ReadStatistics: Sendable, Hashable {
     visibleKeys > 0 ? keys / Double(visibleKeys) : 0
   }
 
+  /// Adds what another context has read.
+  public mutating func add(_ other: ReadStatistics) {
+    steps += other.steps
+    visibleKeys += other.visibleKeys
+    staticKeys += other.staticKeys
+    retrievedKeys += other.retrievedKeys
+    indexRows += other.indexRows
+    bytes += other.bytes
+  }
+
   /// One head's share of one step.
   package struct Head {
     package var retrieved = 0

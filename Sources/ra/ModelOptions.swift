@@ -15,12 +15,17 @@ struct ModelOptions: ParsableArguments {
   /// Loads the model, telling its progress on standard error.
   func load(_ console: Console) throws -> (model: LlamaModel, pool: ThreadPool) {
     let pool = try threading.makePool()
+    return (try loadModel(console), pool)
+  }
+
+  /// The same without threads.
+  func loadModel(_ console: Console) throws -> LlamaModel {
     let model = try LlamaModel.load(path: model) { fraction in
       console.progress("loading", done: Int(fraction * 100), total: 100, unit: "%")
       return true
     }
     console.clear()
-    return (model, pool)
+    return model
   }
 }
 

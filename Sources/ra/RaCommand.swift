@@ -17,7 +17,7 @@ struct RaCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GenerateCommand.self, FidelityCommand.self, EvaluateCommand.self, TuneCommand.self,
+      GenerateCommand.self, ServeCommand.self, FidelityCommand.self, EvaluateCommand.self, TuneCommand.self,
       AttentionCommand.self, CaptureCommand.self, DoctorCommand.self, BenchCommand.self,
     ]
   )

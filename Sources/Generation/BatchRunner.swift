@@ -1,0 +1,143 @@
+// Several contexts in one batch of the host: each attends by itself, everything else is computed together.
+
+public import LlamaHost
+public import RetrievalAttention
+
+/// Evaluates tokens of several contexts together, so that the model's weights are read once for all of them.
+///
+///     let runner = try BatchRunner(model: model, pool: pool, sequenceCapacity: 4)
+///     let engines = try (0..<4).map { _ in try runner.makeEngine(policy: .exact, capacity: 8192) }
+///     let logits = try runner.evaluate(engines.map { .init(engine: $0, tokens: [1, 2, 3], outputs: .last) })
+///
+/// Not thread-safe: one owner, one call at a time.
+public final class BatchRunner {
+  /// One context's share of a batch: tokens that follow those it has.
+  public struct Item {
+    public var engine: AttentionEngine
+    public var tokens: [Int32]
+    public var outputs: Outputs
+
+    public init(engine: AttentionEngine, tokens: [Int32], outputs: Outputs) {
+      self.engine = engine
+      self.tokens = tokens
+      self.outputs = outputs
+    }
+  }
+
+  /// One item's attention failed; no context of the batch has changed.
+  public struct ItemFailure: Error {
+    /// Which item of the batch.
+    public var index: Int
+    public var underlying: any Error
+  }
+
+  public let model: LlamaModel
+  public let pool: ThreadPool
+  public let shape: ModelShape
+  /// Most tokens, and most contexts, of one batch.
+  public let batchCapacity, sequenceCapacity: Int
+  private let context: LlamaContext
+  private let guest: BatchGuest
+  private let parallel: ParallelRunner
+
+  /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
+  public init(
+    model: LlamaModel, pool: ThreadPool, sequenceCapacity: Int, batchCapacity: Int = 512,
+    takeover: TakeoverReport? = nil
+  ) throws {
+    let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
+    shape = try ModelShape(takeover)
+    self.model = model
+    self.pool = pool
+    self.batchCapacity = batchCapacity
+    self.sequenceCapacity = sequenceCapacity
+    parallel = ParallelRunner(workerCount: pool.threadCount) { count, task in
+      pool.parallel(count: count, task)
+    }
+    guest = BatchGuest(parallel: parallel)
+    context = try LlamaContext(
+      model: model, pool: pool, batchCapacity: batchCapacity,
+      outputCapacity: min(sequenceCapacity, batchCapacity),
+      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest)
+  }
+
+  /// An empty context of this model.
+  public func makeEngine(policy: AttentionPolicy, capacity: Int) throws -> AttentionEngine {
+    try AttentionEngine(shape: shape, policy: policy, capacity: capacity)
+  }
+
+  /// Evaluates a batch.
+  ///
+  /// - Returns: logits in the order of the items, valid until the next call.
+  /// - Throws: ``ItemFailure`` when one context's attention failed, `CancellationError`, or the host's errors. No context
+  ///   has changed then.
+  public func evaluate(_ items: [Item]) throws -> Logits {
+    let starts = items.map(\.engine.tokenCount)
+    guest.begin(items, starts: starts)
+    defer { guest.end() }
+    do {
+      return try context.evaluate(
+        zip(items, starts).map { SequenceTokens($0.tokens, startPosition: $1, outputs: $0.outputs) })
+    } catch {
+      let failed = guest.failedItem
+      // Layers before the one that failed have read the batch.
+      for (item, start) in zip(items, starts) { try item.engine.truncate(to: start) }
+      if let failed { throw ItemFailure(index: failed, underlying: error) }
+      throw error
+    }
+  }
+
+  /// Moves rows that left a context's window into its index.
+  ///
+  /// - Parameters:
+  ///   - finishing: the prompt is complete: also the last, partly filled segment.
+  ///   - end: how many tokens the prompt has.
+  public func updateIndex(of engine: AttentionEngine, finishing: Bool, promptEnd end: Int) {
+    engine.updateIndex(
+      finishing: finishing, askPosition: end + GuestRunner.askDistance, parallel: parallel)
+  }
+}
+
+/// Hands each context the rows of the batch that are its own.
+private final class BatchGuest: AttentionGuest {
+  private let parallel: ParallelRunner
+  private var items: [BatchRunner.Item] = []
+  private var starts: [Int] = []
+  private(set) var failedItem: Int?
+
+  init(parallel: ParallelRunner) { self.parallel = parallel }
+
+  func begin(_ items: [BatchRunner.Item], starts: [Int]) {
+    self.items = items
+    self.starts = starts
+    failedItem = nil
+  }
+
+  /// Contexts must not live longer because they were in a batch.
+  func end() {
+    items = []
+    starts = []
+  }
+
+  func attend(_ call: borrowing AttentionCall) throws {
+    var row = 0
+    for (index, item) in items.enumerated() {
+      let batch = LayerBatch(
+        layer: call.layer, firstPosition: starts[index], tokenCount: item.tokens.count,
+        headCount: call.headCount, kvHeadCount: call.kvHeadCount, headDimension: call.headDimension,
+        queries: call.queries + row * call.queryTokenStride, queryTokenStride: call.queryTokenStride,
+        queryHeadStride: call.queryHeadStride, keys: call.keys + row * call.keyTokenStride,
+        keyTokenStride: call.keyTokenStride, keyHeadStride: call.keyHeadStride,
+        values: call.values + row * call.valueTokenStride, valueTokenStride: call.valueTokenStride,
+        valueHeadStride: call.valueHeadStride, output: call.output + row * call.outputTokenStride,
+        outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
+      do {
+        try item.engine.attend(batch, parallel: parallel)
+      } catch {
+        failedItem = index
+        throw error
+      }
+      row += item.tokens.count
+    }
+  }
+}

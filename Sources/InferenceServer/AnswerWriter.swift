@@ -1,0 +1,190 @@
+// From events to answers: whole, or piece by piece.
+
+import Foundation
+import Hummingbird
+import Serving
+
+/// Which of the two kinds of completion an answer belongs to.
+enum AnswerKind {
+  case chat, text
+
+  var prefix: String { self == .chat ? "chatcmpl-" : "cmpl-" }
+}
+
+/// Turns the events of one request into JSON.
+struct AnswerWriter {
+  private struct Choice {
+    var text = ""
+    var tokens: [TokenProbability] = []
+    var reason: FinishReason?
+    /// Unicode scalars written so far, for offsets.
+    var scalars = 0
+    var hasRole = false
+  }
+
+  private let kind: AnswerKind
+  private let parameters: CompletionParameters
+  private let id: String
+  private let created = Int(Date().timeIntervalSince1970)
+  private let model: String
+  private var choices: [Choice]
+  private(set) var usage = UsageBody()
+  private var statistics: StatisticsBody?
+
+  /// OpenAI's field for "the same settings of the server"; there is one set.
+  private static let fingerprint = "ra"
+
+  init(kind: AnswerKind, parameters: CompletionParameters, model: String) {
+    self.kind = kind
+    self.parameters = parameters
+    self.model = model
+    id = kind.prefix + Identifier.random()
+    choices = Array(repeating: Choice(), count: parameters.request.choiceCount)
+  }
+
+  /// Takes note of an event; returns the chunks to send when streaming.
+  mutating func take(_ event: CompletionEvent) -> [ByteBuffer] {
+    switch event {
+    case .started(let promptTokens, let cachedTokens):
+      usage.promptTokens = promptTokens
+      usage.promptTokensDetails.cachedTokens = cachedTokens
+      return []
+    case .prefill(let done, let total):
+      guard parameters.streams, parameters.reportsProgress else { return [] }
+      let progress = ProgressBody(
+        total: total, cache: usage.promptTokensDetails.cachedTokens, processed: done)
+      return [chunk(progress: progress)]
+    case .delta(let index, let delta):
+      guard choices.indices.contains(index) else { return [] }
+      guard parameters.streams else {
+        choices[index].text += delta.text
+        choices[index].tokens += delta.tokens
+        return []
+      }
+      return chunks(index: index, delta: delta)
+    case .finished(let index, let reason, let tokens):
+      guard choices.indices.contains(index) else { return [] }
+      usage.completionTokens += tokens
+      choices[index].reason = reason
+      guard parameters.streams else { return [] }
+      return role(index) + [chunk(index: index, text: nil, tokens: [], reason: reason)]
+    case .completed(let costs):
+      statistics = StatisticsBody(costs)
+      guard parameters.streams, parameters.includesUsage else { return [] }
+      return [finalChunk()]
+    }
+  }
+
+  /// The whole answer.
+  func answer() -> ByteBuffer {
+    switch kind {
+    case .chat:
+      return JSONText.encode(
+        ChatAnswer(
+          id: id, created: created, model: model, systemFingerprint: Self.fingerprint,
+          choices: choices.enumerated().map { index, choice in
+            .init(
+              index: index, message: .init(content: choice.text),
+              logprobs: hasLogprobs ? ChatLogprobs(choice.tokens) : nil, finishReason: choice.reason ?? .stop)
+          }, usage: usage, statistics: statistics))
+    case .text:
+      return JSONText.encode(
+        TextAnswer(
+          id: id, created: created, model: model, systemFingerprint: Self.fingerprint,
+          choices: choices.enumerated().map { index, choice in
+            .init(
+              index: index, text: choice.text,
+              logprobs: hasLogprobs ? TextLogprobs(choice.tokens, offset: 0) : nil,
+              finishReason: choice.reason ?? .stop)
+          }, usage: usage, statistics: statistics))
+    }
+  }
+
+  private var hasLogprobs: Bool { parameters.request.alternatives != nil }
+
+  /// The first chunk of a chat's choice names who speaks.
+  private mutating func role(_ index: Int) -> [ByteBuffer] {
+    guard kind == .chat, !choices[index].hasRole else { return [] }
+    choices[index].hasRole = true
+    var chunk = chatChunk
+    chunk.choices = [.init(index: index, delta: .init(role: "assistant", content: ""))]
+    return [JSONText.encode(chunk)]
+  }
+
+  private mutating func chunks(index: Int, delta: CompletionDelta) -> [ByteBuffer] {
+    guard !delta.text.isEmpty || !delta.tokens.isEmpty else { return [] }
+    let first = role(index)
+    let body = chunk(index: index, text: delta.text, tokens: delta.tokens, reason: nil)
+    choices[index].scalars += delta.text.unicodeScalars.count
+    return first + [body]
+  }
+
+  private func chunk(index: Int, text: String?, tokens: [TokenProbability], reason: FinishReason?)
+    -> ByteBuffer
+  {
+    let withLogprobs = hasLogprobs && reason == nil
+    switch kind {
+    case .chat:
+      var chunk = chatChunk
+      chunk.choices = [
+        .init(
+          index: index, delta: .init(content: text), logprobs: withLogprobs ? ChatLogprobs(tokens) : nil,
+          finishReason: reason)
+      ]
+      return JSONText.encode(chunk)
+    case .text:
+      var chunk = textChunk
+      chunk.choices = [
+        .init(
+          index: index, text: text ?? "",
+          logprobs: withLogprobs ? TextLogprobs(tokens, offset: choices[index].scalars) : nil,
+          finishReason: reason)
+      ]
+      return JSONText.encode(chunk)
+    }
+  }
+
+  private func chunk(progress: ProgressBody) -> ByteBuffer {
+    switch kind {
+    case .chat:
+      var chunk = chatChunk
+      chunk.promptProgress = progress
+      return JSONText.encode(chunk)
+    case .text:
+      var chunk = textChunk
+      chunk.promptProgress = progress
+      return JSONText.encode(chunk)
+    }
+  }
+
+  /// Usage in a chunk without choices, as `stream_options.include_usage` asks for.
+  private func finalChunk() -> ByteBuffer {
+    switch kind {
+    case .chat:
+      var chunk = chatChunk
+      chunk.usage = usage
+      chunk.statistics = statistics
+      return JSONText.encode(chunk)
+    case .text:
+      var chunk = textChunk
+      chunk.usage = usage
+      chunk.statistics = statistics
+      return JSONText.encode(chunk)
+    }
+  }
+
+  private var chatChunk: ChatChunk {
+    ChatChunk(id: id, created: created, model: model, systemFingerprint: Self.fingerprint)
+  }
+
+  private var textChunk: TextAnswer {
+    TextAnswer(id: id, created: created, model: model, systemFingerprint: Self.fingerprint)
+  }
+}
+
+/// Identifiers that cannot be guessed.
+enum Identifier {
+  private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+
+  static func random() -> String { String((0..<24).map { _ in letters.randomElement() ?? "x" }) }
+}

@@ -1,0 +1,103 @@
+// Sessions: documents that are read once and asked about often.
+
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Serving
+
+extension InferenceServer {
+  private struct SessionBody: Encodable, Sendable {
+    var id: String
+    var object = "session"
+    var name: String
+    var state: SessionCard.State
+    var tokens, tokensRead, bytes, created, lastUsed: Int
+
+    init(_ card: SessionCard) {
+      id = card.id
+      name = card.name
+      state = card.state
+      tokens = card.tokens
+      tokensRead = card.tokensRead
+      bytes = card.bytes
+      created = Int(card.created.timeIntervalSince1970)
+      lastUsed = Int(card.lastUsed.timeIntervalSince1970)
+    }
+  }
+
+  private struct ListBody: Encodable {
+    var object = "list"
+    var data: [SessionBody]
+  }
+
+  private struct DeletedBody: Encodable {
+    var id: String
+    var object = "session"
+    var deleted = true
+  }
+
+  private struct ProgressEvent: Encodable {
+    var object = "session.progress"
+    var processed, total: Int
+  }
+
+  func sessionList() async -> Response {
+    json(ListBody(data: await service.sessions().map(SessionBody.init)))
+  }
+
+  func session(_ id: String) async throws -> Response {
+    json(SessionBody(try await service.session(id)))
+  }
+
+  func deleteSession(_ id: String) async throws -> Response {
+    try await service.deleteSession(id)
+    return json(DeletedBody(id: id))
+  }
+
+  /// Takes `{"name", "text", "stream"}`.
+  func createSession(_ request: Request, _ context: some RequestContext) async throws -> Response {
+    let fields = try RequestFields(try await body(of: request))
+    guard let text = try fields.string("text") else {
+      throw APIError(.badRequest, "'text' is missing.", parameter: "text", code: "missing_required_parameter")
+    }
+    guard !text.allSatisfy(\.isWhitespace) else { throw APIError.invalid("text", "'text' is empty.") }
+    let name = try fields.string("name") ?? "untitled"
+    guard name.utf8.count <= 200, !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.value >= 32 }) else {
+      throw APIError.invalid("name", "'name' must have 1 to 200 bytes and no control characters.")
+    }
+    let streams = try fields.flag("stream") ?? false
+    let events = try await service.createSession(name: name, text: text)
+    let client = Client(context)
+    guard streams else {
+      let card = try await wait(for: client) { () -> SessionCard? in
+        var card: SessionCard?
+        for try await event in events {
+          if case .ready(let ready) = event { card = ready }
+        }
+        try Task.checkCancellation()
+        return card
+      }
+      guard let card else { throw ServingError.engineFailure("the document was not read to its end") }
+      var response = json(SessionBody(card))
+      response.status = .created
+      return response
+    }
+    return EventStream.response(to: client, onError: note) { send in
+      for try await event in events {
+        switch event {
+        case .created(let card), .ready(let card): await send(JSONText.encode(SessionBody(card)))
+        case .progress(let done, let total):
+          await send(JSONText.encode(ProgressEvent(processed: done, total: total)))
+        }
+      }
+      try Task.checkCancellation()
+    }
+  }
+
+  func json(_ value: some Encodable) -> Response {
+    Response(
+      status: .ok, headers: [.contentType: "application/json"],
+      body: .init(byteBuffer: JSONText.encode(value)))
+  }
+}

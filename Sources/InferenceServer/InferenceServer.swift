@@ -1,0 +1,109 @@
+// The routes, and what is between them and an inference service.
+
+public import Hummingbird
+public import Logging
+import NIOCore
+public import Serving
+
+/// OpenAI's HTTP interface for any ``Serving/InferenceService``.
+///
+/// On its own:
+///
+///     try await InferenceServer(service: service).run(address: .hostname("127.0.0.1", port: 8080))
+///
+/// In a Hummingbird application of your own:
+///
+///     InferenceServer(service: service).addRoutes(to: router.group("llm"))
+///
+/// A context that is a ``ConnectionContext`` lets work stop as soon as its client leaves.
+public struct InferenceServer: Sendable {
+  public let service: any InferenceService
+  public let settings: ServerSettings
+  let logger: Logger
+  let metrics = ServerMetrics()
+
+  public init(
+    service: any InferenceService, settings: ServerSettings = ServerSettings(),
+    logger: Logger = Logger(label: "InferenceServer")
+  ) {
+    self.service = service
+    self.settings = settings
+    self.logger = logger
+  }
+
+  /// Adds all routes.
+  public func addRoutes<Context: RequestContext>(to router: some RouterMethods<Context>) {
+    let open = router.group("")
+      .add(middleware: AnswerMiddleware(metrics: metrics, logger: logger))
+      .add(middleware: SameSiteMiddleware(allowedHosts: settings.allowedHosts))
+    addRoute(open, "", [.get: { _, _ in Self.page }])
+    addRoute(open, "openapi.json", [.get: { _, _ in Self.description }])
+    addRoute(open, "health", [.get: { _, _ in Self.health }])
+    let routes = open.group("").add(middleware: KeyMiddleware(keys: settings.keys))
+    addRoute(routes, "metrics", [.get: { _, _ in await metricsPage() }])
+    addRoute(routes, "v1/models", [.get: { _, _ in models() }])
+    addRoute(routes, "v1/models/:id", [.get: { _, context in try model(context.parameters.get("id") ?? "") }])
+    addRoute(routes, "v1/embeddings", [.post: { _, _ in throw Self.noEmbeddings }])
+    addRoute(
+      routes, "v1/chat/completions", [.post: { try await complete($0, $1, kind: .chat) }])
+    addRoute(routes, "v1/completions", [.post: { try await complete($0, $1, kind: .text) }])
+    addRoute(
+      routes, "v1/sessions",
+      [.get: { _, _ in await sessionList() }, .post: { try await createSession($0, $1) }])
+    addRoute(
+      routes, "v1/sessions/:id",
+      [
+        .get: { _, context in try await session(context.parameters.get("id") ?? "") },
+        .delete: { _, context in try await deleteSession(context.parameters.get("id") ?? "") },
+      ])
+  }
+
+  private typealias Handler<Context> = @Sendable (Request, Context) async throws -> Response
+
+  /// Adds a path; methods that it does not have get 405 with the list of those it has.
+  private func addRoute<Context: RequestContext>(
+    _ group: RouterGroup<Context>, _ path: RouterPath, _ handlers: [HTTPRequest.Method: Handler<Context>]
+  ) {
+    let allowed = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")
+    for method in [HTTPRequest.Method.get, .post, .put, .patch, .delete, .head, .options] {
+      if let handler = handlers[method] {
+        group.on(path, method: method) { try await handler($0, $1) }
+      } else {
+        group.on(path, method: method) { _, _ -> Response in
+          var error = APIError(
+            .methodNotAllowed, "This path takes \(allowed), not \(method.rawValue).",
+            code: "method_not_allowed")
+          error.allowedMethods = allowed
+          throw error
+        }
+      }
+    }
+  }
+
+  /// A request's body, within the limits of size and time.
+  func body(of request: Request) async throws -> ByteBuffer {
+    let limit = settings.maximumBodyBytes
+    let tooLarge = APIError(
+      .contentTooLarge, "The body has more than \(limit) bytes.", code: "request_too_large")
+    if let text = request.headers[.contentLength], let length = Int(text), length > limit { throw tooLarge }
+    let seconds = settings.bodySeconds
+    return try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
+      let body = request.body
+      group.addTask {
+        do {
+          return try await body.collect(upTo: limit)
+        } catch is NIOTooManyBytesError {
+          throw tooLarge
+        }
+      }
+      group.addTask {
+        try await Task.sleep(for: .seconds(seconds))
+        throw APIError(
+          .requestTimeout, "The body did not come within \(seconds) s.", code: "request_timeout")
+      }
+      defer { group.cancelAll() }
+      guard let first = try await group.next() else { throw CancellationError() }
+      return first
+    }
+  }
+}

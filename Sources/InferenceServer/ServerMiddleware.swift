@@ -1,0 +1,92 @@
+// What every request passes: errors as JSON, a line in the log, the question who asks.
+
+import Hummingbird
+import Logging
+import NIOCore
+
+/// Turns errors into answers, and counts and logs every answer: route, status and time, never what was said.
+struct AnswerMiddleware<Context: RequestContext>: RouterMiddleware {
+  let metrics: ServerMetrics
+  let logger: Logger
+
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    let start = ContinuousClock.now
+    let response: Response
+    do {
+      response = try await next(request, context)
+    } catch {
+      let answer = APIError(error)
+      if answer.status.code >= 500 { logger.error("request failed", metadata: ["error": "\(error)"]) }
+      response = answer.response
+    }
+    if response.headers[.connection] == "close" { closeSoon(context) }
+    let path = context.endpointPath ?? "unknown"
+    metrics.count(path: path, status: response.status.code)
+    logger.info(
+      "request",
+      metadata: [
+        "method": "\(request.method)", "path": "\(path)", "status": "\(response.status.code)",
+        "milliseconds": "\((ContinuousClock.now - start) / .milliseconds(1))",
+      ])
+    return response
+  }
+
+  /// Ends a connection whose client may be sending still: after a while, so that it can read the answer first.
+  private func closeSoon(_ context: Context) {
+    guard let channel = (context as? any ConnectionContext)?.channel else { return }
+    channel.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
+  }
+}
+
+/// Refuses requests that a browser sends for a page of another site.
+///
+/// `Origin` names the page that asks; a page of ours has the host that is asked. `Host` names what the browser believes
+/// to ask, which a page with a domain of its own can point at this machine.
+struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
+  let allowedHosts: Set<String>
+
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    let authority = request.head.authority ?? request.headers[.init("Host")!] ?? ""
+    if !allowedHosts.isEmpty, !allowedHosts.contains(Self.host(authority)) {
+      throw APIError(
+        .forbidden, "This server is not known by the name '\(authority.prefix(100))'.", code: "unknown_host")
+    }
+    if let origin = request.headers[.origin], origin != "null" || !allowedHosts.isEmpty {
+      let page = origin.split(separator: "/", maxSplits: 2).last.map(String.init) ?? ""
+      guard page == authority else {
+        throw APIError(.forbidden, "Pages of other sites may not use this server.", code: "cross_origin")
+      }
+    }
+    return try await next(request, context)
+  }
+
+  /// The name without the port: `localhost:8080`, `[::1]:8080`.
+  static func host(_ authority: String) -> String {
+    if authority.hasPrefix("[") { return String(authority.dropFirst().prefix { $0 != "]" }) }
+    return String(authority.prefix { $0 != ":" }).lowercased()
+  }
+}
+
+/// Lets requests pass that show a key: `Authorization: Bearer KEY`.
+struct KeyMiddleware<Context: RequestContext>: RouterMiddleware {
+  let keys: APIKeys
+
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    guard !keys.isEmpty else { return try await next(request, context) }
+    guard let header = request.headers[.authorization] else {
+      throw APIError(
+        .unauthorized, "A key is needed: send it as 'Authorization: Bearer KEY'.", code: "missing_api_key")
+    }
+    let parts = header.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, parts[0].lowercased() == "bearer", keys.contains(parts[1]) else {
+      throw APIError(.unauthorized, "The key is not known to this server.", code: "invalid_api_key")
+    }
+    return try await next(request, context)
+  }
+}

@@ -1,0 +1,119 @@
+// What is asked of a model, whoever asks: no HTTP, no tokens, no engine.
+
+public import LlamaHost
+
+/// One request to continue a text or to answer a conversation.
+public struct CompletionRequest: Sendable {
+  /// What the model reads.
+  public enum Prompt: Sendable {
+    /// Text as it is, without a chat template. Names of control tokens in it stay text.
+    case text(String)
+    /// Tokens of the model's vocabulary.
+    case tokens([Int32])
+    /// A conversation, through the model's chat template.
+    case chat([ChatMessage])
+  }
+
+  public var prompt: Prompt
+  /// The session whose document stands before the conversation, by identifier.
+  public var session: String?
+  /// Most tokens to generate for each choice; nil for as many as fit into the context.
+  public var maximumTokens: Int?
+  public var sampling: SamplerSettings
+  /// Texts that end a choice; they do not become part of it.
+  public var stop: [String]
+  /// How many answers to give to the same prompt.
+  public var choiceCount: Int
+  /// How many alternatives to report for each token; nil for no log-probabilities at all.
+  public var alternatives: Int?
+
+  public init(
+    prompt: Prompt, session: String? = nil, maximumTokens: Int? = nil, sampling: SamplerSettings = .greedy,
+    stop: [String] = [], choiceCount: Int = 1, alternatives: Int? = nil
+  ) {
+    self.prompt = prompt
+    self.session = session
+    self.maximumTokens = maximumTokens
+    self.sampling = sampling
+    self.stop = stop
+    self.choiceCount = choiceCount
+    self.alternatives = alternatives
+  }
+}
+
+/// Why a choice ended, in OpenAI's words.
+public enum FinishReason: String, Sendable, Codable {
+  /// The model ended its text, or a stop sequence came.
+  case stop
+  /// The limit of tokens was reached.
+  case length
+}
+
+/// What happens to a request, in order.
+public enum CompletionEvent: Sendable {
+  /// The prompt was accepted: its tokens, and how many of them are taken from a stored context.
+  case started(promptTokens: Int, cachedTokens: Int)
+  /// Prompt tokens read so far, cached ones included.
+  case prefill(done: Int, total: Int)
+  /// More of one choice.
+  case delta(choice: Int, CompletionDelta)
+  /// A choice is complete.
+  case finished(choice: Int, reason: FinishReason, tokens: Int)
+  /// All choices are complete; what it cost.
+  case completed(CompletionStatistics)
+}
+
+/// A piece of a choice. Stop sequences are cut off, and characters are whole.
+public struct CompletionDelta: Sendable, Hashable {
+  public var text: String
+  /// The tokens whose text ends in this piece, if log-probabilities were asked for.
+  public var tokens: [TokenProbability]
+
+  public init(text: String, tokens: [TokenProbability] = []) {
+    self.text = text
+    self.tokens = tokens
+  }
+}
+
+/// A token, its natural log-probability before any sampling setting, and its strongest rivals.
+public struct TokenProbability: Sendable, Hashable {
+  public struct Alternative: Sendable, Hashable {
+    public var bytes: [UInt8]
+    public var logProbability: Float
+
+    public init(bytes: [UInt8], logProbability: Float) {
+      self.bytes = bytes
+      self.logProbability = logProbability
+    }
+  }
+
+  /// The token's bytes; possibly part of a character.
+  public var bytes: [UInt8]
+  public var logProbability: Float
+  /// The most probable tokens, best first.
+  public var alternatives: [Alternative]
+
+  public init(bytes: [UInt8], logProbability: Float, alternatives: [Alternative] = []) {
+    self.bytes = bytes
+    self.logProbability = logProbability
+    self.alternatives = alternatives
+  }
+}
+
+/// What a request cost.
+public struct CompletionStatistics: Sendable, Hashable {
+  /// Seconds between the request's arrival and its first work.
+  public var queueSeconds = 0.0
+  /// Seconds of reading the prompt, from the first work on.
+  public var prefillSeconds = 0.0
+  /// Seconds from the first to the last token.
+  public var decodeSeconds = 0.0
+  /// Tokens of all choices.
+  public var generatedTokens = 0
+  /// Share of the context's keys and values that a step looked up, from 0 to 1; nil if it was not counted.
+  public var contextRead: Double?
+
+  public init() {}
+
+  public var tokensPerSecond: Double { decodeSeconds > 0 ? Double(generatedTokens) / decodeSeconds : 0 }
+}

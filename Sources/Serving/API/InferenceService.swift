@@ -1,0 +1,119 @@
+// What a server needs of an engine. Tests implement it without a model.
+
+public import struct Foundation.Date
+
+/// Runs completions and keeps sessions.
+///
+/// ``Scheduler`` implements it with a model; a program with another engine can write its own.
+public protocol InferenceService: Sendable {
+  /// The model that answers.
+  var model: ModelCard { get }
+
+  /// Queues a request. Nothing of it is computed before this returns.
+  ///
+  /// - Returns: Its events. Ending the iteration, or cancelling the task that iterates, stops the work within a
+  ///   step. Errors later on end the sequence.
+  /// - Throws: ``ServingError`` for a request that cannot be served.
+  func complete(_ request: CompletionRequest) async throws -> AsyncThrowingStream<CompletionEvent, any Error>
+
+  /// Counts and gauges of the moment.
+  func statistics() async -> ServingStatistics
+
+  /// Reads a document into a new session.
+  ///
+  /// - Returns: Its progress, ended by ``SessionEvent/ready(_:)``. Ending the iteration early deletes what there is.
+  /// - Throws: ``ServingError``.
+  func createSession(name: String, text: String) async throws -> AsyncThrowingStream<SessionEvent, any Error>
+
+  /// All sessions, the last used first.
+  func sessions() async -> [SessionCard]
+
+  /// - Throws: ``ServingError/unknownSession(_:)``.
+  func session(_ id: String) async throws -> SessionCard
+
+  /// Deletes a session. Requests that use it already are finished.
+  ///
+  /// - Throws: ``ServingError/unknownSession(_:)``.
+  func deleteSession(_ id: String) async throws
+
+  /// Takes no more requests; those that run are finished, up to `deadline`, and then fail.
+  func drain(until deadline: ContinuousClock.Instant) async
+}
+
+/// The model, as clients see it.
+public struct ModelCard: Sendable, Hashable {
+  /// The name that clients ask for.
+  public var id: String
+  /// Most tokens of prompt and answer together.
+  public var contextLength: Int
+  public var created: Date
+
+  public init(id: String, contextLength: Int, created: Date) {
+    self.id = id
+    self.contextLength = contextLength
+    self.created = created
+  }
+}
+
+/// A document that was read and is kept, ready for questions.
+public struct SessionCard: Sendable, Hashable {
+  public enum State: String, Sendable, Codable {
+    /// Its document is being read.
+    case reading
+    case ready
+    /// Its keys and values were given up for others; the next question reads the document again.
+    case evicted
+  }
+
+  public var id: String
+  public var name: String
+  public var state: State
+  /// Tokens of the document.
+  public var tokens: Int
+  /// Tokens read so far.
+  public var tokensRead: Int
+  /// Bytes of keys, values and index in memory.
+  public var bytes: Int
+  public var created: Date
+  public var lastUsed: Date
+
+  public init(
+    id: String, name: String, state: State, tokens: Int, tokensRead: Int, bytes: Int, created: Date,
+    lastUsed: Date
+  ) {
+    self.id = id
+    self.name = name
+    self.state = state
+    self.tokens = tokens
+    self.tokensRead = tokensRead
+    self.bytes = bytes
+    self.created = created
+    self.lastUsed = lastUsed
+  }
+}
+
+public enum SessionEvent: Sendable {
+  case created(SessionCard)
+  case progress(done: Int, total: Int)
+  case ready(SessionCard)
+}
+
+/// Counts since the start, and gauges of the moment.
+public struct ServingStatistics: Sendable, Hashable {
+  /// Requests that were taken, finished, cancelled by their client, or failed.
+  public var accepted = 0, completed = 0, cancelled = 0, failed = 0
+  /// Requests turned away because the queue was full.
+  public var rejected = 0
+  public var promptTokens = 0, cachedTokens = 0, generatedTokens = 0
+  /// Batches that were evaluated, and tokens in them.
+  public var batches = 0, batchTokens = 0
+  /// Seconds spent in batches.
+  public var busySeconds = 0.0
+  /// Sequences at work, and waiting.
+  public var running = 0, waiting = 0
+  public var sessions = 0
+  /// Contexts kept for later, and bytes of all contexts.
+  public var storedContexts = 0, contextBytes = 0
+
+  public init() {}
+}

@@ -1,0 +1,86 @@
+// From JSON Schema to a GBNF grammar for the host's grammar sampler.
+
+/// Grammars that make a model write JSON.
+///
+///     let grammar = try JSONGrammar.grammar(schema: schema)
+///     let settings = try SamplerSettings(grammar: grammar)
+///
+/// Of JSON Schema (draft 2020-12) it takes: `type` (also a list), `enum`, `const`, `properties`, `required`,
+/// `additionalProperties`, `items`, `prefixItems`, `minItems`, `maxItems`, `minLength`, `maxLength`, `minimum` and
+/// `maximum` of integers with their exclusive forms, `format` of `date`, `time`, `date-time` and `uuid`, `anyOf`,
+/// `oneOf` (as `anyOf`), `allOf` of one schema, and `$ref` inside the document, recursion included. Annotations are
+/// ignored. Any other keyword would be broken silently, so it is refused, and all of them are named.
+///
+/// Properties come in the order of `required`, then by name: JSON objects have no order of their own. An object with
+/// `properties` takes no others.
+public enum JSONGrammar {
+  /// Any JSON object.
+  public static let anyObject =
+    "root ::= object\n" + JSONGrammarRules.text(for: ["object"])
+
+  /// A grammar whose texts are the JSON documents that `schema` allows, without the ones excluded above.
+  ///
+  /// - Throws: ``JSONSchemaProblem`` with everything that is not understood.
+  public static func grammar(schema: JSONValue) throws(JSONSchemaProblem) -> String {
+    var builder = JSONGrammarBuilder(document: schema)
+    let root = builder.rule(for: schema, at: "#", depth: 0)
+    guard root != "root" else { throw JSONSchemaProblem(reasons: ["#: it refers only to itself"]) }
+    guard builder.problems.isEmpty else { throw JSONSchemaProblem(reasons: builder.problems) }
+    return builder.text(root: root)
+  }
+}
+
+/// A schema that cannot be followed, with all reasons.
+public struct JSONSchemaProblem: Error, Equatable, CustomStringConvertible {
+  public var reasons: [String]
+
+  public var description: String {
+    "The JSON schema cannot be followed: " + reasons.joined(separator: "; ") + "."
+  }
+}
+
+/// Rules that schemas share.
+enum JSONGrammarRules {
+  /// Name, definition, and the names that the definition uses.
+  private static let all: [String: (definition: String, uses: [String])] = [
+    // Little white space: a model that may write any amount of it can go on for ever.
+    "ws": (#"| " " | "\n" [ \t]{0,20}"#, []),
+    "value": (
+      "object | array | string | number | boolean | null",
+      [
+        "object", "array", "string", "number", "boolean", "null",
+      ]
+    ),
+    "object": (#""{" ws ( member ( "," ws member )* ws )? "}""#, ["ws", "member"]),
+    "member": (#"string ":" ws value"#, ["string", "ws", "value"]),
+    "array": (#""[" ws ( value ( "," ws value )* ws )? "]""#, ["ws", "value"]),
+    "string": (#""\"" char* "\"""#, ["char"]),
+    // Escapes of surrogates are left out: half a pair is no character.
+    "char": (
+      #"[^"\\\x00-\x1F\x7F] | "\\" ( ["\\/bfnrt] | "u" ( [0-9a-cefA-CEF] hex hex hex | [dD] [0-7] hex hex ) )"#,
+      ["hex"]
+    ),
+    "hex": ("[0-9a-fA-F]", []),
+    "number": (#"integer ( "." [0-9]{1,16} )? ( [eE] [-+]? [0-9]{1,3} )?"#, ["integer"]),
+    "integer": (#""-"? ( "0" | [1-9] [0-9]{0,15} )"#, []),
+    "boolean": (#""true" | "false""#, []),
+    "null": (#""null""#, []),
+    "date": (#"[0-9]{4} "-" ( "0" [1-9] | "1" [0-2] ) "-" ( "0" [1-9] | [12] [0-9] | "3" [01] )"#, []),
+    "time": (
+      #"( [01] [0-9] | "2" [0-3] ) ":" [0-5] [0-9] ":" [0-5] [0-9] ( "." [0-9]{3} )? ( "Z" | [-+] ( [01] [0-9] | "2" [0-3] ) ":" [0-5] [0-9] )"#,
+      []
+    ),
+    "uuid": (#"hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12}"#, ["hex"]),
+  ]
+
+  /// The rules named and all that they use.
+  static func text(for names: Set<String>) -> String {
+    var open = names
+    var done: Set<String> = []
+    while let name = open.popFirst() {
+      guard let rule = all[name], done.insert(name).inserted else { continue }
+      open.formUnion(Set(rule.uses).subtracting(done))
+    }
+    return done.sorted().map { "\($0) ::= \(all[$0]?.definition ?? "")\n" }.joined()
+  }
+}

@@ -1,0 +1,38 @@
+// Why a request cannot be served. What status that is, the HTTP layer knows.
+
+/// A request that is wrong, or comes at the wrong time.
+public enum ServingError: Error, Equatable, Sendable {
+  /// A value that cannot be used; `parameter` is its name in the request.
+  case invalidParameter(String, message: String)
+  case contextTooLong(tokens: Int, requested: Int, limit: Int)
+  case unknownSession(String)
+  /// The session's document is still being read.
+  case sessionNotReady(String)
+  /// More sessions or contexts than the memory budget holds.
+  case outOfMemory(required: Int, budget: Int)
+  case queueFull(waiting: Int, retryAfterSeconds: Int)
+  case draining
+  /// The engine failed at this request; others go on.
+  case engineFailure(String)
+}
+
+extension ServingError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .invalidParameter(_, let message): message
+    case .contextTooLong(let tokens, let requested, let limit):
+      """
+      This model's maximum context length is \(limit) tokens. However, the prompt has \(tokens) tokens and \
+      \(requested) were asked for. Shorten the prompt or lower max_tokens.
+      """
+    case .unknownSession(let id): "There is no session '\(id)'. List the sessions with GET /v1/sessions."
+    case .sessionNotReady(let id): "The session '\(id)' is still being read. Try again when it is ready."
+    case .outOfMemory(let required, let budget):
+      "The request needs \(required) bytes of context, but the server's budget is \(budget). Use a shorter text."
+    case .queueFull(let waiting, let seconds):
+      "\(waiting) requests are waiting already. Try again in about \(seconds) s."
+    case .draining: "The server is shutting down. Try again in a moment."
+    case .engineFailure(let reason): "The engine failed: \(reason)"
+    }
+  }
+}

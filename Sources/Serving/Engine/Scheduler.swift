@@ -1,0 +1,178 @@
+// The public face of the engine: requests go into a mailbox, a thread of its own works on them.
+
+import Foundation
+public import LlamaHost
+import RetrievalAttention
+import Synchronization
+
+/// Serves many requests with one model: their sequences are decoded together, and what they have in common is read once.
+///
+///     let scheduler = try await Scheduler.start(model: model, settings: SchedulerSettings())
+///     for try await event in try await scheduler.complete(CompletionRequest(prompt: .text("Once"))) { … }
+///     await scheduler.drain(until: .now)
+///
+/// A step evaluates one token of every sequence that is being continued, and a piece of one prompt that is being read,
+/// as one batch of the host (continuous batching, as in Orca, OSDI 2022, and vLLM, arXiv 2309.06180). Requests start in
+/// the order in which they came; prompts that are being read take turns.
+public final class Scheduler: InferenceService {
+  public let model: ModelCard
+  private let settings: SchedulerSettings
+  private let limits: EngineLimits
+  private let mailbox: Mailbox
+  private let registry: SessionRegistry
+  private let prompts: PromptBuilder
+  private let llama: LlamaModel
+
+  /// Starts the engine's thread: probes the model and takes memory for batches.
+  ///
+  /// - Throws: ``Generation/GenerationError/unsupportedModel(_:)``, ``ServingError`` for settings that make no sense, and
+  ///   the host's errors.
+  public static func start(model: LlamaModel, settings: SchedulerSettings) async throws -> Scheduler {
+    for (name, value) in [
+      ("parallel", settings.parallel), ("queue length", settings.queueLength),
+      ("stall milliseconds", settings.stallMilliseconds), ("context length", settings.contextLength ?? 1),
+      ("memory budget", settings.memoryBudget ?? 1),
+      ("default maximum tokens", settings.defaultMaximumTokens),
+    ] where value <= 0 {
+      throw ServingError.invalidParameter(name, message: "The \(name) is \(value), but must be positive.")
+    }
+    let mailbox = Mailbox()
+    let registry = SessionRegistry()
+    let limits = try await withCheckedThrowingContinuation { continuation in
+      let thread = Thread {
+        do {
+          let engine = try SchedulerCore(
+            model: model, settings: settings, mailbox: mailbox, registry: registry)
+          continuation.resume(returning: engine.limits)
+          engine.run()
+        } catch {
+          continuation.resume(throwing: error)
+        }
+      }
+      thread.name = "inference"
+      // The host's grammar parser and graph builder recurse.
+      thread.stackSize = 16 << 20
+      thread.start()
+    }
+    return Scheduler(model: model, settings: settings, limits: limits, mailbox: mailbox, registry: registry)
+  }
+
+  private init(
+    model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits, mailbox: Mailbox,
+    registry: SessionRegistry
+  ) {
+    let file = URL(fileURLWithPath: model.description.path).deletingPathExtension().lastPathComponent
+    self.model = ModelCard(
+      id: settings.modelName ?? file, contextLength: limits.contextLength, created: Date())
+    llama = model
+    self.settings = settings
+    self.limits = limits
+    self.mailbox = mailbox
+    self.registry = registry
+    prompts = PromptBuilder(model: model)
+  }
+
+  public func complete(
+    _ request: CompletionRequest
+  ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
+    let session = try request.session.map { try registry.use($0) }
+    let prompt = try prompts.tokens(request.prompt, document: session?.text)
+    if request.sampling.grammar != nil {
+      // So that a grammar that cannot be parsed is the client's error, and at once.
+      do {
+        _ = try Sampler(settings: request.sampling, model: llama)
+      } catch {
+        throw ServingError.invalidParameter("grammar", message: "\(error)")
+      }
+    }
+    let room = limits.contextLength - prompt.count
+    let wanted = request.maximumTokens ?? min(settings.defaultMaximumTokens, max(1, room))
+    guard wanted <= room else {
+      throw ServingError.contextTooLong(tokens: prompt.count, requested: wanted, limit: limits.contextLength)
+    }
+    try limits.check(tokens: prompt.count + wanted)
+    let (stream, continuation) = AsyncThrowingStream<CompletionEvent, any Error>.makeStream()
+    let group = RequestGroup(
+      sink: .completion(continuation), request: request, prompt: prompt, maximumTokens: wanted)
+    watch(group) { continuation.onTermination = $0 }
+    try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
+    return stream
+  }
+
+  /// Notes when nobody wants the answer any more.
+  private func watch<Reason>(_ group: RequestGroup, _ install: (@escaping @Sendable (Reason) -> Void) -> Void)
+  {
+    install { [mailbox] _ in
+      group.isCancelled.store(true, ordering: .releasing)
+      mailbox.wake()
+    }
+  }
+
+  public func statistics() async -> ServingStatistics {
+    var statistics = mailbox.with { state in
+      var statistics = state.statistics
+      statistics.waiting = state.queue.count + state.pending
+      return statistics
+    }
+    statistics.sessions = registry.count
+    return statistics
+  }
+
+  public func createSession(
+    name: String, text: String
+  ) async throws -> AsyncThrowingStream<SessionEvent, any Error> {
+    let prompt = try prompts.documentTokens(text)
+    // A question and an answer of a few tokens at least must fit behind it.
+    let room = 64
+    guard prompt.count + room <= limits.contextLength else {
+      throw ServingError.contextTooLong(tokens: prompt.count, requested: room, limit: limits.contextLength)
+    }
+    try limits.check(tokens: prompt.count + room)
+    let card = try registry.create(
+      name: name, text: text, tokens: prompt.count, limit: settings.maximumSessions)
+    let (stream, continuation) = AsyncThrowingStream<SessionEvent, any Error>.makeStream()
+    let request = CompletionRequest(prompt: .tokens(prompt), session: card.id)
+    let group = RequestGroup(
+      sink: .session(continuation, id: card.id), request: request, prompt: prompt, maximumTokens: 0)
+    watch(group) { continuation.onTermination = $0 }
+    continuation.yield(.created(card))
+    do {
+      try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
+    } catch {
+      try registry.remove(card.id)
+      throw error
+    }
+    return stream
+  }
+
+  public func sessions() async -> [SessionCard] { registry.cards }
+
+  public func session(_ id: String) async throws -> SessionCard { try registry.card(id) }
+
+  public func deleteSession(_ id: String) async throws {
+    try registry.remove(id)
+    mailbox.delete(session: id)
+  }
+
+  public func drain(until deadline: ContinuousClock.Instant) async {
+    mailbox.drain(until: deadline)
+    while !mailbox.with({ $0.isIdle }) { try? await Task.sleep(for: .milliseconds(20)) }
+  }
+}
+
+/// What an engine can take, known once it runs.
+struct EngineLimits: Sendable {
+  var contextLength: Int
+  var memoryBudget: Int
+  /// Bytes of keys, values, index and samples that one more token takes.
+  var bytesPerToken: Int
+
+  func bytes(tokens: Int) -> Int { tokens * bytesPerToken }
+
+  /// Refuses what would not fit if it were alone.
+  func check(tokens: Int) throws {
+    guard bytes(tokens: tokens) <= memoryBudget else {
+      throw ServingError.outOfMemory(required: bytes(tokens: tokens), budget: memoryBudget)
+    }
+  }
+}

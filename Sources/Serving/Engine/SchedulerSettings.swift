@@ -1,0 +1,29 @@
+// How many requests at once, and how much memory for them.
+
+public import RetrievalAttention
+
+/// Settings of a ``Scheduler``.
+public struct SchedulerSettings: Sendable {
+  /// The model's name for clients; the file's name when nil.
+  public var modelName: String?
+  public var attention = AttentionPolicy.retrieval(RetrievalSettings())
+  /// Sequences that are decoded together.
+  public var parallel = 4
+  /// Requests that may wait for their turn.
+  public var queueLength = 64
+  /// Most tokens of prompt and answer together; what the model was trained for when nil.
+  public var contextLength: Int?
+  /// Most tokens of an answer when a request does not say.
+  public var defaultMaximumTokens = 2048
+  /// Bytes for keys, values and indexes of all contexts; half of the free memory at the start when nil.
+  public var memoryBudget: Int?
+  /// Milliseconds that a step may take when sequences wait for their next token: a long prompt is read in pieces that
+  /// take no longer. The building of an index is a piece of its own.
+  public var stallMilliseconds = 250
+  /// Threads to compute with.
+  public var threads: Int?
+  /// Most sessions; the documents' texts are kept in memory as well.
+  public var maximumSessions = 64
+
+  public init() {}
+}

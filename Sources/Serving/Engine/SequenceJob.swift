@@ -1,0 +1,126 @@
+// One sequence at work: a choice of a request, or a document that is read into a session.
+
+import LlamaHost
+import RetrievalAttention
+import Synchronization
+
+/// What the choices of one request share. Made where the request comes in, used by the engine's thread.
+final class RequestGroup: Sendable {
+  /// Where events go.
+  enum Sink: Sendable {
+    case completion(AsyncThrowingStream<CompletionEvent, any Error>.Continuation)
+    case session(AsyncThrowingStream<SessionEvent, any Error>.Continuation, id: String)
+  }
+
+  let sink: Sink
+  let request: CompletionRequest
+  /// Tokens of the prompt.
+  let prompt: [Int32]
+  let maximumTokens: Int
+  let arrival = ContinuousClock.now
+  /// Whether nobody wants the answer any more.
+  let isCancelled = Atomic(false)
+
+  init(sink: Sink, request: CompletionRequest, prompt: [Int32], maximumTokens: Int) {
+    self.sink = sink
+    self.request = request
+    self.prompt = prompt
+    self.maximumTokens = maximumTokens
+  }
+
+  func send(_ event: CompletionEvent) {
+    if case .completion(let continuation) = sink { continuation.yield(event) }
+  }
+
+  func finish(throwing error: (any Error)? = nil) {
+    switch sink {
+    case .completion(let continuation): continuation.finish(throwing: error)
+    case .session(let continuation, _): continuation.finish(throwing: error)
+    }
+  }
+
+  var sessionID: String? {
+    if case .session(_, let id) = sink { id } else { nil }
+  }
+}
+
+/// What the engine's thread knows of a request besides.
+final class GroupProgress {
+  var openChoices: Int
+  var isStarted = false
+  var isOver = false
+  var firstWork: ContinuousClock.Instant?
+  var firstToken: ContinuousClock.Instant?
+  var generatedTokens = 0
+  var reads = ReadStatistics()
+
+  init(choices: Int) { openChoices = choices }
+}
+
+/// One sequence.
+final class SequenceJob {
+  let group: RequestGroup
+  let progress: GroupProgress
+  let choice: Int
+  let context: StoredContext
+  let sampler: Sampler?
+  /// The token that was chosen and is to be read next; nil while the prompt is read.
+  var nextToken: Int32?
+  var generatedTokens = 0
+  private var decoder = TextStreamDecoder()
+  private var stops: StopMatcher
+  /// Tokens whose text is not certain yet, with the bytes of text up to their end.
+  private var waiting: [(token: TokenProbability, end: Int)] = []
+  private var bytesDecoded = 0
+  private var bytesSent = 0
+
+  init(group: RequestGroup, progress: GroupProgress, choice: Int, context: StoredContext, sampler: Sampler?) {
+    self.group = group
+    self.progress = progress
+    self.choice = choice
+    self.context = context
+    self.sampler = sampler
+    stops = StopMatcher(stops: group.request.stop)
+  }
+
+  /// Prompt tokens that are not read yet.
+  var promptLeft: Int { group.prompt.count - min(group.prompt.count, context.tokens.count) }
+
+  /// Takes a token that was chosen; returns why the choice is complete, or nil when it goes on.
+  func take(_ token: Int32, logits: UnsafeBufferPointer<Float>, tokenizer: Tokenizer) -> FinishReason? {
+    if tokenizer.isEndOfGeneration(token) {
+      send(text: stops.append(decoder.finish()) + stops.finish())
+      return .stop
+    }
+    generatedTokens += 1
+    progress.generatedTokens += 1
+    let bytes = tokenizer.bytes(of: token)
+    let text = decoder.append(bytes)
+    bytesDecoded += bytes.count
+    if let count = group.request.alternatives {
+      waiting.append(
+        (
+          TokenProbability(token: token, logits: logits, alternatives: count, tokenizer: tokenizer),
+          bytesDecoded
+        ))
+    }
+    send(text: stops.append(text))
+    if stops.isStopped { return .stop }
+    guard generatedTokens < group.maximumTokens else {
+      send(text: stops.append(decoder.finish()) + stops.finish())
+      return .length
+    }
+    nextToken = token
+    return nil
+  }
+
+  /// Sends text that is certain, with the tokens that end in it.
+  private func send(text: String) {
+    bytesSent += text.utf8.count
+    // When the choice is over, what is left of tokens that began before its end comes along.
+    let sent = waiting.prefix { $0.end <= bytesSent }
+    guard !text.isEmpty || !sent.isEmpty else { return }
+    waiting.removeFirst(sent.count)
+    group.send(.delta(choice: choice, CompletionDelta(text: text, tokens: sent.map(\.token))))
+  }
+}

@@ -1,0 +1,177 @@
+import ArgumentParser
+import Foundation
+import Generation
+import InferenceServer
+import LlamaHost
+import Logging
+import RetrievalAttention
+import Serving
+
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Serve a model over HTTP, as OpenAI's API and as a page for the browser.",
+    discussion: """
+      Requests are decoded together, and what their prompts have in common with earlier ones is not computed again. \
+      POST /v1/sessions reads a document once for many questions. GET /openapi.json describes everything.
+
+      Listens on this machine alone. Other hosts need --api-key-file, or --allow-unauthenticated.
+
+      Example: ra serve --model model.gguf --port 8080
+      """)
+
+  @OptionGroup var modelOptions: ModelOptions
+  @OptionGroup(title: "Network") var network: NetworkOptions
+  @OptionGroup(title: "Limits") var limits: ServingLimitOptions
+  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+
+  @Option(
+    help: "How attention is computed: NAME[:key=value,...] of the policies that ra attention list shows.",
+    transform: AttentionChoice.init(parsing:))
+  var attention = AttentionChoice.policy(.retrieval(.init()))
+
+  @Option(help: ArgumentHelp("The model's name for clients. (default: the file's name)", valueName: "name"))
+  var name: String?
+
+  @Option(
+    help: "What goes to the log on standard error: trace, debug, info, notice, warning, error, critical.")
+  var logLevel = "notice"
+
+  func validate() throws {
+    guard attention != .host else {
+      throw ValidationError(
+        "--attention is host, but a server computes attention itself: see ra attention list.")
+    }
+    try retrieval.check([attention])
+    guard Logger.Level(rawValue: logLevel) != nil else {
+      throw ValidationError(
+        "--log-level is '\(logLevel)', but must be one of \(Logger.Level.allCases.map(\.rawValue)).")
+    }
+    if let name, name.isEmpty || name.utf8.count > 200 {
+      throw ValidationError("--name must have 1 to 200 bytes.")
+    }
+  }
+
+  func run() async throws {
+    let level = Logger.Level(rawValue: logLevel) ?? .notice
+    LoggingSystem.bootstrap { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = level
+      return handler
+    }
+    let console = Console()
+    var server = ServerSettings()
+    server.keys = try network.keys()
+    server.maximumBodyBytes = limits.maxRequest << 20
+    server.drainSeconds = limits.drain
+    if NetworkOptions.isLoopback(network.host), server.keys.isEmpty {
+      server.allowedHosts = ServerSettings.loopbackHosts.union([network.host.lowercased()])
+    }
+    var scheduling = SchedulerSettings()
+    scheduling.modelName = name
+    scheduling.threads = modelOptions.threading.threads
+    if let policy = try retrieval.policy(attention) { scheduling.attention = policy }
+    limits.apply(to: &scheduling)
+    let model = try modelOptions.loadModel(console)
+    let scheduler = try await Scheduler.start(model: model, settings: scheduling)
+    let host = network.host.contains(":") ? "[\(network.host)]" : network.host
+    console.note("\(scheduler.model.id): contexts of up to \(scheduler.model.contextLength) tokens")
+    do {
+      try await InferenceServer(service: scheduler, settings: server, logger: Logger(label: "ra"))
+        .run(address: .hostname(network.host, port: network.port)) { port in
+          FileHandle.standardError.write(Data("listening on http://\(host):\(port ?? 0)\n".utf8))
+        }
+    } catch let error as ServerStartProblem {
+      throw ValidationError("\(error)")
+    }
+  }
+}
+
+struct NetworkOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Address to listen on.", valueName: "address"))
+  var host = "127.0.0.1"
+
+  @Option(help: ArgumentHelp("Port to listen on; 0 takes a free one.", valueName: "number"))
+  var port = 8080
+
+  @Option(help: ArgumentHelp("A file with the keys that clients may use, one a line.", valueName: "file"))
+  var apiKeyFile: String?
+
+  @Flag(help: "Listen beyond this machine without keys: whoever reaches it may use it.")
+  var allowUnauthenticated = false
+
+  func validate() throws {
+    guard (0...65_535).contains(port) else {
+      throw ValidationError("--port is \(port), but must be in 0...65535.")
+    }
+    guard Self.isLoopback(host) || apiKeyFile != nil || allowUnauthenticated else {
+      throw ValidationError(
+        "--host \(host) can be reached from other machines: give --api-key-file, or --allow-unauthenticated.")
+    }
+  }
+
+  static func isLoopback(_ host: String) -> Bool {
+    let host = host.lowercased()
+    return ["localhost", "::1"].contains(host)
+      || host.hasPrefix("127.") && host.allSatisfy { $0.isNumber || $0 == "." }
+  }
+
+  func keys() throws -> APIKeys {
+    guard let apiKeyFile else { return APIKeys() }
+    do {
+      return try APIKeys(parsing: try TextFile.read(apiKeyFile))
+    } catch let problem as APIKeyProblem {
+      throw ValidationError("--api-key-file \(apiKeyFile): \(problem).")
+    }
+  }
+}
+
+struct ServingLimitOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Sequences that are decoded together.", valueName: "count"))
+  var parallel = 4
+
+  @Option(help: ArgumentHelp("Requests that may wait; more get status 429.", valueName: "count"))
+  var queue = 64
+
+  @Option(
+    help: ArgumentHelp(
+      "Most tokens of prompt and answer together. (default: what the model was trained for)",
+      valueName: "tokens"))
+  var context: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Memory for keys, values and indexes, in MiB. (default: half of what is free)", valueName: "MiB"))
+  var memory: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "How long a piece of a prompt may keep other answers waiting.", valueName: "milliseconds"))
+  var stall = 250
+
+  @Option(help: ArgumentHelp("Largest request, in MiB; larger ones get status 413.", valueName: "MiB"))
+  var maxRequest = 32
+
+  @Option(
+    help: ArgumentHelp("How long running requests may take when the server stops.", valueName: "seconds"))
+  var drain = 10
+
+  func validate() throws {
+    for (name, value, largest) in [
+      ("--parallel", parallel, 256), ("--queue", queue, 100_000),
+      ("--context", context ?? 1, Int(Int32.max) / 2),
+      ("--memory", memory ?? 1, 1 << 30), ("--stall", stall, 600_000), ("--max-request", maxRequest, 1 << 20),
+      ("--drain", drain, 86_400),
+    ] where !(1...largest).contains(value) {
+      throw ValidationError("\(name) is \(value), but must be in 1...\(largest).")
+    }
+  }
+
+  func apply(to settings: inout SchedulerSettings) {
+    settings.parallel = parallel
+    settings.queueLength = queue
+    settings.contextLength = context
+    settings.memoryBudget = memory.map { $0 << 20 }
+    settings.stallMilliseconds = stall
+  }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import InferenceServer
+import Serving
+import Testing
+
+@Suite struct PageTests {
+  @Test func thePageLoadsNothingFromElsewhere() async throws {
+    try await TestServer.run(ScriptedService()) { server in
+      let page = try await server.send("GET", "/")
+      #expect(page.status == 200)
+      #expect(page.headers["content-type"] == "text/html; charset=utf-8")
+      #expect(page.headers["content-security-policy"]?.contains("default-src 'none'") == true)
+      for reference in ["http://", "https://", "src=", "@import", "url("] {
+        #expect(!page.body.contains(reference), "\(reference)")
+      }
+      #expect(page.body.contains("</html>"))
+    }
+  }
+
+  /// Every path of the description answers, and every path that answers is described.
+  @Test func theDescriptionIsTrue() async throws {
+    try await TestServer.run(ScriptedService()) { server in
+      let description = try await server.send("GET", "/openapi.json").json
+      let paths = try #require(description["paths"]?.object)
+      #expect(
+        Set(paths.keys) == [
+          "/", "/health", "/openapi.json", "/metrics", "/v1/models", "/v1/models/{id}", "/v1/embeddings",
+          "/v1/chat/completions", "/v1/completions", "/v1/sessions", "/v1/sessions/{id}",
+        ])
+      for (path, operations) in paths {
+        for (method, operation) in operations.object ?? [:] where method != "parameters" {
+          let answer = try await server.send(
+            method.uppercased(), path.replacing("{id}", with: "x"), body: method == "post" ? "{}" : nil)
+          #expect(answer.status != 405, "\(method) \(path)")
+          #expect(operation["responses/\(answer.status)"] != nil, "\(method) \(path) gave \(answer.status)")
+        }
+      }
+    }
+  }
+
+  @Test func modelsAndHealth() async throws {
+    try await TestServer.run(ScriptedService()) { server in
+      let list = try await server.send("GET", "/v1/models").json
+      #expect(list["data/0/id"] == .string("scripted"))
+      #expect(list["data/0/context_length"] == .integer(1000))
+      #expect(try await server.send("GET", "/v1/models/scripted").json["object"] == .string("model"))
+      #expect(try await server.send("GET", "/health").json["status"] == .string("ok"))
+    }
+  }
+
+  @Test func metricsCount() async throws {
+    try await TestServer.run(ScriptedService()) { server in
+      _ = try await server.post("/v1/completions", #"{"prompt":"a"}"#)
+      _ = try await server.post("/v1/completions", "x")
+      _ = try await server.send("GET", #"/nowhere"}{"#)
+      let answer = try await server.send("GET", "/metrics")
+      #expect(answer.headers["content-type"]?.hasPrefix("text/plain") == true)
+      let lines = answer.body.split(separator: "\n")
+      #expect(lines.contains(#"ra_http_requests_total{path="/v1/completions",status="200"} 1"#))
+      #expect(lines.contains(#"ra_http_requests_total{path="/v1/completions",status="400"} 1"#))
+      #expect(lines.contains { $0.hasPrefix("ra_http_requests_total") && $0.hasSuffix(#"status="404"} 1"#) })
+      #expect(!answer.body.contains("nowhere"))
+      #expect(lines.contains("ra_requests_accepted_total 1"))
+      #expect(lines.contains("ra_first_token_seconds_count 1"))
+      #expect(lines.contains("ra_between_tokens_seconds_count 2"))
+      #expect(lines.contains(#"ra_request_seconds_bucket{le="+Inf"} 1"#))
+      // The format: a help and a type for each name, then numbers.
+      for line in lines where !line.hasPrefix("#") {
+        let parts = line.split(separator: " ")
+        #expect(parts.count == 2 && Double(parts[1]) != nil, "\(line)")
+      }
+    }
+  }
+
+  @Test func sessionsLiveAndGo() async throws {
+    try await TestServer.run(ScriptedService()) { server in
+      let made = try await server.post("/v1/sessions", #"{"name":"novel","text":"Once upon a time"}"#)
+      #expect(made.status == 201)
+      #expect(try made.json["state"] == .string("ready"))
+      #expect(try made.json["tokens_read"] == .integer(10))
+      #expect(try await server.send("GET", "/v1/sessions").json["data/0/name"] == .string("novel"))
+      #expect(try await server.send("GET", "/v1/sessions/ses-1").json["id"] == .string("ses-1"))
+      #expect(try await server.send("DELETE", "/v1/sessions/ses-1").json["deleted"] == .bool(true))
+      #expect(try await server.send("GET", "/v1/sessions/ses-1").status == 404)
+      let streamed = try await server.post("/v1/sessions", #"{"text":"Once","stream":true}"#)
+      let events = try streamed.events.dropLast().map { try JSONValue(parsing: Data($0.utf8)) }
+      #expect(events.map { $0["object"]?.string } == ["session", "session.progress", "session"])
+      #expect(events[1]["processed"] == .integer(5))
+      for body in [
+        #"{}"#, #"{"text":""}"#, #"{"text":" \n"}"#, #"{"text":"a","name":""}"#,
+        #"{"text":"a","name":"\u0000"}"#,
+      ] {
+        #expect(try await server.post("/v1/sessions", body).status == 400, "\(body)")
+      }
+    }
+  }
+
+  /// Requests that run are finished; the server then ends by itself.
+  @Test func theServerEndsInGoodOrder() async throws {
+    let service = ScriptedService(pause: .milliseconds(100))
+    nonisolated(unsafe) var answer: Task<Answer, any Error>?
+    try await TestServer.run(service) { server in
+      answer = Task { try await server.post("/v1/completions", #"{"prompt":"a","stream":true}"#) }
+      while service.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+    }
+    let result = try #require(await answer?.value)
+    #expect(result.status == 200)
+    #expect(result.events.last == "[DONE]")
+    #expect(service.state.withLock { $0.isDraining })
+  }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import Serving
+import Testing
+
+@testable import Serving
+
+@Suite struct JSONGrammarTests {
+  private func grammar(_ schema: String) throws -> String {
+    try JSONGrammar.grammar(schema: JSONValue(parsing: Data(schema.utf8)))
+  }
+
+  @Test func usesOnlyTheRulesItNeeds() throws {
+    #expect(try grammar(#"{"type":"boolean"}"#) == "root ::= boolean\nboolean ::= \"true\" | \"false\"\n")
+    #expect(
+      try grammar(#"{"const":{"b":"x\"y","a":null}}"#) == #"root ::= "{\"a\":null,\"b\":\"x\\\"y\"}""# + "\n")
+    let text = try grammar(#"{"enum":["red",1,"two\nlines"]}"#)
+    #expect(text.contains(#"r0 ::= "\"red\"" | "1" | "\"two\\nlines\"""#))
+  }
+
+  /// Every name that is used is defined, once.
+  @Test(arguments: [
+    ##"{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"array","items":{"$ref":"#"}}},"required":["a"]}"##,
+    #"{"type":"array","items":{"type":"string","format":"date-time"},"minItems":2,"maxItems":5}"#,
+    #"{"type":["string","null"],"maxLength":4}"#,
+    #"{"anyOf":[{"type":"integer","minimum":3},{"type":"null"}]}"#,
+    ##"{"$ref":"#/$defs/x","$defs":{"x":{"type":"object","additionalProperties":{"$ref":"#/$defs/y"}},"y":{"type":"number"}}}"##,
+    #"{"type":"array","prefixItems":[{"type":"null"},{"format":"uuid","type":"string"}],"items":false}"#,
+    "true", "{}", #"{"type":"object","properties":{}}"#, #"{"type":"array","minItems":1}"#,
+  ])
+  func everyNameIsDefined(schema: String) throws {
+    let text = try grammar(schema)
+    var defined: [String] = []
+    var used: Set<String> = []
+    for line in text.split(separator: "\n") {
+      let parts = line.components(separatedBy: " ::= ")
+      defined.append(parts[0])
+      // Literals and character classes out of the way.
+      let rest = parts[1...].joined()
+        .replacing(try Regex(#""([^"\\]|\\.)*""#), with: " ").replacing(
+          try Regex(#"\[([^\]\\]|\\.)*\]"#), with: " "
+        )
+        .replacing(try Regex(#"\{[0-9,]*\}"#), with: " ")
+      used.formUnion(rest.split { !($0.isLetter || $0.isNumber) }.map(String.init))
+    }
+    #expect(Set(defined).count == defined.count)
+    #expect(used.subtracting(defined).isEmpty, "\(text)")
+    #expect(Set(defined).subtracting(used).isSubset(of: ["root"]), "\(text)")
+  }
+
+  @Test func refusesWhatItCannotKeep() throws {
+    for (schema, words) in [
+      (#"{"type":"string","pattern":"a+"}"#, ["pattern"]),
+      (
+        #"{"type":"object","properties":{"a":{"type":"number","minimum":0},"b":{"type":"x"}}}"#,
+        ["minimum", "'x'"]
+      ),
+      (#"{"type":"object","properties":{"a":{}},"required":["b"]}"#, ["'b'"]),
+      (#"{"$ref":"http://elsewhere/schema"}"#, ["$ref"]), (##"{"$ref":"#/$defs/none"}"##, ["none"]),
+      (##"{"$ref":"#"}"##, ["itself"]), (#"{"enum":[]}"#, ["enum"]), (#"{"allOf":[{},{}]}"#, ["allOf"]),
+      (#"{"type":"array","minItems":3,"maxItems":2}"#, ["minItems 3"]), (#"{"type":7}"#, ["type"]),
+      (#"{"type":"string","maxLength":100000}"#, ["maxLength"]),
+      (#"{"type":"string","format":"email"}"#, ["email"]),
+      (#"{"type":"integer","minimum":5,"maximum":4}"#, ["minimum 5"]), (#"{"not":{}}"#, ["not"]),
+      ("false", ["schema"]),
+      (#"{"type":"integer","minimum":1e300}"#, ["15 digits"]), ("[]", ["array"]),
+    ] {
+      do {
+        let text = try grammar(schema)
+        Issue.record("\(schema) gave \(text)")
+      } catch let problem as JSONSchemaProblem {
+        for word in words { #expect("\(problem)".contains(word), "\(problem)") }
+      }
+    }
+  }
+
+  /// A pattern of digits and classes is a regular expression when quotes and spaces are taken out.
+  @Test(arguments: [
+    (0, 0), (0, 9), (0, 10), (1, 12), (7, 123), (-5, 5), (-120, -7), (99, 101), (10, 99), (200, 1999),
+    (-1, 0),
+  ])
+  func rangesOfIntegersAreExact(low: Int, high: Int) throws {
+    let pattern = IntegerRange.pattern(low: low, high: high).replacing("\"", with: "").replacing(
+      " ", with: "")
+    let regex = try Regex(pattern)
+    for value in -2500...2500 {
+      let matches = try regex.wholeMatch(in: "\(value)") != nil
+      #expect(matches == (low...high).contains(value), "\(value) in \(pattern)")
+    }
+    for text in ["", "-0", "00", "01", "+1", "1.0"] {
+      #expect(try regex.wholeMatch(in: text) == nil, "\(text)")
+    }
+  }
+
+  @Test func openRangesReachFar() throws {
+    let least = try Regex(
+      IntegerRange.pattern(low: 18, high: nil).replacing("\"", with: "").replacing(" ", with: ""))
+    for (value, expected) in [(17, false), (18, true), (99_999, true), (123_456_789_012, true), (-18, false)]
+    {
+      #expect(try (least.wholeMatch(in: "\(value)") != nil) == expected)
+    }
+  }
+
+  @Test func hugeSchemasEnd() throws {
+    var deep = "{}"
+    for _ in 0..<200 { deep = #"{"type":"array","items":\#(deep)}"# }
+    #expect(throws: JSONSchemaProblem.self) { try grammar(deep) }
+    let wide = (0..<6000).map { #""p\#($0)":{"type":"array","items":{"enum":[1]}}"# }.joined(separator: ",")
+    #expect(throws: JSONSchemaProblem.self) { try grammar(#"{"type":"object","properties":{\#(wide)}}"#) }
+  }
+}

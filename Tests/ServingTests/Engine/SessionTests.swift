@@ -1,0 +1,123 @@
+import Foundation
+import LlamaHost
+import Serving
+import Testing
+
+extension SchedulerTests {
+  @Suite struct SessionTests {
+    private func create(
+      _ scheduler: Scheduler, _ text: String, name: String = "book"
+    ) async throws -> (card: SessionCard, progress: [Int]) {
+      var card: SessionCard?
+      var progress: [Int] = []
+      for try await event in try await scheduler.createSession(name: name, text: text) {
+        switch event {
+        case .created(let new): #expect(new.state == .reading)
+        case .progress(let done, let total):
+          #expect(done <= total)
+          progress.append(done)
+        case .ready(let ready): card = ready
+        }
+      }
+      return (try #require(card), progress)
+    }
+
+    @Test func aDocumentIsReadOnce() async throws {
+      let scheduler = try await Scheduler.start()
+      let text = try TestText.read("alice.txt", characters: 4000)
+      let (card, progress) = try await create(scheduler, text)
+      #expect(card.state == .ready)
+      #expect(card.tokens > 800)
+      #expect(card.bytes > card.tokens * 1000)
+      #expect(progress.last == card.tokens)
+      #expect(progress == progress.sorted())
+      for question in ["Who fell down the hole?", "1 + 1 = ?", "\n\nWho?"] {
+        let answer = try await scheduler.ask(question, tokens: 4, session: card.id)
+        // All of the document but what its end shares with the question.
+        #expect(answer.cachedTokens >= card.tokens - 2, "\(question)")
+        #expect(answer.cachedTokens < answer.promptTokens)
+      }
+      // The same text without naming the session.
+      let unnamed = try await scheduler.ask(text + "\n\nWho fell?", tokens: 2)
+      #expect(unnamed.cachedTokens >= card.tokens - 2)
+      #expect(await scheduler.sessions().map(\.id) == [card.id])
+      try await scheduler.deleteSession(card.id)
+      #expect(await scheduler.sessions().isEmpty)
+      await #expect(throws: ServingError.unknownSession(card.id)) { _ = try await scheduler.session(card.id) }
+      await #expect(throws: ServingError.unknownSession(card.id)) {
+        try await scheduler.deleteSession(card.id)
+      }
+      await #expect(throws: ServingError.unknownSession(card.id)) {
+        _ = try await scheduler.ask("Who?", session: card.id)
+      }
+      await scheduler.stop()
+    }
+
+    /// An answer about a stored document is the one that is given when all is read anew.
+    @Test func storedContextsAnswerAsFreshOnes() async throws {
+      let scheduler = try await Scheduler.start()
+      let text = try TestText.read("alice.txt", characters: 1500)
+      let (card, _) = try await create(scheduler, text)
+      let first = try await scheduler.ask("What did Alice see?", tokens: 12, session: card.id)
+      _ = try await scheduler.ask("Tell me a long story about it.", tokens: 40, session: card.id)
+      let again = try await scheduler.ask("What did Alice see?", tokens: 12, session: card.id)
+      #expect(again.text == first.text, "another question in between changed the document's context")
+      await scheduler.stop()
+    }
+
+    @Test func leavingEndsTheReading() async throws {
+      let scheduler = try await Scheduler.start()
+      let text = try TestText.read("alice.txt", characters: 6000)
+      let stream = try await scheduler.createSession(name: "x", text: text)
+      for try await event in stream {
+        if case .created(let card) = event {
+          await #expect(throws: ServingError.sessionNotReady(card.id)) {
+            _ = try await scheduler.ask("Who?", session: card.id)
+          }
+        }
+        if case .progress = event { break }
+      }
+      _ = consume stream
+      for _ in 0..<500 {
+        if await scheduler.sessions().isEmpty { break }
+        try await Task.sleep(for: .milliseconds(10))
+      }
+      #expect(await scheduler.sessions().isEmpty)
+      await scheduler.stop()
+    }
+
+    /// Two documents where only one fits: the one that was not used goes, and comes back when it is asked.
+    @Test func contextsAreGivenUpForOthers() async throws {
+      let text = try TestText.read("alice.txt", characters: 3000)
+      let other = try TestText.read("persuasion.txt", characters: 3000)
+      // 30 layers of 3 heads of 64: 23 KB of keys and values a token.
+      let scheduler = try await Scheduler.start { $0.memoryBudget = 1200 * 26_500 }
+      let (first, _) = try await create(scheduler, text, name: "first")
+      let (second, _) = try await create(scheduler, other, name: "second")
+      #expect(try await scheduler.session(first.id).state == .evicted)
+      #expect(try await scheduler.session(second.id).state == .ready)
+      let answer = try await scheduler.ask("Who?", tokens: 2, session: first.id)
+      #expect(answer.cachedTokens < first.tokens)
+      #expect(try await scheduler.session(first.id).state == .ready)
+      #expect(try await scheduler.session(second.id).state == .evicted)
+      let again = try await scheduler.ask("Where?", tokens: 2, session: first.id)
+      #expect(again.cachedTokens >= first.tokens - 2)
+      let large = try TestText.read("persuasion.txt", characters: 7000)
+      await #expect(throws: ServingError.self) {
+        _ = try await scheduler.createSession(name: "x", text: large)
+      }
+      await scheduler.stop()
+    }
+
+    @Test func sessionsAreCounted() async throws {
+      let scheduler = try await Scheduler.start { $0.maximumSessions = 1 }
+      let (card, _) = try await create(scheduler, "A short text.")
+      await #expect(throws: ServingError.self) {
+        _ = try await scheduler.createSession(name: "x", text: "Another.")
+      }
+      try await scheduler.deleteSession(card.id)
+      _ = try await create(scheduler, "Another.")
+      await scheduler.stop()
+    }
+  }
+}

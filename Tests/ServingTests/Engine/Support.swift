@@ -1,0 +1,89 @@
+// The model that the environment names, and answers put together from events.
+
+import Foundation
+import Generation
+import LlamaHost
+import Serving
+import Testing
+
+/// One test at a time: their threads would slow each other down.
+@Suite(.serialized) enum SchedulerTests {}
+
+enum TestModel {
+  struct Missing: Error, CustomStringConvertible {
+    let description = "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format."
+  }
+
+  static func load() throws -> LlamaModel { try shared.get() }
+
+  private static let shared = Result {
+    guard let path = ProcessInfo.processInfo.environment["RA_TEST_MODEL"] else { throw Missing() }
+    return try LlamaModel.load(path: path)
+  }
+}
+
+enum TestText {
+  static func read(_ name: String, characters: Int) throws -> String {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+    return String(
+      try TextFile.read(root.appendingPathComponent("Texts").appendingPathComponent(name).path).prefix(
+        characters))
+  }
+}
+
+/// A whole answer.
+struct Answer: Equatable {
+  var texts: [Int: String] = [:]
+  var reasons: [Int: FinishReason] = [:]
+  var tokens: [Int: Int] = [:]
+  var probabilities: [TokenProbability] = []
+  var promptTokens = 0
+  var cachedTokens = 0
+  var statistics: CompletionStatistics?
+
+  var text: String { texts[0] ?? "" }
+}
+
+extension Scheduler {
+  /// Starts with few threads and small limits.
+  static func start(
+    _ change: (inout SchedulerSettings) -> Void = { _ in }
+  ) async throws -> Scheduler {
+    var settings = SchedulerSettings()
+    settings.threads = 1
+    settings.contextLength = 2048
+    change(&settings)
+    return try await start(model: TestModel.load(), settings: settings)
+  }
+
+  func answer(
+    _ request: CompletionRequest, onEvent: (CompletionEvent) throws -> Void = { _ in }
+  ) async throws -> Answer {
+    var answer = Answer()
+    for try await event in try await complete(request) {
+      try onEvent(event)
+      switch event {
+      case .started(let prompt, let cached): (answer.promptTokens, answer.cachedTokens) = (prompt, cached)
+      case .prefill: break
+      case .delta(let choice, let delta):
+        answer.texts[choice, default: ""] += delta.text
+        answer.probabilities += delta.tokens
+      case .finished(let choice, let reason, let tokens):
+        answer.reasons[choice] = reason
+        answer.tokens[choice] = tokens
+      case .completed(let statistics): answer.statistics = statistics
+      }
+    }
+    return answer
+  }
+
+  func ask(_ question: String, tokens: Int = 8, session: String? = nil) async throws -> Answer {
+    try await answer(
+      CompletionRequest(
+        prompt: .chat([ChatMessage(role: .user, content: question)]), session: session, maximumTokens: tokens)
+    )
+  }
+
+  func stop() async { await drain(until: .now) }
+}
