@@ -4,6 +4,14 @@ import AttentionKernels
 import Synchronization
 import VectorIndex
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Random directions for the hash functions of all tables, the same for all heads of a width.
 package final class HashProjections: Sendable {
   /// Bits of a hash (K) and tables (L).
@@ -12,6 +20,10 @@ package final class HashProjections: Sendable {
   let dimension: Int
   /// `[tables * bits, dimension]` f16, normally distributed.
   package let rows: [UInt16]
+  /// ``exactLogProbability(cosine:bits:tables:)`` at `steps + 1` cosines from -1 to 1.
+  private let logProbabilities: [Float]
+
+  private static let steps = 4096
 
   private struct Key: Hashable {
     let bits: Int
@@ -40,6 +52,9 @@ package final class HashProjections: Sendable {
     self.bits = bits
     self.tables = tables
     self.dimension = dimension
+    logProbabilities = (0...Self.steps).map {
+      Self.exactLogProbability(cosine: Float($0) / Float(Self.steps / 2) - 1, bits: bits, tables: tables)
+    }
     var generator = SeededGenerator(seed: UInt64(bits) << 40 ^ UInt64(tables) << 20 ^ UInt64(dimension))
     let normal = (0..<bits * tables * dimension).map { _ in
       // A sum of twelve uniform numbers is near enough to normal for directions, and needs no library.
@@ -53,6 +68,29 @@ package final class HashProjections: Sendable {
   }
 
   var byteCount: Int { rows.count * 2 }
+
+  /// Natural logarithm of the probability that a key is in the same bucket as a query in at least two tables, for the
+  /// cosine of their angle.
+  func logProbability(cosine: Float) -> Float {
+    let place = (max(-1, min(1, cosine)) + 1) * Float(Self.steps / 2)
+    // Steep where hardly any key is sampled: no straight line there.
+    guard place > Float(Self.steps / 32) else {
+      return Self.exactLogProbability(cosine: cosine, bits: bits, tables: tables)
+    }
+    let step = min(Int(place), Self.steps - 1)
+    let (low, high) = (logProbabilities[step], logProbabilities[step + 1])
+    return low + (place - Float(step)) * (high - low)
+  }
+
+  /// The same from the definition.
+  private static func exactLogProbability(cosine: Float, bits: Int, tables: Int) -> Float {
+    let alike = 1 - Double(acos(max(-1, min(1, cosine)))) / .pi
+    let bucket = pow(alike, Double(bits))
+    let missed = pow(1 - bucket, Double(tables - 1))
+    let probability = 1 - missed * (1 - bucket) - Double(tables) * bucket * missed
+    // A key that was sampled had some chance, however rounding puts it.
+    return Float(log(max(probability, 1e-12)))
+  }
 
   /// Writes the hashes `[count, tables]` of vectors `[count, dimension]`.
   func hash(

@@ -3,14 +3,6 @@
 import AttentionKernels
 import VectorIndex
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 /// Settings of ``AttentionPolicy/magicPIG(_:)``: a sample of keys from hash tables, from which attention is estimated (Chen
 /// et al., *MagicPIG: LSH Sampling for Efficient LLM Generation*, arXiv 2410.16179).
 ///
@@ -49,16 +41,6 @@ public struct MagicPIGSettings: PolicySettings {
 
   package func makeHead(rows: HeadRows, place: HeadPlace) throws(AttentionError) -> any HeadPolicy {
     MagicPIGHead(rows: rows, settings: self)
-  }
-
-  /// Natural logarithm of the probability that a key is sampled whose direction has this cosine with the query's.
-  func logProbability(cosine: Float) -> Float {
-    let alike = 1 - Double(acos(max(-1, min(1, cosine)))) / .pi
-    let bucket = pow(alike, Double(bits))
-    let missed = pow(1 - bucket, Double(tableCount - 1))
-    let probability = 1 - missed * (1 - bucket) - Double(tableCount) * bucket * missed
-    // A key that was sampled had some chance, however rounding puts it.
-    return Float(log(max(probability, 1e-12)))
   }
 }
 
@@ -189,7 +171,7 @@ final class MagicPIGHead: HeadPolicy {
     for i in 0..<sample.count {
       let product = length * lengths[Int(indices[i])]
       let cosine = product > 0 ? (scores[i] - onMean) / product : 0
-      scores[i] -= settings.logProbability(cosine: cosine)
+      scores[i] -= projections.logProbability(cosine: cosine)
     }
     workspace.kernels.unsafeSoftmaxAccumulateGather(
       scores: scores, scoreStride: sample.count, queryCount: 1, values: rows.values + offset, valueStride: d,
