@@ -42,6 +42,9 @@ public struct ReadStatistics: Sendable, Hashable {
       self.fixed = fixed
       self.indexBytes = indexBytes
     }
+
+    /// Bytes of everything read; a row is a key and a value in f16.
+    func byteCount(dimension: Int) -> Int { (retrieved + fixed) * 4 * dimension + indexBytes }
   }
 
   mutating func add(_ head: Head, dimension: Int) {
@@ -50,6 +53,6 @@ public struct ReadStatistics: Sendable, Hashable {
     retrievedKeys += head.retrieved
     staticKeys += head.fixed
     indexRows += Double(head.indexBytes) / Double(rowBytes)
-    bytes += (head.retrieved + head.fixed) * rowBytes + head.indexBytes
+    bytes += head.byteCount(dimension: dimension)
   }
 }
