@@ -1,4 +1,4 @@
-// Finds a tolerance for each layer: the same KL with fewer bytes.
+// Finds a tolerance for each layer: the fewest bytes for a KL.
 
 public import Generation
 public import LlamaHost
