@@ -97,10 +97,12 @@ public final class FidelityMeasurement {
   /// Can be called again with other search parameters, over the same index, as long as decoding so few tokens
   /// that none is inserted (less than the policy's insertion block).
   ///
-  /// - Parameter search: replaces the policy's search parameters; the policy's own when nil.
-  public func measure(against reference: Reference, search: ClusterIndex.SearchParameters? = nil) throws
-    -> FidelityReport
-  {
+  /// - Parameters:
+  ///   - search: replaces the policy's search parameters; the policy's own when nil.
+  ///   - observesHeads: also tell what single heads lose in the first 16 steps.
+  public func measure(
+    against reference: Reference, search: ClusterIndex.SearchParameters? = nil, observesHeads: Bool = false
+  ) throws -> FidelityReport {
     guard let referenceRecord = reference == .exact ? exact : host else {
       throw GenerationError.invalidCount(
         name: "host logits", value: 0, requirement: "recorded to be the reference")
@@ -110,13 +112,26 @@ public final class FidelityMeasurement {
     runner.engine.statistics = ReadStatistics()
     let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
     let ours = try Self.record(decoded, runner: runner, name: runner.attentionName, onPhase: onPhase)
+    let reads = runner.engine.statistics
     let next = tokens[(contextTokens + 1)...]
+    let heads = observesHeads ? try headErrors() : nil
     return FidelityReport(
       policy: runner.attentionName, reference: reference.rawValue, context: contextTokens,
       tokens: decodeTokens,
       divergence: Divergence(reference: referenceRecord, other: ours), perplexity: ours.perplexity(of: next),
-      referencePerplexity: referenceRecord.perplexity(of: next), reads: runner.engine.statistics,
-      search: runner.engine.search, noiseFloor: noiseFloor, hostNoise: hostNoise)
+      referencePerplexity: referenceRecord.perplexity(of: next), reads: reads,
+      search: runner.engine.search, noiseFloor: noiseFloor, hostNoise: hostNoise, heads: heads)
+  }
+
+  /// Decodes some tokens once more, with exact attention beside the policy's in every head.
+  private func headErrors() throws -> HeadErrors {
+    try runner.engine.truncate(to: contextTokens)
+    var sums = HeadErrorSums(shape: runner.engine.shape)
+    runner.engine.headObserver = { sums.add($0) }
+    defer { runner.engine.headObserver = nil }
+    let observed = tokens[contextTokens..<contextTokens + min(decodeTokens, FidelityProbe.observedSteps)]
+    _ = try Self.record(observed, runner: runner, name: "\(runner.attentionName), heads", onPhase: onPhase)
+    return sums.means
   }
 
   private static func record(
@@ -142,6 +157,8 @@ public struct FidelityReport: Sendable, Codable {
   public var top1: Double
   public var perplexity: Double
   public var referencePerplexity: Double
+  /// ``perplexity`` less ``referencePerplexity``.
+  public var perplexityDifference: Double
   /// Share of the context that was looked up, 0...1: retrieved keys, and what was read of the index, in bytes of keys
   /// and values.
   public var keysRead: Double
@@ -151,11 +168,16 @@ public struct FidelityReport: Sendable, Codable {
   public var tolerance: Double?
   public var noiseFloor: Divergence?
   public var hostNoise: Divergence?
+  /// Mean over heads and tokens of ``HeadErrors/outputError`` and ``HeadErrors/recoveredMass``, if asked for.
+  public var headError: Double?
+  public var recoveredMass: Double?
+  /// What single heads lost, if asked for.
+  public var heads: HeadErrors?
 
   init(
     policy: String, reference: String, context: Int, tokens: Int, divergence: Divergence, perplexity: Double,
     referencePerplexity: Double, reads: ReadStatistics, search: ClusterIndex.SearchParameters?,
-    noiseFloor: Divergence?, hostNoise: Divergence?
+    noiseFloor: Divergence?, hostNoise: Divergence?, heads: HeadErrors?
   ) {
     self.policy = policy
     self.reference = reference
@@ -166,11 +188,15 @@ public struct FidelityReport: Sendable, Codable {
     top1 = divergence.top1
     self.perplexity = perplexity
     self.referencePerplexity = referencePerplexity
+    perplexityDifference = perplexity - referencePerplexity
     keysRead = reads.keysRead
     keysReadWithStatic = reads.keysReadWithStatic
     bytesPerToken = reads.bytesPerToken
     tolerance = search.map { Double($0.tolerance) }
     self.noiseFloor = noiseFloor
     self.hostNoise = hostNoise
+    self.heads = heads
+    headError = heads.flatMap { HeadErrors.mean($0.outputError) }
+    recoveredMass = heads.flatMap { HeadErrors.mean($0.recoveredMass) }
   }
 }

@@ -20,6 +20,8 @@ package struct DecodedHead {
   /// `[groupSize]`: share of the exact attention weights that lie on keys that were read exactly, 0...1; nil when the
   /// policy does not note what it reads.
   package var recoveredMass: [Double]?
+  /// Bytes that the step read for this KV head: keys, values and index.
+  package var bytes: Int
 }
 
 extension AttentionEngine {
@@ -30,7 +32,7 @@ extension AttentionEngine {
   /// - Parameter output: `[groupSize, headDimension]`, what the policy gave.
   func observe(
     _ batch: LayerBatch, kvHead: Int, output: UnsafePointer<Float>, recorders: ArraySlice<ReadRecorder>,
-    workspace: Workspace, observer: (DecodedHead) -> Void
+    bytes: Int, workspace: Workspace, observer: (DecodedHead) -> Void
   ) {
     let layer = shape.layers[batch.layer]
     let rows = heads[batch.layer][kvHead].rows
@@ -59,7 +61,8 @@ extension AttentionEngine {
         layer: batch.layer, kvHead: kvHead, outputErrors: errors,
         recoveredMass: mass(
           of: recorders, queries: queries, groupSize: g, rows: rows, logSumExps: logSumExps,
-          workspace: workspace)))
+          workspace: workspace),
+        bytes: bytes))
   }
 
   private func mass(

@@ -282,9 +282,10 @@ public final class AttentionEngine {
     count(batch, tasks: tasks)
     if let headObserver, layer.slidingWindow == nil {
       for number in layerHeads.indices {
+        let tasks = number * parts..<(number + 1) * parts
         observe(
-          batch, kvHead: number, output: outputs + number * parts * g * d,
-          recorders: recorders[number * parts..<(number + 1) * parts], workspace: workspaces[0],
+          batch, kvHead: number, output: outputs + tasks.lowerBound * g * d, recorders: recorders[tasks],
+          bytes: readCounts[tasks].reduce(0) { $0 + $1.byteCount(dimension: d) }, workspace: workspaces[0],
           observer: headObserver)
       }
     }

@@ -52,6 +52,9 @@ public struct ReadStatistics: Sendable, Hashable {
       self.fixed = fixed
       self.indexBytes = indexBytes
     }
+
+    /// Bytes of everything read; a row is a key and a value in f16.
+    func byteCount(dimension: Int) -> Int { (retrieved + fixed) * 4 * dimension + indexBytes }
   }
 
   mutating func add(_ head: Head, dimension: Int) {
@@ -60,6 +63,6 @@ public struct ReadStatistics: Sendable, Hashable {
     retrievedKeys += head.retrieved
     staticKeys += head.fixed
     indexRows += Double(head.indexBytes) / Double(rowBytes)
-    bytes += (head.retrieved + head.fixed) * rowBytes + head.indexBytes
+    bytes += head.byteCount(dimension: dimension)
   }
 }

@@ -102,7 +102,11 @@ struct EvaluateCommand: AsyncParsableCommand {
       throw ValidationError("\(error); name a text with --filler.")
     }
     let folder = URL(fileURLWithPath: report)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    do {
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    } catch {
+      throw ResultFileError.unwritable(path: report, reason: (error as NSError).localizedDescription)
+    }
     let (model, pool) = try modelOptions.load(console)
     try limit.check(tokens: settings.lengths.max() ?? 0, model: model)
     let start = ContinuousClock.now

@@ -52,6 +52,13 @@ struct FidelityCommand: AsyncParsableCommand {
   @Flag(help: "Also measure the host's attention with flash attention against the host without.")
   var hostNoise = false
 
+  @Flag(
+    help: """
+      Also tell what each layer's heads lose: distance of their output from exact attention, and the share of attention \
+      weights on keys that were read. JSON has every head.
+      """)
+  var heads = false
+
   @Flag(help: "Write JSON.")
   var json = false
 
@@ -101,12 +108,12 @@ struct FidelityCommand: AsyncParsableCommand {
         console.progress("decoding, \(policy)", done: done, total: total, unit: "tokens")
       }
     }
-    var reports = [try measurement.measure(against: reference)]
+    var reports = [try measurement.measure(against: reference, observesHeads: heads)]
     for tolerance in also {
       guard case .retrieval(let settings) = policy else { break }
       var search = settings.search
       search.tolerance = tolerance
-      reports.append(try measurement.measure(against: reference, search: search))
+      reports.append(try measurement.measure(against: reference, search: search, observesHeads: heads))
     }
     console.clear()
     if json {
@@ -132,6 +139,7 @@ struct FidelityCommand: AsyncParsableCommand {
           report.keysRead * 100, report.keysReadWithStatic * 100, formatted(report.bytesPerToken),
           report.perplexity))
     }
+    for report in reports { lines += headLines(report) }
     func row(_ name: String, _ divergence: Divergence) -> String {
       String(
         format: "%@ %9.5f %9.5f %7.3f", name.padding(toLength: 22, withPad: " ", startingAt: 0),
@@ -145,6 +153,22 @@ struct FidelityCommand: AsyncParsableCommand {
       lines.append(String(format: "reference perplexity %.3f", first.referencePerplexity))
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// A line for each layer; none where no heads were observed.
+  private func headLines(_ report: FidelityReport) -> [String] {
+    guard let heads = report.heads else { return [] }
+    let name = report.policy + (report.tolerance.map { String(format: " %.2g", $0) } ?? "")
+    var lines = ["", "\(name): layer  output error  worst head  mass read"]
+    for (layer, (errors, masses)) in zip(heads.outputError, heads.recoveredMass).enumerated() {
+      let known = errors.compactMap { $0 }
+      guard let worst = known.max(), let error = HeadErrors.mean([errors]) else { continue }
+      let mass = HeadErrors.mean([masses]).map { String(format: "%9.1f %%", $0 * 100) } ?? "        -"
+      lines.append(
+        String(repeating: " ", count: name.count + 2)
+          + String(format: "%5d %13.4f %11.4f", layer, error, worst) + mass)
+    }
+    return lines
   }
 
   private func formatted(_ bytes: Double) -> String {

@@ -7,7 +7,7 @@ import LlamaHost
 struct TuneCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tune",
-    abstract: "Find a tolerance for each layer: the same fidelity with fewer bytes.",
+    abstract: "Find a tolerance for each layer, by what its errors do to the output.",
     discussion: """
       Reads a text, measures what each group of layers does to the model's output when it alone reads less, and spends \
       bytes where they matter. The profile it writes is used with --profile. Give --validate a text of another kind to \

@@ -3,7 +3,7 @@ import Testing
 @Suite struct HelpTests {
   private static let model = ["--model", "--threads"]
   private static let retrieval = [
-    "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved",
+    "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved", "--profile",
   ]
   private static let flags: [String: [String]] = [
     "generate": model + retrieval + [
@@ -14,14 +14,23 @@ import Testing
     "fidelity": model + retrieval + [
       "--text", "--context", "--tokens", "--attention", "--reference", "--skip", "--also", "--host-noise",
       "--json",
-      "--allow-beyond-context",
+      "--allow-beyond-context", "--heads",
+    ],
+    "evaluate": model + [
+      "--tasks", "--lengths", "--attention", "--samples", "--questions", "--seed", "--filler",
+      "--fidelity-tokens",
+      "--question-by-token", "--raw", "--report", "--json", "--allow-beyond-context", "niah_multikey_3",
+      "kv_retrieval", "infinitebench",
+    ],
+    "tune": model + retrieval.filter { $0 != "--profile" } + [
+      "--text", "--validate", "--target-kl", "--context", "--tokens", "--group", "--output", "--json",
     ],
     "doctor": ["<model>", "--threads"],
     "bench": [],
     "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
 
-  @Test(arguments: ["generate", "fidelity", "doctor", "bench", "capture"])
+  @Test(arguments: ["generate", "fidelity", "evaluate", "tune", "doctor", "bench", "capture"])
   func helpMentionsEveryFlag(command: String) throws {
     let output = try Program.run([command, "--help"])
     #expect(output.status == 0)
@@ -44,7 +53,10 @@ import Testing
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)
-    for name in ["generate", "fidelity", "attention", "doctor", "bench", "capture", "RA_SIMD_LEVEL"] {
+    for name in [
+      "generate", "ingest", "ask", "chat", "session", "serve", "fidelity", "evaluate", "tune", "attention", "doctor",
+      "bench", "capture", "RA_SIMD_LEVEL",
+    ] {
       #expect(output.standardOutput.contains(name))
     }
     #expect(try Program.run(["--version"]).standardOutput.contains("."))

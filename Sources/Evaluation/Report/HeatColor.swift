@@ -34,12 +34,12 @@ enum HeatColor {
     let low: Double
     let high: Double
 
-    /// Powers of ten around all positive values, 1e-4 at least; nil without any.
+    /// Powers of ten around the positive values, the upper three decades of them; nil without any.
     init?(_ values: [Double]) {
       let positive = values.filter { $0 > 0 && $0.isFinite }
       guard let least = positive.min(), let most = positive.max() else { return nil }
-      high = max(1e-3, pow(10, ceil(log10(most) - 1e-9)))
-      low = min(high / 10, max(1e-4, pow(10, floor(log10(least) + 1e-9))))
+      high = pow(10, ceil(log10(most) - 1e-9))
+      low = min(high / 10, max(high / 1000, pow(10, floor(log10(least) + 1e-9))))
     }
 
     func step(_ value: Double) -> Int {

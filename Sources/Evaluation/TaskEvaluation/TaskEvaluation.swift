@@ -14,7 +14,7 @@ public final class TaskEvaluation {
   public struct Progress: Sendable {
     /// What is being done: `niah_single_1, 4096 tokens, retrieval`.
     public var activity: String
-    /// Work done, in tokens to read or so; of ``total``.
+    /// Work done, in tokens to read or so, of ``total``; what is begun counts in part.
     public var done: Double
     public var total: Double
     /// Work that this run found done.
@@ -26,12 +26,14 @@ public final class TaskEvaluation {
   public var results: EvaluationResults { file.results }
 
   private let model: LlamaModel
-  private let pool: ThreadPool
+  let pool: ThreadPool
   private let filler: FillerText
-  private let fillerTokens: [Int32]
-  private let takeover: TakeoverReport?
-  private let file: ResultFile
+  let fillerTokens: [Int32]
+  let takeover: TakeoverReport?
+  let file: ResultFile
   private let onProgress: (Progress) -> Void
+  /// Attentions that contexts are read for when nothing is done yet.
+  private var leaders: Set<String> = []
   private var progress = Progress(activity: "", done: 0, total: 0, skipped: 0)
 
   /// Prepares an evaluation; nothing is measured yet.
@@ -62,6 +64,11 @@ public final class TaskEvaluation {
       throw GenerationError.invalidCount(
         name: name, value: value, requirement: "in 0...\(TokenCounts.maximum)")
     }
+    for length in settings.lengths where length <= settings.fidelityTokens {
+      throw GenerationError.invalidCount(
+        name: "length", value: length, requirement: "more than the \(settings.fidelityTokens) fidelity tokens"
+      )
+    }
     var names: Set<String> = []
     for attention in settings.attentions where !names.insert(attention.name).inserted {
       throw AttentionNameError.duplicate(attention.name)
@@ -89,6 +96,7 @@ public final class TaskEvaluation {
   /// Cancelling the task stops it within a layer with `CancellationError`; ``results`` and the file then have all
   /// that was finished.
   public func run() throws {
+    leaders = Set(families(settings.attentions).map(\.leader.name))
     plan()
     for length in settings.lengths.sorted() {
       if settings.fidelityTokens > 0 { try measureFidelity(length: length) }
@@ -100,31 +108,36 @@ public final class TaskEvaluation {
 
   // MARK: Progress
 
-  /// Reading dominates: the work of a context is its length, that of an answer a small part of it.
-  private func work(length: Int) -> Double { Double(length) }
+  /// Reading dominates: the work of an attention that reads a context is its length, that of one which shares it a
+  /// small part of that.
+  private func work(_ attention: EvaluatedAttention, length: Int) -> Double {
+    Double(length) * (leaders.contains(attention.name) ? 1 : 0.25)
+  }
 
   private func plan() {
     let items = Double(settings.tasks.count * settings.samples + (settings.fidelityTokens > 0 ? 1 : 0))
-    progress.total = settings.lengths.reduce(0) {
-      $0 + work(length: $1) * items * Double(settings.attentions.count)
+    progress.total = settings.lengths.reduce(0) { total, length in
+      total + items * settings.attentions.reduce(0) { $0 + work($1, length: length) }
     }
   }
 
-  private func tell(_ activity: String) {
-    progress.activity = activity
-    onProgress(progress)
+  /// - Parameter begun: work on the next attention that is done already.
+  func tell(_ activity: String, begun: Double = 0) {
+    var told = progress
+    told.activity = activity
+    told.done += begun
+    onProgress(told)
   }
 
-  private func finish(length: Int, wasSkipped: Bool) {
-    progress.done += work(length: length)
-    if wasSkipped { progress.skipped += work(length: length) }
-    onProgress(progress)
+  func finish(_ attention: EvaluatedAttention, length: Int, wasSkipped: Bool) {
+    progress.done += work(attention, length: length)
+    if wasSkipped { progress.skipped += work(attention, length: length) }
   }
 
   // MARK: Contexts
 
   /// Attentions in groups that can share a context, each led by the one that the context is read for.
-  private func families(_ attentions: [EvaluatedAttention]) -> [(
+  func families(_ attentions: [EvaluatedAttention]) -> [(
     leader: EvaluatedAttention, members: [EvaluatedAttention]
   )] {
     var families: [(leader: EvaluatedAttention, members: [EvaluatedAttention])] = []
@@ -140,14 +153,15 @@ public final class TaskEvaluation {
     return families
   }
 
-  private func context(
+  func context(
     _ tokens: [Int32], for attention: EvaluatedAttention, room: Int, activity: String
   ) throws -> SharedContext {
     try SharedContext(tokens: tokens) { [self] in
       try attention.makeRunner(
         model: model, pool: pool, plannedTokens: tokens.count + room, takeover: takeover)
     } progress: { [self] done in
-      tell("\(activity), reading \(done) of \(tokens.count)")
+      // Answers take the rest.
+      tell("\(activity), reading \(done) of \(tokens.count)", begun: 0.9 * Double(done))
     }
   }
 
@@ -165,15 +179,16 @@ public final class TaskEvaluation {
     if settings.attentions.allSatisfy({ attention in
       (0..<knownQuestions(task, length: length, sample: number)).allSatisfy { file.has(key(attention, $0)) }
     }) {
-      for _ in settings.attentions { finish(length: length, wasSkipped: true) }
+      for attention in settings.attentions { finish(attention, length: length, wasSkipped: true) }
       return
     }
     let (sample, prompts) = try SampleFitting.sample(
       task, length: length, request: request, model: model, raw: settings.raw)
     let missing = settings.attentions.filter { attention in
-      sample.questions.indices.contains { !file.has(key(attention, $0)) }
+      let isMissing = sample.questions.indices.contains { !file.has(key(attention, $0)) }
+      if !isMissing { finish(attention, length: length, wasSkipped: true) }
+      return isMissing
     }
-    for _ in missing.count..<settings.attentions.count { finish(length: length, wasSkipped: true) }
     let room = (prompts.questions.map(\.count).max() ?? 0) + task.answerTokens
     for family in families(missing) {
       try Task.checkCancellation()
@@ -187,7 +202,7 @@ public final class TaskEvaluation {
               question, of: sample, prompts: prompts, task: task, attention: attention, on: context,
               length: length, number: number))
         }
-        finish(length: length, wasSkipped: false)
+        finish(attention, length: length, wasSkipped: false)
       }
     }
   }
@@ -219,76 +234,5 @@ public final class TaskEvaluation {
       millisecondsPerToken: answer.steps.spread?.median, bytesPerToken: reads?.bytesPerToken,
       keysRead: reads?.keysRead, keysReadWithStatic: reads?.keysReadWithStatic,
       prefillSeconds: context.prefillSeconds)
-  }
-
-  // MARK: Fidelity
-
-  private func measureFidelity(length: Int) throws {
-    func key(_ attention: EvaluatedAttention) -> EvaluationKey {
-      .fidelity(length: length, attention: attention.name)
-    }
-    let missing = settings.attentions.filter { !file.has(key($0)) }
-    for _ in missing.count..<settings.attentions.count { finish(length: length, wasSkipped: true) }
-    guard !missing.isEmpty else { return }
-    let contextTokens = length - settings.fidelityTokens
-    guard contextTokens > 0 else {
-      throw GenerationError.invalidCount(
-        name: "length", value: length, requirement: "more than the \(settings.fidelityTokens) fidelity tokens"
-      )
-    }
-    let tokens = Array(fillerTokens[...length])
-    let probe = FidelityProbe(tokens: tokens, contextTokens: contextTokens)
-    let exact = EvaluatedAttention(name: "exact", policy: .exact)
-    var reference: FidelityProbe.Run?
-    // The reference comes first, on the first context that can give it.
-    for family in families(missing).sorted(by: {
-      exact.canShareContext(of: $0.leader) && !exact.canShareContext(of: $1.leader)
-    }) {
-      try Task.checkCancellation()
-      let activity = "fidelity, \(length) tokens, \(family.leader.name)"
-      let shared = try context(
-        Array(tokens[..<contextTokens]), for: family.leader, room: settings.fidelityTokens, activity: activity
-      )
-      if reference == nil {
-        let source =
-          exact.canShareContext(of: family.leader)
-          ? shared
-          : try context(
-            Array(tokens[..<contextTokens]), for: exact, room: settings.fidelityTokens,
-            activity: "fidelity, \(length) tokens, exact")
-        reference = try probe.run(exact, on: source) { tell("\(activity), reference, token \($0)") }
-      }
-      guard let reference else { return }
-      for attention in family.members {
-        let run =
-          attention.policy == .exact
-          ? reference
-          : try probe.run(attention, on: shared) {
-            tell("fidelity, \(length) tokens, \(attention.name), token \($0)")
-          }
-        let heads = try probe.headErrors(attention, on: shared)
-        try file.append(
-          FidelityRecord(
-            length: length, attention: attention.name, tokens: settings.fidelityTokens,
-            divergence: Divergence(reference: reference.record, other: run.record),
-            perplexity: run.record.perplexity(of: probe.next),
-            referencePerplexity: reference.record.perplexity(of: probe.next), run: run, heads: heads))
-        finish(length: length, wasSkipped: false)
-      }
-    }
-  }
-}
-
-extension FidelityRecord {
-  fileprivate init(
-    length: Int, attention: String, tokens: Int, divergence: Divergence, perplexity: Double,
-    referencePerplexity: Double, run: FidelityProbe.Run, heads: HeadErrors?
-  ) {
-    self.init(
-      length: length, attention: attention, tokens: tokens, meanKL: divergence.meanKL,
-      p99KL: divergence.p99KL,
-      top1: divergence.top1, perplexity: perplexity, referencePerplexity: referencePerplexity,
-      millisecondsPerToken: run.steps.spread?.median, bytesPerToken: run.reads?.bytesPerToken,
-      keysRead: run.reads?.keysRead, keysReadWithStatic: run.reads?.keysReadWithStatic, heads: heads)
   }
 }

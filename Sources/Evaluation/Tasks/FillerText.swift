@@ -53,12 +53,13 @@ public struct FillerText: Sendable {
     var sentenceEnds: [Bool]
   }
 
-  /// Different words of the text, lower case, of three letters or more, in the order of their first use.
+  /// Different words of the text, lower case, of five letters or more, in the order of their first use. Shorter ones
+  /// would be found by chance inside of other words of an answer.
   var vocabulary: [String] {
     var seen: Set<String> = []
     return words.compactMap { word in
       let bare = word.lowercased().filter { $0.isLetter }
-      guard bare.count >= 3, bare.allSatisfy(\.isASCII), bare.count + 1 >= word.count,
+      guard bare.count >= 5, bare.allSatisfy(\.isASCII), bare.count + 1 >= word.count,
         seen.insert(bare).inserted
       else { return nil }
       return bare

@@ -1,24 +1,19 @@
-// Finds a tolerance for each layer: the same KL with fewer bytes.
+// Finds a tolerance for each layer: the fewest bytes for a KL.
 
 public import Generation
 public import LlamaHost
 public import RetrievalAttention
 import VectorIndex
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 /// Tunes retrieval for a model on a text.
 ///
-/// Each group of layers is searched at several tolerances while all others are exact: what that does to the model's
-/// output, in KL, and to the bytes that are read, is the group's curve. KL of several groups adds up nearly, since each is
-/// a small and independent disturbance, so the tolerances of fewest bytes for a KL are where every group gives the
-/// same KL for another byte. What was chosen is then measured as a whole, and the budget corrected for what did not add up.
+/// Two things are measured. How far the output of each layer's heads is from exact attention, and what it reads, at
+/// several tolerances: both are plain numbers even where the error is small. And what the output of the model makes of
+/// the error of a group of layers, in KL, when it alone is very coarse: next to exact attention KL cannot be measured,
+/// because any change at all, even of the order of a sum, is amplified by the host's 8-bit activations to a noise floor. KL
+/// being quadratic in small errors, a group's KL at any tolerance is its sensitivity times its squared error, and the KL
+/// of groups adds up. The tolerances of fewest bytes are then where every group gives the same KL for another byte.
+/// What was chosen is measured as a whole, and the budget corrected for what did not add up.
 public final class RetrievalTuning {
   public struct Settings: Sendable {
     /// Tokens to read, and to decode behind them.
@@ -51,8 +46,12 @@ public final class RetrievalTuning {
     case measuring(done: Int, total: Int)
   }
 
-  /// Tolerances at which groups are measured, as multiples of the one that tuning begins with.
-  private static let levels: [Double] = [0.5, 2, 8, 32]
+  /// Tolerances of the curves, as multiples of the one that tuning begins with.
+  private static let levels: [Double] = [0.25, 0.5, 1, 2, 4, 8, 16, 32]
+  /// Multiples at which groups are coarse alone: far enough from exact to rise above the noise.
+  private static let coarseLevels: [Double] = [32, 128]
+  /// Tokens in which heads are watched.
+  private static let observedSteps = 16
   /// Corrections of the budget.
   private static let corrections = 4
   /// Multiples of the tolerance at which all layers alike are measured, to say what the profile is worth.
@@ -105,7 +104,8 @@ public final class RetrievalTuning {
     }
     let context = try read(text)
     var progress = MeasurementProgress(
-      total: groups(context).count * Self.levels.count + Self.corrections + Self.uniformLevels.count
+      total: (groups(context).count + 1) * Self.coarseLevels.count + Self.levels.count + 1 + Self.corrections
+        + Self.uniformLevels.count
         + (other == nil ? 0 : Self.uniformLevels.count + 1), tell: onPhase)
     let uniform = try uniformCurve(context, &progress)
     let target = settings.targetKL ?? uniform.start.divergence
@@ -151,20 +151,10 @@ public final class RetrievalTuning {
   ) throws -> (tolerances: [Float], found: TuningContext.Measurement) {
     let groups = groups(context)
     let start = Double(settings.retrieval.search.tolerance)
-    let levels = Self.levels.map { $0 * start }
-    var curves: [LayerCurve] = []
-    for group in groups {
-      let points = try levels.map { tolerance in
-        try progress.measure(
-          context,
-          withTolerances(
-            Dictionary(uniqueKeysWithValues: group.map { ($0, tolerance) }), layerCount: context.layerCount))
-      }
-      // Bytes include those of the other, exact layers: a constant, which changes no choice.
-      curves.append(
-        LayerCurve(tolerances: levels, divergences: points.map(\.divergence), bytes: points.map(\.bytes)))
-    }
-    var budget = target
+    let floor = try progress.measure(context, withTolerances([:], layerCount: context.layerCount)).divergence
+    let curves = try curves(context, groups: groups, floor: floor, &progress)
+    // Below the floor nothing can be told apart; a tenth of it is asked for even then.
+    var budget = max(target - floor, 0.1 * floor)
     var best: (tolerances: [Float], found: TuningContext.Measurement)?
     for _ in 0..<Self.corrections {
       let chosen = ToleranceAllocation.tolerances(for: curves, budget: budget)
@@ -186,30 +176,49 @@ public final class RetrievalTuning {
           }
         } ?? true
       if isBetter { best = (tolerances, found) }
-      budget *= min(4, max(0.25, target / max(found.divergence, 1e-9)))
+      budget *= min(
+        4, max(0.25, max(target - floor, 0.1 * floor) / max(found.divergence - floor, 0.05 * floor, 1e-9)))
     }
     guard let best else { preconditionFailure("nothing was measured") }
     return best
   }
 
-  // MARK: All layers alike
-
-  private struct UniformCurve {
-    var start: TuningContext.Measurement
-    var points: [TuningContext.Measurement]
-
-    /// Bytes at which a KL is reached, by interpolation in the logarithms; nil outside of what was measured.
-    func bytes(at divergence: Double) -> Double? {
-      let sorted = points.sorted { $0.divergence < $1.divergence }
-      for (low, high) in zip(sorted, sorted.dropFirst())
-      where low.divergence <= divergence && divergence <= high.divergence {
-        guard high.divergence > low.divergence, low.divergence > 0 else { return low.bytes }
-        let place = log(divergence / low.divergence) / log(high.divergence / low.divergence)
-        return low.bytes * pow(high.bytes / low.bytes, place)
+  /// KL above the noise floor and bytes of each group, at ``levels``.
+  private func curves(
+    _ context: TuningContext, groups: [[Int]], floor: Double, _ progress: inout MeasurementProgress
+  ) throws -> [LayerCurve] {
+    let start = settings.retrieval.search.tolerance
+    func observe(_ level: Double) throws -> TuningContext.LayerObservation {
+      var uniform = settings.retrieval
+      uniform.search.tolerance = start * Float(level)
+      return try progress.observe(context, uniform, steps: Self.observedSteps)
+    }
+    let levels = try Self.levels.map(observe)
+    let coarse = try Self.coarseLevels.map(observe)
+    return try groups.map { group in
+      func squaredError(_ observation: TuningContext.LayerObservation) -> Double {
+        group.reduce(0) { $0 + observation.squaredErrors[$1] }
       }
-      return nil
+      var divergence = 0.0
+      for level in Self.coarseLevels {
+        let alone = Dictionary(uniqueKeysWithValues: group.map { ($0, Double(start) * level) })
+        divergence +=
+          try progress.measure(
+            context, withTolerances(alone, layerCount: context.layerCount)
+          ).divergence - floor
+      }
+      // A group that seems to do no harm at all may still do a little, below what can be measured.
+      let least = 0.05 * floor * Double(Self.coarseLevels.count)
+      let error = coarse.reduce(0) { $0 + squaredError($1) }
+      let sensitivity = max(divergence, least) / max(error, 1e-12)
+      return LayerCurve(
+        tolerances: Self.levels.map { $0 * Double(start) },
+        divergences: levels.map { sensitivity * squaredError($0) },
+        bytes: levels.map { observation in group.reduce(0) { $0 + observation.bytes[$1] } })
     }
   }
+
+  // MARK: All layers alike
 
   private func uniformCurve(
     _ context: TuningContext, _ progress: inout MeasurementProgress
@@ -235,27 +244,5 @@ public final class RetrievalTuning {
       text: text.name, context: settings.contextTokens, tokens: settings.decodeTokens,
       uniformKL: uniform.start.divergence, uniformBytes: uniform.start.bytes, profileKL: profile.divergence,
       profileBytes: profile.bytes, uniformBytesAtProfileKL: uniform.bytes(at: profile.divergence))
-  }
-}
-
-/// Counts measurements for whoever waits.
-private struct MeasurementProgress {
-  private var done = 0
-  private let total: Int
-  private let tell: (RetrievalTuning.Phase) -> Void
-
-  init(total: Int, tell: @escaping (RetrievalTuning.Phase) -> Void) {
-    self.total = total
-    self.tell = tell
-  }
-
-  mutating func measure(
-    _ context: TuningContext, _ settings: RetrievalSettings
-  ) throws -> TuningContext.Measurement {
-    try Task.checkCancellation()
-    let result = try context.measure(settings)
-    done += 1
-    tell(.measuring(done: done, total: total))
-    return result
   }
 }

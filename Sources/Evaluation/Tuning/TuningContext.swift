@@ -14,6 +14,14 @@ package final class TuningContext {
     package var bytes: Double
   }
 
+  /// What each layer did at one tolerance of all layers.
+  struct LayerObservation {
+    /// `[layer]`: mean over heads and tokens of the squared relative output error.
+    var squaredErrors: [Double]
+    /// `[layer]`: bytes read a token.
+    var bytes: [Double]
+  }
+
   private let runner: GuestRunner
   private let decoded: ArraySlice<Int32>
   private let contextTokens: Int
@@ -64,5 +72,23 @@ package final class TuningContext {
     return Measurement(
       divergence: Divergence(reference: exact, other: record).meanKL,
       bytes: runner.engine.statistics.bytesPerToken)
+  }
+
+  /// Decodes with the search of `settings`, watching every head, in the first `steps` tokens.
+  func observe(_ settings: RetrievalSettings, steps: Int) throws -> LayerObservation {
+    let engine = runner.engine
+    try engine.truncate(to: contextTokens)
+    engine.applySearch(of: settings)
+    var result = LayerObservation(
+      squaredErrors: Array(repeating: 0, count: layerCount), bytes: Array(repeating: 0, count: layerCount))
+    let tokens = decoded.prefix(steps)
+    engine.headObserver = { head in
+      let heads = Double(engine.shape.layers[head.layer].headCount * tokens.count)
+      result.squaredErrors[head.layer] += head.outputErrors.reduce(0) { $0 + $1 * $1 } / heads
+      result.bytes[head.layer] += Double(head.bytes) / Double(tokens.count)
+    }
+    defer { engine.headObserver = nil }
+    for token in tokens { _ = try runner.decode(token) }
+    return result
   }
 }

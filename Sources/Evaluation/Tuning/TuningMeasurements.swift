@@ -1,0 +1,64 @@
+// What a tuning measures besides its curves: all layers alike, and how far it is.
+
+import RetrievalAttention
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// KL and bytes with one tolerance for all layers, at several tolerances.
+struct UniformCurve {
+  var start: TuningContext.Measurement
+  var points: [TuningContext.Measurement]
+
+  /// Bytes at which a KL is reached, by interpolation in the logarithms; nil outside of what was measured.
+  func bytes(at divergence: Double) -> Double? {
+    let sorted = points.sorted { $0.divergence < $1.divergence }
+    for (low, high) in zip(sorted, sorted.dropFirst())
+    where low.divergence <= divergence && divergence <= high.divergence {
+      guard high.divergence > low.divergence, low.divergence > 0 else { return low.bytes }
+      let place = log(divergence / low.divergence) / log(high.divergence / low.divergence)
+      return low.bytes * pow(high.bytes / low.bytes, place)
+    }
+    return nil
+  }
+}
+
+/// Counts measurements for whoever waits.
+struct MeasurementProgress {
+  private var done = 0
+  private let total: Int
+  private let tell: (RetrievalTuning.Phase) -> Void
+
+  init(total: Int, tell: @escaping (RetrievalTuning.Phase) -> Void) {
+    self.total = total
+    self.tell = tell
+  }
+
+  mutating func measure(
+    _ context: TuningContext, _ settings: RetrievalSettings
+  ) throws -> TuningContext.Measurement {
+    try Task.checkCancellation()
+    let result = try context.measure(settings)
+    count()
+    return result
+  }
+
+  mutating func observe(
+    _ context: TuningContext, _ settings: RetrievalSettings, steps: Int
+  ) throws -> TuningContext.LayerObservation {
+    try Task.checkCancellation()
+    let result = try context.observe(settings, steps: steps)
+    count()
+    return result
+  }
+
+  private mutating func count() {
+    done += 1
+    tell(.measuring(done: done, total: total))
+  }
+}
