@@ -76,6 +76,11 @@ extension Kernels {
     table.pointee.exp_f32(source, target, count)
   }
 
+  /// Natural logarithms, -infinity below 2^-126; in place is fine.
+  package func unsafeLog(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, count: Int) {
+    table.pointee.log_f32(source, target, count)
+  }
+
   /// `y[i] += a * x[i]`
   package func unsafeAddScaled(
     _ x: UnsafePointer<Float>, by a: Float, to y: UnsafeMutablePointer<Float>, count: Int

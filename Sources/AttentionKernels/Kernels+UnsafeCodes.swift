@@ -76,6 +76,50 @@ extension Kernels {
     table.pointee.pq4_tables(query, coordinates, starts, entries, codebookCount, tables, scale, base, scratch)
   }
 
+  /// For the coded rows of some lists, in order, row `i` of list c: `weights[h * weightStride + i]` is
+  /// `exp(bases[h * baseStride + c] + the score of query h)`, `worths[i]` is `factors[c]` times their sum over h.
+  ///
+  /// Tables as for ``unsafeDotPQ4``. Rows of weights, and worths, have room for ``rowPadding`` floats more.
+  package func unsafeWeighPQ4(
+    tables: UnsafePointer<UInt8>, tableStride: Int, queryCount: Int,
+    scales: UnsafePointer<Float>, tableBases: UnsafePointer<Float>,
+    blocks: UnsafePointer<UInt8>, subquantizers: Int, lists: RowLists,
+    bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>,
+    weights: UnsafeMutablePointer<Float>, weightStride: Int, worths: UnsafeMutablePointer<Float>
+  ) {
+    table.pointee.weigh_pq4(
+      ak_code_queries(data: tables, stride: tableStride, scales: scales, sums: tableBases, bases: tableBases),
+      queryCount, blocks, subquantizers, lists.lists, bases, baseStride, factors, weights, weightStride,
+      worths)
+  }
+
+  /// `sums[h * sumStride + s]` = the sum of `x[h * stride + i]` over the rows of list `selected[s]`, rows of all lists
+  /// counted in order. Reads ``rowPadding`` floats behind the rows.
+  package func unsafeSumLists(
+    _ x: UnsafePointer<Float>, stride: Int, rowCount: Int, lists: RowLists, sums: UnsafeMutablePointer<Float>,
+    sumStride: Int
+  ) {
+    table.pointee.sum_lists_f32(x, stride, rowCount, lists.lists, sums, sumStride)
+  }
+
+  /// A systematic sample: every item worth the threshold, and of the others one whenever the sum of
+  /// `worths[i] / threshold` passes a whole number. Returns how many were taken, at most `limit`.
+  ///
+  /// - Parameters:
+  ///   - sum: that sum before the first item, from 0 on below 1.
+  ///   - items: room for the smaller of `count` and `limit`.
+  ///   - chances: the same; the chance with which each was taken.
+  package func unsafeSample(
+    _ worths: UnsafePointer<Float>, count: Int, threshold: Float, limit: Int, sum: Float,
+    items: UnsafeMutablePointer<UInt32>, chances: UnsafeMutablePointer<Float>
+  ) -> Int {
+    var sum = sum
+    return table.pointee.sample_f32(worths, count, threshold, limit, &sum, items, chances)
+  }
+
+  /// Floats that rows need behind their end where a function says so.
+  package static let rowPadding = Int(AK_ROW_PADDING)
+
   /// Writes ``rank(score:index:)`` of each score above the threshold, index `firstIndex + i`, in order, and returns
   /// how many. Room for `count` ranks is needed.
   package func unsafeCollect(
@@ -96,4 +140,20 @@ extension Kernels {
     let ordered = UInt32(truncatingIfNeeded: rank >> 32)
     return Float(bitPattern: ordered >> 31 == 1 ? ordered ^ 0x8000_0000 : ~ordered)
   }
+}
+
+/// Lists of rows that follow one another: list c has the rows `starts[c] ..< starts[c + 1]`, and of them those of
+/// the lists `selected[s]` for s < `count`, ascending.
+package struct RowLists {
+  package var starts: UnsafePointer<UInt32>
+  package var selected: UnsafePointer<UInt32>
+  package var count: Int
+
+  package init(starts: UnsafePointer<UInt32>, selected: UnsafePointer<UInt32>, count: Int) {
+    self.starts = starts
+    self.selected = selected
+    self.count = count
+  }
+
+  fileprivate var lists: ak_lists { ak_lists(starts: starts, selected: selected, count: count) }
 }

@@ -26,6 +26,10 @@ static void ak_exp_f32_scalar(const float *source, float *target, size_t count) 
   }
 }
 
+static void ak_log_f32_scalar(const float *source, float *target, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] = source[i] >= 0x1p-126f ? logf(source[i]) : -INFINITY;
+}
+
 static void ak_add_scaled_f32_scalar(const float *x, float a, float *y, size_t count) {
   for (size_t i = 0; i < count; i++) y[i] += a * x[i];
 }
@@ -245,6 +249,56 @@ static void ak_dot_pq4_scalar(
   }
 }
 
+static void ak_weigh_pq4_scalar(
+  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, ak_lists lists,
+  const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
+  float *worths) {
+  size_t i = 0;
+  for (size_t s = 0; s < lists.count; s++) {
+    const size_t c = lists.selected[s], first = lists.starts[c], n = lists.starts[c + 1] - first;
+    ak_dot_pq4_scalar(queries, m, blocks, subquantizers, first, n, weights + i, weight_stride);
+    for (size_t end = i + n; i < end; i++) {
+      float sum = 0;
+      for (size_t h = 0; h < m; h++) {
+        float *weight = weights + h * weight_stride + i;
+        *weight = expf(fminf(fmaxf(*weight + bases[h * base_stride + c], -87), 87));
+        sum += *weight;
+      }
+      worths[i] = factors[c] * sum;
+    }
+  }
+}
+
+static void ak_sum_lists_f32_scalar(
+  const float *x, size_t stride, size_t m, ak_lists lists, float *sums, size_t sum_stride) {
+  for (size_t h = 0; h < m; h++) {
+    const float *next = x + h * stride;
+    for (size_t s = 0; s < lists.count; s++) {
+      const size_t c = lists.selected[s];
+      float sum = 0;
+      for (size_t i = lists.starts[c]; i < lists.starts[c + 1]; i++) sum += *next++;
+      sums[h * sum_stride + s] = sum;
+    }
+  }
+}
+
+static size_t ak_sample_f32_scalar(
+  const float *worths, size_t n, float threshold, size_t limit, float *sum, uint32_t *items, float *chances) {
+  size_t count = 0;
+  for (size_t i = 0; i < n && count < limit; i++) {
+    float chance = 1;
+    if (worths[i] < threshold) {
+      chance = worths[i] * (1 / threshold);
+      *sum += chance;
+      if (*sum < 1) continue;
+      *sum -= 1;
+    }
+    items[count] = (uint32_t)i;
+    chances[count++] = chance;
+  }
+  return count;
+}
+
 static void ak_pq4_tables_scalar(
   const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
   size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch) {
@@ -282,6 +336,7 @@ const ak_kernels ak_table_scalar = {
   .convert_f32_to_bf16 = ak_convert_f32_to_bf16_scalar,
   .convert_bf16_to_f32 = ak_convert_bf16_to_f32_scalar,
   .exp_f32 = ak_exp_f32_scalar,
+  .log_f32 = ak_log_f32_scalar,
   .add_scaled_f32 = ak_add_scaled_f32_scalar,
   .scale_f32 = ak_scale_f32_scalar,
   .dot_f16 = ak_dot_f16_scalar,
@@ -298,5 +353,8 @@ const ak_kernels ak_table_scalar = {
   .dot_lvq4 = ak_dot_lvq4_scalar,
   .dot_pq4 = ak_dot_pq4_scalar,
   .pq4_tables = ak_pq4_tables_scalar,
+  .weigh_pq4 = ak_weigh_pq4_scalar,
+  .sum_lists_f32 = ak_sum_lists_f32_scalar,
+  .sample_f32 = ak_sample_f32_scalar,
   .collect_above_f32 = ak_collect_above_f32_scalar,
 };

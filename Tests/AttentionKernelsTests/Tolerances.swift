@@ -9,6 +9,11 @@ enum Tolerance {
   static let codes = 3e-7
   /// Relative. The polynomial's 1.2e-7, squared above x = 80.
   static let exp = 2.5e-7
+  /// Relative, or 1e-7 when that is more.
+  static let log = 2.5e-7
+  /// Relative, of the exponential of a score of terms of a magnitude: the polynomial's error, and the roundings of the
+  /// terms and of their products with log2 e.
+  static func weight(magnitude: Double) -> Double { 4e-7 + 2.5e-7 * magnitude }
   /// Of the largest value, for normalized attention. A score s has an error of about |s| * 1e-6, which goes into
   /// the weight as it is; the tests' scores stay below 20 in magnitude.
   static let attention = 2e-5

@@ -71,12 +71,7 @@ import Testing
     var scores = [Float](repeating: .nan, count: queryCount * count)
     // A range that begins and ends inside a block.
     let (first, last) = (5, count - 3)
-    scores.withUnsafeMutableBufferPointer {
-      codes.score(
-        tables, queryCount: queryCount, first: first, count: last - first, result: $0.baseAddress!,
-        stride: count,
-        kernels: kernels)
-    }
+    score(codes, tables, queryCount: queryCount, rows: first..<last, result: &scores, stride: count)
     let moved = mapped(queries, by: codes)
     for h in 0..<queryCount {
       for row in first..<last {
@@ -117,10 +112,20 @@ import Testing
     let workspace = Workspace()
     let tables = codes.tables(queries: [Float](repeating: 3, count: d), count: 1, workspace: workspace)
     var scores = [Float](repeating: .nan, count: 40)
-    scores.withUnsafeMutableBufferPointer {
-      codes.score(
-        tables, queryCount: 1, first: 0, count: 40, result: $0.baseAddress!, stride: 40, kernels: kernels)
-    }
+    score(codes, tables, queryCount: 1, rows: 0..<40, result: &scores, stride: 40)
     #expect(scores.allSatisfy { $0 == 0 })
+  }
+
+  /// Scores of queries with rows.
+  private func score(
+    _ codes: borrowing ResidualCodes, _ tables: ResidualCodes.Tables, queryCount: Int, rows: Range<Int>,
+    result: inout [Float], stride: Int
+  ) {
+    kernels.unsafeDotPQ4(
+      tables: tables.entries, tableStride: codes.subquantizers * ResidualCodes.wordCount,
+      queryCount: queryCount,
+      scales: tables.steps, bases: tables.bases, blocks: codes.blocks.base,
+      subquantizers: codes.subquantizers,
+      firstRow: rows.lowerBound, rowCount: rows.count, scores: &result, scoreStride: stride)
   }
 }

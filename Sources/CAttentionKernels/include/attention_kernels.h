@@ -107,6 +107,17 @@ typedef struct ak_code_queries {
   const float *bases;
 } ak_code_queries;
 
+// Lists of rows that follow one another: list c has the rows starts[c] ..< starts[c + 1]. Some of them, in ascending
+// order: list selected[s] for s < count. "Their rows in order" are those of list selected[0], then selected[1], ...
+typedef struct ak_lists {
+  const uint32_t *starts;
+  const uint32_t *selected;
+  size_t count;
+} ak_lists;
+
+// Floats that functions write behind a row of floats, where they say so: one vector of any level.
+#define AK_ROW_PADDING 16
+
 // One level's functions. Argument order: inputs, their sizes, outputs, scratch.
 typedef struct ak_kernels {
   ak_level level;
@@ -123,6 +134,9 @@ typedef struct ak_kernels {
   // target[i] = e^source[i], relative error below 2.5e-7; 0 below -87.33 (no subnormals), infinity above
   // 88.72. In place is fine.
   void (*exp_f32)(const float *source, float *target, size_t count);
+  // target[i] = the natural logarithm of source[i], off by 1e-7 or 2.5e-7 of itself at most; -infinity below 2^-126 (and so for
+  // what has no logarithm), infinity for infinity. In place is fine.
+  void (*log_f32)(const float *source, float *target, size_t count);
   // y[i] += a * x[i]
   void (*add_scaled_f32)(const float *x, float a, float *y, size_t count);
   // x[i] *= a
@@ -202,6 +216,27 @@ typedef struct ak_kernels {
   void (*pq4_tables)(
     const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
     size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch);
+
+  // For the coded rows of some lists, in order, i counting all of them and c the list of row i:
+  //   weights[h * weight_stride + i] = exp(bases[h * base_stride + c] + the score of query h with the row)
+  //   worths[i] = factors[c] * the sum over h of these
+  // with exponents cut to -87 ... 87. Rows of weights, and worths, need room for AK_ROW_PADDING more.
+  void (*weigh_pq4)(
+    ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, ak_lists lists,
+    const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
+    float *worths);
+
+  // sums[h * sum_stride + s] = the sum of x[h * stride + i] over the rows i of list selected[s], rows counted as by
+  // weigh_pq4. Reads AK_ROW_PADDING floats behind the rows, whatever is there.
+  void (*sum_lists_f32)(
+    const float *x, size_t stride, size_t m, ak_lists lists, float *sums, size_t sum_stride);
+
+  // A systematic sample of n items: those worth the threshold or more (or NaN), and of the others one whenever the sum
+  // of worths[i] / threshold passes a whole number; *sum has that sum before the first, its fraction after the last.
+  // Writes what was taken to items and its chance, worths[i] / threshold but at most 1, to chances, and answers how
+  // many; stops after `limit`. threshold > 0 and normal; items, chances: room for the smaller of n and limit.
+  size_t (*sample_f32)(
+    const float *worths, size_t n, float threshold, size_t limit, float *sum, uint32_t *items, float *chances);
 
   // Appends ak_rank(scores[i], first + i) for each i < n with scores[i] > threshold, in order, and returns how
   // many. ranks: room for n.

@@ -80,6 +80,33 @@ static void AK_FN(exp_f32)(const float *source, float *target, size_t count) {
   if (i < count) v_store_part(target + i, count - i, v_exp(v_load_part(source + i, count - i, 0)));
 }
 
+// The natural logarithm of normal numbers above 0: x = 2^n m with m around 1, a polynomial (coefficients of Cephes
+// logf) for log m, ln 2 in two parts.
+AK_TEMPLATE ak_v v_log(ak_v x) {
+  ak_v n;
+  const ak_v f = v_sub(v_split(x, &n), v_set(1)), square = v_mul(f, f);
+  ak_v p = v_set(7.0376836292e-2f);
+  p = v_fma(p, f, v_set(-1.1514610310e-1f));
+  p = v_fma(p, f, v_set(1.1676998740e-1f));
+  p = v_fma(p, f, v_set(-1.2420140846e-1f));
+  p = v_fma(p, f, v_set(1.4249322787e-1f));
+  p = v_fma(p, f, v_set(-1.6668057665e-1f));
+  p = v_fma(p, f, v_set(2.0000714765e-1f));
+  p = v_fma(p, f, v_set(-2.4999993993e-1f));
+  p = v_fma(p, f, v_set(3.3333331174e-1f));
+  ak_v low = v_fma(v_mul(p, f), square, v_mul(n, v_set(-2.12194440e-4f)));
+  low = v_fma(square, v_set(-0.5f), low);
+  ak_v y = v_fma(n, v_set(0.693359375f), v_add(f, low));
+  y = v_if_greater(x, v_set(3.4028234e38f), v_set(INFINITY), y);
+  return v_if_greater(v_set(0x1p-126f), x, v_set(-INFINITY), y);
+}
+
+static void AK_FN(log_f32)(const float *source, float *target, size_t count) {
+  size_t i = 0;
+  for (; i + AK_LANES <= count; i += AK_LANES) v_store(target + i, v_log(v_load(source + i)));
+  if (i < count) v_store_part(target + i, count - i, v_log(v_load_part(source + i, count - i, 1)));
+}
+
 static void AK_FN(convert_f32_to_f16)(const float *source, uint16_t *target, size_t count) {
   size_t i = 0;
   for (; i + AK_LANES <= count; i += AK_LANES) v_store_f16(target + i, v_load(source + i));

@@ -7,6 +7,7 @@
 #include "prefill.h"
 #include "lvq.h"
 #include "pq.h"
+#include "sample.h"
 
 const ak_kernels AK_FN(table) = {
   .level = AK_LEVEL,
@@ -15,6 +16,7 @@ const ak_kernels AK_FN(table) = {
   .convert_f32_to_bf16 = AK_FN(convert_f32_to_bf16),
   .convert_bf16_to_f32 = AK_FN(convert_bf16_to_f32),
   .exp_f32 = AK_FN(exp_f32),
+  .log_f32 = AK_FN(log_f32),
   .add_scaled_f32 = AK_FN(add_scaled_f32),
   .scale_f32 = AK_FN(scale_f32),
   .dot_f16 = AK_FN(dot_f16),
@@ -31,5 +33,8 @@ const ak_kernels AK_FN(table) = {
   .dot_lvq4 = AK_FN(dot_lvq4),
   .dot_pq4 = AK_FN(dot_pq4),
   .pq4_tables = AK_FN(pq4_tables),
+  .weigh_pq4 = AK_FN(weigh_pq4),
+  .sum_lists_f32 = AK_FN(sum_lists_f32),
+  .sample_f32 = AK_FN(sample_f32),
   .collect_above_f32 = AK_FN(collect_above_f32),
 };

@@ -1,114 +1,208 @@
-// Template: scores with product codes, tables for them, and picking the high scores.
+// Template: scores with product codes, tables for them, and what coded keys weigh.
 
 #define AK_PQ_VECTORS (64 / (4 * AK_LANES))  // of a line: the codes of four subquantizers
 
-// Adds the table entries of `lines` lines of codes to sums of 16 bits: whole elements, in which the odd bytes come in
-// 256-fold and are taken out at the end (all of it modulo 2^16), and the odd bytes alone. Within the group, entries are
-// added as bytes, which their tables allow.
+// Adds the table entries of `lines` lines of codes, of rows 0 to 15 of a block or of 16 to 31, to sums of 16 bits: whole
+// elements, in which the odd bytes come in 256-fold and are taken out at the end (all of it modulo 2^16), and the odd
+// bytes alone. Within the group, entries are added as bytes, which their tables allow.
 AK_TEMPLATE void pq_group(
-  const int queries, const int lines, const char *tables, size_t table_stride, const uint8_t *block,
-  ak_i all[AK_PQ_QUERIES][2], ak_i odd[AK_PQ_QUERIES][2]) {
+  const int queries, const int lines, const int half, const char *tables, size_t table_stride, const uint8_t *block,
+  ak_i all[AK_PQ_QUERIES], ak_i odd[AK_PQ_QUERIES]) {
   AK_UNROLL for (int v = 0; v < AK_PQ_VECTORS; v++) {
-    // Half by half: the indices of both would not fit the registers of AVX2.
-    AK_UNROLL for (int half = 0; half < 2; half++) {
-      ak_i indices[4];
-      AK_UNROLL for (int l = 0; l < lines; l++) {
-        const ak_i codes = i_load(block + l * 64 + v * 4 * AK_LANES);
-        indices[l] = half ? i_high_halves(codes) : i_low_halves(codes);
+    ak_i indices[4];
+    AK_UNROLL for (int l = 0; l < lines; l++) {
+      const ak_i codes = i_load(block + l * 64 + v * 4 * AK_LANES);
+      indices[l] = half ? i_high_halves(codes) : i_low_halves(codes);
+    }
+    AK_UNROLL for (int h = 0; h < queries; h++) {
+      const char *table = tables + h * table_stride + v * 4 * AK_LANES;
+      ak_i entries = i_look_up(i_load(table), indices[0]);
+      AK_UNROLL for (int l = 1; l < lines; l++) {
+        entries = i_add8(entries, i_look_up(i_load(table + l * 64), indices[l]));
       }
-      AK_UNROLL for (int h = 0; h < queries; h++) {
-        const char *table = tables + h * table_stride + v * 4 * AK_LANES;
-        ak_i entries = i_look_up(i_load(table), indices[0]);
-        AK_UNROLL for (int l = 1; l < lines; l++) {
-          entries = i_add8(entries, i_look_up(i_load(table + l * 64), indices[l]));
-        }
-        all[h][half] = i_add16(all[h][half], entries);
-        odd[h][half] = i_add16(odd[h][half], i_odd_bytes(entries));
-      }
+      all[h] = i_add16(all[h], entries);
+      odd[h] = i_add16(odd[h], i_odd_bytes(entries));
     }
   }
 }
 
-// totals[h][i] = the sum of the table entries of query h for row i of a block.
+// Room for the sums of the rows of a scan, with a vector more.
+#define AK_PQ_TOTALS (AK_CODE_ROWS + AK_PQ_BLOCK)
+
+// totals[h][i] = the sum of the table entries of query h for row i of a block. One half after the other: the sums of
+// both would not leave registers for six queries.
 AK_TEMPLATE void pq_block(
   const int queries, const char *tables, size_t table_stride, const uint8_t *block, size_t block_bytes,
-  uint16_t (*totals)[AK_CODE_ROWS]) {
-  ak_i all[AK_PQ_QUERIES][2], odd[AK_PQ_QUERIES][2];
-  AK_UNROLL for (int h = 0; h < queries; h++) {
-    AK_UNROLL for (int half = 0; half < 2; half++) all[h][half] = odd[h][half] = i_zero();
-  }
-  size_t line = 0;
-  for (; line + 256 <= block_bytes; line += 256) {
-    pq_group(queries, 4, tables + line, table_stride, block + line, all, odd);
-  }
-  for (; line < block_bytes; line += 64) {
-    pq_group(queries, 1, tables + line, table_stride, block + line, all, odd);
-  }
-  AK_UNROLL for (int h = 0; h < queries; h++) {
-    AK_UNROLL for (int half = 0; half < 2; half++) {
-      const ak_i even = i_remove_odd(all[h][half], odd[h][half]);
-      i_fold_zip16(totals[h] + half * 16, even, odd[h][half]);
+  uint16_t (*totals)[AK_PQ_TOTALS]) {
+  AK_UNROLL for (int half = 0; half < 2; half++) {
+    ak_i all[AK_PQ_QUERIES], odd[AK_PQ_QUERIES];
+    AK_UNROLL for (int h = 0; h < queries; h++) all[h] = odd[h] = i_zero();
+    size_t line = 0;
+    for (; line + 256 <= block_bytes; line += 256) {
+      pq_group(queries, 4, half, tables + line, table_stride, block + line, all, odd);
+    }
+    for (; line < block_bytes; line += 64) {
+      pq_group(queries, 1, half, tables + line, table_stride, block + line, all, odd);
+    }
+    AK_UNROLL for (int h = 0; h < queries; h++) {
+      i_fold_zip16(totals[h] + half * 16, i_remove_odd(all[h], odd[h]), odd[h]);
     }
   }
 }
 
-AK_TEMPLATE void pq_rows(
-  const int queries, ak_code_queries set, size_t first_query, const uint8_t *blocks, size_t block_bytes,
-  size_t first, size_t n, float *out, size_t out_stride) {
-  uint16_t totals[AK_PQ_QUERIES][AK_CODE_ROWS];
-  const char *tables = (const char *)set.data + first_query * set.stride;
+// A function for each number of queries, so that no compiler mixes up their registers. Numbers above the level's
+// AK_PQ_QUERIES are never asked for.
+typedef void (*pq_function)(
+  const char *, size_t, const uint8_t *, size_t, size_t, uint16_t (*)[AK_PQ_TOTALS]);
+#define AK_PQ_FUNCTION(queries)                                                                                \
+  static __attribute__((noinline)) void pq_blocks_##queries(                                                   \
+    const char *tables, size_t table_stride, const uint8_t *block, size_t block_bytes, size_t n,               \
+    uint16_t (*totals)[AK_PQ_TOTALS]) {                                                                        \
+    for (size_t i = 0; i < n; i += AK_PQ_BLOCK, block += block_bytes) {                                        \
+      pq_block(                                                                                                \
+        queries <= AK_PQ_QUERIES ? queries : AK_PQ_QUERIES, tables, table_stride, block, block_bytes,          \
+        (uint16_t(*)[AK_PQ_TOTALS])(totals[0] + i));                                                           \
+    }                                                                                                          \
+  }
+AK_PQ_FUNCTION(1)
+AK_PQ_FUNCTION(2)
+AK_PQ_FUNCTION(3)
+AK_PQ_FUNCTION(4)
+AK_PQ_FUNCTION(5)
+AK_PQ_FUNCTION(6)
+#undef AK_PQ_FUNCTION
+
+// totals[h][i] for the n rows from the start of the block of row `first`, up to its end; answers where `first` is.
+static size_t pq_totals(
+  size_t queries, ak_code_queries set, size_t first_query, const uint8_t *blocks, size_t block_bytes, size_t first,
+  size_t n, uint16_t (*totals)[AK_PQ_TOTALS]) {
+  static const pq_function functions[6] = {pq_blocks_1, pq_blocks_2, pq_blocks_3,
+                                           pq_blocks_4, pq_blocks_5, pq_blocks_6};
   const size_t begin = first % AK_PQ_BLOCK;
-  const uint8_t *block = blocks + first / AK_PQ_BLOCK * block_bytes;
-  for (size_t i = 0; i < begin + n; i += AK_PQ_BLOCK, block += block_bytes) {
-    pq_block(queries, tables, set.stride, block, block_bytes, (uint16_t(*)[AK_CODE_ROWS])(totals[0] + i));
-  }
-  for (int h = 0; h < queries; h++) {
-    const uint16_t *total = totals[h] + begin;
-    const float base = set.bases[first_query + h], scale = set.scales[first_query + h];
-    float *target = out + h * out_stride;
-    size_t i = 0;
-    for (; i + AK_LANES <= n; i += AK_LANES) {
-      v_store(target + i, v_fma(v_set(scale), v_load_u16(total + i), v_set(base)));
-    }
-    for (; i < n; i++) target[i] = base + scale * (float)total[i];
-  }
+  functions[queries - 1](
+    (const char *)set.data + first_query * set.stride, set.stride, blocks + first / AK_PQ_BLOCK * block_bytes,
+    block_bytes, begin + n, totals);
+  return begin;
 }
 
-static __attribute__((noinline)) void pq_queries(
-  size_t queries, ak_code_queries set, size_t first_query, const uint8_t *blocks, size_t block_bytes,
-  size_t first, size_t n, float *out, size_t out_stride) {
-  switch (queries) {
-  case 1:
-    pq_rows(1, set, first_query, blocks, block_bytes, first, n, out, out_stride);
-    break;
-  case 2:
-    pq_rows(2, set, first_query, blocks, block_bytes, first, n, out, out_stride);
-    break;
-#if AK_PQ_QUERIES > 2
-  case 3:
-    pq_rows(3, set, first_query, blocks, block_bytes, first, n, out, out_stride);
-    break;
-  case 4:
-    pq_rows(4, set, first_query, blocks, block_bytes, first, n, out, out_stride);
-    break;
-#endif
-  }
-}
+// The most rows from row `first` on that a scan takes at once.
+static size_t pq_scan_rows(size_t first, size_t n) { return ak_min(AK_CODE_ROWS - first % AK_PQ_BLOCK, n); }
+
+static size_t pq_shares(size_t m) { return (m + AK_PQ_QUERIES - 1) / AK_PQ_QUERIES; }
 
 static void AK_FN(dot_pq4)(
   ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, size_t first, size_t n,
   float *out, size_t out_stride) {
   const size_t block_bytes = ak_pq4_block_bytes(subquantizers);
+  uint16_t totals[AK_PQ_QUERIES][AK_PQ_TOTALS];
   for (size_t i = 0; i < n;) {
-    const size_t count = ak_min(AK_CODE_ROWS - (first + i) % AK_PQ_BLOCK, n - i);
-    size_t shares = (m + AK_PQ_QUERIES - 1) / AK_PQ_QUERIES;
+    const size_t count = pq_scan_rows(first + i, n - i);
+    size_t shares = pq_shares(m);
     for (size_t h = 0; h < m; shares--) {
       const size_t share = query_share(m - h, shares);
-      pq_queries(
-        share, queries, h, blocks, block_bytes, first + i, count, out + h * out_stride + i, out_stride);
-      h += share;
+      const size_t begin = pq_totals(share, queries, h, blocks, block_bytes, first + i, count, totals);
+      for (size_t s = 0; s < share; s++, h++) {
+        const uint16_t *total = totals[s] + begin;
+        const ak_v base = v_set(queries.bases[h]), scale = v_set(queries.scales[h]);
+        float *target = out + h * out_stride + i;
+        size_t j = 0;
+        for (; j + AK_LANES <= count; j += AK_LANES) {
+          v_store(target + j, v_fma(scale, v_load_u16(total + j), base));
+        }
+        if (j < count) v_store_part(target + j, count - j, v_fma(scale, v_load_u16(total + j), base));
+      }
     }
     i += count;
+  }
+}
+
+// 2^t for -126 <= t <= 126, relative error below 3e-7: a polynomial of least relative error, 1e-7, for the
+// fraction, the rest into the exponent.
+AK_TEMPLATE ak_v v_power(ak_v t) {
+  const ak_v magic = v_set(12582912.0f);
+  const ak_v shifted = v_add(t, magic);
+  const ak_v r = v_sub(t, v_sub(shifted, magic));
+  ak_v p = v_set(1.32647273e-03f);
+  p = v_fma(p, r, v_set(9.67151279e-03f));
+  p = v_fma(p, r, v_set(5.55073374e-02f));
+  p = v_fma(p, r, v_set(2.40222421e-01f));
+  p = v_fma(p, r, v_set(6.93146978e-01f));
+  p = v_fma(p, r, v_set(1));
+  return v_add_exponent(p, shifted);
+}
+
+// Weights of n rows from their sums of table entries; whole vectors, so that up to a vector more is written.
+AK_TEMPLATE void weigh_rows(const uint16_t *totals, size_t n, float scale, float base, float *weights) {
+  const float octave = 1.44269504088896341f;
+  const ak_v step = v_set(scale * octave), first = v_set(base * octave);
+  const ak_v most = v_set(87 * octave), least = v_set(-87 * octave);
+  for (size_t i = 0; i < n; i += AK_LANES) {
+    const ak_v t = v_fma(step, v_load_u16(totals + i), first);
+    v_store(weights + i, v_power(v_max(least, v_min(most, t))));
+  }
+}
+
+// The part of some lists that a scan takes at once: n rows from row `first` on, that of list selected[list].
+typedef struct ak_piece {
+  size_t list, first, n;
+} ak_piece;
+
+// Calls for each list of a piece, with its number c, its rows from `i` to `end` counted from the piece's first.
+#define AK_EACH_LIST(piece, lists)                                                                    \
+  for (size_t s = (piece).list, i = 0, c, end;                                                        \
+       i < (piece).n && (c = (lists).selected[s],                                                     \
+                         end = ak_min((lists).starts[c + 1] - (piece).first, (piece).n), 1);          \
+       i = end, s++)
+
+static void weigh_piece(
+  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t block_bytes, ak_lists lists, ak_piece piece,
+  const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
+  float *worths) {
+  uint16_t totals[AK_PQ_QUERIES][AK_PQ_TOTALS];
+  size_t shares = pq_shares(m);
+  for (size_t h = 0; h < m; shares--) {
+    const size_t share = query_share(m - h, shares);
+    const size_t begin = pq_totals(share, queries, h, blocks, block_bytes, piece.first, piece.n, totals);
+    for (size_t q = 0; q < share; q++, h++) {
+      float *target = weights + h * weight_stride;
+      AK_EACH_LIST(piece, lists) {
+        const float base = bases[h * base_stride + c] + queries.bases[h];
+        weigh_rows(totals[q] + begin + i, end - i, queries.scales[h], base, target + i);
+      }
+    }
+  }
+  AK_EACH_LIST(piece, lists) {
+    const ak_v factor = v_set(factors[c]);
+    for (size_t j = i; j < end; j += AK_LANES) {
+      ak_v sum = v_set(0);
+      for (size_t h = 0; h < m; h++) sum = v_add(sum, v_load(weights + h * weight_stride + j));
+      v_store(worths + j, v_mul(factor, sum));
+    }
+  }
+}
+
+// Lists that are neighbors are scanned together: a block that two of them share is looked at once.
+static void AK_FN(weigh_pq4)(
+  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, ak_lists lists,
+  const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
+  float *worths) {
+  const size_t block_bytes = ak_pq4_block_bytes(subquantizers);
+  const uint32_t *starts = lists.starts;
+  size_t next = 0;
+  for (size_t s = 0; s < lists.count;) {
+    size_t last = s;
+    while (last + 1 < lists.count && lists.selected[last + 1] == lists.selected[last] + 1) last++;
+    const size_t end = starts[lists.selected[last] + 1];
+    for (size_t row = starts[lists.selected[s]]; row < end;) {
+      while (starts[lists.selected[s] + 1] <= row) s++;
+      const ak_piece piece = {s, row, pq_scan_rows(row, end - row)};
+      weigh_piece(
+        queries, m, blocks, block_bytes, lists, piece, bases, base_stride, factors, weights + next,
+        weight_stride, worths + next);
+      row += piece.n;
+      next += piece.n;
+    }
+    s = last + 1;
   }
 }
 
@@ -142,20 +236,4 @@ static void AK_FN(pq4_tables)(
   }
   *base += bases;
   ak_round_tables(scratch, ranges, codebooks, tables, scale);
-}
-
-static size_t AK_FN(collect_above_f32)(
-  const float *scores, size_t n, float threshold, uint32_t first, uint64_t *ranks) {
-  const ak_v limit = v_set(threshold);
-  size_t count = 0, i = 0;
-  for (; i + AK_LANES <= n; i += AK_LANES) {
-    for (uint32_t above = v_greater(v_load(scores + i), limit); above; above &= above - 1) {
-      const size_t j = i + (size_t)__builtin_ctz(above);
-      ranks[count++] = ak_rank(scores[j], first + (uint32_t)j);
-    }
-  }
-  for (; i < n; i++) {
-    if (scores[i] > threshold) ranks[count++] = ak_rank(scores[i], first + (uint32_t)i);
-  }
-  return count;
 }

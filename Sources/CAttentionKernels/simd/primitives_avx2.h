@@ -18,9 +18,9 @@
 // Vectors of a value row that are summed together for m queries, 8 at most: up to 12 sums.
 #define AK_SUM_VECTORS(m) ((m) == 1 ? 8 : (m) == 2 ? 4 : (m) == 3 ? 3 : 2)
 
-// Queries that share a pass over LVQ codes, with two sums each, and over PQ codes, with four: up to 8 sums.
+// Queries that share a pass over codes, with two sums each: up to 8 sums.
 #define AK_LVQ_QUERIES 4
-#define AK_PQ_QUERIES 2
+#define AK_PQ_QUERIES 4
 
 typedef __m256 ak_v;
 typedef __m128 ak_v4;
@@ -57,6 +57,35 @@ AK_PRIMITIVE ak_v v_if_greater(ak_v a, ak_v b, ak_v x, ak_v y) {
 AK_PRIMITIVE ak_v v_add_exponent(ak_v x, ak_v bits) {
   __m256i shifted = _mm256_slli_epi32(_mm256_castps_si256(bits), 23);
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), shifted));
+}
+
+// x = m * 2^n with m from sqrt(1/2) on below sqrt(2), for normal numbers above 0.
+AK_PRIMITIVE ak_v v_split(ak_v x, ak_v *n) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i power = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(0x3f3504f3)), 23);
+  *n = _mm256_cvtepi32_ps(power);
+  return _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(power, 23)));
+}
+
+AK_PRIMITIVE ak_v v_floor(ak_v x) { return _mm256_floor_ps(x); }
+
+// Lane i of the result is lane i - 1 of x, lane 0 is `first`.
+AK_PRIMITIVE ak_v v_behind(ak_v x, float first) {
+  const __m256 turned = _mm256_permutevar8x32_ps(x, _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6));
+  return _mm256_blend_ps(turned, _mm256_set1_ps(first), 1);
+}
+
+AK_PRIMITIVE float v_last(ak_v x) {
+  return _mm_cvtss_f32(_mm_permute_ps(_mm256_extractf128_ps(x, 1), 0xff));
+}
+
+// Lane i of the result is the sum of the lanes 0 to i.
+AK_PRIMITIVE ak_v v_running(ak_v x) {
+  x = _mm256_add_ps(x, _mm256_castsi256_ps(_mm256_slli_si256(_mm256_castps_si256(x), 4)));
+  x = _mm256_add_ps(x, _mm256_castsi256_ps(_mm256_slli_si256(_mm256_castps_si256(x), 8)));
+  // The total of the lower half goes to the upper one.
+  const __m256 lower = _mm256_permute_ps(_mm256_permute2f128_ps(x, x, 0x08), 0xff);
+  return _mm256_add_ps(x, lower);
 }
 
 AK_PRIMITIVE float v_highest(ak_v x) {

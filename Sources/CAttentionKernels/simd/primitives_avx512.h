@@ -17,9 +17,9 @@
 // Vectors of a value row that are summed together for m queries, 8 at most: up to 24 sums.
 #define AK_SUM_VECTORS(m) 4
 
-// Queries that share a pass over LVQ codes, with a sum or two each, and over PQ codes, with four: up to 16 sums.
+// Queries that share a pass over codes, with a sum or two each: up to 12 sums.
 #define AK_LVQ_QUERIES 6
-#define AK_PQ_QUERIES 4
+#define AK_PQ_QUERIES 6
 
 typedef __m512 ak_v;
 typedef __m128 ak_v4;
@@ -56,6 +56,35 @@ AK_PRIMITIVE ak_v v_if_greater(ak_v a, ak_v b, ak_v x, ak_v y) {
 AK_PRIMITIVE ak_v v_add_exponent(ak_v x, ak_v bits) {
   __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(bits), 23);
   return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), shifted));
+}
+
+// x = m * 2^n with m from sqrt(1/2) on below sqrt(2), for normal numbers above 0.
+AK_PRIMITIVE ak_v v_split(ak_v x, ak_v *n) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i power = _mm512_srai_epi32(_mm512_sub_epi32(bits, _mm512_set1_epi32(0x3f3504f3)), 23);
+  *n = _mm512_cvtepi32_ps(power);
+  return _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32(power, 23)));
+}
+
+AK_PRIMITIVE ak_v v_floor(ak_v x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+
+// Lane i of the result is lane i - 1 of x, lane 0 is `first`.
+AK_PRIMITIVE ak_v v_behind(ak_v x, float first) {
+  const __m512i before = _mm512_castps_si512(_mm512_set1_ps(first));
+  return _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(x), before, 15));
+}
+
+AK_PRIMITIVE float v_last(ak_v x) {
+  return _mm_cvtss_f32(_mm_permute_ps(_mm512_extractf32x4_ps(x, 3), 0xff));
+}
+
+// Lane i of the result is the sum of the lanes 0 to i.
+AK_PRIMITIVE ak_v v_running(ak_v x) {
+  const __m512i zero = _mm512_setzero_si512();
+  x = _mm512_add_ps(x, _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(x), zero, 15)));
+  x = _mm512_add_ps(x, _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(x), zero, 14)));
+  x = _mm512_add_ps(x, _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(x), zero, 12)));
+  return _mm512_add_ps(x, _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(x), zero, 8)));
 }
 
 AK_PRIMITIVE float v_highest(ak_v x) { return _mm512_reduce_max_ps(x); }

@@ -14,9 +14,9 @@
 // Vectors of a value row that are summed together for m queries, 8 at most: up to 24 sums.
 #define AK_SUM_VECTORS(m) ((m) <= 2 ? 8 : (m) == 3 ? 6 : 4)
 
-// Queries that share a pass over LVQ codes, with four sums each, and over PQ codes, with four: up to 16 sums.
+// Queries that share a pass over LVQ codes, with four sums each, and over PQ codes, with two: up to 16 sums.
 #define AK_LVQ_QUERIES 4
-#define AK_PQ_QUERIES 4
+#define AK_PQ_QUERIES 6
 
 typedef float32x4_t ak_v;
 typedef float32x4_t ak_v4;
@@ -49,6 +49,27 @@ AK_PRIMITIVE ak_v v_if_greater(ak_v a, ak_v b, ak_v x, ak_v y) { return vbslq_f3
 AK_PRIMITIVE ak_v v_add_exponent(ak_v x, ak_v bits) {
   uint32x4_t shifted = vshlq_n_u32(vreinterpretq_u32_f32(bits), 23);
   return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(x), shifted));
+}
+
+// x = m * 2^n with m from sqrt(1/2) on below sqrt(2), for normal numbers above 0.
+AK_PRIMITIVE ak_v v_split(ak_v x, ak_v *n) {
+  const int32x4_t bits = vreinterpretq_s32_f32(x);
+  const int32x4_t power = vshrq_n_s32(vsubq_s32(bits, vdupq_n_s32(0x3f3504f3)), 23);
+  *n = vcvtq_f32_s32(power);
+  return vreinterpretq_f32_s32(vsubq_s32(bits, vshlq_n_s32(power, 23)));
+}
+
+AK_PRIMITIVE ak_v v_floor(ak_v x) { return vrndmq_f32(x); }
+
+// Lane i of the result is lane i - 1 of x, lane 0 is `first`.
+AK_PRIMITIVE ak_v v_behind(ak_v x, float first) { return vextq_f32(vdupq_n_f32(first), x, 3); }
+
+AK_PRIMITIVE float v_last(ak_v x) { return vgetq_lane_f32(x, 3); }
+
+// Lane i of the result is the sum of the lanes 0 to i.
+AK_PRIMITIVE ak_v v_running(ak_v x) {
+  x = vaddq_f32(x, vextq_f32(vdupq_n_f32(0), x, 3));
+  return vaddq_f32(x, vextq_f32(vdupq_n_f32(0), x, 2));
 }
 
 AK_PRIMITIVE float v_highest(ak_v x) { return vmaxvq_f32(x); }

@@ -46,69 +46,51 @@ extension ClusterIndex {
     }
     guard candidateCount > 0 else { return ReadCount() }
     let kernels = workspace.kernels
-    let tables = codes.tables(queries: group.queries, count: g, workspace: workspace)
+    let lists = RowLists(starts: starts.base, selected: selected, count: selectedCount)
     // [g, candidates] weights, then what each key is worth.
-    let weights = workspace.floats(.candidates, (g + 1) * candidateCount)
-    let worth = weights + g * candidateCount
-    worth.update(repeating: 0, count: candidateCount)
-    var next = 0
-    forEachRun(selected, selectedCount) { run in
-      let begin = Int(starts.base[run.lowerBound])
-      let count = Int(starts.base[run.upperBound]) - begin
-      codes.score(
-        tables, queryCount: g, first: begin, count: count, result: weights + next, stride: candidateCount,
-        kernels: kernels)
-      next += count
-    }
-    for h in 0..<g {
-      let row = weights + h * candidateCount
-      var offset = 0
-      for s in 0..<selectedCount {
-        let c = Int(selected[s])
-        // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
-        let base = scores[h * clusters + c] - logMass.base[c] - logTotals[h]
-        for i in offset..<offset + size(c) { row[i] += base }
-        offset += size(c)
-      }
-      kernels.unsafeExp(row, row, count: candidateCount)
-      kernels.unsafeAddScaled(row, by: 1, to: worth, count: candidateCount)
-    }
-
-    var offset = 0
-    for s in 0..<selectedCount {
-      let c = Int(selected[s])
-      kernels.unsafeScale(worth + offset, by: valueSpread.base[c], count: size(c))
-      offset += size(c)
-    }
-    var sample = makeSample(worth, count: candidateCount, workspace: workspace)
-
-    // Chosen rows, the logarithm of 1 / p of each, and masses below zero.
-    let chosen = workspace.indices(.order, candidateCount)
-    let logChances = workspace.floats(.whitened, candidateCount + g * clusters)
+    let stride = candidateCount + Kernels.rowPadding
+    let weights = workspace.floats(.candidates, (g + 1) * stride)
+    let worth = weights + g * stride
+    // Chances of the chosen rows and [g, clusters] masses below zero; until those are known, what codes are added to.
+    let logChances = workspace.floats(.whitened, candidateCount + g * (clusters + 2 * selectedCount))
     let negative = logChances + candidateCount
-    negative.update(repeating: -.infinity, count: g * clusters)
-    var chosenCount = 0
-    offset = 0
-    for s in 0..<selectedCount {
-      let c = Int(selected[s])
-      let begin = Int(starts.base[c])
-      let n = size(c)
-      var next = offset
-      while let taken = sample.next(worth, in: next..<offset + n) {
-        next = taken.index + 1
-        chosen[chosenCount] = UInt32(begin + taken.index - offset)
-        logChances[chosenCount] = -log(taken.chance)
-        chosenCount += 1
-        // What is left for the mean value: w - w / p.
-        for h in 0..<g { weights[h * candidateCount + taken.index] *= 1 - 1 / taken.chance }
+    for h in 0..<g {
+      // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
+      for c in 0..<clusters {
+        negative[h * clusters + c] = scores[h * clusters + c] - logMass.base[c] - logTotals[h]
       }
-      for h in 0..<g {
-        let sum = Self.sum(weights + h * candidateCount + offset, count: n)
-        scores[h * clusters + c] = sum > 0 ? logTotals[h] + log(sum) : -.infinity
-        if sum < 0 { negative[h * clusters + c] = logTotals[h] + log(-sum) }
-      }
-      offset += n
     }
+    codes.weigh(
+      codes.tables(queries: group.queries, count: g, workspace: workspace), queryCount: g, lists: lists,
+      bases: negative, baseStride: clusters, factors: valueSpread.base, weights: weights,
+      weightStride: stride,
+      worths: worth, kernels: kernels)
+
+    let chosen = workspace.indices(.order, candidateCount)
+    let chosenCount = takeSample(
+      worth, count: candidateCount, items: chosen, chances: logChances, workspace: workspace)
+    var (list, offset) = (0, 0)
+    for j in 0..<chosenCount {
+      let item = Int(chosen[j])
+      while item >= offset + size(Int(selected[list])) {
+        offset += size(Int(selected[list]))
+        list += 1
+      }
+      chosen[j] = starts.base[Int(selected[list])] + UInt32(item - offset)
+      // What is left for the mean value: w - w / p.
+      let factor = 1 - 1 / logChances[j]
+      for h in 0..<g { weights[h * stride + item] *= factor }
+    }
+    kernels.unsafeLog(logChances, logChances, count: chosenCount)
+    kernels.unsafeScale(logChances, by: -1, count: chosenCount)
+
+    let sums = negative + g * clusters
+    kernels.unsafeSumLists(
+      weights, stride: stride, rowCount: g, lists: lists, sums: sums, sumStride: selectedCount)
+    putMasses(sums, of: lists, logTotals: logTotals, queryCount: g, into: scores, kernels: kernels)
+    negative.update(repeating: -.infinity, count: g * clusters)
+    kernels.unsafeScale(sums, by: -1, count: g * selectedCount)
+    putMasses(sums, of: lists, logTotals: logTotals, queryCount: g, into: negative, kernels: kernels)
     attendChosen(
       group, rows: rows, states: states, chosen: chosen, logChances: logChances, count: chosenCount,
       workspace: workspace)
@@ -121,19 +103,18 @@ extension ClusterIndex {
     return read
   }
 
-  private static func sum(_ values: UnsafePointer<Float>, count: Int) -> Float {
-    var sums = SIMD8<Float>(repeating: 0)
-    var i = 0
-    while i + 8 <= count {
-      sums += UnsafeRawPointer(values + i).loadUnaligned(as: SIMD8<Float>.self)
-      i += 8
+  /// Writes the log masses of shares `[queries, lists]`, -infinity for what is not above zero, to their clusters in
+  /// `result` `[queries, clusters]`. The shares are followed by room for as many.
+  private func putMasses(
+    _ shares: UnsafeMutablePointer<Float>, of lists: RowLists, logTotals: UnsafePointer<Float>,
+    queryCount g: Int, into result: UnsafeMutablePointer<Float>, kernels: Kernels
+  ) {
+    let logs = shares + g * lists.count
+    kernels.unsafeLog(shares, logs, count: g * lists.count)
+    for h in 0..<g {
+      let row = result + h * clusterCount
+      for s in 0..<lists.count { row[Int(lists.selected[s])] = logTotals[h] + logs[h * lists.count + s] }
     }
-    var total = sums.sum()
-    while i < count {
-      total += values[i]
-      i += 1
-    }
-    return total
   }
 
   /// Adds the chosen keys, each as often as it stands for.
@@ -181,76 +162,29 @@ extension ClusterIndex {
     }
   }
 
-  /// What decides for keys of a worth each: by the tolerance, or just the best ones when more would be read than may
-  /// be, since then a few keys would stand for very many.
-  private func makeSample(
-    _ worth: UnsafePointer<Float>, count: Int, workspace: Workspace
-  ) -> SystematicSample {
+  /// Takes the keys worth the tolerance and a sample of the others, or just the best ones when more would be read than
+  /// may be, since then a few keys would stand for very many. Returns how many.
+  private func takeSample(
+    _ worth: UnsafePointer<Float>, count: Int, items: UnsafeMutablePointer<UInt32>,
+    chances: UnsafeMutablePointer<Float>, workspace: Workspace
+  ) -> Int {
     let limit = search.maximumRetrieved
-    let sample = SystematicSample(threshold: search.tolerance, limit: limit)
-    guard count > limit else { return sample }
-    var expected: Float = 0
-    for i in 0..<count { expected += worth[i] < search.tolerance ? worth[i] / search.tolerance : 1 }
-    guard expected > Float(limit) else { return sample }
-    let sorted = workspace.floats(.whitened, count)
+    // Half way to the first of the sample: as good as any start, and always the same.
+    let taken = workspace.kernels.unsafeSample(
+      worth, count: count, threshold: search.tolerance, limit: limit, sum: 0.5, items: items, chances: chances
+    )
+    guard taken == limit, limit > 0, limit < count else { return taken }
+    let sorted = workspace.floats(.values, count)
     sorted.update(from: worth, count: count)
     var values = UnsafeMutableBufferPointer(start: sorted, count: count)
     values.sort(by: >)
-    return SystematicSample(
-      threshold: limit > 0 ? values[limit - 1] : .infinity, limit: limit, samples: false)
-  }
-}
-
-/// Takes every item above a threshold, and of the others one for each threshold that they amount to together.
-private struct SystematicSample {
-  let threshold: Float
-  private let samples: Bool
-  private var left: Int
-  /// Half way to the first: a sample as good as any, and always the same.
-  private var sum: Float = 0.5
-
-  init(threshold: Float, limit: Int, samples: Bool = true) {
-    self.threshold = threshold
-    self.samples = samples
-    left = limit
-  }
-
-  /// The first item of a range that is taken, and the chance with which it was; nil when none is. What is no number
-  /// is taken.
-  ///
-  /// Ranges must follow one another. Most items are worth very little: eight that take no one to the next whole number
-  /// are passed at once.
-  mutating func next(_ worth: UnsafePointer<Float>, in range: Range<Int>) -> (index: Int, chance: Float)? {
-    guard left > 0 else { return nil }
-    var i = range.lowerBound
-    while i < range.upperBound {
-      if range.upperBound - i >= 8 {
-        let eight = UnsafeRawPointer(worth + i).loadUnaligned(as: SIMD8<Float>.self)
-        let chances = eight.sum() / threshold
-        // Both are false for no number, and when one item alone reaches the threshold.
-        if samples ? sum + chances < 1 : all(eight .< threshold) {
-          sum += chances
-          i += 8
-          continue
-        }
-      }
-      if let chance = take(worth[i]) { return (i, chance) }
-      i += 1
+    let least = values[limit - 1]
+    var kept = 0
+    for i in 0..<count where !(worth[i] < least) && kept < limit {
+      items[kept] = UInt32(i)
+      chances[kept] = 1
+      kept += 1
     }
-    return nil
-  }
-
-  private mutating func take(_ worth: Float) -> Float? {
-    guard worth < threshold else {
-      left -= 1
-      return 1
-    }
-    guard samples else { return nil }
-    let chance = worth / threshold
-    sum += chance
-    guard sum >= 1 else { return nil }
-    sum -= 1
-    left -= 1
-    return chance
+    return kept
   }
 }

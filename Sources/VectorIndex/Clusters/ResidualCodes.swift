@@ -160,7 +160,7 @@ struct ResidualCodes: ~Copyable {
     rowCount += count
   }
 
-  /// What ``score(_:queryCount:first:count:result:stride:kernels:)`` needs of a group's queries.
+  /// What ``weigh(_:queryCount:lists:bases:baseStride:factors:weights:weightStride:worths:kernels:)`` needs of a group's queries.
   struct Tables {
     /// `[queries, subquantizers, 16]`.
     var entries: UnsafeMutablePointer<UInt8>
@@ -194,16 +194,19 @@ struct ResidualCodes: ~Copyable {
     return tables
   }
 
-  /// `result[h * stride + i]` = the score of query h with the residual of row `first + i`.
-  func score(
-    _ tables: Tables, queryCount g: Int, first: Int, count: Int, result: UnsafeMutablePointer<Float>,
-    stride: Int, kernels: Kernels
+  /// `weights[h * weightStride + i]` = the exponential of `bases[h * baseStride + c]` and the score of query h with the
+  /// residual of the i-th row of the lists, of list c; `worths[i]` = `factors[c]` times their sum.
+  ///
+  /// ``Kernels/rowPadding`` floats behind each row of weights, and behind the worths, are written as well.
+  func weigh(
+    _ tables: Tables, queryCount g: Int, lists: RowLists, bases: UnsafePointer<Float>, baseStride: Int,
+    factors: UnsafePointer<Float>, weights: UnsafeMutablePointer<Float>, weightStride: Int,
+    worths: UnsafeMutablePointer<Float>, kernels: Kernels
   ) {
-    kernels.unsafeDotPQ4(
+    kernels.unsafeWeighPQ4(
       tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g,
       scales: tables.steps,
-      bases: tables.bases, blocks: blocks.base, subquantizers: subquantizers, firstRow: first,
-      rowCount: count,
-      scores: result, scoreStride: stride)
+      tableBases: tables.bases, blocks: blocks.base, subquantizers: subquantizers, lists: lists, bases: bases,
+      baseStride: baseStride, factors: factors, weights: weights, weightStride: weightStride, worths: worths)
   }
 }
