@@ -4,26 +4,39 @@
 internal import CAttentionKernels
 
 extension Kernels {
-  /// `scores[h * scoreStride + i] = queries[h] . rows[i]`, f16 rows; scores `[queryCount, rowCount]`.
+  /// `scores[h * scoreStride + i] = queries[h] . rows[i]`, or `rows[indices[i]]`; scores `[queryCount, rowCount]`.
+  package func unsafeDot(
+    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
+    rows: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int, dimension: Int,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int
+  ) {
+    table.pointee.dot(
+      ak_rows_f32(data: queries, stride: queryStride), queryCount, rows.rows, indices, rowCount, dimension,
+      scores,
+      scoreStride)
+  }
+
+  /// The same with f16 rows.
   package func unsafeDot(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
     rows: UnsafePointer<UInt16>, rowStride: Int, rowCount: Int, dimension: Int,
     scores: UnsafeMutablePointer<Float>, scoreStride: Int
   ) {
-    table.pointee.dot_f16(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, ak_rows_f16(data: rows, stride: rowStride),
-      rowCount, dimension, scores, scoreStride)
+    unsafeDot(
+      queries: queries, queryStride: queryStride, queryCount: queryCount,
+      rows: PackedRows(rows, stride: rowStride), rowCount: rowCount, dimension: dimension, scores: scores,
+      scoreStride: scoreStride)
   }
 
-  /// `scores[h * scoreStride + i] = queries[h] . rows[i]`, f32 rows; scores `[queryCount, rowCount]`.
+  /// The same with f32 rows.
   package func unsafeDot(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
     rows: UnsafePointer<Float>, rowStride: Int, rowCount: Int, dimension: Int,
     scores: UnsafeMutablePointer<Float>, scoreStride: Int
   ) {
-    table.pointee.dot_f32(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, ak_rows_f32(data: rows, stride: rowStride),
-      rowCount, dimension, scores, scoreStride)
+    table.pointee.dot(
+      ak_rows_f32(data: queries, stride: queryStride), queryCount,
+      ak_rows(data: rows, stride: rowStride * 4, type: AK_F32), nil, rowCount, dimension, scores, scoreStride)
   }
 
   /// `scores[h * scoreStride + i] = queries[h] . rows[indices[i]]`, f16 rows; scores `[queryCount, indexCount]`.
@@ -33,27 +46,42 @@ extension Kernels {
     dimension: Int,
     scores: UnsafeMutablePointer<Float>, scoreStride: Int
   ) {
-    table.pointee.dot_gather_f16(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, ak_rows_f16(data: rows, stride: rowStride),
-      indices, indexCount, dimension, scores, scoreStride)
+    unsafeDot(
+      queries: queries, queryStride: queryStride, queryCount: queryCount,
+      rows: PackedRows(rows, stride: rowStride), indices: indices, rowCount: indexCount, dimension: dimension,
+      scores: scores, scoreStride: scoreStride)
   }
 
-  /// Adds values weighted by the exponentials of their scores to running states.
+  /// Adds values, or those of the indices, weighted by the exponentials of their scores to running states.
   ///
   /// States start as maxima of -infinity `[queryCount]`, sums 0 `[queryCount]` and accumulators 0
   /// `[queryCount, dimension]`.
+  package func unsafeSoftmaxAccumulate(
+    scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
+    values: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int, dimension: Int,
+    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
+    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
+  ) {
+    table.pointee.softmax_accumulate(
+      scores, scoreStride, queryCount, values.rows, indices, rowCount, dimension,
+      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride))
+  }
+
+  /// The same with f16 values.
   package func unsafeSoftmaxAccumulate(
     scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
     values: UnsafePointer<UInt16>, valueStride: Int, rowCount: Int, dimension: Int,
     maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
     accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
   ) {
-    table.pointee.softmax_accumulate_f16(
-      scores, scoreStride, queryCount, ak_rows_f16(data: values, stride: valueStride), rowCount, dimension,
-      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride))
+    unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: scoreStride, queryCount: queryCount,
+      values: PackedRows(values, stride: valueStride), rowCount: rowCount, dimension: dimension,
+      maxima: maxima,
+      sums: sums, accumulators: accumulators, accumulatorStride: accumulatorStride)
   }
 
-  /// The same with `values[indices[i]]` for score `i`.
+  /// The same with the f16 value `values[indices[i]]` for score `i`.
   package func unsafeSoftmaxAccumulateGather(
     scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
     values: UnsafePointer<UInt16>, valueStride: Int, indices: UnsafePointer<UInt32>, indexCount: Int,
@@ -61,14 +89,31 @@ extension Kernels {
     maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
     accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
   ) {
-    table.pointee.softmax_accumulate_gather_f16(
-      scores, scoreStride, queryCount, ak_rows_f16(data: values, stride: valueStride), indices, indexCount,
-      dimension, ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride))
+    unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: scoreStride, queryCount: queryCount,
+      values: PackedRows(values, stride: valueStride), indices: indices, rowCount: indexCount,
+      dimension: dimension, maxima: maxima, sums: sums, accumulators: accumulators,
+      accumulatorStride: accumulatorStride)
   }
 
-  /// Attention of a group of queries (scaled by the caller) over contiguous keys and values, each read once.
+  /// Attention of a group of queries (scaled by the caller) over keys and values, or those of the indices, each read
+  /// once.
   ///
   /// Scratch: ``attendScratchCount(queryCount:)``.
+  package func unsafeAttend(
+    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
+    keys: PackedRows, values: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int,
+    dimension: Int,
+    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
+    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    table.pointee.attend(
+      ak_rows_f32(data: queries, stride: queryStride), queryCount, keys.rows, values.rows, indices, rowCount,
+      dimension, ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
+  }
+
+  /// The same over f16 keys and values.
   package func unsafeAttend(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
     keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int,
@@ -77,13 +122,14 @@ extension Kernels {
     accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.attend_f16(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, ak_rows_f16(data: keys, stride: keyStride),
-      ak_rows_f16(data: values, stride: valueStride), rowCount, dimension,
-      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
+    unsafeAttend(
+      queries: queries, queryStride: queryStride, queryCount: queryCount,
+      keys: PackedRows(keys, stride: keyStride), values: PackedRows(values, stride: valueStride),
+      rowCount: rowCount, dimension: dimension, maxima: maxima, sums: sums, accumulators: accumulators,
+      accumulatorStride: accumulatorStride, scratch: scratch)
   }
 
-  /// The same over `keys[indices[i]]` and `values[indices[i]]`.
+  /// The same over the f16 rows `keys[indices[i]]` and `values[indices[i]]`.
   package func unsafeAttendGather(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
     keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int,
@@ -92,16 +138,32 @@ extension Kernels {
     accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.attend_gather_f16(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, ak_rows_f16(data: keys, stride: keyStride),
-      ak_rows_f16(data: values, stride: valueStride), indices, indexCount, dimension,
-      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
+    unsafeAttend(
+      queries: queries, queryStride: queryStride, queryCount: queryCount,
+      keys: PackedRows(keys, stride: keyStride), values: PackedRows(values, stride: valueStride),
+      indices: indices, rowCount: indexCount, dimension: dimension, maxima: maxima, sums: sums,
+      accumulators: accumulators, accumulatorStride: accumulatorStride, scratch: scratch)
   }
 
   /// Attention of many queries, each multiplied by `scale`, query `r` over the keys
   /// `visibleBegin[r] ..< visibleEnd[r]` (clamped to `keyCount`; may be empty).
   ///
   /// States continue, so keys may come in several calls. Scratch: ``prefillScratchCount(dimension:)``.
+  package func unsafePrefill(
+    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, scale: Float,
+    keys: PackedRows, values: PackedRows, keyCount: Int, dimension: Int,
+    visibleBegin: UnsafePointer<UInt32>, visibleEnd: UnsafePointer<UInt32>,
+    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
+    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    table.pointee.prefill(
+      ak_rows_f32(data: queries, stride: queryStride), queryCount, scale, keys.rows, values.rows, keyCount,
+      dimension, visibleBegin, visibleEnd,
+      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
+  }
+
+  /// The same over f16 keys and values.
   package func unsafePrefill(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, scale: Float,
     keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int,
@@ -111,36 +173,11 @@ extension Kernels {
     accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.prefill_f16(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, scale,
-      ak_rows_f16(data: keys, stride: keyStride), ak_rows_f16(data: values, stride: valueStride), keyCount,
-      dimension, visibleBegin, visibleEnd,
-      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
-  }
-
-  /// Running states to normalized outputs `[stateCount, dimension]` and natural log-sum-exps `[stateCount]`;
-  /// zeros and -infinity for a state without keys. Outputs may be the accumulators, with the same stride.
-  package func unsafeFinishStates(
-    maxima: UnsafePointer<Float>, sums: UnsafePointer<Float>,
-    accumulators: UnsafePointer<Float>, accumulatorStride: Int, stateCount: Int, dimension: Int,
-    outputs: UnsafeMutablePointer<Float>, outputStride: Int, logSumExps: UnsafeMutablePointer<Float>
-  ) {
-    // The states are only read; the C struct is shared with the functions that write them.
-    let states = ak_states(
-      max: UnsafeMutablePointer(mutating: maxima), sum: UnsafeMutablePointer(mutating: sums),
-      acc: UnsafeMutablePointer(mutating: accumulators), acc_stride: accumulatorStride)
-    ak_finish_states(states, stateCount, dimension, outputs, outputStride, logSumExps)
-  }
-
-  /// Replaces outputs and log-sum-exps by their merges with others.
-  package func unsafeMergeStates(
-    outputs: UnsafeMutablePointer<Float>, outputStride: Int, logSumExps: UnsafeMutablePointer<Float>,
-    otherOutputs: UnsafePointer<Float>, otherStride: Int, otherLogSumExps: UnsafePointer<Float>,
-    stateCount: Int, dimension: Int
-  ) {
-    ak_merge_states(
-      outputs, outputStride, logSumExps, ak_rows_f32(data: otherOutputs, stride: otherStride),
-      otherLogSumExps,
-      stateCount, dimension)
+    unsafePrefill(
+      queries: queries, queryStride: queryStride, queryCount: queryCount, scale: scale,
+      keys: PackedRows(keys, stride: keyStride), values: PackedRows(values, stride: valueStride),
+      keyCount: keyCount, dimension: dimension, visibleBegin: visibleBegin, visibleEnd: visibleEnd,
+      maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: accumulatorStride,
+      scratch: scratch)
   }
 }

@@ -109,4 +109,32 @@ static inline uint16_t ak_bf16_from_float(float value) {
   return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
 
+// The rows from number i on.
+static inline ak_rows ak_rows_from(ak_rows rows, size_t i) {
+  rows.data = (const char *)rows.data + i * rows.stride;
+  return rows;
+}
+
+// The scale of element k of an 8-bit row.
+static inline float ak_q8_scale(const void *row, size_t d, size_t k) {
+  uint16_t scale;
+  memcpy(&scale, (const char *)row + ak_q8_codes_bytes(d) + k / AK_Q8_BLOCK * 2, sizeof scale);
+  return ak_float_from_f16(scale);
+}
+
+// Writes the scale of the block of element k for a largest magnitude, and answers what elements are multiplied by.
+static inline float ak_q8_store_scale(void *row, size_t d, size_t k, float largest) {
+  const float most = 65504;
+  const uint16_t scale = ak_f16_from_float(largest / 127 < most ? largest / 127 : most);
+  memcpy((char *)row + ak_q8_codes_bytes(d) + k / AK_Q8_BLOCK * 2, &scale, sizeof scale);
+  const float step = ak_float_from_f16(scale);
+  return step > 0 ? 1 / step : 0;
+}
+
+// The nearest of -127 ... 127, ties to even; 0 for NaN.
+static inline int8_t ak_q8_code(float x) {
+  if (x != x) return 0;
+  return (int8_t)rintf(x < -127 ? -127 : x > 127 ? 127 : x);
+}
+
 #endif

@@ -38,44 +38,60 @@ static void ak_scale_f32_scalar(float *x, float a, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] *= a;
 }
 
-static void ak_dot_f16_scalar(
-  ak_rows_f32 queries, size_t m, ak_rows_f16 rows, size_t n, size_t d, float *out, size_t out_stride) {
-  for (size_t h = 0; h < m; h++) {
-    for (size_t i = 0; i < n; i++) {
-      float sum = 0;
-      for (size_t k = 0; k < d; k++) {
-        sum += queries.data[h * queries.stride + k] * ak_float_from_f16(rows.data[i * rows.stride + k]);
-      }
-      out[h * out_stride + i] = sum;
-    }
+static float element(ak_rows rows, size_t i, size_t d, size_t k) {
+  const char *row = (const char *)rows.data + i * rows.stride;
+  switch (rows.type) {
+  case AK_F16:
+    return ak_float_from_f16(((const uint16_t *)row)[k]);
+  case AK_F32:
+    return ((const float *)row)[k];
+  case AK_Q8:
+    return (float)((const int8_t *)row)[k] * ak_q8_scale(row, d, k);
   }
+  return 0;
 }
 
-static void ak_dot_f32_scalar(
-  ak_rows_f32 queries, size_t m, ak_rows_f32 rows, size_t n, size_t d, float *out, size_t out_stride) {
-  for (size_t h = 0; h < m; h++) {
-    for (size_t i = 0; i < n; i++) {
-      float sum = 0;
-      for (size_t k = 0; k < d; k++) {
-        sum += queries.data[h * queries.stride + k] * rows.data[i * rows.stride + k];
-      }
-      out[h * out_stride + i] = sum;
-    }
-  }
-}
-
-static void ak_dot_gather_f16_scalar(
-  ak_rows_f32 queries, size_t m, ak_rows_f16 rows, const uint32_t *indices, size_t n, size_t d, float *out,
-  size_t out_stride) {
+static void ak_quantize_f16_scalar(
+  const uint16_t *source, size_t source_stride, size_t n, size_t d, const float *offsets, void *target,
+  size_t target_stride) {
   for (size_t i = 0; i < n; i++) {
-    ak_rows_f16 row = {rows.data + (size_t)indices[i] * rows.stride, rows.stride};
-    ak_dot_f16_scalar(queries, m, row, 1, d, out + i, out_stride);
+    int8_t *codes = (int8_t *)target + i * target_stride;
+    if (d % 2) codes[d] = 0;
+    for (size_t first = 0; first < d; first += AK_Q8_BLOCK) {
+      float block[AK_Q8_BLOCK], largest = 0;
+      const size_t count = ak_min(AK_Q8_BLOCK, d - first);
+      for (size_t k = 0; k < count; k++) {
+        block[k] = ak_float_from_f16(source[i * source_stride + first + k]) - (offsets ? offsets[first + k] : 0);
+        largest = fabsf(block[k]) > largest ? fabsf(block[k]) : largest;
+      }
+      const float inverse = ak_q8_store_scale(codes, d, first, largest);
+      for (size_t k = 0; k < count; k++) codes[first + k] = ak_q8_code(block[k] * inverse);
+    }
   }
 }
 
-// indices may be NULL: then value i belongs to score i.
-static void softmax_accumulate(
-  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+static void ak_unpack_scalar(ak_rows rows, size_t n, size_t d, float *target, size_t target_stride) {
+  for (size_t i = 0; i < n; i++) {
+    for (size_t k = 0; k < d; k++) target[i * target_stride + k] = element(rows, i, d, k);
+  }
+}
+
+static void ak_dot_scalar(
+  ak_rows_f32 queries, size_t m, ak_rows rows, const uint32_t *indices, size_t n, size_t d, float *out,
+  size_t out_stride) {
+  for (size_t h = 0; h < m; h++) {
+    for (size_t i = 0; i < n; i++) {
+      float sum = 0;
+      for (size_t k = 0; k < d; k++) {
+        sum += queries.data[h * queries.stride + k] * element(rows, indices ? indices[i] : i, d, k);
+      }
+      out[h * out_stride + i] = sum;
+    }
+  }
+}
+
+static void ak_softmax_accumulate_scalar(
+  const float *scores, size_t score_stride, size_t m, ak_rows values, const uint32_t *indices, size_t n,
   size_t d, ak_states states) {
   for (size_t h = 0; h < m; h++) {
     const float *score = scores + h * score_stride;
@@ -92,49 +108,26 @@ static void softmax_accumulate(
     for (size_t i = 0; i < n; i++) {
       if (!(score[i] - max > AK_SOFTMAX_CUTOFF)) continue;
       float weight = expf(score[i] - max);
-      const uint16_t *value = values.data + (indices ? indices[i] : i) * values.stride;
       states.sum[h] += weight;
-      for (size_t k = 0; k < d; k++) acc[k] += weight * ak_float_from_f16(value[k]);
+      for (size_t k = 0; k < d; k++) acc[k] += weight * element(values, indices ? indices[i] : i, d, k);
     }
   }
 }
 
-static void ak_softmax_accumulate_f16_scalar(
-  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d,
-  ak_states states) {
-  softmax_accumulate(scores, score_stride, m, values, NULL, n, d, states);
-}
-
-static void ak_softmax_accumulate_gather_f16_scalar(
-  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
-  size_t d, ak_states states) {
-  softmax_accumulate(scores, score_stride, m, values, indices, n, d, states);
-}
-
-static void ak_attend_f16_scalar(
-  ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d, ak_states states,
-  float *scratch) {
+static void ak_attend_scalar(
+  ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, size_t n, size_t d,
+  ak_states states, float *scratch) {
   for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
-    size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
-    ak_rows_f16 key_block = {keys.data + i * keys.stride, keys.stride};
-    ak_rows_f16 value_block = {values.data + i * values.stride, values.stride};
-    ak_dot_f16_scalar(queries, m, key_block, count, d, scratch, AK_ATTEND_BLOCK);
-    softmax_accumulate(scratch, AK_ATTEND_BLOCK, m, value_block, NULL, count, d, states);
+    const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
+    const uint32_t *list = indices ? indices + i : NULL;
+    ak_dot_scalar(queries, m, indices ? keys : ak_rows_from(keys, i), list, count, d, scratch, AK_ATTEND_BLOCK);
+    ak_softmax_accumulate_scalar(
+      scratch, AK_ATTEND_BLOCK, m, indices ? values : ak_rows_from(values, i), list, count, d, states);
   }
 }
 
-static void ak_attend_gather_f16_scalar(
-  ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, const uint32_t *indices, size_t n,
-  size_t d, ak_states states, float *scratch) {
-  for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
-    size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
-    ak_dot_gather_f16_scalar(queries, m, keys, indices + i, count, d, scratch, AK_ATTEND_BLOCK);
-    softmax_accumulate(scratch, AK_ATTEND_BLOCK, m, values, indices + i, count, d, states);
-  }
-}
-
-static void ak_prefill_f16_scalar(
-  ak_rows_f32 queries, size_t m, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d,
+static void ak_prefill_scalar(
+  ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, size_t n, size_t d,
   const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
   for (size_t r = 0; r < m; r++) {
     size_t last = ak_min(end[r], n);
@@ -142,10 +135,10 @@ static void ak_prefill_f16_scalar(
     float *query = scratch + AK_ATTEND_BLOCK;
     for (size_t k = 0; k < d; k++) query[k] = queries.data[r * queries.stride + k] * scale;
     ak_rows_f32 query_row = {query, d};
-    ak_rows_f16 visible_keys = {keys.data + begin[r] * keys.stride, keys.stride};
-    ak_rows_f16 visible_values = {values.data + begin[r] * values.stride, values.stride};
     ak_states state = {states.max + r, states.sum + r, states.acc + r * states.acc_stride, states.acc_stride};
-    ak_attend_f16_scalar(query_row, 1, visible_keys, visible_values, last - begin[r], d, state, scratch);
+    ak_attend_scalar(
+      query_row, 1, ak_rows_from(keys, begin[r]), ak_rows_from(values, begin[r]), NULL, last - begin[r], d, state,
+      scratch);
   }
 }
 
@@ -176,8 +169,8 @@ static void ak_assign_f32_scalar(
     best[i] = -INFINITY;
     for (size_t j = 0; j < k; j++) {
       float value;
-      ak_rows_f32 centroid = {centroids.data + j * centroids.stride, centroids.stride};
-      ak_dot_f32_scalar(point, 1, centroid, 1, d, &value, 1);
+      ak_rows centroid = {centroids.data + j * centroids.stride, centroids.stride * sizeof(float), AK_F32};
+      ak_dot_scalar(point, 1, centroid, NULL, 1, d, &value, 1);
       value -= half_norms[j];
       if (value > best[i]) {
         best[i] = value;
@@ -339,14 +332,12 @@ const ak_kernels ak_table_scalar = {
   .log_f32 = ak_log_f32_scalar,
   .add_scaled_f32 = ak_add_scaled_f32_scalar,
   .scale_f32 = ak_scale_f32_scalar,
-  .dot_f16 = ak_dot_f16_scalar,
-  .dot_f32 = ak_dot_f32_scalar,
-  .dot_gather_f16 = ak_dot_gather_f16_scalar,
-  .softmax_accumulate_f16 = ak_softmax_accumulate_f16_scalar,
-  .softmax_accumulate_gather_f16 = ak_softmax_accumulate_gather_f16_scalar,
-  .attend_f16 = ak_attend_f16_scalar,
-  .attend_gather_f16 = ak_attend_gather_f16_scalar,
-  .prefill_f16 = ak_prefill_f16_scalar,
+  .quantize_f16 = ak_quantize_f16_scalar,
+  .unpack = ak_unpack_scalar,
+  .dot = ak_dot_scalar,
+  .softmax_accumulate = ak_softmax_accumulate_scalar,
+  .attend = ak_attend_scalar,
+  .prefill = ak_prefill_scalar,
   .gemm_f32 = ak_gemm_f32_scalar,
   .assign_f32 = ak_assign_f32_scalar,
   .dot_lvq8 = ak_dot_lvq8_scalar,

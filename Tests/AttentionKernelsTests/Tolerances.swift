@@ -9,6 +9,8 @@ enum Tolerance {
   static let codes = 3e-7
   /// Relative. The polynomial's 1.2e-7, squared above x = 80.
   static let exp = 2.5e-7
+  /// Of a block's largest magnitude, for an 8-bit element: half a step, and 127 times what a step loses as f16.
+  static let q8 = 0.5 / 127 + 0x1p-11
   /// Relative, or 1e-7 when that is more.
   static let log = 2.5e-7
   /// Relative, of the exponential of a score of terms of a magnitude: the polynomial's error, and the roundings of the

@@ -54,10 +54,26 @@ typedef struct ak_rows_f32 {
   size_t stride;
 } ak_rows_f32;
 
-typedef struct ak_rows_f16 {
-  const uint16_t *data;
-  size_t stride;
-} ak_rows_f16;
+typedef enum ak_type {
+  AK_F16 = 0,
+  AK_F32 = 1,
+  AK_Q8 = 2,  // see ak_q8_row_bytes
+} ak_type;
+
+// Rows of any of these types: row i starts at (const char *)data + i * stride.
+typedef struct ak_rows {
+  const void *data;
+  size_t stride;  // bytes
+  ak_type type;
+} ak_rows;
+
+// A row of 8-bit numbers: d signed bytes, one more if d is odd, and an f16 scale for each AK_Q8_BLOCK of them, the last
+// of which may be shorter. Element k is byte k times scale k / AK_Q8_BLOCK. Rows and scales are aligned to 2 bytes.
+#define AK_Q8_BLOCK 32
+static inline size_t ak_q8_codes_bytes(size_t d) { return (d + 1) / 2 * 2; }
+static inline size_t ak_q8_row_bytes(size_t d) {
+  return ak_q8_codes_bytes(d) + 2 * ((d + AK_Q8_BLOCK - 1) / AK_Q8_BLOCK);
+}
 
 // Running state of an online softmax for m queries: the attention so far of query h is
 // acc[h * acc_stride ..< + d] / sum[h], its log-sum-exp is max[h] + log(sum[h]).
@@ -134,50 +150,47 @@ typedef struct ak_kernels {
   // target[i] = e^source[i], relative error below 2.5e-7; 0 below -87.33 (no subnormals), infinity above
   // 88.72. In place is fine.
   void (*exp_f32)(const float *source, float *target, size_t count);
-  // target[i] = the natural logarithm of source[i], off by 1e-7 or 2.5e-7 of itself at most; -infinity below 2^-126 (and so for
-  // what has no logarithm), infinity for infinity. In place is fine.
+  // target[i] = the natural logarithm of source[i], off by 1e-7 or 2.5e-7 of itself at most, whichever is more;
+  // -infinity below 2^-126 (and so for what has no logarithm), infinity for infinity. In place is fine.
   void (*log_f32)(const float *source, float *target, size_t count);
   // y[i] += a * x[i]
   void (*add_scaled_f32)(const float *x, float a, float *y, size_t count);
   // x[i] *= a
   void (*scale_f32)(float *x, float a, size_t count);
 
-  // out[h * out_stride + i] = queries[h] . rows[i] for h < m, i < n. Each row is read once for up to 6
-  // queries.
-  void (*dot_f16)(
-    ak_rows_f32 queries, size_t m, ak_rows_f16 rows, size_t n, size_t d, float *out, size_t out_stride);
-  void (*dot_f32)(
-    ak_rows_f32 queries, size_t m, ak_rows_f32 rows, size_t n, size_t d, float *out, size_t out_stride);
-  // The same with rows[indices[i]].
-  void (*dot_gather_f16)(
-    ak_rows_f32 queries, size_t m, ak_rows_f16 rows, const uint32_t *indices, size_t n, size_t d, float *out,
+  // Rounds n rows of d elements, less offsets[k] in column k (NULL for none), to the nearest of 127 steps up and down to
+  // the largest magnitude of a block. An element is off by half a step at most, and by what a step's rounding to f16
+  // makes of 127 steps, 2^-11 of the largest magnitude: 0.5 / 127 + 2^-11 of it together. Magnitudes whose step is no
+  // normal f16 (below 0.0078) lose more, at most half of the least step 2^-24; a step is at most the largest f16.
+  void (*quantize_f16)(
+    const uint16_t *source, size_t source_stride, size_t n, size_t d, const float *offsets, void *target,
+    size_t target_stride);
+  // Elements of n rows as f32: exact for f16, one rounding for 8 bits. target_stride is in elements.
+  void (*unpack)(ak_rows rows, size_t n, size_t d, float *target, size_t target_stride);
+
+  // out[h * out_stride + i] = queries[h] . rows[i] for h < m, i < n, or rows[indices[i]] unless indices is NULL. Each row
+  // is read once for up to 6 queries.
+  void (*dot)(
+    ak_rows_f32 queries, size_t m, ak_rows rows, const uint32_t *indices, size_t n, size_t d, float *out,
     size_t out_stride);
 
-  // Adds n values, weighted by exp(scores[h * score_stride + i]), to the states of m queries. Scores come
-  // scaled and biased.
-  void (*softmax_accumulate_f16)(
-    const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d,
-    ak_states states);
-  // The same with values[indices[i]].
-  void (*softmax_accumulate_gather_f16)(
-    const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
+  // Adds n values, weighted by exp(scores[h * score_stride + i]), to the states of m queries: values[i], or
+  // values[indices[i]] unless indices is NULL. Scores come scaled and biased. Values: f16 or 8 bits.
+  void (*softmax_accumulate)(
+    const float *scores, size_t score_stride, size_t m, ak_rows values, const uint32_t *indices, size_t n,
     size_t d, ak_states states);
 
-  // Attention of m queries (already scaled) over n keys and values, each read once. scratch:
-  // ak_attend_scratch(m).
-  void (*attend_f16)(
-    ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d, ak_states states,
-    float *scratch);
-  // The same over keys[indices[i]] and values[indices[i]].
-  void (*attend_gather_f16)(
-    ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, const uint32_t *indices, size_t n,
-    size_t d, ak_states states, float *scratch);
+  // Attention of m queries (already scaled) over n keys and values, each read once: keys[i] and values[i], or those of
+  // indices[i] unless indices is NULL. Values: f16 or 8 bits. scratch: ak_attend_scratch(m).
+  void (*attend)(
+    ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, size_t n, size_t d,
+    ak_states states, float *scratch);
 
   // Attention of many queries, each multiplied by scale, query r over the keys begin[r] ..< end[r] (clamped
   // to n; may be empty). Key blocks nobody sees are not read. Best with m a multiple of 48, up to
   // AK_PREFILL_ROWS. scratch: ak_prefill_scratch(d).
-  void (*prefill_f16)(
-    ak_rows_f32 queries, size_t m, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d,
+  void (*prefill)(
+    ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, size_t n, size_t d,
     const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch);
 
   // c[i * c_stride + j] = (accumulate ? c : 0) + sum over p < k of A[i, p] * B[p, j], where A[i, p] is

@@ -45,13 +45,11 @@ static void store_rows(const ak_prefill *p, const ak_states *states, size_t firs
 
 // Unpacks `count` keys and values. Values are stored in slices of AK_TILE_ROWS columns, so that the tile that
 // multiplies a slice reads memory in order.
-static void load_block(const ak_prefill *p, ak_rows_f16 keys, ak_rows_f16 values, size_t count) {
+static void load_block(const ak_prefill *p, ak_rows keys, ak_rows values, size_t count) {
   enum { slice = AK_TILE_ROWS };
+  AK_FN(unpack)(keys, count, p->d, p->keys, p->d);
   for (size_t i = 0; i < count; i++) {
-    AK_FN(convert_f16_to_f32)(keys.data + i * keys.stride, p->keys + i * p->d, p->d);
-  }
-  for (size_t i = 0; i < count; i++) {
-    AK_FN(convert_f16_to_f32)(values.data + i * values.stride, p->row, p->d);
+    AK_FN(unpack)(ak_rows_from(values, i), 1, p->d, p->row, p->d);
     float *target = p->values + i * slice;
     for (size_t k = 0; k < p->padded; k += slice) {
       memcpy(target + k * AK_PREFILL_BLOCK, p->row + k, slice * sizeof(float));
@@ -158,7 +156,7 @@ static void attend_block(
 }
 
 static void prefill_rows(
-  size_t first, size_t rows, ak_rows_f32 queries, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n,
+  size_t first, size_t rows, ak_rows_f32 queries, float scale, ak_rows keys, ak_rows values, size_t n,
   size_t d, const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
   size_t low = n, high = 0;
   for (size_t r = first; r < first + rows; r++) {
@@ -182,17 +180,15 @@ static void prefill_rows(
   load_rows(&p, queries, scale, &states, first);
   for (size_t base = low; base < high; base += AK_PREFILL_BLOCK) {
     const size_t count = ak_min(AK_PREFILL_BLOCK, high - base);
-    const ak_rows_f16 key_block = {keys.data + base * keys.stride, keys.stride};
-    const ak_rows_f16 value_block = {values.data + base * values.stride, values.stride};
-    load_block(&p, key_block, value_block, count);
+    load_block(&p, ak_rows_from(keys, base), ak_rows_from(values, base), count);
     attend_block(&p, begin + first, end + first, base, count);
   }
   store_rows(&p, &states, first);
 }
 
 // Rows beyond AK_PREFILL_ROWS go in even shares of whole panels.
-static void AK_FN(prefill_f16)(
-  ak_rows_f32 queries, size_t m, float scale, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d,
+static void AK_FN(prefill)(
+  ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, size_t n, size_t d,
   const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
   const size_t shares = (m + AK_PREFILL_ROWS - 1) / AK_PREFILL_ROWS;
   const size_t share = shares ? ak_round_up((m + shares - 1) / shares, AK_PANEL) : 0;

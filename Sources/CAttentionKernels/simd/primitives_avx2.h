@@ -48,6 +48,25 @@ AK_PRIMITIVE void v_store_f16(uint16_t *p, ak_v x) {
   _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
+// Signed bytes.
+AK_PRIMITIVE ak_v v_load_i8(const int8_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+
+// Rounds to nearest even; from -128 to 127.
+AK_PRIMITIVE void v_store_i8(int8_t *p, ak_v x) {
+  const __m256i integers = _mm256_cvtps_epi32(x);
+  const __m128i pairs = _mm_packs_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256(integers, 1));
+  _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(pairs, pairs));
+}
+
+// The f16 number at p in every lane.
+AK_PRIMITIVE ak_v v_load_f16_all(const void *p) {
+  int16_t bits;
+  memcpy(&bits, p, sizeof bits);
+  return _mm256_cvtph_ps(_mm_set1_epi16(bits));
+}
+
 // a > b ? x : y, lane by lane; false for NaN
 AK_PRIMITIVE ak_v v_if_greater(ak_v a, ak_v b, ak_v x, ak_v y) {
   return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GT_OQ));

@@ -47,6 +47,23 @@ AK_PRIMITIVE void v_store_f16(uint16_t *p, ak_v x) {
   _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
+// Signed bytes.
+AK_PRIMITIVE ak_v v_load_i8(const int8_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+// Rounds to nearest even; from -128 to 127.
+AK_PRIMITIVE void v_store_i8(int8_t *p, ak_v x) {
+  _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
+// The f16 number at p in every lane.
+AK_PRIMITIVE ak_v v_load_f16_all(const void *p) {
+  int16_t bits;
+  memcpy(&bits, p, sizeof bits);
+  return _mm512_cvtph_ps(_mm256_set1_epi16(bits));
+}
+
 // a > b ? x : y, lane by lane; false for NaN
 AK_PRIMITIVE ak_v v_if_greater(ak_v a, ak_v b, ak_v x, ak_v y) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x);

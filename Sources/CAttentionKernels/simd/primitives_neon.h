@@ -42,6 +42,27 @@ AK_PRIMITIVE void v_store_f16(uint16_t *p, ak_v x) {
   vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x)));
 }
 
+// Signed bytes.
+AK_PRIMITIVE ak_v v_load_i8(const int8_t *p) {
+  int32_t bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(bytes))))));
+}
+
+// Rounds to nearest even; from -128 to 127.
+AK_PRIMITIVE void v_store_i8(int8_t *p, ak_v x) {
+  const int16x4_t words = vqmovn_s32(vcvtnq_s32_f32(x));
+  const int32_t bytes = vget_lane_s32(vreinterpret_s32_s8(vqmovn_s16(vcombine_s16(words, words))), 0);
+  memcpy(p, &bytes, sizeof bytes);
+}
+
+// The f16 number at p in every lane.
+AK_PRIMITIVE ak_v v_load_f16_all(const void *p) {
+  uint16_t bits;
+  memcpy(&bits, p, sizeof bits);
+  return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits)));
+}
+
 // a > b ? x : y, lane by lane; false for NaN
 AK_PRIMITIVE ak_v v_if_greater(ak_v a, ak_v b, ak_v x, ak_v y) { return vbslq_f32(vcgtq_f32(a, b), x, y); }
 

@@ -3,7 +3,8 @@
 // Value rows of one block and their weights, for up to AK_QUERIES queries.
 typedef struct ak_weighted {
   float weights[AK_QUERIES][AK_ATTEND_BLOCK];
-  ak_rows_f16 values;
+  ak_rows values;
+  size_t d;
   const uint32_t *list;  // row numbers, or NULL for the rows 0 ..< count
   size_t count;
   ak_ahead ahead;         // rows to fetch meanwhile
@@ -14,21 +15,26 @@ typedef struct ak_weighted {
 // acc[h, c ..< c + vectors * AK_LANES] += sum over i of weights[h][i] * values[i, c...]. Fetches rows from
 // number `*fetched`.
 AK_TEMPLATE void sum_tile(
-  const int queries, const int vectors, const int gather, const ak_weighted *block, float *acc,
+  const int queries, const int vectors, const ak_type type, const int gather, const ak_weighted *block, float *acc,
   size_t acc_stride, size_t c, size_t *fetched) {
   ak_v sums[AK_QUERIES][8];
   AK_UNROLL for (int h = 0; h < queries; h++) {
     AK_UNROLL for (int v = 0; v < vectors; v++) sums[h][v] = v_load(acc + h * acc_stride + c + v * AK_LANES);
   }
-  const uint16_t *values = block->values.data + c;
-  const size_t stride = block->values.stride;
+  const char *values = (const char *)block->values.data;
+  const size_t stride = block->values.stride, d = block->d;
+  // Whether blocks of 8-bit elements and tiles have the same bounds.
+  const int whole = vectors * AK_LANES % AK_Q8_BLOCK == 0;
   for (size_t i = 0; i < block->count;) {
     fetch_row(&block->ahead, (*fetched)++, block->ahead_bytes);
     const size_t end = ak_min(i + block->ahead_interval, block->count);
     for (; i < end; i++) {
-      const uint16_t *value = values + (gather ? block->list[i] : i) * stride;
-      ak_v x[8];
-      AK_UNROLL for (int v = 0; v < vectors; v++) x[v] = v_load_f16(value + v * AK_LANES);
+      const char *value = values + (gather ? block->list[i] : i) * stride;
+      ak_v x[8], scale = v_set(0);
+      AK_UNROLL for (int v = 0; v < vectors; v++) {
+        x[v] = load_element(
+          type, value, c + v * AK_LANES, d, &scale, !whole || v % (AK_Q8_BLOCK / AK_LANES) == 0);
+      }
       AK_UNROLL for (int h = 0; h < queries; h++) {
         const ak_v weight = v_set(block->weights[h][i]);
         AK_UNROLL for (int v = 0; v < vectors; v++) sums[h][v] = v_fma(weight, x[v], sums[h][v]);
@@ -44,23 +50,24 @@ AK_TEMPLATE void sum_tile(
 static void sum_rest(
   size_t queries, const ak_weighted *block, float *acc, size_t acc_stride, size_t c, size_t d) {
   for (size_t i = 0; i < block->count; i++) {
-    const size_t row = block->list ? block->list[i] : i;
-    const uint16_t *value = block->values.data + row * block->values.stride;
+    const void *row = (const char *)block->values.data + (block->list ? block->list[i] : i) * block->values.stride;
+    float x[AK_LANES];
+    v_store(
+      x, block->values.type == AK_Q8 ? load_element_part(AK_Q8, row, c, d) : load_element_part(AK_F16, row, c, d));
     for (size_t k = c; k < d; k++) {
-      const float x = ak_float_from_f16(value[k]);
-      for (size_t h = 0; h < queries; h++) acc[h * acc_stride + k] += block->weights[h][i] * x;
+      for (size_t h = 0; h < queries; h++) acc[h * acc_stride + k] += block->weights[h][i] * x[k - c];
     }
   }
 }
 
 AK_TEMPLATE void sum_columns(
-  const int queries, const int gather, const ak_weighted *block, float *acc, size_t acc_stride, size_t d,
-  size_t *fetched) {
+  const int queries, const ak_type type, const int gather, const ak_weighted *block, float *acc, size_t acc_stride,
+  size_t d, size_t *fetched) {
   const int vectors = AK_SUM_VECTORS(queries);
   size_t c = 0;
-#define AK_SUM_TILES(count)                                               \
-  for (; c + (count) * AK_LANES <= d; c += (count) * AK_LANES) {          \
-    sum_tile(queries, count, gather, block, acc, acc_stride, c, fetched); \
+#define AK_SUM_TILES(count)                                                     \
+  for (; c + (count) * AK_LANES <= d; c += (count) * AK_LANES) {                \
+    sum_tile(queries, count, type, gather, block, acc, acc_stride, c, fetched); \
   }
   AK_SUM_TILES(vectors)
   if (vectors > 4) AK_SUM_TILES(4)
@@ -71,20 +78,24 @@ AK_TEMPLATE void sum_columns(
 }
 
 // A function for each number of queries, so that no compiler mixes up their registers.
-#define AK_SUM_FUNCTION(queries)                                                          \
-  static __attribute__((noinline)) void sum_columns_##queries(                            \
+#define AK_SUM_FUNCTION(name, type, queries)                                              \
+  static __attribute__((noinline)) void sum_columns_##name##_##queries(                   \
     const ak_weighted *block, float *acc, size_t acc_stride, size_t d, size_t *fetched) { \
     if (block->list)                                                                      \
-      sum_columns(queries, 1, block, acc, acc_stride, d, fetched);                        \
+      sum_columns(queries, type, 1, block, acc, acc_stride, d, fetched);                  \
     else                                                                                  \
-      sum_columns(queries, 0, block, acc, acc_stride, d, fetched);                        \
+      sum_columns(queries, type, 0, block, acc, acc_stride, d, fetched);                  \
   }
-AK_SUM_FUNCTION(1)
-AK_SUM_FUNCTION(2)
-AK_SUM_FUNCTION(3)
-AK_SUM_FUNCTION(4)
-AK_SUM_FUNCTION(5)
-AK_SUM_FUNCTION(6)
+#define AK_SUM_FUNCTIONS(name, type) \
+  AK_SUM_FUNCTION(name, type, 1)     \
+  AK_SUM_FUNCTION(name, type, 2)     \
+  AK_SUM_FUNCTION(name, type, 3)     \
+  AK_SUM_FUNCTION(name, type, 4)     \
+  AK_SUM_FUNCTION(name, type, 5)     \
+  AK_SUM_FUNCTION(name, type, 6)
+AK_SUM_FUNCTIONS(f16, AK_F16)
+AK_SUM_FUNCTIONS(q8, AK_Q8)
+#undef AK_SUM_FUNCTIONS
 #undef AK_SUM_FUNCTION
 
 // Tiles in which sum_columns passes over the rows.
@@ -94,11 +105,15 @@ static size_t sum_passes(size_t queries, size_t d) {
   return ak_max(1, d / (vectors[queries - 1] * AK_LANES));
 }
 
+typedef void (*sum_function)(const ak_weighted *, float *, size_t, size_t, size_t *);
+
 static void sum_block(
   size_t queries, const ak_weighted *block, float *acc, size_t acc_stride, size_t d, size_t *fetched) {
-  static void (*const functions[AK_QUERIES])(const ak_weighted *, float *, size_t, size_t, size_t *) = {
-    sum_columns_1, sum_columns_2, sum_columns_3, sum_columns_4, sum_columns_5, sum_columns_6};
-  functions[queries - 1](block, acc, acc_stride, d, fetched);
+  static const sum_function functions[2][AK_QUERIES] = {
+    {sum_columns_f16_1, sum_columns_f16_2, sum_columns_f16_3, sum_columns_f16_4, sum_columns_f16_5,
+     sum_columns_f16_6},
+    {sum_columns_q8_1, sum_columns_q8_2, sum_columns_q8_3, sum_columns_q8_4, sum_columns_q8_5, sum_columns_q8_6}};
+  functions[block->values.type == AK_Q8][queries - 1](block, acc, acc_stride, d, fetched);
 }
 
 static float highest_score(const float *scores, size_t n) {
@@ -162,14 +177,16 @@ static void drop_weightless(ak_weighted *block, size_t queries, uint32_t *list) 
   block->count = count;
 }
 
-// One block of at most AK_ATTEND_BLOCK scores and values. Fetches `ahead` at an even pace meanwhile.
+// One block of at most AK_ATTEND_BLOCK scores and values. Fetches `ahead`, rows of `ahead_bytes`, at an even pace
+// meanwhile.
 static void softmax_block(
-  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
-  size_t d, ak_states states, ak_ahead ahead) {
+  const float *scores, size_t score_stride, size_t m, ak_rows values, const uint32_t *indices, size_t n,
+  size_t d, ak_states states, ak_ahead ahead, size_t ahead_bytes) {
   ak_weighted block;
   block.values = values;
+  block.d = d;
   block.ahead = ahead;
-  block.ahead_bytes = d * sizeof(uint16_t);
+  block.ahead_bytes = ahead_bytes;
   uint32_t list[AK_ATTEND_BLOCK];
   size_t shares = query_shares(m), fetched = 0;
   block.ahead_interval = shares * sum_passes(query_share(m, shares), d);
@@ -189,62 +206,34 @@ static void softmax_block(
 }
 
 // The rows of the block that starts at i.
-static ak_ahead next_block(ak_rows_f16 rows, const uint32_t *indices, size_t i, size_t n) {
-  if (i >= n) return (ak_ahead){0};
-  const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
-  if (indices) return (ak_ahead){(const char *)rows.data, rows.stride * 2, indices + i, count};
-  return (ak_ahead){(const char *)(rows.data + i * rows.stride), rows.stride * 2, NULL, count};
+static ak_ahead next_block(ak_rows rows, const uint32_t *indices, size_t i, size_t n) {
+  return i < n ? ahead_from(rows, indices, i, ak_min(AK_ATTEND_BLOCK, n - i)) : (ak_ahead){0};
 }
 
-static void softmax_blocks(
-  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
-  size_t d, ak_states states) {
+static void AK_FN(softmax_accumulate)(
+  const float *scores, size_t score_stride, size_t m, ak_rows values, const uint32_t *indices, size_t n, size_t d,
+  ak_states states) {
   for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
     const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
-    const ak_rows_f16 part = {indices ? values.data : values.data + i * values.stride, values.stride};
     softmax_block(
-      scores + i, score_stride, m, part, indices ? indices + i : NULL, count, d, states,
-      next_block(values, indices, i + count, n));
+      scores + i, score_stride, m, indices ? values : ak_rows_from(values, i), indices ? indices + i : NULL, count,
+      d, states, next_block(values, indices, i + count, n), row_bytes(values.type, d));
   }
-}
-
-static void AK_FN(softmax_accumulate_f16)(
-  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, size_t n, size_t d,
-  ak_states states) {
-  softmax_blocks(scores, score_stride, m, values, NULL, n, d, states);
-}
-
-static void AK_FN(softmax_accumulate_gather_f16)(
-  const float *scores, size_t score_stride, size_t m, ak_rows_f16 values, const uint32_t *indices, size_t n,
-  size_t d, ak_states states) {
-  softmax_blocks(scores, score_stride, m, values, indices, n, d, states);
 }
 
 // While the keys of a block are multiplied its values are fetched, and the other way round: memory is never
-// idle.
-static void AK_FN(attend_f16)(
-  ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, size_t n, size_t d, ak_states states,
-  float *scratch) {
+// idle. (dot_rows takes rows ahead to be as long as its own; where they are not, a line more or less is fetched.)
+static void AK_FN(attend)(
+  ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, size_t n, size_t d,
+  ak_states states, float *scratch) {
   for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
     const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
-    const ak_rows_f16 key_part = {keys.data + i * keys.stride, keys.stride};
-    const ak_rows_f16 value_part = {values.data + i * values.stride, values.stride};
-    dot_block_f16(
-      queries, m, key_part, count, d, scratch, AK_ATTEND_BLOCK, next_block(values, NULL, i, n));
+    const uint32_t *list = indices ? indices + i : NULL;
+    dot_block(
+      queries, m, indices ? keys : ak_rows_from(keys, i), list, count, d, scratch, AK_ATTEND_BLOCK,
+      next_block(values, indices, i, n));
     softmax_block(
-      scratch, AK_ATTEND_BLOCK, m, value_part, NULL, count, d, states, next_block(keys, NULL, i + count, n));
-  }
-}
-
-static void AK_FN(attend_gather_f16)(
-  ak_rows_f32 queries, size_t m, ak_rows_f16 keys, ak_rows_f16 values, const uint32_t *indices, size_t n,
-  size_t d, ak_states states, float *scratch) {
-  for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
-    const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
-    dot_block_gather_f16(
-      queries, m, keys, indices + i, count, d, scratch, AK_ATTEND_BLOCK, next_block(values, indices, i, n));
-    softmax_block(
-      scratch, AK_ATTEND_BLOCK, m, values, indices + i, count, d, states,
-      next_block(keys, indices, i + count, n));
+      scratch, AK_ATTEND_BLOCK, m, indices ? values : ak_rows_from(values, i), list, count, d, states,
+      next_block(keys, indices, i + count, n), row_bytes(keys.type, d));
   }
 }
