@@ -322,6 +322,35 @@ static size_t ak_collect_above_f32_scalar(
   return count;
 }
 
+static float ak_read_memory_scalar(const void *data, size_t bytes) {
+  uint64_t sum = 0, word;
+  for (size_t i = 0; i + sizeof word <= bytes; i += sizeof word) {
+    memcpy(&word, (const char *)data + i, sizeof word);
+    sum += word;
+  }
+  return (float)sum;
+}
+
+static float ak_read_rows_scalar(ak_rows rows, const uint32_t *indices, size_t n, size_t bytes, size_t ahead) {
+  float sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    const char *row = (const char *)rows.data + indices[i] * rows.stride;
+    if (ahead && i + ahead < n) __builtin_prefetch((const char *)rows.data + indices[i + ahead] * rows.stride);
+    sum += ak_read_memory_scalar(row, bytes);
+  }
+  return sum;
+}
+
+static size_t ak_multiply_add_scalar(size_t rounds, float *result) {
+  float sums[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  for (size_t r = 0; r < rounds; r++) {
+    for (int i = 0; i < 8; i++) sums[i] = sums[i] * 0.9999f + *result;
+  }
+  for (int i = 1; i < 8; i++) sums[0] += sums[i];
+  *result = sums[0];
+  return rounds * 16;
+}
+
 const ak_kernels ak_table_scalar = {
   .level = AK_LEVEL_SCALAR,
   .convert_f32_to_f16 = ak_convert_f32_to_f16_scalar,
@@ -348,4 +377,7 @@ const ak_kernels ak_table_scalar = {
   .sum_lists_f32 = ak_sum_lists_f32_scalar,
   .sample_f32 = ak_sample_f32_scalar,
   .collect_above_f32 = ak_collect_above_f32_scalar,
+  .read_memory = ak_read_memory_scalar,
+  .read_rows = ak_read_rows_scalar,
+  .multiply_add = ak_multiply_add_scalar,
 };

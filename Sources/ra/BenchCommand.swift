@@ -10,7 +10,9 @@ import LlamaHost
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure speed beside llama.cpp, and kinds of index beside each other.",
-    subcommands: [BenchDecodeCommand.self, BenchPrefillCommand.self, BenchIndexCommand.self])
+    subcommands: [
+      BenchDecodeCommand.self, BenchPrefillCommand.self, BenchIndexCommand.self, BenchMachineCommand.self,
+    ])
 }
 
 struct BenchOptions: ParsableArguments {

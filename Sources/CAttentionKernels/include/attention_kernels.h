@@ -255,6 +255,14 @@ typedef struct ak_kernels {
   // many. ranks: room for n.
   size_t (*collect_above_f32)(
     const float *scores, size_t n, float threshold, uint32_t first, uint64_t *ranks);
+
+  // Probes of the machine, for benchmarks. The answers of the first two depend on what was read, so that it is read.
+  // Reads bytes in order, but for a last part of less than 256 bytes.
+  float (*read_memory)(const void *data, size_t bytes);
+  // Reads `bytes`, a multiple of 64, of n rows; asks for row i + ahead before row i is read, unless ahead is 0.
+  float (*read_rows)(ak_rows rows, const uint32_t *indices, size_t n, size_t bytes, size_t ahead);
+  // Multiplies and adds in registers for `rounds` rounds; answers how many operations that were, two for each element.
+  size_t (*multiply_add)(size_t rounds, float *result);
 } ak_kernels;
 
 // A number that is higher for a higher score and, among equal scores, for a lower index. Not for NaN; -0 ranks

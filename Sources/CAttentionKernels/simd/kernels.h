@@ -8,6 +8,7 @@
 #include "lvq.h"
 #include "pq.h"
 #include "sample.h"
+#include "probe.h"
 
 const ak_kernels AK_FN(table) = {
   .level = AK_LEVEL,
@@ -35,4 +36,7 @@ const ak_kernels AK_FN(table) = {
   .sum_lists_f32 = AK_FN(sum_lists_f32),
   .sample_f32 = AK_FN(sample_f32),
   .collect_above_f32 = AK_FN(collect_above_f32),
+  .read_memory = AK_FN(read_memory),
+  .read_rows = AK_FN(read_rows),
+  .multiply_add = AK_FN(multiply_add),
 };
