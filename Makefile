@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long lint bench bench-index clean distclean help need-swift llama
+.PHONY: build demo test test-long lint bench bench-index bench-machine count-instructions clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -34,6 +34,15 @@ test-long: need-swift llama
 	@model="$${RA_TEST_MODEL:-$$(scripts/fetch-model smollm2)}" && sliding="$$(scripts/fetch-model gemma3-270m)" && \
 	export RA_TEST_MODEL="$$model" RA_TEST_SLIDING_MODEL="$$sliding" RA_TEST_LONG=1 && \
 	$(OURS_FIRST) $(SWIFT) test --no-parallel $(SWIFT_FLAGS) --filter 'HiddenFact|Sliding|sliding|window'
+
+# Not part of the tests: it needs valgrind, and counts belong to one compiler.
+## count-instructions  instructions of each kernel on fixed inputs, against checked-in baselines (needs valgrind)
+count-instructions:
+	scripts/count-instructions
+
+## bench-machine  the machine's bandwidth and arithmetic, and each kernel's share of them
+bench-machine: build
+	$(RA) bench machine
 
 ## lint       checks the format of the Swift files
 lint: need-swift

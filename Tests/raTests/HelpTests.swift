@@ -50,6 +50,14 @@ import Testing
     ] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }
 
+  @Test func helpOfBenchMachineMentionsEveryFlag() throws {
+    let output = try Program.run(["bench", "machine", "--help"])
+    #expect(output.status == 0)
+    for flag in ["--memory", "--threads", "--json"] {
+      #expect(output.standardOutput.contains(flag), "\(flag)")
+    }
+  }
+
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)
