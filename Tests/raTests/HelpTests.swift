@@ -16,12 +16,16 @@ import Testing
       "--json",
       "--allow-beyond-context",
     ],
+    "serve": model + retrieval + [
+      "--host", "--port", "--api-key-file", "--allow-unauthenticated", "--parallel", "--queue", "--context",
+      "--memory", "--stall", "--max-request", "--drain", "--attention", "--name", "--log-level",
+    ],
     "doctor": ["<model>", "--threads"],
     "bench": [],
     "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
 
-  @Test(arguments: ["generate", "fidelity", "doctor", "bench", "capture"])
+  @Test(arguments: ["generate", "serve", "fidelity", "doctor", "bench", "capture"])
   func helpMentionsEveryFlag(command: String) throws {
     let output = try Program.run([command, "--help"])
     #expect(output.status == 0)
@@ -44,7 +48,7 @@ import Testing
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)
-    for name in ["generate", "fidelity", "doctor", "bench", "capture", "RA_SIMD_LEVEL"] {
+    for name in ["generate", "serve", "fidelity", "doctor", "bench", "capture", "RA_SIMD_LEVEL"] {
       #expect(output.standardOutput.contains(name))
     }
     #expect(try Program.run(["--version"]).standardOutput.contains("."))
