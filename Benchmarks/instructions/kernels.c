@@ -80,11 +80,11 @@ MEASURE(dot_pq4) {
 MEASURE(weigh_pq4) {
   kernels->weigh_pq4(
     (ak_code_queries){tables, d / 2 * 16, steps, ones, ones}, m, codes, d / 2,
-    (ak_lists){starts, selected, rows / 64}, queries, rows / 64, ones, scores, rows + AK_ROW_PADDING, worths);
+    (ak_lists){starts, starts + 1, selected, rows / 64}, queries, rows / 64, ones, scores, rows + AK_ROW_PADDING, worths);
 }
 MEASURE(sum_lists_f32) {
   kernels->sum_lists_f32(
-    scores, rows + AK_ROW_PADDING, m, (ak_lists){starts, selected, rows / 64}, accumulators, rows / 64);
+    scores, rows + AK_ROW_PADDING, m, (ak_lists){starts, starts + 1, selected, rows / 64}, accumulators, rows / 64);
 }
 MEASURE(sample_f32) {
   float sum = 0.5f;

@@ -36,6 +36,11 @@ public final class BatchRunner {
   public let shape: ModelShape
   /// Most tokens, and most contexts, of one batch.
   public let batchCapacity, sequenceCapacity: Int
+  /// Asked before every layer; true makes ``evaluate(_:)`` throw `CancellationError`.
+  public var isCancelled: (() -> Bool)? {
+    get { context.isCancelled }
+    set { context.isCancelled = newValue }
+  }
   private let context: LlamaContext
   private let guest: BatchGuest
   private let parallel: ParallelRunner
@@ -71,6 +76,7 @@ public final class BatchRunner {
   /// - Returns: logits in the order of the items, valid until the next call.
   /// - Throws: ``ItemFailure`` when one context's attention failed, `CancellationError`, or the host's errors. No context
   ///   has changed then.
+  @discardableResult
   public func evaluate(_ items: [Item]) throws -> Logits {
     let starts = items.map(\.engine.tokenCount)
     guest.begin(items, starts: starts)

@@ -94,8 +94,6 @@ public struct APIError: Error, Equatable, Sendable {
     if let retryAfterSeconds { headers[.retryAfter] = "\(retryAfterSeconds)" }
     if let allowedMethods { headers[.allow] = allowedMethods }
     if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-    // The rest of a body that is not wanted would have to be read first.
-    if status == .contentTooLarge || status == .requestTimeout { headers[.connection] = "close" }
     return Response(status: status, headers: headers, body: .init(byteBuffer: json))
   }
 }

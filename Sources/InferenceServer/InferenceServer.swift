@@ -94,6 +94,9 @@ public struct InferenceServer: Sendable {
           return try await body.collect(upTo: limit)
         } catch is NIOTooManyBytesError {
           throw tooLarge
+        } catch let error where !(error is CancellationError) {
+          // Nobody may be left to read this.
+          throw APIError(.badRequest, "The body ended too early.", code: "incomplete_body")
         }
       }
       group.addTask {

@@ -1,6 +1,5 @@
 // The fields of a request, each checked, with errors that name the field.
 
-import Foundation
 import Hummingbird
 import Serving
 
@@ -13,7 +12,7 @@ struct RequestFields {
   init(_ body: ByteBuffer) throws(APIError) {
     let value: JSONValue
     do {
-      value = try JSONValue(parsing: Data(body.readableBytesView))
+      value = try JSONValue(parsing: body.readableBytesView)
     } catch {
       throw APIError(.badRequest, "The body is \(error)", code: "invalid_json")
     }

@@ -13,7 +13,7 @@ struct AnswerMiddleware<Context: RequestContext>: RouterMiddleware {
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
   ) async throws -> Response {
     let start = ContinuousClock.now
-    let response: Response
+    var response: Response
     do {
       response = try await next(request, context)
     } catch {
@@ -21,7 +21,10 @@ struct AnswerMiddleware<Context: RequestContext>: RouterMiddleware {
       if answer.status.code >= 500 { logger.error("request failed", metadata: ["error": "\(error)"]) }
       response = answer.response
     }
-    if response.headers[.connection] == "close" { closeSoon(context) }
+    if Self.leavesBody(response.status), request.hasBody {
+      response.headers[.connection] = "close"
+      closeSoon(context)
+    }
     let path = context.endpointPath ?? "unknown"
     metrics.count(path: path, status: response.status.code)
     logger.info(
@@ -33,10 +36,21 @@ struct AnswerMiddleware<Context: RequestContext>: RouterMiddleware {
     return response
   }
 
+  /// Answers that may be given before the body was read: reading what is left of it could take for ever.
+  private static func leavesBody(_ status: HTTPResponse.Status) -> Bool {
+    [401, 403, 404, 405, 408, 413].contains(status.code)
+  }
+
   /// Ends a connection whose client may be sending still: after a while, so that it can read the answer first.
   private func closeSoon(_ context: Context) {
     guard let channel = (context as? any ConnectionContext)?.channel else { return }
     channel.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
+  }
+}
+
+extension Request {
+  fileprivate var hasBody: Bool {
+    headers[.transferEncoding] != nil || headers[.contentLength].map { $0 != "0" } ?? false
   }
 }
 

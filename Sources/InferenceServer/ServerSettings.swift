@@ -16,7 +16,7 @@ public struct ServerSettings: Sendable {
   /// keys should know its own names.
   public var allowedHosts: Set<String> = []
   /// Seconds after which a silent connection between requests is closed.
-  public var idleSeconds = 120
+  public var idleSeconds = 60
   /// Most connections at once; more wait to be accepted.
   public var maximumConnections = 256
   /// Seconds that running requests are given to end when the server stops.

@@ -165,11 +165,13 @@ def neighbor():
 
 thread = threading.Thread(target=neighbor, daemon=True)
 thread.start()
-statuses, wrong, start = {}, [], time.time()
+statuses, wrong, slowest, start = {}, [], (0.0, b""), time.time()
 for number in range(count):
     data, expected, behavior = request()
+    began = time.time()
     try:
         status = send(data, behavior)
+        slowest = max(slowest, (time.time() - began, data[:300]))
     except Exception as error:
         wrong.append(f"{number}: {error!r} for {data[:300]!r}")
         continue
@@ -179,6 +181,7 @@ for number in range(count):
 stop.set()
 thread.join()
 print(f"{count} bad requests in {time.time() - start:.0f} s (seed {seed}), by status: {dict(sorted(statuses.items()))}")
+print(f"the slowest took {slowest[0]:.2f} s: {slowest[1]!r}")
 print(f"meanwhile {good['count']} good ones, the slowest {good['slowest']:.2f} s")
 for line in (wrong + good["failed"])[:20]:
     print("WRONG", line)

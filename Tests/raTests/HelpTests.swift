@@ -25,12 +25,16 @@ import Testing
     "tune": model + retrieval.filter { $0 != "--profile" } + [
       "--text", "--validate", "--target-kl", "--context", "--tokens", "--group", "--output", "--json",
     ],
+    "serve": model + retrieval + [
+      "--host", "--port", "--api-key-file", "--allow-unauthenticated", "--parallel", "--queue", "--context",
+      "--memory", "--stall", "--max-request", "--drain", "--attention", "--name", "--log-level",
+    ],
     "doctor": ["<model>", "--threads"],
     "bench": [],
     "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
 
-  @Test(arguments: ["generate", "fidelity", "evaluate", "tune", "doctor", "bench", "capture"])
+  @Test(arguments: ["generate", "serve", "fidelity", "evaluate", "tune", "doctor", "bench", "capture"])
   func helpMentionsEveryFlag(command: String) throws {
     let output = try Program.run([command, "--help"])
     #expect(output.status == 0)

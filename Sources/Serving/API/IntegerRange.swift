@@ -1,12 +1,12 @@
 // GBNF for the decimal texts of a range of integers.
 
 /// Integers from a lower to an upper bound, as a grammar of their digits.
-enum IntegerRange {
+package enum IntegerRange {
   /// Digits of the largest number when there is no bound.
   private static let digits = 15
 
   /// A GBNF alternation of the integers in `low...high`; nil bounds are 15 digits away.
-  static func pattern(low: Int?, high: Int?) -> String {
+  package static func pattern(low: Int?, high: Int?) -> String {
     let limit = power(digits) - 1
     let low = low ?? -limit
     let high = high ?? limit

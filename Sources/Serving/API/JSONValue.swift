@@ -1,6 +1,6 @@
 // JSON of unknown shape: requests are checked field by field, for errors that name the field.
 
-public import Foundation
+import Foundation
 
 /// A JSON value.
 public enum JSONValue: Sendable, Hashable {
@@ -12,17 +12,13 @@ public enum JSONValue: Sendable, Hashable {
   case array([JSONValue])
   case object([String: JSONValue])
 
-  /// Parses one JSON document.
+  /// Parses one JSON document in UTF-8. Of fields with the same name the last one counts.
   ///
-  /// - Throws: ``JSONProblem`` with the reason.
-  public init(parsing data: Data) throws {
-    do {
-      self = try JSONDecoder().decode(JSONValue.self, from: data)
-    } catch DecodingError.dataCorrupted(let context) {
-      let inner = (context.underlyingError as? NSError)?.userInfo[NSDebugDescriptionErrorKey] as? String
-      throw JSONProblem(reason: inner ?? context.debugDescription)
-    } catch {
-      throw JSONProblem(reason: "\(error)")
+  /// - Throws: ``JSONProblem`` with the reason and the place.
+  public init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
+    self = try ContiguousArray(bytes).withUnsafeBufferPointer { (buffer) throws(JSONProblem) in
+      var parser = JSONParser(buffer)
+      return try parser.parse()
     }
   }
 
@@ -76,26 +72,7 @@ public struct JSONProblem: Error, Equatable, CustomStringConvertible {
   public var description: String { "not valid JSON: \(reason)" }
 }
 
-extension JSONValue: Codable {
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
-      self = .null
-    } else if let value = try? container.decode(String.self) {
-      self = .string(value)
-    } else if let value = try? container.decode(Int.self) {
-      self = .integer(value)
-    } else if let value = try? container.decode(Double.self) {
-      self = .number(value)
-    } else if let value = try? container.decode(Bool.self) {
-      self = .bool(value)
-    } else if let value = try? container.decode([JSONValue].self) {
-      self = .array(value)
-    } else {
-      self = .object(try container.decode([String: JSONValue].self))
-    }
-  }
-
+extension JSONValue: Encodable {
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {

@@ -20,6 +20,9 @@ extension SchedulerCore {
     }
     let start = ContinuousClock.now
     let logits: Logits
+    // A batch that nobody waits for any more ends within a layer.
+    runner.isCancelled = { batch.allSatisfy { $0.job.isCancelled } }
+    defer { runner.isCancelled = nil }
     do {
       logits = try runner.evaluate(
         batch.map { BatchRunner.Item(engine: $0.job.context.engine, tokens: $0.tokens, outputs: $0.outputs) })
@@ -27,6 +30,9 @@ extension SchedulerCore {
       end(
         batch[failure.index].job, throwing: ServingError.engineFailure("\(failure.underlying)"),
         keepsContext: false)
+      return
+    } catch is CancellationError {
+      // Whose requests they are is looked at before the next step.
       return
     } catch {
       for part in batch {

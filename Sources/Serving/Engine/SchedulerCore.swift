@@ -48,20 +48,19 @@ final class SchedulerCore {
     while true {
       collect()
       admit()
+      report()
       if jobs.isEmpty {
         if pending.isEmpty, isDone() { return }
         mailbox.sleep(seconds: pending.isEmpty ? 60 : 0.01)
         continue
       }
       autoreleasepool { step() }
-      report()
     }
   }
 
   /// Whether the server is drained; notes that nothing is at work.
   private func isDone() -> Bool {
-    report()
-    return mailbox.with { state in
+    mailbox.with { state in
       guard state.queue.isEmpty else { return false }
       state.isIdle = true
       return state.isDraining
@@ -218,13 +217,15 @@ final class SchedulerCore {
     statistics.decodeSeconds = (now - token) / .seconds(1)
     statistics.generatedTokens = progress.generatedTokens
     if progress.reads.steps > 0 { statistics.contextRead = progress.reads.keysReadWithStatic }
-    group.send(.completed(statistics))
-    group.finish()
     progress.isOver = true
     mailbox.with {
       $0.statistics.completed += 1
       $0.meanSeconds += ((now - work) / .seconds(1) - $0.meanSeconds) / 8
     }
+    // Who hears of the end and asks for the counts finds it in them.
+    report()
+    group.send(.completed(statistics))
+    group.finish()
   }
 
   /// A document is read.
@@ -235,11 +236,12 @@ final class SchedulerCore {
       $0.tokensRead = $0.tokens
       $0.bytes = bytes
     }
-    if let card, case .session(let continuation, _) = job.group.sink { continuation.yield(.ready(card)) }
     release(job)
     job.progress.isOver = true
-    job.group.finish()
     mailbox.with { $0.statistics.completed += 1 }
+    report()
+    if let card, case .session(let continuation, _) = job.group.sink { continuation.yield(.ready(card)) }
+    job.group.finish()
   }
 
   /// A sequence ends before its end. What it has read is kept.
@@ -252,10 +254,10 @@ final class SchedulerCore {
     guard !progress.isOver else { return }
     progress.isOver = true
     if let id = group.sessionID { try? registry.remove(id) }
-    group.finish(throwing: error)
     mailbox.with {
       if error is CancellationError { $0.statistics.cancelled += 1 } else { $0.statistics.failed += 1 }
     }
+    group.finish(throwing: error)
   }
 
   /// Takes a job off the list and keeps its context for others.

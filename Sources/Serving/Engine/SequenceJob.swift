@@ -83,6 +83,9 @@ final class SequenceJob {
     stops = StopMatcher(stops: group.request.stop)
   }
 
+  /// Whether nobody wants the answer any more.
+  var isCancelled: Bool { group.isCancelled.load(ordering: .acquiring) }
+
   /// Prompt tokens that are not read yet.
   var promptLeft: Int { group.prompt.count - min(group.prompt.count, context.tokens.count) }
 

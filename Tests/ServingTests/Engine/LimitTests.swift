@@ -50,13 +50,13 @@ extension SchedulerTests {
 
     @Test func leavingStopsTheWork() async throws {
       let scheduler = try await Scheduler.start()
-      var stream = Optional(try await scheduler.complete(endless()))
-      if let events = stream {
-        for try await event in events {
-          if case .delta = event { break }
+      // A function, so that the stream goes with its end.
+      func leave() async throws {
+        for try await event in try await scheduler.complete(endless()) {
+          if case .delta = event { return }
         }
       }
-      stream = nil
+      try await leave()
       for _ in 0..<500 {
         if (await scheduler.statistics()).running == 0 { break }
         try await Task.sleep(for: .milliseconds(10))
