@@ -6,6 +6,7 @@
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- Evaluation <- ra
 //   CSystemCalls <---------------------------------------------+
 //   NumpyFile <---------------------------------------------------------------------------+
+//   LineEditing <------------------------------------------------------------------------------------ ra
 
 import PackageDescription
 
@@ -47,6 +48,7 @@ let package = Package(
       name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex"],
       swiftSettings: settings),
     .target(name: "NumpyFile", swiftSettings: settings),
+    .target(name: "LineEditing", swiftSettings: settings),
     .target(
       name: "Evaluation",
       dependencies: ["Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels"],
@@ -54,7 +56,7 @@ let package = Package(
     .executableTarget(
       name: "ra",
       dependencies: [
-        "Evaluation", "Generation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Evaluation", "Generation", "LineEditing", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
     .testTarget(
@@ -68,6 +70,7 @@ let package = Package(
     .testTarget(
       name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention", "VectorIndex"],
       swiftSettings: settings),
+    .testTarget(name: "LineEditingTests", dependencies: ["LineEditing"], swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(
       name: "EvaluationTests",
