@@ -17,7 +17,8 @@ struct RaCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GenerateCommand.self, FidelityCommand.self, CaptureCommand.self, DoctorCommand.self, BenchCommand.self,
+      GenerateCommand.self, IngestCommand.self, AskCommand.self, ChatCommand.self, SessionCommand.self,
+      FidelityCommand.self, CaptureCommand.self, DoctorCommand.self, BenchCommand.self,
     ]
   )
 }

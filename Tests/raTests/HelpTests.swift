@@ -5,10 +5,12 @@ import Testing
   private static let retrieval = [
     "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved",
   ]
+  private static let sampling = [
+    "--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--seed", "--grammar",
+  ]
   private static let flags: [String: [String]] = [
-    "generate": model + retrieval + [
-      "--prompt", "--prompt-file", "--document", "--raw", "--temperature", "--top-k", "--top-p", "--min-p",
-      "--repetition-penalty", "--seed", "--grammar", "--attention", "--max-tokens", "--json",
+    "generate": model + retrieval + sampling + [
+      "--prompt", "--prompt-file", "--document", "--raw", "--attention", "--max-tokens", "--json",
       "--allow-beyond-context",
     ],
     "fidelity": model + retrieval + [
@@ -16,12 +18,26 @@ import Testing
       "--json",
       "--allow-beyond-context",
     ],
+    "ingest": model + retrieval + [
+      "--session", "--document", "--resume", "--force", "--raw", "--attention", "--checkpoint",
+      "--memory-limit", "--allow-beyond-context", "--json",
+    ],
+    "ask": model + sampling + [
+      "--session", "<question>", "--question-file", "--max-tokens", "--keep", "--memory-limit",
+      "--allow-beyond-context", "--json",
+    ],
+    "chat": model + retrieval + sampling + [
+      "--session", "--attention", "--max-tokens", "--memory-limit", "--allow-beyond-context", "/help",
+    ],
+    "session": ["list", "show", "verify", "fork", "rm"],
     "doctor": ["<model>", "--threads"],
     "bench": [],
     "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
 
-  @Test(arguments: ["generate", "fidelity", "doctor", "bench", "capture"])
+  @Test(arguments: [
+    "generate", "ingest", "ask", "chat", "session", "fidelity", "doctor", "bench", "capture",
+  ])
   func helpMentionsEveryFlag(command: String) throws {
     let output = try Program.run([command, "--help"])
     #expect(output.status == 0)
@@ -41,10 +57,24 @@ import Testing
     ] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }
 
+  @Test(arguments: [
+    ("list", ["--folder", "--json"]), ("show", ["--json"]), ("verify", ["--json"]),
+    ("fork", ["<new>", "--json"]),
+    ("rm", ["--yes", "--json"]),
+  ])
+  func helpOfSessionCommandsMentionsEveryFlag(command: String, flags: [String]) throws {
+    let output = try Program.run(["session", command, "--help"])
+    #expect(output.status == 0)
+    for flag in flags { #expect(output.standardOutput.contains(flag), "\(flag)") }
+  }
+
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)
-    for name in ["generate", "fidelity", "doctor", "bench", "capture", "RA_SIMD_LEVEL"] {
+    for name in [
+      "generate", "ingest", "ask", "chat", "session", "fidelity", "doctor", "bench", "capture",
+      "RA_SIMD_LEVEL",
+    ] {
       #expect(output.standardOutput.contains(name))
     }
     #expect(try Program.run(["--version"]).standardOutput.contains("."))
