@@ -52,7 +52,7 @@ package final class LineEditor {
     draw(prompt, buffer)
     while true {
       guard !waiting.isEmpty || readKeys() else {
-        write("\r\n")
+        write("\n")
         return .endOfInput
       }
       guard !waiting.isEmpty else { continue }
@@ -60,14 +60,14 @@ package final class LineEditor {
       switch key {
       case .enter:
         let line = buffer.text
-        write("\r\u{1B}[K\(prompt)\(line.replacing("\n", with: "\r\n"))\r\n")
+        write("\r\u{1B}[K\(prompt)\(line)\n")
         if !line.allSatisfy(\.isWhitespace), history.last != line { history.append(line) }
         return .line(line)
       case .interrupt:
-        write("\r\n")
+        write("\n")
         return .interrupted(wasEmpty: buffer.characters.isEmpty)
       case .endOfInput where buffer.characters.isEmpty:
-        write("\r\n")
+        write("\n")
         return .endOfInput
       case .endOfInput: buffer.apply(.delete)
       case .suspend:

@@ -59,9 +59,10 @@ import Testing
     #expect(
       report["contextTokens"] as? Int == (report["reusedTokens"] as? Int).map { $0 + read })
     #expect(try home.contents("book") == before)
-    // From standard input the same.
+    // From standard input and with little memory the same.
     let piped = try home.ra(
-      ["ask", "-t", "1", "--max-tokens", "8", "--session", "book"], input: question + "\n")
+      ["ask", "-t", "1", "--max-tokens", "8", "--session", "book", "--memory-limit", "1.5MB"],
+      input: question + "\n")
     #expect(piped.standardOutput == first.standardOutput)
   }
 
@@ -111,6 +112,11 @@ import Testing
     let later = try #require(try home.show("later")["tokenCount"] as? Int)
     #expect(try home.ra(arguments + ["--session", "new"], input: "Hello!\nWhat else?\n").status == 0)
     #expect(try home.show("new")["tokenCount"] as? Int == later)
+    // Nothing said, nothing left.
+    let silent = try home.ra(arguments + ["--session", "silent"], input: "/help\n")
+    #expect(silent.status == 0)
+    #expect(silent.standardError.contains("/save NAME"))
+    expectRefusal(try home.ra(["session", "show", "silent"]), "no session")
     expectRefusal(
       try home.ra(["chat", "-t", "1", "--session", "none"], input: "Hello!\n"), "none", "--model")
   }

@@ -51,6 +51,16 @@ struct ChatCommand: AsyncParsableCommand {
     let interruption = AnswerInterruption()
     defer { interruption.stop() }
     try await interruption.duringWork(stopsProgram: true) { try await worker.open() }
+    do {
+      try await talk(worker, interruption)
+    } catch {
+      await worker.close()
+      throw error
+    }
+    await worker.close()
+  }
+
+  private func talk(_ worker: ChatWorker, _ interruption: AnswerInterruption) async throws {
     let lines = ChatLines()
     while let line = lines.next() {
       let text = line.trimmingCharacters(in: .whitespacesAndNewlines)

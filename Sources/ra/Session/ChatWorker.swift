@@ -11,6 +11,8 @@ actor ChatWorker {
   private let console = Console()
   private var chat: Chat?
   private var session: Session?
+  /// The session is new, and goes if nothing is said.
+  private var isUnused = false
   private var lastTurn: GenerationReport?
 
   init(_ command: ChatCommand) {
@@ -52,6 +54,7 @@ actor ChatWorker {
       : try Session.create(at: path, host: host, policy: policy(), memoryLimit: limit)
     chat = Chat(runner: session.runner, conversation: try session.conversation(host.model))
     self.session = session
+    isUnused = !exists
     let milliseconds = (ContinuousClock.now - start) / .milliseconds(1)
     var line = exists ? String(format: "opened %@ in %.0f ms", path, milliseconds) : "made \(path)"
     line += ": \(formatCount(session.tokenCount, "token"))"
@@ -93,6 +96,19 @@ actor ChatWorker {
     try chat.complete()
     session.keep(chat.conversation)
     try session.save()
+    isUnused = false
+  }
+
+  /// Leaves no empty session behind.
+  func close() {
+    guard isUnused, let path = session?.directory else { return }
+    // The lock goes with the session.
+    (chat, session) = (nil, nil)
+    do {
+      try Session.remove(path)
+    } catch {
+      console.note("\(error)")
+    }
   }
 
   /// Carries out a command; false ends the conversation.
