@@ -54,7 +54,10 @@ extension GenerationTests {
       }
       try Session.verify(at: path)
       let host = try GuestHost(model: TestModel.load(), pool: ThreadPool(threadCount: 1))
+      _ = try Session.open(path, host: host)
+      let start = ContinuousClock.now
       let session = try Session.open(path, host: host)
+      report("opened in \(ContinuousClock.now - start)")
       let tokens = try TestText.tokens("alice.txt", 2000, model: host.model)
       #expect(
         session.tokens + session.pendingTokens
