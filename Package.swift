@@ -7,6 +7,7 @@
 //   CSystemCalls <---------------------------------------------+
 //   Serving <- InferenceServer <- ra
 //   NumpyFile <---------------------------------------------------------------------------+
+//   LineEditing <------------------------------------------------------------------------------------ ra
 
 import PackageDescription
 
@@ -55,6 +56,7 @@ let package = Package(
       name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex"],
       swiftSettings: settings),
     .target(name: "NumpyFile", swiftSettings: settings),
+    .target(name: "LineEditing", swiftSettings: settings),
     .target(
       name: "Evaluation",
       dependencies: ["Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels"],
@@ -78,7 +80,7 @@ let package = Package(
     .executableTarget(
       name: "ra",
       dependencies: [
-        "Evaluation", "Generation", "InferenceServer", "Serving",
+        "Evaluation", "Generation", "InferenceServer", "LineEditing", "Serving",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
@@ -92,8 +94,10 @@ let package = Package(
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"], swiftSettings: settings),
     .testTarget(name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings),
     .testTarget(
-      name: "GenerationTests", dependencies: ["Generation", "LlamaHost", "RetrievalAttention", "VectorIndex"],
+      name: "GenerationTests",
+      dependencies: ["Generation", "LlamaHost", "RetrievalAttention", "VectorIndex"],
       swiftSettings: settings),
+    .testTarget(name: "LineEditingTests", dependencies: ["LineEditing"], swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(
       name: "EvaluationTests",

@@ -14,6 +14,10 @@ public enum GenerationError: Error, Equatable, Sendable {
   case badProfile(path: String, reason: String)
   /// A text that has fewer tokens than are needed.
   case textTooShort(tokens: Int, required: Int)
+  /// Documents stand before the first question.
+  case documentsAfterQuestion
+  /// A session does not tell where in a conversation it ends.
+  case unknownConversation(String)
 }
 
 extension GenerationError: CustomStringConvertible {
@@ -39,6 +43,11 @@ extension GenerationError: CustomStringConvertible {
       "cannot use the profile \(path): \(reason)"
     case .textTooShort(let tokens, let required):
       "the text has \(tokens) tokens, but \(required) are needed"
+    case .documentsAfterQuestion:
+      "documents can be added before the first question only; make a new session of them"
+    case .unknownConversation(let text):
+      "the session does not tell where in a conversation it ends (\(text.isEmpty ? "nothing" : text)); it was not "
+        + "made by this version's ingest or chat"
     }
   }
 }

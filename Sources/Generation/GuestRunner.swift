@@ -76,7 +76,7 @@ public final class GuestRunner: SequenceRunner {
   }
 
   /// An index takes 5 % of the rows, samples and scratch memory a little more.
-  private static func checkMemory(shape: ModelShape, tokens: Int) throws {
+  package static func checkMemory(shape: ModelShape, tokens: Int) throws {
     let (bytes, overflow) = shape.bytesPerToken.multipliedReportingOverflow(by: tokens)
     let (sum, sumOverflow) = bytes.addingReportingOverflow(bytes / 10)
     let required = overflow || sumOverflow ? Int.max : sum

@@ -29,49 +29,13 @@ public struct ChatTemplate: Sendable {
   ///
   /// Equal to tokenizing the rendered text with control tokens recognized, when no content holds one.
   public func tokenize(_ messages: [ChatMessage], addGenerationPrompt: Bool = true) throws -> [Int32] {
-    let pieces = try pieces(messages, addGenerationPrompt: addGenerationPrompt)
-    var tokens: [Int32] = []
-    var text = ""
-    var stripsStart = false
-    // Text between two control tokens is tokenized in one go, contents and template alike, because merges and
-    // the space in front depend on its neighbors.
-    func flush(strippingEnd: Bool) throws {
-      var run = Substring(text)
-      if stripsStart { run = run.drop { $0.isWhitespace } }
-      if strippingEnd { while run.last?.isWhitespace == true { run.removeLast() } }
-      if !run.isEmpty {
-        tokens += try tokenizer.tokenize(String(run), addSpecial: false, parseSpecial: false)
-      }
-      text = ""
-      stripsStart = false
-    }
-    for piece in pieces {
-      guard !piece.isContent else {
-        text += piece.text
-        continue
-      }
-      for part in tokenizer.specials.split(piece.text) {
-        switch part {
-        case .text(let part): text += part
-        case .control(let control):
-          try flush(strippingEnd: control.stripsLeft)
-          tokens.append(control.token)
-          stripsStart = control.stripsRight
-        }
-      }
-    }
-    try flush(strippingEnd: false)
+    var tokens = try tokenizer.tokenize(pieces(messages, addGenerationPrompt: addGenerationPrompt))
     if tokenizer.addsBOS, let bos = tokenizer.bos, tokens.first != bos { tokens.insert(bos, at: 0) }
     return tokens
   }
 
-  struct Piece: Equatable {
-    var text: String
-    var isContent: Bool
-  }
-
   /// The prompt cut into the template's own text and contents.
-  private func pieces(_ messages: [ChatMessage], addGenerationPrompt: Bool) throws -> [Piece] {
+  func pieces(_ messages: [ChatMessage], addGenerationPrompt: Bool) throws -> [PromptPiece] {
     // Unguessable, so that no content can contain a marker; letters only, so that no template changes it.
     let nonce = String((0..<16).map { _ in "ABCDEFGHIJKLMNOPQRSTUVWXYZ".randomElement() ?? "Q" })
     // Tabs around it: they show whether the template trims this content.
@@ -80,7 +44,7 @@ public struct ChatTemplate: Sendable {
       try apply(
         zip(messages, markers).map { (role: $0.role.rawValue, content: "\t\($1)\t") },
         addGenerationPrompt: addGenerationPrompt))
-    var pieces: [Piece] = []
+    var pieces: [PromptPiece] = []
     for (index, message) in messages.enumerated() {
       guard let place = rest.firstRange(of: markers[index]) else {
         throw LlamaError.chatTemplateLostMessage(index: index, role: message.role.rawValue)
@@ -94,10 +58,10 @@ public struct ChatTemplate: Sendable {
       } else {
         while content.last?.isWhitespace == true { content.removeLast() }
       }
-      pieces.append(Piece(text: String(before), isContent: false))
-      pieces.append(Piece(text: String(content), isContent: true))
+      pieces.append(PromptPiece(text: String(before), isContent: false))
+      pieces.append(PromptPiece(text: String(content), isContent: true))
     }
-    pieces.append(Piece(text: String(rest), isContent: false))
+    pieces.append(PromptPiece(text: String(rest), isContent: false))
     return pieces
   }
 

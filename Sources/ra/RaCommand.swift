@@ -17,8 +17,9 @@ struct RaCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GenerateCommand.self, ServeCommand.self, FidelityCommand.self, EvaluateCommand.self, TuneCommand.self,
-      AttentionCommand.self, CaptureCommand.self, DoctorCommand.self, BenchCommand.self,
+      GenerateCommand.self, IngestCommand.self, AskCommand.self, ChatCommand.self, SessionCommand.self,
+      ServeCommand.self, FidelityCommand.self, EvaluateCommand.self, TuneCommand.self, AttentionCommand.self,
+      CaptureCommand.self, DoctorCommand.self, BenchCommand.self,
     ]
   )
 }

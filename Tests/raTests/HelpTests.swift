@@ -5,10 +5,12 @@ import Testing
   private static let retrieval = [
     "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved", "--profile",
   ]
+  private static let sampling = [
+    "--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--seed", "--grammar",
+  ]
   private static let flags: [String: [String]] = [
-    "generate": model + retrieval + [
-      "--prompt", "--prompt-file", "--document", "--raw", "--temperature", "--top-k", "--top-p", "--min-p",
-      "--repetition-penalty", "--seed", "--grammar", "--attention", "--max-tokens", "--json",
+    "generate": model + retrieval + sampling + [
+      "--prompt", "--prompt-file", "--document", "--raw", "--attention", "--max-tokens", "--json",
       "--allow-beyond-context",
     ],
     "fidelity": model + retrieval + [
@@ -29,12 +31,28 @@ import Testing
       "--host", "--port", "--api-key-file", "--allow-unauthenticated", "--parallel", "--queue", "--context",
       "--memory", "--stall", "--max-request", "--drain", "--attention", "--name", "--log-level",
     ],
+    "ingest": model + retrieval + [
+      "--session", "--document", "--resume", "--force", "--raw", "--attention", "--checkpoint",
+      "--memory-limit", "--allow-beyond-context", "--json",
+    ],
+    "ask": model + sampling + [
+      "--session", "<question>", "--question-file", "--max-tokens", "--keep", "--memory-limit",
+      "--allow-beyond-context", "--json",
+    ],
+    "chat": model + retrieval + sampling + [
+      "--session", "--attention", "--max-tokens", "--memory-limit", "--allow-beyond-context", "/help",
+    ],
+    "session": ["list", "show", "verify", "fork", "rm"],
     "doctor": ["<model>", "--threads"],
     "bench": [],
     "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
 
-  @Test(arguments: ["generate", "serve", "fidelity", "evaluate", "tune", "doctor", "bench", "capture"])
+  @Test(arguments: [
+    "generate", "ingest", "ask", "chat", "session", "serve", "fidelity", "evaluate", "tune", "doctor",
+    "bench",
+    "capture",
+  ])
   func helpMentionsEveryFlag(command: String) throws {
     let output = try Program.run([command, "--help"])
     #expect(output.status == 0)
@@ -62,11 +80,23 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("list", ["--folder", "--json"]), ("show", ["--json"]), ("verify", ["--json"]),
+    ("fork", ["<new>", "--json"]),
+    ("rm", ["--yes", "--json"]),
+  ])
+  func helpOfSessionCommandsMentionsEveryFlag(command: String, flags: [String]) throws {
+    let output = try Program.run(["session", command, "--help"])
+    #expect(output.status == 0)
+    for flag in flags { #expect(output.standardOutput.contains(flag), "\(flag)") }
+  }
+
   @Test func helpNamesTheCommands() throws {
     let output = try Program.run(["--help"])
     #expect(output.status == 0)
     for name in [
-      "generate", "ingest", "ask", "chat", "session", "serve", "fidelity", "evaluate", "tune", "attention", "doctor",
+      "generate", "ingest", "ask", "chat", "session", "serve", "fidelity", "evaluate", "tune", "attention",
+      "doctor",
       "bench", "capture", "RA_SIMD_LEVEL",
     ] {
       #expect(output.standardOutput.contains(name))

@@ -1,0 +1,162 @@
+// Lines from a terminal, with editing and history.
+
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Reads lines that a person writes and edits.
+///
+///     let editor = LineEditor()
+///     while case .line(let line) = editor.readLine(prompt: "> ") { ... }
+///
+/// The terminal is in raw mode only while a line is read. A line longer than the terminal is wide scrolls.
+package final class LineEditor {
+  package enum Result: Equatable, Sendable {
+    case line(String)
+    /// Ctrl-C; what was written is dropped.
+    case interrupted(wasEmpty: Bool)
+    /// Ctrl-D on an empty line, or the terminal is gone.
+    case endOfInput
+  }
+
+  private let input: Int32
+  private let output: Int32
+  private var decoder = KeyDecoder()
+  /// Keys that came after the end of the last line.
+  private var waiting: [Key] = []
+  package private(set) var history: [String] = []
+
+  /// Reads from standard input and draws on standard error, unless told otherwise. Both must be terminals.
+  package init(input: Int32 = STDIN_FILENO, output: Int32 = STDERR_FILENO) {
+    self.input = input
+    self.output = output
+  }
+
+  /// Whether a line can be edited here.
+  package static func isPossible(
+    input: Int32 = STDIN_FILENO, output: Int32 = STDERR_FILENO, terminal: String?
+  ) -> Bool {
+    isatty(input) != 0 && isatty(output) != 0 && terminal != "dumb"
+  }
+
+  package func readLine(prompt: String) -> Result {
+    guard enterRawMode() else { return .endOfInput }
+    defer { Self.restoreTerminal() }
+    var buffer = LineBuffer(history: history)
+    draw(prompt, buffer)
+    while true {
+      guard !waiting.isEmpty || readKeys() else {
+        write("\n")
+        return .endOfInput
+      }
+      guard !waiting.isEmpty else { continue }
+      let key = waiting.removeFirst()
+      switch key {
+      case .enter:
+        let line = buffer.text
+        write("\r\u{1B}[K\(prompt)\(line)\n")
+        if !line.allSatisfy(\.isWhitespace), history.last != line { history.append(line) }
+        return .line(line)
+      case .interrupt:
+        write("\n")
+        return .interrupted(wasEmpty: buffer.characters.isEmpty)
+      case .endOfInput where buffer.characters.isEmpty:
+        write("\n")
+        return .endOfInput
+      case .endOfInput: buffer.apply(.delete)
+      case .suspend:
+        Self.restoreTerminal()
+        kill(0, SIGTSTP)
+        guard enterRawMode() else { return .endOfInput }
+      case .redraw: write("\u{1B}[H\u{1B}[2J")
+      default: buffer.apply(key)
+      }
+      if waiting.isEmpty { draw(prompt, buffer) }
+    }
+  }
+
+  /// False at the end of the input.
+  private func readKeys() -> Bool {
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let count = read(input, &bytes, bytes.count)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return false }
+      waiting += decoder.decode(bytes.prefix(count))
+      return true
+    }
+  }
+
+  private func draw(_ prompt: String, _ buffer: LineBuffer) {
+    let promptWidth = prompt.reduce(0) { $0 + displayWidth($1) }
+    let (text, cursorColumn) = buffer.visible(columns: columns - promptWidth)
+    let column = promptWidth + cursorColumn
+    write("\r\(prompt)\(text)\u{1B}[K\r" + (column > 0 ? "\u{1B}[\(column)C" : ""))
+  }
+
+  private var columns: Int {
+    var size = winsize()
+    guard ioctl(output, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+
+  private func write(_ text: String) {
+    let bytes = Array(text.utf8)
+    var done = 0
+    while done < bytes.count {
+      let count = bytes.withUnsafeBytes { systemWrite(output, $0.baseAddress! + done, bytes.count - done) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return }
+      done += count
+    }
+  }
+
+  // MARK: Raw mode
+
+  private struct Saved: @unchecked Sendable {
+    var input: Int32
+    var output: Int32
+    var settings: termios
+  }
+
+  /// For the whole process, so that a signal's handler can find it.
+  private static let saved = Mutex<Saved?>(nil)
+
+  private func enterRawMode() -> Bool {
+    var settings = termios()
+    guard tcgetattr(input, &settings) == 0 else { return false }
+    let before = Saved(input: input, output: output, settings: settings)
+    settings.c_iflag &= ~tcflag_t(BRKINT | ICRNL | INPCK | ISTRIP | IXON)
+    settings.c_lflag &= ~tcflag_t(ECHO | ICANON | IEXTEN | ISIG)
+    withUnsafeMutableBytes(of: &settings.c_cc) { characters in
+      characters[Int(VMIN)] = 1
+      characters[Int(VTIME)] = 0
+    }
+    Self.saved.withLock { $0 = before }
+    // What was typed ahead stays.
+    guard tcsetattr(input, TCSADRAIN, &settings) == 0 else { return false }
+    write("\u{1B}[?2004h")
+    return true
+  }
+
+  /// Leaves raw mode, if a line is being read: also for handlers of signals that end the program.
+  package static func restoreTerminal() {
+    saved.withLock { saved in
+      guard var before = saved else { return }
+      saved = nil
+      let bytes = Array("\u{1B}[?2004l".utf8)
+      _ = bytes.withUnsafeBytes { systemWrite(before.output, $0.baseAddress!, bytes.count) }
+      tcsetattr(before.input, TCSADRAIN, &before.settings)
+    }
+  }
+}
+
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+  write(descriptor, bytes, count)
+}

@@ -1,0 +1,149 @@
+import ArgumentParser
+import Dispatch
+import Foundation
+import Generation
+import LineEditing
+import Synchronization
+
+struct ChatCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chat",
+    abstract: "Talk with a model, about what a session holds or about nothing in particular.",
+    discussion: """
+      With --session, every answered turn is on disk before the next one begins; a session that does not exist is \
+      made, if --model is given. Ctrl-C stops an answer, and what was said until then stays in the conversation. Lines \
+      that start with a slash are commands: /help lists them. Without a terminal, each line of standard input is a \
+      message.
+
+      Example: ra chat --session book
+      """)
+
+  @Option(name: [.short, .long], help: "The session: \(SessionName.help). (default: nothing is kept)")
+  var session: String?
+
+  @OptionGroup var modelOptions: SessionModelOptions
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Retrieval, for a new conversation") var retrieval: RetrievalOptions
+
+  @Option(help: "How attention is computed in a new conversation: retrieval or exact.")
+  var attention = AttentionName.retrieval
+
+  @Option(help: ArgumentHelp("Most tokens of an answer.", valueName: "tokens"))
+  var maxTokens = 1024
+
+  @OptionGroup var memory: MemoryLimitOption
+  @OptionGroup var limit: ContextLimitOptions
+
+  func validate() throws {
+    try checkCount("--max-tokens", maxTokens)
+    guard attention != .host else {
+      throw ValidationError("--attention is host, but a conversation needs retrieval or exact.")
+    }
+    if let session {
+      _ = try SessionName(session)
+    } else if modelOptions.model == nil {
+      throw ValidationError("Give --session, --model or both.")
+    }
+  }
+
+  func run() async throws {
+    let worker = ChatWorker(self)
+    let interruption = AnswerInterruption()
+    defer { interruption.stop() }
+    try await interruption.duringWork(stopsProgram: true) { try await worker.open() }
+    do {
+      try await talk(worker, interruption)
+    } catch {
+      await worker.close()
+      throw error
+    }
+    await worker.close()
+  }
+
+  private func talk(_ worker: ChatWorker, _ interruption: AnswerInterruption) async throws {
+    let lines = ChatLines()
+    while let line = lines.next() {
+      let text = line.trimmingCharacters(in: .whitespacesAndNewlines)
+      if text.isEmpty { continue }
+      do {
+        if text.hasPrefix("/"), !text.hasPrefix("//") {
+          guard try await worker.perform(text) else { break }
+        } else {
+          let message = text.hasPrefix("//") ? String(text.dropFirst()) : text
+          try await interruption.duringWork { try await worker.answer(message) }
+          // Not to be interrupted: what was said is to be kept.
+          try await worker.keepTurn()
+        }
+      } catch is CancellationError {
+        await worker.note("interrupted; the message was not added to the conversation")
+      } catch  where lines.isInteractive {
+        await worker.note("Error: \(error)")
+      }
+    }
+  }
+}
+
+/// Where messages come from: an editor on a terminal, or plain lines.
+final class ChatLines {
+  private let editor: LineEditor?
+
+  init() {
+    let terminal = ProcessInfo.processInfo.environment["TERM"]
+    editor = LineEditor.isPossible(terminal: terminal) ? LineEditor() : nil
+  }
+
+  /// Whether a person can do something about an error.
+  var isInteractive: Bool { isatty(STDIN_FILENO) != 0 }
+
+  /// The next message; nil at the end.
+  func next() -> String? {
+    guard let editor else { return readLine() }
+    while true {
+      switch editor.readLine(prompt: "> ") {
+      case .line(let line): return line
+      case .interrupted(let wasEmpty):
+        if wasEmpty { FileHandle.standardError.write(Data("(/quit or Ctrl-D ends the conversation)\n".utf8)) }
+      case .endOfInput: return nil
+      }
+    }
+  }
+}
+
+/// Ctrl-C ends what is being worked on, or the program when that is nothing; other signals end the program.
+final class AnswerInterruption: Sendable {
+  private struct Work {
+    var cancel: (@Sendable () -> Void)?
+    var stopsProgram = false
+  }
+
+  private let work: Shared
+  private let signals: EndingSignals
+
+  /// Apart, since the handler must not keep what owns it.
+  private final class Shared: Sendable {
+    let value = Mutex(Work())
+  }
+
+  init() {
+    let shared = Shared()
+    work = shared
+    signals = EndingSignals { number in
+      let current = shared.value.withLock { $0 }
+      if number == SIGINT, let cancel = current.cancel, !current.stopsProgram { return cancel() }
+      LineEditor.restoreTerminal()
+      // Nothing is lost: every answered turn is on disk, and no file is half written under its name.
+      _exit(128 + number)
+    }
+  }
+
+  func stop() { signals.stop() }
+
+  func duringWork<Result: Sendable>(
+    stopsProgram: Bool = false, _ body: @escaping @Sendable () async throws -> Result
+  ) async throws -> Result {
+    let task = Task.detached { try await body() }
+    work.value.withLock { $0 = Work(cancel: { task.cancel() }, stopsProgram: stopsProgram) }
+    defer { work.value.withLock { $0 = Work() } }
+    return try await task.value
+  }
+}

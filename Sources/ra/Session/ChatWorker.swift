@@ -1,0 +1,176 @@
+// The conversation of 'ra chat': one owner of the context, whatever thread it runs on.
+
+import ArgumentParser
+import Foundation
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+actor ChatWorker {
+  private let command: ChatCommand
+  private let console = Console()
+  private var chat: Chat?
+  private var session: Session?
+  /// The session is new, and goes if nothing is said.
+  private var isUnused = false
+  private var lastTurn: GenerationReport?
+
+  init(_ command: ChatCommand) {
+    self.command = command
+  }
+
+  func note(_ text: String) { console.note(text) }
+
+  /// Loads the model, and opens or makes the session.
+  func open() throws {
+    _ = try command.sampling.settings()
+    if let name = command.session {
+      let path = try SessionName(name).path()
+      try open(path, name: name)
+    } else {
+      let host = try command.modelOptions.host(console)
+      let runner = try GuestRunner(host: host, policy: policy(), plannedTokens: command.maxTokens)
+      chat = Chat(runner: runner, conversation: try Conversation(model: host.model))
+      console.note("talking with \(host.model.description.name ?? "the model"); /help lists commands")
+    }
+  }
+
+  private func policy() throws -> AttentionPolicy {
+    guard let policy = command.retrieval.policy(command.attention) else { preconditionFailure("validated") }
+    return policy
+  }
+
+  private func open(_ path: String, name: String) throws {
+    let limit = command.memory.memoryLimit?.bytes
+    let exists = FileManager.default.fileExists(atPath: path)
+    guard exists || command.modelOptions.model != nil else { throw CommandError.noModel(name: name) }
+    let description = exists ? try SessionDescription(at: path) : nil
+    try description?.requireComplete()
+    let host = try command.modelOptions.host(console, for: description)
+    let start = ContinuousClock.now
+    let session =
+      exists
+      ? try Session.open(path, host: host, access: .write, memoryLimit: limit)
+      : try Session.create(at: path, host: host, policy: policy(), memoryLimit: limit)
+    chat = Chat(runner: session.runner, conversation: try session.conversation(host.model))
+    self.session = session
+    isUnused = !exists
+    let milliseconds = (ContinuousClock.now - start) / .milliseconds(1)
+    var line = exists ? String(format: "opened %@ in %.0f ms", path, milliseconds) : "made \(path)"
+    line += ": \(formatCount(session.tokenCount, "token"))"
+    if !session.documents.isEmpty { line += ", " + session.documents.map(\.name).joined(separator: ", ") }
+    console.note(line + "; /help lists commands")
+  }
+
+  /// Streams the answer to a message.
+  func answer(_ message: String) throws {
+    guard let chat else { preconditionFailure("not opened") }
+    let model = chat.runner.model
+    let prompt = chat.tokens.count + (try chat.prompt(for: message).count)
+    var maximum = command.maxTokens
+    let trained = model.description.trainedContextLength
+    if trained > 0, !command.limit.allowBeyondContext {
+      guard prompt < trained else { throw CommandError.contextFull(tokens: prompt, trained: trained) }
+      maximum = min(maximum, trained - prompt)
+    }
+    let sampler = try Sampler(settings: command.sampling.settings(), model: model)
+    let result = try chat.ask(message, maximumTokens: maximum, sampler: sampler) { event in
+      switch event {
+      case .prefill(let done, let total):
+        console.progress("reading", done: done, total: total, unit: "tokens")
+      case .text(let text):
+        console.clear()
+        console.output(text)
+      }
+    }
+    console.clear()
+    console.output(result.text.hasSuffix("\n") ? "" : "\n")
+    if result.stopReason == .cancelled { console.note("(stopped)") }
+    if result.stopReason == .length { console.note("(stopped after \(result.tokens.count) tokens)") }
+    lastTurn = GenerationReport(result, seed: sampler.seed)
+  }
+
+  /// Puts the last turn on the disk, if there is a session.
+  func keepTurn() throws {
+    guard let chat, let session else { return }
+    try chat.complete()
+    session.keep(chat.conversation)
+    try session.save()
+    isUnused = false
+  }
+
+  /// Leaves no empty session behind.
+  func close() {
+    guard isUnused, let path = session?.directory else { return }
+    // The lock goes with the session.
+    (chat, session) = (nil, nil)
+    do {
+      try Session.remove(path)
+    } catch {
+      console.note("\(error)")
+    }
+  }
+
+  /// Carries out a command; false ends the conversation.
+  func perform(_ line: String) throws -> Bool {
+    let words = line.split(maxSplits: 1, whereSeparator: \.isWhitespace)
+    let argument = words.count > 1 ? words[1].trimmingCharacters(in: .whitespaces) : nil
+    switch words[0] {
+    case "/quit", "/exit": return false
+    case "/help": console.note(Self.help)
+    case "/stats": console.note(statistics())
+    case "/save": try save(argument)
+    default: console.note("there is no command \(words[0]); /help lists them")
+    }
+    return true
+  }
+
+  private static let help = """
+    /save NAME  keep this conversation as a session; with a session, a copy of it
+    /stats      tokens, memory and speed
+    /quit       end, as Ctrl-D does
+    //text      send a message that starts with a slash
+    Ctrl-C stops an answer. The arrow keys edit the line and recall earlier ones.
+    """
+
+  private func save(_ name: String?) throws {
+    guard let chat else { preconditionFailure("not opened") }
+    guard let name else {
+      guard let session else { return console.note("give a name: /save NAME") }
+      return console.note("\(session.directory) is saved after every turn")
+    }
+    let path = try SessionName(name).path()
+    if let session {
+      if chat.turnCount > 0 { try keepTurn() }
+      try Session.copy(session.directory, to: path)
+      return console.note("copied to \(path)")
+    }
+    guard !chat.tokens.isEmpty else { throw CommandError.nothingToSave }
+    try chat.complete()
+    let made = try Session.create(at: path, from: chat.runner)
+    made.keep(chat.conversation)
+    try made.save()
+    session = made
+    console.note("saved as \(path), and from now on after every turn")
+  }
+
+  private func statistics() -> String {
+    guard let chat else { preconditionFailure("not opened") }
+    let memory = chat.runner.memory
+    var lines = [
+      "context    \(formatCount(chat.tokens.count, "token")), \(formatCount(chat.turnCount, "turn")) now, "
+        + "\(chat.runner.engine.indexedTokenCount) tokens in the index"
+    ]
+    if let session {
+      let description = session.description
+      lines.append("session    \(description.directory), \(formatBytes(description.byteCount)) on disk")
+    }
+    if let lastTurn {
+      lines.append("last turn:")
+      lines.append(lastTurn.summary)
+    } else {
+      lines.append("memory     keys and values \(formatBytes(memory.store))")
+    }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,222 @@
+import ArgumentParser
+import Foundation
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+struct IngestCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ingest",
+    abstract: "Read documents once, into a session on disk that 'ra ask' and 'ra chat' open at once.",
+    discussion: """
+      What was read is saved every --checkpoint seconds. After Ctrl-C, a crash or a loss of power, the same command \
+      with --resume goes on from there, with the same result.
+
+      Example: ra ingest --model model.gguf --document book.txt --session book
+      """)
+
+  @OptionGroup var sessionOption: SessionOption
+  @OptionGroup var modelOptions: SessionModelOptions
+
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp("A text file; repeatable. They are read in this order.", valueName: "file"))
+  var document: [String] = []
+
+  @Flag(help: "Go on with an interrupted session; start it if there is none.")
+  var resume = false
+
+  @Flag(help: "Replace a session that exists.")
+  var force = false
+
+  @Flag(help: "No chat template: the text goes to the model as it is.")
+  var raw = false
+
+  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+
+  @Option(help: "How attention is computed: retrieval or exact.")
+  var attention = AttentionName.retrieval
+
+  @Option(help: ArgumentHelp("Time between saves.", valueName: "seconds"))
+  var checkpoint = 30.0
+
+  @OptionGroup var memory: MemoryLimitOption
+  @OptionGroup var limit: ContextLimitOptions
+
+  @Flag(help: "Write one JSON document about the session.")
+  var json = false
+
+  func validate() throws {
+    if resume, force { throw ValidationError("Give --resume or --force, not both.") }
+    guard attention != .host else {
+      throw ValidationError("--attention is host, but sessions need retrieval or exact.")
+    }
+    guard checkpoint.isFinite, checkpoint >= 0 else {
+      throw ValidationError("--checkpoint is \(checkpoint), but must be zero or more seconds.")
+    }
+    guard !resume else { return }
+    guard modelOptions.model != nil else { throw ValidationError("--model is missing.") }
+    guard !document.isEmpty else { throw ValidationError("--document is missing: there is nothing to read.") }
+  }
+
+  func run() async throws {
+    let command = self
+    try await withInterruption { try command.ingest() }
+  }
+
+  private func ingest() throws {
+    let console = Console()
+    let path = try sessionOption.path()
+    let start = ContinuousClock.now
+    var report: IngestReport
+    do {
+      report = try read(path, console)
+    } catch {
+      tellWhatIsLeft(path, console)
+      throw error
+    }
+    report.seconds = (ContinuousClock.now - start) / .seconds(1)
+    if json {
+      try console.json(report)
+    } else {
+      console.output(report.summary)
+      if report.tokensRead > 0 { console.note(report.timing) }
+    }
+  }
+
+  private func read(_ path: String, _ console: Console) throws -> IngestReport {
+    let documents = try document.map { (name: $0, text: try readText($0)) }
+    guard FileManager.default.fileExists(atPath: path) else {
+      guard !resume || modelOptions.model != nil && !documents.isEmpty else {
+        throw SessionError.notFound(path: path)
+      }
+      return try create(path, documents, console)
+    }
+    if force { return try create(path, documents, console) }
+    let description = try SessionDescription(at: path)
+    guard resume else {
+      throw CommandError.sessionExists(name: sessionOption.session, pending: description.pendingTokenCount)
+    }
+    return try goOn(description, documents, console)
+  }
+
+  private func readText(_ path: String) throws -> String {
+    let text = try TextFile.read(path)
+    guard !text.allSatisfy(\.isWhitespace) else { throw CommandError.blankDocument(path: path) }
+    return text
+  }
+
+  private func create(
+    _ path: String, _ documents: [(name: String, text: String)], _ console: Console
+  ) throws -> IngestReport {
+    let host = try modelOptions.host(console)
+    let plan = try plan(documents, host)
+    guard let policy = retrieval.policy(attention) else { preconditionFailure("validated") }
+    try Task.checkCancellation()
+    if force, FileManager.default.fileExists(atPath: path) { try Session.remove(path) }
+    let session = try Session.create(
+      at: path, host: host, policy: policy, memoryLimit: memory.memoryLimit?.bytes)
+    return try read(plan, into: session, console)
+  }
+
+  private func goOn(
+    _ description: SessionDescription, _ documents: [(name: String, text: String)], _ console: Console
+  ) throws -> IngestReport {
+    let isComplete = description.tokenCount > 0 && description.pendingTokenCount == 0
+    if isComplete, documents.isEmpty {
+      console.note("everything was read already")
+      return IngestReport(description, tokensRead: 0)
+    }
+    let host = try modelOptions.host(console, for: description)
+    let session = try Session.open(
+      description.directory, host: host, access: .write, memoryLimit: memory.memoryLimit?.bytes)
+    if !documents.isEmpty {
+      let plan = try plan(documents, host)
+      let known = session.tokens + session.pendingTokens
+      if known.isEmpty { return try read(plan, into: session, console) }
+      guard known.starts(with: plan.tokens) else {
+        throw CommandError.otherDocuments(name: sessionOption.session, tokens: plan.tokens.count)
+      }
+    }
+    let pending = session.pendingTokens.count
+    guard pending > 0 else {
+      guard session.tokenCount > 0 else { throw CommandError.emptySession(name: sessionOption.session) }
+      console.note("everything was read already")
+      return IngestReport(session.description, tokensRead: 0)
+    }
+    console.note("going on after \(session.tokenCount) of \(session.tokenCount + pending) tokens")
+    try session.resumeIngest(checkpointInterval: checkpoint) { done, total in
+      console.progress("reading", done: done, total: total, unit: "tokens")
+    }
+    console.clear()
+    return IngestReport(session.description, tokensRead: pending)
+  }
+
+  private typealias Plan = (conversation: Conversation, tokens: [Int32], documents: [SessionDocument])
+
+  /// What is to be read, checked before anything is changed.
+  private func plan(_ documents: [(name: String, text: String)], _ host: GuestHost) throws -> Plan {
+    var conversation = try Conversation(model: host.model, raw: raw)
+    let (tokens, ranges) = try conversation.read(documents)
+    try limit.check(tokens: tokens.count, model: host.model)
+    if memory.memoryLimit == nil {
+      do {
+        try GuestRunner.checkMemory(shape: host.shape, tokens: tokens.count)
+      } catch let error as AttentionError {
+        throw CommandError.needsMemory(error)
+      }
+    }
+    return (conversation, tokens, ranges)
+  }
+
+  private func read(_ plan: Plan, into session: Session, _ console: Console) throws -> IngestReport {
+    session.keep(plan.conversation)
+    try session.ingest(plan.tokens, documents: plan.documents, checkpointInterval: checkpoint) {
+      done, total in
+      console.progress("reading", done: done, total: total, unit: "tokens")
+    }
+    console.clear()
+    return IngestReport(session.description, tokensRead: plan.tokens.count)
+  }
+
+  /// After an interruption or a failure: how to go on.
+  private func tellWhatIsLeft(_ path: String, _ console: Console) {
+    console.clear()
+    guard let left = try? SessionDescription(at: path), left.pendingTokenCount > 0 else { return }
+    console.note(
+      "\(left.tokenCount) of \(left.tokenCount + left.pendingTokenCount) tokens are read and saved; go on with: "
+        + "ra ingest --resume --session \(sessionOption.session)")
+  }
+}
+
+/// What `ra ingest --json` writes.
+struct IngestReport: Encodable {
+  var session: String
+  var tokenCount: Int
+  var documents: [SessionDocument]
+  var attention: String
+  /// Now; what was read before an interruption does not count.
+  var tokensRead: Int
+  /// Of the whole command, loading included.
+  var seconds = 0.0
+  var byteCount: Int
+  var diskByteCount: Int
+
+  init(_ description: SessionDescription, tokensRead: Int) {
+    session = description.directory
+    tokenCount = description.tokenCount
+    documents = description.documents
+    attention = description.attention
+    byteCount = description.byteCount
+    diskByteCount = description.diskByteCount
+    self.tokensRead = tokensRead
+  }
+
+  var summary: String {
+    "\(session): \(tokenCount) tokens, \(formatCount(documents.count, "document")), \(formatBytes(byteCount))\n"
+  }
+
+  var timing: String {
+    String(format: "read %d tokens in %.1f s with loading and saving", tokensRead, seconds)
+  }
+}

@@ -1,0 +1,111 @@
+// Options of the commands that work with sessions.
+
+import ArgumentParser
+import Foundation
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+/// A session as people name it: a path, or a name in the user's folder of sessions.
+struct SessionName: Sendable {
+  /// As it was given.
+  let text: String
+
+  init(_ text: String) throws {
+    guard text.contains("/") || SessionStore.isValidName(text) else {
+      throw ValidationError("\(SessionError.invalidName(text)).")
+    }
+    self.text = text
+  }
+
+  /// Where it is; does not have to exist.
+  func path() throws -> String {
+    guard text.contains("/") else { return try SessionStore.standard.path(for: text) }
+    return URL(fileURLWithPath: text).standardizedFileURL.path
+  }
+
+  static let help =
+    "a name (letters, digits, '.', '-', '_') in the default folder, or a path (with a '/')"
+}
+
+struct SessionOption: ParsableArguments {
+  @Option(name: [.short, .long], help: "The session: \(SessionName.help).")
+  var session: String
+
+  func validate() throws { _ = try SessionName(session) }
+
+  func path() throws -> String { try SessionName(session).path() }
+}
+
+/// A model that a session may know already.
+struct SessionModelOptions: ParsableArguments {
+  @Option(
+    name: [.short, .long],
+    help: "The model: a GGUF file. (default: where the session's model was when it was last saved)")
+  var model: String?
+
+  @OptionGroup var threading: ThreadOptions
+
+  /// Loads the model and makes it ready for guest attention, telling the progress on standard error.
+  func host(_ console: Console, for session: SessionDescription? = nil) throws -> GuestHost {
+    let pool = try threading.makePool()
+    if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
+      throw CommandError.modelGone(path: session.modelPath, name: session.name)
+    }
+    let model = try LlamaModel.load(path: model ?? session?.modelPath ?? "") { fraction in
+      console.progress("loading", done: Int(fraction * 100), total: 100, unit: "%")
+      return true
+    }
+    console.clear()
+    return try GuestHost(model: model, pool: pool)
+  }
+}
+
+struct MemoryLimitOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Memory for keys and values; the rest stays on the disk. Such as 800M or 4G.", valueName: "size"))
+  var memoryLimit: ByteCount?
+}
+
+/// `123`, `800M`, `4G`, `1.5GiB`: units are powers of 1024.
+struct ByteCount: ExpressibleByArgument, Sendable {
+  let bytes: Int
+
+  init?(argument: String) {
+    var text = Substring(argument.uppercased())
+    for suffix in ["IB", "B"] where text.hasSuffix(suffix) && text.count > suffix.count {
+      text = text.dropLast(suffix.count)
+      break
+    }
+    var factor = 1.0
+    if let unit = text.last, let power = ["K", "M", "G", "T"].firstIndex(of: String(unit)) {
+      factor = pow(1024, Double(power + 1))
+      text = text.dropLast()
+    }
+    guard let number = Double(text), number * factor >= 1, number * factor < 1e18 else { return nil }
+    bytes = Int(number * factor)
+  }
+}
+
+extension Session {
+  /// Where the conversation in this session is.
+  func conversation(_ model: LlamaModel) throws -> Conversation {
+    tokenCount == 0 && attributes.isEmpty
+      ? try Conversation(model: model) : try Conversation(continuing: attributes, model: model)
+  }
+
+  func keep(_ conversation: Conversation) {
+    attributes.merge(conversation.attributes) { $1 }
+  }
+}
+
+extension SessionDescription {
+  /// Refuses a session whose documents were not read to their end.
+  func requireComplete() throws {
+    guard pendingTokenCount > 0 else { return }
+    throw CommandError.interruptedIngest(name: name, done: tokenCount, pending: pendingTokenCount)
+  }
+}
+
+func formatCount(_ count: Int, _ unit: String) -> String { "\(count) \(unit)\(count == 1 ? "" : "s")" }

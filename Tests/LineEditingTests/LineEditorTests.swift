@@ -1,0 +1,91 @@
+// The editor on a pseudo terminal.
+
+import Foundation
+import LineEditing
+import Testing
+
+/// Both ends of a terminal.
+private final class Terminal {
+  let person: Int32
+  let program: Int32
+
+  init() throws {
+    #if os(Linux)
+      // Glibc's functions for this are hidden from Swift: by hand, as it does it.
+      let (unlock, number) = (UInt(0x4004_5431), UInt(0x8004_5430))
+      person = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+      var zero: Int32 = 0
+      var index: Int32 = 0
+      try #require(ioctl(person, unlock, &zero) == 0 && ioctl(person, number, &index) == 0)
+      let name = "/dev/pts/\(index)"
+    #else
+      person = posix_openpt(O_RDWR | O_NOCTTY)
+      try #require(person >= 0 && grantpt(person) == 0 && unlockpt(person) == 0)
+      let name = try #require(ptsname(person).map { String(cString: $0) })
+    #endif
+    program = open(name, O_RDWR | O_NOCTTY)
+    try #require(program >= 0)
+  }
+
+  deinit {
+    close(person)
+    close(program)
+  }
+
+  func type(_ text: String) {
+    let bytes = Array(text.utf8)
+    #expect(write(person, bytes, bytes.count) == bytes.count)
+  }
+
+  /// Everything drawn so far.
+  func screen() -> String {
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    let count = read(person, &bytes, bytes.count)
+    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+  }
+
+  var isCooked: Bool {
+    var settings = termios()
+    return tcgetattr(program, &settings) == 0 && settings.c_lflag & tcflag_t(ICANON) != 0
+  }
+}
+
+@Suite(.serialized) struct LineEditorTests {
+  @Test func editsLinesAndKeepsThem() throws {
+    let terminal = try Terminal()
+    let editor = LineEditor(input: terminal.program, output: terminal.program)
+    #expect(terminal.isCooked)
+    // All at once: keys after the end of a line belong to the next one.
+    terminal.type("helo\u{1B}[Dl\r\u{1B}[A!\r\r")
+    #expect(editor.readLine(prompt: "> ") == .line("hello"))
+    #expect(terminal.isCooked)
+    #expect(editor.readLine(prompt: "> ") == .line("hello!"))
+    #expect(editor.readLine(prompt: "> ") == .line(""))
+    #expect(editor.history == ["hello", "hello!"])
+    let screen = terminal.screen()
+    #expect(screen.contains("> hello\r\n"))
+    #expect(screen.contains("> hello!"))
+  }
+
+  @Test func tellsInterruptionAndEnd() throws {
+    let terminal = try Terminal()
+    let editor = LineEditor(input: terminal.program, output: terminal.program)
+    terminal.type("abc\u{3}\u{3}ab\u{2}\u{4}\r\u{4}")
+    #expect(editor.readLine(prompt: "") == .interrupted(wasEmpty: false))
+    #expect(editor.readLine(prompt: "") == .interrupted(wasEmpty: true))
+    #expect(editor.readLine(prompt: "") == .line("a"))
+    #expect(editor.readLine(prompt: "") == .endOfInput)
+    #expect(terminal.isCooked)
+    #expect(editor.history == ["a"])
+  }
+
+  @Test func whatIsNoTerminalEndsAtOnce() throws {
+    let descriptor = open("/dev/null", O_RDWR)
+    defer { close(descriptor) }
+    #expect(LineEditor(input: descriptor, output: descriptor).readLine(prompt: "> ") == .endOfInput)
+    #expect(!LineEditor.isPossible(input: descriptor, output: descriptor, terminal: "xterm"))
+    let terminal = try Terminal()
+    #expect(LineEditor.isPossible(input: terminal.program, output: terminal.program, terminal: "xterm"))
+    #expect(!LineEditor.isPossible(input: terminal.program, output: terminal.program, terminal: "dumb"))
+  }
+}
