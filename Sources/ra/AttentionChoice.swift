@@ -55,6 +55,15 @@ extension RetrievalOptions {
     return .retrieval(changed)
   }
 
+  /// The same for what can be saved; nil for the host.
+  func policy(_ name: AttentionName) throws -> AttentionPolicy? {
+    switch name {
+    case .retrieval: try policy(.policy(.retrieval(RetrievalSettings())))
+    case .exact: .exact
+    case .host: nil
+    }
+  }
+
   /// Refuses options that none of the choices has.
   func check(_ choices: [AttentionChoice]) throws {
     guard let option = firstGiven, !choices.contains(where: \.isRetrieval) else {

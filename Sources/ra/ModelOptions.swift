@@ -55,7 +55,7 @@ struct ThreadOptions: ParsableArguments {
   }
 }
 
-/// What reads prompts, as named on the command line.
+/// How attention is computed where settings come from other options, as named on the command line.
 enum AttentionName: String, ExpressibleByArgument, CaseIterable {
   case retrieval, exact, host
 }

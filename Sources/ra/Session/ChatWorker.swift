@@ -36,7 +36,7 @@ actor ChatWorker {
   }
 
   private func policy() throws -> AttentionPolicy {
-    guard let policy = command.retrieval.policy(command.attention) else { preconditionFailure("validated") }
+    guard let policy = try command.retrieval.policy(command.attention) else { preconditionFailure("validated") }
     return policy
   }
 

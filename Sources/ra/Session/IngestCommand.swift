@@ -111,7 +111,7 @@ struct IngestCommand: AsyncParsableCommand {
   ) throws -> IngestReport {
     let host = try modelOptions.host(console)
     let plan = try plan(documents, host)
-    guard let policy = retrieval.policy(attention) else { preconditionFailure("validated") }
+    guard let policy = try retrieval.policy(attention) else { preconditionFailure("validated") }
     try Task.checkCancellation()
     if force, FileManager.default.fileExists(atPath: path) { try Session.remove(path) }
     let session = try Session.create(
