@@ -122,23 +122,27 @@ public struct Conversation: Sendable {
     return [bos] + tokens
   }
 
+  /// Beginnings of different kinds: vocabularies cut white space in front of them in different ways.
+  private static let probes = ["What", "(", "1"]
+
   /// The tokens of `pieces` that do not depend on what follows, and the text of the others.
   ///
-  /// Found by trying: tokens that are the same before a word and before a parenthesis are taken to be the same before
-  /// everything.
+  /// Found by trying: tokens that are the same before all probes are taken to be the same before everything.
   private func settled(
     _ pieces: [PromptPiece], continuing: Bool
   ) throws -> (tokens: [Int32], openText: String) {
-    let probe = "What"
-    let first = try tokenizer.tokenize(pieces + [.content(probe)], continuing: continuing)
-    let second = try tokenizer.tokenize(pieces + [.content("(1")], continuing: continuing)
-    let common = zip(first, second).prefix { $0 == $1 }.count
-    let rest = tokenizer.detokenize(first[common...])
+    let whole = try Self.probes.map {
+      try tokenizer.tokenize(pieces + [.content($0)], continuing: continuing)
+    }
+    let common = whole.dropFirst().reduce(whole[0].count) { count, other in
+      min(count, zip(whole[0], other).prefix { $0 == $1 }.count)
+    }
+    let rest = tokenizer.detokenize(whole[0][common...])
     // Else the text is so unusual that its last token has become one with the probe's.
-    guard rest.hasSuffix(probe), !rest.contains("\u{FFFD}") else {
+    guard rest.hasSuffix(Self.probes[0]), !rest.contains("\u{FFFD}") else {
       return (try tokenizer.tokenize(pieces, continuing: continuing), "")
     }
-    return (Array(first[..<common]), String(rest.dropLast(probe.count)))
+    return (Array(whole[0][..<common]), String(rest.dropLast(Self.probes[0].count)))
   }
 }
 

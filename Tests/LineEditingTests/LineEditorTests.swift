@@ -5,7 +5,7 @@ import LineEditing
 import Testing
 
 /// Both ends of a terminal.
-private final class Terminal {
+private final class Terminal: Sendable {
   let person: Int32
   let program: Int32
 
@@ -32,16 +32,37 @@ private final class Terminal {
     close(program)
   }
 
-  func type(_ text: String) {
-    let bytes = Array(text.utf8)
-    #expect(write(person, bytes, bytes.count) == bytes.count)
+  /// Writes as soon as the program reads keys; before that, the system would take some of them for itself.
+  func typeWhenAsked(_ text: String) {
+    Task.detached {
+      while self.isCooked { usleep(1000) }
+      let bytes = Array(text.utf8)
+      _ = write(self.person, bytes, bytes.count)
+    }
   }
 
-  /// Everything drawn so far.
-  func screen() -> String {
-    var bytes = [UInt8](repeating: 0, count: 1 << 16)
-    let count = read(person, &bytes, bytes.count)
-    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+  /// Closes the person's end, as a window does.
+  func closeWhenAsked() {
+    Task.detached {
+      while self.isCooked { usleep(1000) }
+      let null = open("/dev/null", O_RDWR)
+      dup2(null, self.person)
+      close(null)
+    }
+  }
+
+  /// Whether all of these are drawn, within some seconds.
+  func shows(_ parts: String...) -> Bool {
+    _ = fcntl(person, F_SETFL, O_NONBLOCK)
+    var screen = ""
+    for _ in 0..<5000 {
+      var bytes = [UInt8](repeating: 0, count: 1 << 12)
+      let count = read(person, &bytes, bytes.count)
+      screen += String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+      if parts.allSatisfy(screen.contains) { return true }
+      usleep(1000)
+    }
+    return false
   }
 
   var isCooked: Bool {
@@ -50,33 +71,38 @@ private final class Terminal {
   }
 }
 
-@Suite(.serialized) struct LineEditorTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct LineEditorTests {
   @Test func editsLinesAndKeepsThem() throws {
     let terminal = try Terminal()
     let editor = LineEditor(input: terminal.program, output: terminal.program)
     #expect(terminal.isCooked)
     // All at once: keys after the end of a line belong to the next one.
-    terminal.type("helo\u{1B}[Dl\r\u{1B}[A!\r\r")
+    terminal.typeWhenAsked("helo\u{1B}[Dl\r\u{1B}[A!\r\r")
     #expect(editor.readLine(prompt: "> ") == .line("hello"))
     #expect(terminal.isCooked)
     #expect(editor.readLine(prompt: "> ") == .line("hello!"))
     #expect(editor.readLine(prompt: "> ") == .line(""))
     #expect(editor.history == ["hello", "hello!"])
-    let screen = terminal.screen()
-    #expect(screen.contains("> hello\r\n"))
-    #expect(screen.contains("> hello!"))
+    #expect(terminal.shows("> hello\r\n", "> hello!\r\n"))
   }
 
   @Test func tellsInterruptionAndEnd() throws {
     let terminal = try Terminal()
     let editor = LineEditor(input: terminal.program, output: terminal.program)
-    terminal.type("abc\u{3}\u{3}ab\u{2}\u{4}\r\u{4}")
+    terminal.typeWhenAsked("abc\u{3}\u{3}ab\u{2}\u{4}\r\u{4}")
     #expect(editor.readLine(prompt: "") == .interrupted(wasEmpty: false))
     #expect(editor.readLine(prompt: "") == .interrupted(wasEmpty: true))
     #expect(editor.readLine(prompt: "") == .line("a"))
     #expect(editor.readLine(prompt: "") == .endOfInput)
     #expect(terminal.isCooked)
     #expect(editor.history == ["a"])
+  }
+
+  @Test func aTerminalThatIsGoneEndsInput() throws {
+    let terminal = try Terminal()
+    let editor = LineEditor(input: terminal.program, output: terminal.program)
+    terminal.closeWhenAsked()
+    #expect(editor.readLine(prompt: "> ") == .endOfInput)
   }
 
   @Test func whatIsNoTerminalEndsAtOnce() throws {

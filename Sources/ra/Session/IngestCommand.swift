@@ -68,13 +68,7 @@ struct IngestCommand: AsyncParsableCommand {
     let console = Console()
     let path = try sessionOption.path()
     let start = ContinuousClock.now
-    var report: IngestReport
-    do {
-      report = try read(path, console)
-    } catch {
-      tellWhatIsLeft(path, console)
-      throw error
-    }
+    var report = try read(path, console)
     report.seconds = (ContinuousClock.now - start) / .seconds(1)
     if json {
       try console.json(report)
@@ -145,11 +139,9 @@ struct IngestCommand: AsyncParsableCommand {
       return IngestReport(session.description, tokensRead: 0)
     }
     console.note("going on after \(session.tokenCount) of \(session.tokenCount + pending) tokens")
-    try session.resumeIngest(checkpointInterval: checkpoint) { done, total in
-      console.progress("reading", done: done, total: total, unit: "tokens")
+    return try reading(session, console) { progress in
+      _ = try session.resumeIngest(checkpointInterval: checkpoint, progress: progress)
     }
-    console.clear()
-    return IngestReport(session.description, tokensRead: pending)
   }
 
   private typealias Plan = (conversation: Conversation, tokens: [Int32], documents: [SessionDocument])
@@ -171,21 +163,30 @@ struct IngestCommand: AsyncParsableCommand {
 
   private func read(_ plan: Plan, into session: Session, _ console: Console) throws -> IngestReport {
     session.keep(plan.conversation)
-    try session.ingest(plan.tokens, documents: plan.documents, checkpointInterval: checkpoint) {
-      done, total in
-      console.progress("reading", done: done, total: total, unit: "tokens")
+    return try reading(session, console) { progress in
+      _ = try session.ingest(
+        plan.tokens, documents: plan.documents, checkpointInterval: checkpoint, progress: progress)
     }
-    console.clear()
-    return IngestReport(session.description, tokensRead: plan.tokens.count)
   }
 
-  /// After an interruption or a failure: how to go on.
-  private func tellWhatIsLeft(_ path: String, _ console: Console) {
+  /// Shows the progress, and after an interruption or a failure how to go on.
+  private func reading(
+    _ session: Session, _ console: Console, _ body: ((@escaping (Int, Int) -> Void) throws -> Void)
+  ) throws -> IngestReport {
+    let before = session.tokenCount
+    do {
+      try body { done, total in console.progress("reading", done: done, total: total, unit: "tokens") }
+    } catch {
+      let left = session.description
+      if left.pendingTokenCount > 0 {
+        console.note(
+          "\(left.tokenCount) of \(left.tokenCount + left.pendingTokenCount) tokens are read and saved; go on with: "
+            + "ra ingest --resume --session \(sessionOption.session)")
+      }
+      throw error
+    }
     console.clear()
-    guard let left = try? SessionDescription(at: path), left.pendingTokenCount > 0 else { return }
-    console.note(
-      "\(left.tokenCount) of \(left.tokenCount + left.pendingTokenCount) tokens are read and saved; go on with: "
-        + "ra ingest --resume --session \(sessionOption.session)")
+    return IngestReport(session.description, tokensRead: session.tokenCount - before)
   }
 }
 
