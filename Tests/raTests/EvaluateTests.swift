@@ -55,7 +55,7 @@ import Testing
     let filler = try folder.file("filler.txt", Data(words.utf8))
     let report = folder.url("report").path
     let arguments = [
-      "evaluate", "--model", try Program.model(), "--threads", "2", "--tasks", "passkey", "--lengths", "300",
+      "evaluate", "--model", try Program.model(), "--threads", "1", "--tasks", "passkey", "--lengths", "300",
       "--attention", "exact", "--samples", "1", "--fidelity-tokens", "4", "--filler", filler, "--report",
       report,
     ]

@@ -22,7 +22,7 @@ import Testing
     for name in Self.names { digests[name] = TaskSupport.digest(try TaskSupport.sample(name, size: 120)) }
     #expect(
       digests == [
-        "cwe": "f9fabbe53ad9d4c6",
+        "cwe": "ddb418d376a76139",
         "fwe": "444138baad6e66e2",
         "kv_retrieval": "632ef81f515da261",
         "needle_grid": "ad28481fb7098e6c",
