@@ -18,7 +18,10 @@ struct AnswerMiddleware<Context: RequestContext>: RouterMiddleware {
       response = try await next(request, context)
     } catch {
       let answer = APIError(error)
-      if answer.status.code >= 500 { logger.error("request failed", metadata: ["error": "\(error)"]) }
+      // Clients that left, and a server that ends, are no failures.
+      if answer.status.code >= 500, answer.status != .serviceUnavailable {
+        logger.error("request failed", metadata: ["error": "\(error)"])
+      }
       response = answer.response
     }
     if Self.leavesBody(response.status), request.hasBody {
