@@ -32,7 +32,7 @@ package final class Workspace {
     case relevance, reach, captured
     case neighbors, neighborScores, candidateDistances, kept, together
     case point, searchPoint, keyNorms, mappedKeys
-    case groupScores, groupWeights, clusterIDs, groupStates, groupMeans, groupOrder
+    case groupScores, groupWeights, clusterIDs, groupStates, groupMeans, groupOrder, thinnedTraining
     case mappedQueries, codeQueries, codeScales, union
   }
 

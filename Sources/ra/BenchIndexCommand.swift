@@ -23,6 +23,9 @@ struct BenchIndexCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Most rows inserted into an index at once.", valueName: "rows"))
   var segment = IndexBenchmark.Settings().segment
   @Option(
+    help: ArgumentHelp("Insert so many rows last, all at once, and time it apart.", valueName: "rows"))
+  var insert = 0
+  @Option(
     help: ArgumentHelp(
       "Threads. Times of several would be those of each other's caches, so only 1 is possible.",
       valueName: "1"))
@@ -47,6 +50,7 @@ struct BenchIndexCommand: AsyncParsableCommand {
     if threads != 1 {
       throw ValidationError("--threads is \(threads), but indexes are measured on 1 thread.")
     }
+    if insert < 0 { throw ValidationError("--insert is \(insert), but must be zero or positive.") }
     if let evict, !(0...65536).contains(evict) {
       throw ValidationError("--evict is \(evict), but must be in 0...65536.")
     }
@@ -64,6 +68,7 @@ struct BenchIndexCommand: AsyncParsableCommand {
     settings.sink = sink
     settings.window = window
     settings.segment = segment
+    settings.inserted = insert
     settings.recallCount = recallAt
     settings.timedQueries = timedQueries
     settings.evictedBytes = evict.map { $0 << 20 }
@@ -95,9 +100,10 @@ struct BenchIndexCommand: AsyncParsableCommand {
   static func table(_ report: IndexBenchmarkReport) -> String {
     let header = report.header
     let parameterWidth = max(10, report.points.map(\.parameterText.count).max() ?? 0)
+    let inserts = report.points.contains { $0.insertSeconds != nil }
     let nameWidth = max(5, report.points.map(\.index.count).max() ?? 0)
     func row(_ columns: [String]) -> String {
-      let widths = [-nameWidth, -parameterWidth, 7, 9, 9, 11, 7, 12, 10, 8, 10]
+      let widths = [-nameWidth, -parameterWidth, 7, 9, 9, 11, 7, 12, 10, 8, 10, 10]
       return aligned(zip(columns, widths).map { ($0, $1) })
     }
     var lines = [
@@ -114,7 +120,7 @@ struct BenchIndexCommand: AsyncParsableCommand {
         [
           "index", "parameters", "recall", "error", "p95", "worst head", "scored", "bytes/query", "us/query",
           "build s", "index",
-        ]),
+        ] + (inserts ? ["insert ms"] : [])),
     ]
     for point in report.points {
       lines.append(
@@ -126,7 +132,7 @@ struct BenchIndexCommand: AsyncParsableCommand {
             formatBytes(Int(point.bytesPerQuery)),
             String(format: "%.1f", point.microsecondsPerQuery) + (point.timeScope == .search ? "*" : " "),
             String(format: "%.2f", point.buildSeconds), formatBytes(Int(point.indexBytes)),
-          ]))
+          ] + (inserts ? [point.insertSeconds.map { String(format: "%.1f", $0 * 1000) } ?? "-"] : [])))
     }
     lines += [
       "",

@@ -155,4 +155,18 @@ import VectorIndex
     // Scores of 1e5 are rounded to 1e-2, which softmax turns into an error of a per cent.
     #expect(expected.largestDifference(from: found) < (odd == .largeKeys ? 0.05 : Tolerance.exact))
   }
+
+  /// Training queries beyond the limit change nothing when each stands several times, and some are always taken.
+  @Test func learnsFromEvenlySpreadQueries() {
+    let head = SyntheticHead(rows: 2000, dimension: 32, seed: 77)
+    let few = head.queries(128, seed: 78)
+    let many = (0..<128).flatMap { row in (0..<3).flatMap { _ in few[row * 32..<(row + 1) * 32] } }
+    let queries = head.queries(3, seed: 79)
+    let answers = [few, many].map { training in
+      let store = IndexedRows(keys: head.keys, values: head.values, dimension: 32)
+      store.insert(2000, training: store.train(training))
+      return store.attend(queries).attention.outputs
+    }
+    #expect(answers[0] == answers[1])
+  }
 }

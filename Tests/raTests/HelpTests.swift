@@ -67,7 +67,8 @@ import Testing
       "--capture", "--layers", "--heads", "--keys", "--values", "--queries", "--query-positions",
       "--training-queries", "--training-positions", "--scale", "--rope", "--rope-base", "--rope-dimensions",
       "--rope-scale", "--index", "--k", "--tolerance", "--sink", "--window", "--segment", "--recall-at",
-      "--timed-queries", "--threads", "--beam-width", "--probes", "--evict", "--merge", "--plot", "--json",
+      "--timed-queries", "--insert", "--threads", "--beam-width", "--probes", "--evict", "--merge", "--plot",
+      "--json",
       "exact-top-k", "clusters",
     ] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }

@@ -22,6 +22,8 @@ final class HeadMeasurement {
     /// For each query head, `[timed queries]`.
     var microseconds: [Double] = []
     var buildSeconds = 0.0
+    /// For the rows that were inserted last; 0 without any.
+    var insertSeconds = 0.0
     var indexBytes = 0
   }
 
@@ -76,7 +78,11 @@ final class HeadMeasurement {
     let index = try kind.makeIndex(dimension: d)
     let rows = WorkingRows(head)
     let clock = ContinuousClock()
-    let buildSeconds = clock.measure { insert(into: index, rows: rows) } / .seconds(1)
+    let last = min(max(0, settings.inserted), indexed.count)
+    let buildSeconds =
+      clock.measure { insert(into: index, rows: rows, upTo: indexed.count - last) } / .seconds(1)
+    let insertSeconds =
+      clock.measure { insert(into: index, rows: rows, upTo: indexed.count) } / .seconds(1)
     var origins = [Int](repeating: 0, count: indexed.count)
     for row in origins.indices {
       origins[row] = Int(rows.positions[indexed.lowerBound + row]) - indexed.lowerBound
@@ -87,6 +93,7 @@ final class HeadMeasurement {
       point.apply(to: index)
       var samples = Samples()
       samples.buildSeconds = buildSeconds
+      samples.insertSeconds = last > 0 ? insertSeconds : 0
       samples.indexBytes = index.byteCount
       for query in head.queryPositions.indices {
         recorder.removeAll()
@@ -116,8 +123,8 @@ final class HeadMeasurement {
     return (query + 1) * timed / count > query * timed / count
   }
 
-  /// In segments, as a context grows.
-  private func insert(into index: any AttentionIndex, rows: WorkingRows) {
+  /// In segments, as a context grows, until the index has `total` rows.
+  private func insert(into index: any AttentionIndex, rows: WorkingRows, upTo total: Int) {
     let start = indexed.lowerBound
     // One element more: an empty array has no address.
     (training.queries + [0]).withUnsafeBufferPointer { queries in
@@ -125,9 +132,9 @@ final class HeadMeasurement {
         (training.logSumExps + [0]).withUnsafeBufferPointer { logSumExps in
           let learned = TrainingQueries(
             queries: queries.baseAddress!, outputs: outputs.baseAddress!, logSumExps: logSumExps.baseAddress!,
-            count: training.logSumExps.count)
-          while index.rowCount < indexed.count {
-            let count = min(settings.segment, indexed.count - index.rowCount)
+            count: training.logSumExps.count, groupSize: group)
+          while index.rowCount < total {
+            let count = min(settings.segment, total - index.rowCount)
             let first = start + index.rowCount
             index.insert(
               NewRows(

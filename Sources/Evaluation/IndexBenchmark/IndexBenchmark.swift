@@ -25,6 +25,8 @@ public final class IndexBenchmark {
     public var window = 512
     /// Most rows inserted at once: a long context is indexed in segments.
     public var segment = 8192
+    /// Rows that are inserted last, in one go, and timed apart: as generated tokens are.
+    public var inserted = 0
     /// Queries of a head that are timed, spread over all.
     public var timedQueries = 16
     /// Bytes walked through before each timed call; nil for a quarter more than the largest cache.

@@ -63,6 +63,8 @@ public struct IndexBenchmarkReport: Sendable, Hashable, Codable {
     public var microsecondsPerQuery: Double
     /// Mean over KV heads.
     public var buildSeconds: Double
+    /// Mean over KV heads, for the rows that were inserted last; nil when none were.
+    public var insertSeconds: Double?
     /// Mean over KV heads, without keys and values.
     public var indexBytes: Double
     public var timeScope = TimeScope.attention
@@ -135,6 +137,8 @@ extension IndexBenchmarkReport.Point {
     bytesPerQuery = mean(heads.flatMap(\.bytes))
     microsecondsPerQuery = TimeSpread(heads.flatMap(\.microseconds))?.median ?? 0
     buildSeconds = mean(heads.map(\.buildSeconds))
+    let inserted = mean(heads.map(\.insertSeconds))
+    insertSeconds = inserted > 0 ? inserted : nil
     indexBytes = mean(heads.map { Double($0.indexBytes) })
   }
 }

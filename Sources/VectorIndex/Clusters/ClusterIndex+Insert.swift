@@ -9,6 +9,8 @@ extension ClusterIndex {
   /// A failed allocation traps, as everywhere in Swift; nothing else can fail.
   package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     let n = new.count
+    let training = training.thinned(
+      to: Self.maximumTrainingTokens, dimension: dimension, workspace: workspace)
     let (keys, values, positions) = (new.keys, new.values, new.positions)
     precondition(n >= 0, "cannot insert \(n) rows")
     guard n > 0 else { return }
@@ -38,6 +40,10 @@ extension ClusterIndex {
     if build.usesCodes { encode(points, count: n, clusters: clusters, workspace: workspace) }
     commitSegment(rows: n, clusters: clusters)
   }
+
+  /// Tokens whose queries are learned from. More cost time, in proportion, and on real heads gain nothing: errors of
+  /// .040, .038 and .039 with 64, 256 and 1024.
+  static let maximumTrainingTokens = 128
 
   /// Subtracts the mean key: a constant shift of all keys changes no distance, and smaller numbers lose less.
   private func center(_ points: UnsafeMutablePointer<Float>, count n: Int, workspace: Workspace) {

@@ -138,4 +138,24 @@ package struct TrainingQueries {
     self.count = count
     self.groupSize = groupSize
   }
+
+  /// The queries of at most so many tokens, evenly spread, in the workspace's memory when that leaves any out.
+  func thinned(to tokens: Int, dimension d: Int, workspace: Workspace) -> TrainingQueries {
+    let g = max(1, groupSize)
+    let all = count / g
+    guard all > tokens else { return self }
+    let kept = tokens * g
+    let newQueries = workspace.floats(.thinnedTraining, kept * (2 * d + 1))
+    let newOutputs = newQueries + kept * d
+    let newLogSumExps = newOutputs + kept * d
+    for token in 0..<tokens {
+      // The last one is always among them: the queries to come are most like it.
+      let source = (token + 1) * all / tokens - 1
+      (newQueries + token * g * d).update(from: queries + source * g * d, count: g * d)
+      (newOutputs + token * g * d).update(from: outputs + source * g * d, count: g * d)
+      (newLogSumExps + token * g).update(from: logSumExps + source * g, count: g)
+    }
+    return TrainingQueries(
+      queries: newQueries, outputs: newOutputs, logSumExps: newLogSumExps, count: kept, groupSize: g)
+  }
 }

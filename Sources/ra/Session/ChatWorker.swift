@@ -36,7 +36,9 @@ actor ChatWorker {
   }
 
   private func policy() throws -> AttentionPolicy {
-    guard let policy = try command.retrieval.policy(command.attention) else { preconditionFailure("validated") }
+    guard let policy = try command.retrieval.policy(command.attention) else {
+      preconditionFailure("validated")
+    }
     return policy
   }
 
