@@ -49,8 +49,8 @@ package final class ExactTopKIndex: AttentionIndex {
     recorder?.read(rowsRead)
     read.retrieved = rowsRead.count
     read.scored = n
-    // Scores are known already, so only values are read again.
-    read.bytes = n * 2 * d + rowsRead.count * 2 * d
+    // Scores are known already, so only values are read again, by each query for itself.
+    read.bytes = n * 2 * d + kept * group.count * 2 * d
     return read
   }
 }
