@@ -1,5 +1,6 @@
 // A server of its own: address, signals, an orderly end.
 
+import Foundation
 public import Hummingbird
 import HummingbirdCore
 import Logging
@@ -27,9 +28,9 @@ extension InferenceServer {
     do {
       try await ServiceGroup(configuration: configuration).run()
     } catch let error as IOError {
-      throw ServerStartProblem(address: "\(address)", reason: "\(error)")
+      throw ServerStartProblem(reason: String(cString: strerror(error.errnoCode)))
     } catch let error as SocketAddressError {
-      throw ServerStartProblem(address: "\(address)", reason: "\(error)")
+      throw ServerStartProblem(reason: "\(error)")
     }
   }
 
@@ -55,10 +56,9 @@ extension InferenceServer {
 
 /// Why a server cannot listen.
 public struct ServerStartProblem: Error, CustomStringConvertible {
-  public var address: String
   public var reason: String
 
-  public var description: String { "cannot listen on \(address): \(reason)" }
+  public var description: String { "cannot listen there: \(reason)" }
 }
 
 /// Tells the engine to finish when the server ends.

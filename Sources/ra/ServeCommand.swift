@@ -82,9 +82,13 @@ struct ServeCommand: AsyncParsableCommand {
           FileHandle.standardError.write(Data("listening on http://\(host):\(port ?? 0)\n".utf8))
         }
     } catch let error as ServerStartProblem {
-      throw ValidationError("\(error)")
+      throw CannotListen(description: "cannot listen on \(host):\(network.port): \(error.reason)")
     }
   }
+}
+
+private struct CannotListen: Error, CustomStringConvertible {
+  var description: String
 }
 
 struct NetworkOptions: ParsableArguments {

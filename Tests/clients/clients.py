@@ -115,8 +115,9 @@ def errors():
 def leaving():
     before = metrics()["ra_requests_cancelled_total"]
     stream = client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": "Count to ten thousand, in words."}], stream=True,
-        max_tokens=3000)
+        model=model, messages=question, stream=True, max_tokens=1500,
+        # So that it cannot end by itself.
+        extra_body={"grammar": "root ::= [a-z ]{1500}"})
     for number, _ in enumerate(stream):
         if number == 5:
             break

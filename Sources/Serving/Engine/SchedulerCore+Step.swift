@@ -63,7 +63,7 @@ extension SchedulerCore {
   private func piece(of job: SequenceJob, besides decoding: Int) -> [Int32] {
     let position = job.context.tokens.count
     let room = runner.batchCapacity - decoding
-    var length = min(job.promptLeft, decoding > 0 ? min(room, pace.promptTokens(besides: decoding)) : room)
+    var length = min(job.promptLeft, room, pace.promptTokens(besides: decoding))
     // A session's document ends with a piece, so that its index is completed there.
     if let pinned = job.context.pinnedCount, position < pinned { length = min(length, pinned - position) }
     return Array(job.group.prompt[position..<position + length])
@@ -130,6 +130,8 @@ struct StepPace {
 
   /// Fewer tokens at once would read the weights too often.
   static let leastTokens = 16
+  /// How many times the limit a step may take that nobody waits for yet.
+  static let patience = 4.0
 
   init(limit: Double) { self.limit = limit }
 
@@ -145,7 +147,8 @@ struct StepPace {
   }
 
   func promptTokens(besides decoding: Int) -> Int {
-    let left = max(0, limit - (decoding > 0 ? secondsPerDecode : 0))
+    // Alone, larger pieces are read faster; but who comes next has to wait for the piece.
+    let left = decoding > 0 ? max(0, limit - secondsPerDecode) : Self.patience * limit
     return max(Self.leastTokens, Int(left / max(secondsPerPromptToken, 1e-7)))
   }
 }
