@@ -28,7 +28,14 @@ package final class HeadRows {
     keys = memory.base.assumingMemoryBound(to: UInt16.self)
     values = (memory.base + rowArea).assumingMemoryBound(to: UInt16.self)
     positions = (memory.base + 2 * rowArea).assumingMemoryBound(to: UInt32.self)
+    for area in 0..<2 {
+      memory.preferHugePages(
+        area * rowArea + Self.hugePageStart..<max(area * rowArea + Self.hugePageStart, (area + 1) * rowArea))
+    }
   }
+
+  /// Bytes of keys, and of values, in ordinary pages: a short context must not take two huge pages for each head.
+  private static let hugePageStart = 4 << 20
 
   /// Bytes that one row takes.
   package static func bytesPerRow(dimension: Int) -> Int { 2 * dimension * 2 + 4 }

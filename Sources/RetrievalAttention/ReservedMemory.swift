@@ -31,6 +31,20 @@ final class ReservedMemory {
     self.byteCount = rounded
   }
 
+  /// Asks for pages of 2 MiB in a part, where the system has them: rows read at random then need fewer page tables.
+  ///
+  /// Only what is long should ask: a huge page is there as a whole once a byte of it is written.
+  func preferHugePages(_ range: Range<Int>) {
+    #if os(Linux)
+      let size = 1 << 21
+      let start = (UInt(bitPattern: base) + UInt(range.lowerBound) + UInt(size - 1)) / UInt(size) * UInt(size)
+      let end = UInt(bitPattern: base) + UInt(min(range.upperBound, byteCount))
+      guard start < end, let pointer = UnsafeMutableRawPointer(bitPattern: start) else { return }
+      // Nothing depends on it.
+      _ = madvise(pointer, Int(end - start), MADV_HUGEPAGE)
+    #endif
+  }
+
   deinit {
     munmap(base, byteCount)
   }
