@@ -7,7 +7,7 @@ import Testing
   @Test(arguments: [
     (["--tasks", "magic"], "magic"), (["--tasks", ","], "--tasks"), (["--lengths", "x"], "--lengths"),
     (["--lengths", "0"], "--lengths"), (["--lengths", "9223372036854775807"], "--lengths"),
-    (["--attention", "nothing"], "nothing"), (["--attention", "retrieval:x=1"], "x=1"),
+    (["--attention", "nothing"], "nothing"), (["--attention", "retrieval:x=1"], "no setting 'x'"),
     (["--attention", "retrieval:tolerance=-1"], "tolerance"), (["--samples", "0"], "--samples"),
     (["--questions", "0"], "--questions"), (["--fidelity-tokens=-1"], "--fidelity-tokens"),
     (["--seed=-1"], "--seed"),
