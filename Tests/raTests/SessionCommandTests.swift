@@ -143,6 +143,26 @@ import Testing
     #expect(generated > (try #require(try home.show("book")["tokenCount"] as? Int)) + 10)
   }
 
+  /// A crash in an answer loses that turn and nothing else, and the next chat says so, once.
+  @Test func chatTellsOfALostTurn() throws {
+    try home.copy("book", "crashed")
+    let chat = try RunningProgram(
+      [
+        "chat", "-t", "1", "--max-tokens", "3000", "--temperature", "1.5", "--min-p", "0", "--top-p", "1",
+        "--top-k", "0", "--seed", "1", "--session", "crashed",
+      ],
+      environment: home.environment)
+    chat.send("Write a very long story.\n")
+    try chat.wait { chat.standardOutput.count > 20 }
+    chat.signal(SIGKILL)
+    #expect(try chat.finish().signalled)
+    let next = ["chat", "-t", "1", "--session", "crashed"]
+    #expect(try home.ra(next, input: "/stats\n").standardError.contains("not answered to the end"))
+    #expect(try !home.ra(next, input: "/stats\n").standardError.contains("not answered to the end"))
+    #expect(try home.show("crashed")["tokenCount"] as? Int == home.show("book")["tokenCount"] as? Int)
+    #expect(try home.ra(["session", "verify", "crashed"]).status == 0)
+  }
+
   private func ingestion(_ name: String) throws -> [String] {
     [
       "ingest", "--session", name, "-t", "1", "--checkpoint", "0", "--model", try Program.model(),

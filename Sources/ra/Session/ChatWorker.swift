@@ -57,6 +57,10 @@ actor ChatWorker {
     chat = Chat(runner: session.runner, conversation: try session.conversation(host.model))
     self.session = session
     isUnused = !exists
+    if let mark, FileManager.default.fileExists(atPath: mark) {
+      console.note("the last question was not answered to the end, and is not in the session: ask it again")
+      removeMark()
+    }
     let milliseconds = (ContinuousClock.now - start) / .milliseconds(1)
     var line = exists ? String(format: "opened %@ in %.0f ms", path, milliseconds) : "made \(path)"
     line += ": \(formatCount(session.tokenCount, "token"))"
@@ -64,8 +68,26 @@ actor ChatWorker {
     console.note(line + "; /help lists commands")
   }
 
+  /// A file that is there while a turn is not on the disk: after a crash it tells that one is lost.
+  private var mark: String? { session.map { $0.directory + "/unfinished-turn" } }
+
+  private func removeMark() {
+    if let mark { unlink(mark) }
+  }
+
   /// Streams the answer to a message.
   func answer(_ message: String) throws {
+    // A disk too full for it is told when the turn is saved.
+    if let mark { _ = FileManager.default.createFile(atPath: mark, contents: nil) }
+    do {
+      try generate(message)
+    } catch {
+      removeMark()
+      throw error
+    }
+  }
+
+  private func generate(_ message: String) throws {
     guard let chat else { preconditionFailure("not opened") }
     let model = chat.runner.model
     let prompt = chat.tokens.count + (try chat.prompt(for: message).count)
@@ -98,6 +120,7 @@ actor ChatWorker {
     try chat.complete()
     session.keep(chat.conversation)
     try session.save()
+    removeMark()
     isUnused = false
   }
 
