@@ -15,6 +15,7 @@ enum JSONText {
     do {
       return ByteBuffer(bytes: try encoder.encode(value))
     } catch {
+      // Answers are made of strings, numbers and arrays of them, all of which can be encoded.
       preconditionFailure("an answer that cannot be encoded: \(error)")
     }
   }

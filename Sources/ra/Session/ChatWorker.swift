@@ -37,7 +37,7 @@ actor ChatWorker {
 
   private func policy() throws -> AttentionPolicy {
     guard let policy = try command.retrieval.policy(command.attention) else {
-      preconditionFailure("validated")
+      preconditionFailure("validate() refuses --attention host, which alone is no policy")
     }
     return policy
   }

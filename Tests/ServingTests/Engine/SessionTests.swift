@@ -68,16 +68,19 @@ extension SchedulerTests {
     @Test func leavingEndsTheReading() async throws {
       let scheduler = try await Scheduler.start()
       let text = try TestText.read("alice.txt", characters: 6000)
-      // A function, so that the stream goes with its end.
-      func leave() async throws {
+      // A function, so that the stream goes with its end: at the first event after the session's making.
+      func leave() async throws -> Bool {
+        var wasMade = false
         for try await event in try await scheduler.createSession(name: "x", text: text) {
-          guard case .created(let card) = event else { return }
+          guard case .created(let card) = event else { return wasMade }
+          wasMade = true
           await #expect(throws: ServingError.sessionNotReady(card.id)) {
             _ = try await scheduler.ask("Who?", session: card.id)
           }
         }
+        return wasMade
       }
-      try await leave()
+      #expect(try await leave())
       for _ in 0..<500 {
         if await scheduler.sessions().isEmpty { break }
         try await Task.sleep(for: .milliseconds(10))
