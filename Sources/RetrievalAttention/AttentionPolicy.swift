@@ -100,8 +100,10 @@ public struct RetrievalSettings: Sendable, Hashable {
     for (name, value) in positive where value <= 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "positive")
     }
-    for (name, value) in [("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount)]
-    where value < 0 {
+    for (name, value) in [
+      ("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount),
+      ("minimumGroupedClusters", search.minimumGroupedClusters),
+    ] where value < 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
     }
     // Sums of these with row counts must not overflow; a store has no more rows than this anyway.

@@ -77,6 +77,7 @@ import VectorIndex
       for (i, expansion) in [0, ClusterIndex.SearchParameters().expansion].enumerated() {
         var search = ClusterIndex.SearchParameters()
         search.expansion = expansion
+        search.minimumGroupedClusters = 0
         let (found, read) = store.attend(group, search: search)
         centroids[i] += read.centroids
         errors[i] += expected.relativeErrors(of: found).reduce(0, +) / 24
@@ -97,7 +98,13 @@ import VectorIndex
     zeros.insert(3000, training: zeros.train([Float](repeating: 1, count: 32)))
     zeros.insert(2000, training: zeros.train([Float](repeating: 1, count: 32)))
     let query = [Float](repeating: 1, count: 32)
-    let (found, read) = zeros.attend(query, search: .with(tolerance: 1e9))
+    var search = ClusterIndex.SearchParameters.with(tolerance: 1e9)
+    let all = zeros.attend(query, search: search).read
+    #expect(
+      all.centroids == zeros.index.groupCount + zeros.index.clusterCount, "few clusters are scored one by one"
+    )
+    search.minimumGroupedClusters = 0
+    let (found, read) = zeros.attend(query, search: search)
     #expect(read.centroids == zeros.index.groupCount)
     #expect(zeros.reference(query).logSumExpErrors(of: found)[0] < 1e-3)
   }

@@ -22,6 +22,7 @@ struct StoredPolicy: Codable, Equatable {
     var spreadFactor: Float
     var refinement: Float
     var expansion: Float
+    var minimumGroupedClusters: Int
     var maximumRetrieved: Int
   }
 
@@ -38,6 +39,7 @@ struct StoredPolicy: Codable, Equatable {
         iterations: settings.build.iterations, seed: settings.build.seed,
         tolerance: settings.search.tolerance, spreadFactor: settings.search.spreadFactor,
         refinement: settings.search.refinement, expansion: settings.search.expansion,
+        minimumGroupedClusters: settings.search.minimumGroupedClusters,
         maximumRetrieved: settings.search.maximumRetrieved)
     default: throw StorageError.unsupportedPolicy(name: policy.name)
     }
@@ -62,6 +64,7 @@ struct StoredPolicy: Codable, Equatable {
       settings.search.spreadFactor = stored.spreadFactor
       settings.search.refinement = stored.refinement
       settings.search.expansion = stored.expansion
+      settings.search.minimumGroupedClusters = stored.minimumGroupedClusters
       settings.search.maximumRetrieved = stored.maximumRetrieved
       return .retrieval(settings)
     default: return nil

@@ -36,6 +36,9 @@ extension RetrievalSettings: PolicySettings {
       "expansion", \.search.expansion, 0...Float.greatestFiniteMagnitude,
       "Share of what a cluster must be worth above which groups of clusters are scored one by one."),
     .integer(
+      "grouped", \.search.minimumGroupedClusters, 0...Int.max,
+      "Clusters of a KV head from which on they are scored in groups first."),
+    .integer(
       "maximum", \.search.maximumRetrieved, 1...Int.max, "Most keys that one KV head reads for a token."),
     .integer("cluster", \.build.clusterSize, 1...Int(UInt32.max), "Mean number of keys in a cluster."),
     .integer("segment", \.segmentCount, 1...Int(UInt32.max), "Most tokens of one segment of the index."),

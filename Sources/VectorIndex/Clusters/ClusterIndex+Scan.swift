@@ -91,9 +91,9 @@ extension ClusterIndex {
       ClusterEstimates(logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base),
       count: groupCount, scores: groupScores, outside: outside, result: groupGains,
       shares: groupGains + groupCount, logTotals: outsideMaxima + 2 * g, kernels: kernels)
+    let expansion = clusterCount < search.minimumGroupedClusters ? 0 : search.expansion
     let (ids, count) = expand(
-      groupGains, limit: limit * search.expansion, groupScores: groupScores, queryCount: g,
-      workspace: workspace)
+      groupGains, limit: limit * expansion, groupScores: groupScores, queryCount: g, workspace: workspace)
     addMass(of: groupScores, queryCount: g, to: outside, scratch: groupGains + groupCount, kernels: kernels)
     return score(group, clusters: ids, count: count, outside: outside, workspace: workspace)
   }

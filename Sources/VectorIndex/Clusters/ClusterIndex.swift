@@ -56,8 +56,11 @@ public final class ClusterIndex: AttentionIndex {
     public var refinement: Float = 0.011
     /// Groups of clusters above this share of what a cluster must be worth are scored cluster by cluster; of the others
     /// the group's own estimate is used. 0 scores all clusters; 0.3 reads 3 to 8 % fewer bytes at equal error on
-    /// heads of 16K keys, and a third fewer at 128K; at 8K it saves bytes and loses as much in error.
+    /// heads of 16K keys, and a third fewer at 128K.
     public var expansion: Float = 0.3
+    /// With fewer clusters than this, expansion counts as 0: at 8K tokens groups cost as much in error as they save in
+    /// bytes. 512 clusters of 64 keys are a context of 32K.
+    public var minimumGroupedClusters = 512
     /// Most keys that one call reads, a bound on its time. The best keys, or clusters, are kept.
     public var maximumRetrieved = 8192
 
