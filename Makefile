@@ -48,10 +48,15 @@ bench-machine: build
 lint: need-swift
 	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift
 
-## bench      times prefill and decode with a small model
+# Retrieval, exact attention and the host in one run of each model; Qwen only when its file is there already.
+SPEED = .build/bench-speed
+## bench      decode to 128K tokens and prefill beside llama.cpp, with a small model; report in .build/bench-speed
 bench: build
 	@model="$$(scripts/fetch-model smollm2)" && \
-	$(RA) bench prefill --model "$$model" && $(RA) bench decode --model "$$model"
+	$(RA) bench speed --model "$$model" --text Texts/persuasion.txt --report $(SPEED)/smollm2
+	@if model="$$(scripts/fetch-model --offline qwen2.5-coder-1.5b 2>/dev/null)"; then \
+	  $(RA) bench speed --model "$$model" --text Texts/persuasion.txt --period 8192 --report $(SPEED)/qwen2.5-coder-1.5b; fi
+	@echo "reports: $(SPEED)"
 
 # PEERS=0 leaves faiss and hnswlib out.
 INDEX = .build/bench-index

@@ -28,6 +28,9 @@ public final class DecodeBenchmark {
     public var isSynthetic = false
     /// Tokens of a synthetic context that are read; deeper ones are copies.
     public var syntheticPeriod = 4096
+    /// Further steps at each depth whose outputs are compared with exact ones, for ``DecodeResult/outputError``; not
+    /// timed.
+    public var checkedTokens = 2
 
     public init() {}
   }
@@ -152,7 +155,7 @@ public final class DecodeBenchmark {
     }
     for guest in guests {
       try read(guest, name: guests.count > 1 ? guest.attentionName : "ours")
-      if count > real { try guest.replicate(to: count, period: real) }
+      if count > real { try guest.replicate(to: count, period: real, first: unrepeated) }
     }
   }
 
@@ -161,6 +164,9 @@ public final class DecodeBenchmark {
     var subject: Subject
     var samples = TimeSamples()
     var reads = ReadStatistics()
+    let profile = DecodeProfile()
+    /// Relative L2 distances of outputs.
+    var errors: [Double] = []
   }
 
   private func measure(
@@ -178,6 +184,35 @@ public final class DecodeBenchmark {
         }
       }
     }
+    for index in measurements.indices { try check(&measurements[index]) }
+  }
+
+  /// Compares the outputs of some more steps with exact ones.
+  private func check(_ measurement: inout Measurement) throws {
+    guard let guest = measurement.subject.guest, !measurement.subject.isExact, settings.checkedTokens > 0
+    else { return }
+    let begin = guest.tokenCount
+    var errors: [Double] = []
+    let statistics = guest.engine.statistics
+    guest.engine.headObserver = { errors += $0.outputErrors }
+    defer {
+      guest.engine.headObserver = nil
+      guest.engine.statistics = statistics
+    }
+    for step in 0..<min(settings.checkedTokens, perRound) {
+      _ = try guest.decode(tokens[firstToken(after: begin) + step])
+    }
+    try guest.engine.truncate(to: begin)
+    measurement.errors = errors
+  }
+
+  /// Tokens at the beginning that are not copied.
+  private var unrepeated: Int { min(settings.retrieval.sinkCount, settings.syntheticPeriod - 1) }
+
+  /// The token of the text that comes next. After copies the text goes on where the last, possibly cut, copy ends.
+  private func firstToken(after count: Int) -> Int {
+    settings.isSynthetic && count > settings.syntheticPeriod
+      ? unrepeated + (count - unrepeated) % (settings.syntheticPeriod - unrepeated) : count
   }
 
   /// One attention decodes `steps` tokens, the first of them uncounted, and takes them back.
@@ -188,20 +223,21 @@ public final class DecodeBenchmark {
     guest?.engine.statistics = measurement.reads
     let begin = runner.tokenCount
     defer { if let guest { measurement.reads = guest.engine.statistics } }
-    // After copies the text goes on where the last, possibly cut, copy ends.
-    let first =
-      settings.isSynthetic && begin > settings.syntheticPeriod ? begin % settings.syntheticPeriod : begin
+    let first = firstToken(after: begin)
     let clock = ContinuousClock()
     for step in 0..<steps {
       let start = clock.now
       _ = try runner.decode(tokens[first + step])
       let time = clock.now - start
+      // The first step finds the caches full of another attention's keys.
+      guest?.engine.profile = measurement.profile
       if step > 0 {
         measurement.samples.append(time)
         onStep()
       }
     }
     if let guest {
+      guest.engine.profile = nil
       guest.engine.ignoresIndex = false
       try guest.engine.truncate(to: begin)
     } else {
@@ -220,39 +256,11 @@ public final class DecodeBenchmark {
       tokensPerSecond: 1000 / spread.median, spread: spread,
       keysRead: isHost ? nil : measurement.reads.keysRead,
       keysReadWithStatic: isHost ? nil : measurement.reads.keysReadWithStatic,
-      bytesPerToken: isHost ? nil : measurement.reads.bytesPerToken)
+      bytesPerToken: isHost ? nil : measurement.reads.bytesPerToken,
+      outputError: OutputError(measurement.errors),
+      stages: StageTimes(
+        measurement.profile, steps: measurement.samples.values.count,
+        milliseconds: measurement.samples.values.reduce(0, +) / Double(measurement.samples.values.count),
+        threads: pool.threadCount))
   }
-}
-
-/// How the host was run, as named in results.
-enum HostConfiguration {
-  static let flashAttentionOff = "flash attention off, f16 cache"
-  static let flashAttentionOn = "flash attention on, f16 cache"
-}
-
-/// The decode time of one attention at one depth, with the names of its JSON form.
-public struct DecodeResult: Sendable, Codable {
-  /// `host`, or the policy with its settings as ``RetrievalAttention/AttentionPolicy/parse(_:)`` takes them.
-  public var policy: String
-  /// How the host was run; nil for our attention.
-  public var configuration: String?
-  /// Tokens in the context; 0 stands for one.
-  public var depth: Int
-  /// Whether the context was made of copies beyond ``DecodeBenchmark/Settings/syntheticPeriod`` tokens.
-  public var synthetic: Bool
-  /// Decode steps that were measured.
-  public var tokens: Int
-  /// The median.
-  public var millisecondsPerToken: Double
-  /// The inverse of the median.
-  public var tokensPerSecond: Double
-  /// Milliseconds of the single steps.
-  public var spread: TimeSpread
-  /// Share of the context that was looked up, 0...1: retrieved keys, and what was read of the index, in bytes of keys
-  /// and values; nil for the host.
-  public var keysRead: Double?
-  /// The same with sink and window.
-  public var keysReadWithStatic: Double?
-  /// Bytes of keys, values and centroids that a step read.
-  public var bytesPerToken: Double?
 }

@@ -158,13 +158,15 @@ public final class GuestRunner: SequenceRunner {
     return 0
   }
 
-  /// Grows the context to `count` tokens by repeating the first `period` ones, and indexes them.
+  /// Grows the context to `count` tokens by repeating those from `first` up to `period`, and indexes them.
   ///
-  /// For benchmarks; see ``RetrievalAttention/AttentionEngine/replicate(to:period:parallel:)``.
-  package func replicate(to count: Int, period: Int) throws {
+  /// For benchmarks; see ``RetrievalAttention/AttentionEngine/replicate(to:period:first:parallel:)``.
+  package func replicate(to count: Int, period: Int, first: Int) throws {
     let before = tokens
-    try engine.replicate(to: count, period: period, parallel: host.parallel)
-    readTokens = before + (before.count..<max(count, before.count)).map { before[$0 % period] }
+    try engine.replicate(to: count, period: period, first: first, parallel: host.parallel)
+    readTokens =
+      before
+      + (before.count..<max(count, before.count)).map { before[first + ($0 - first) % (period - first)] }
     updateIndex(finishing: true, askPosition: count + Self.askDistance)
   }
 

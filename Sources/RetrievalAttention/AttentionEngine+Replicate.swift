@@ -3,10 +3,11 @@
 import AttentionKernels
 
 extension AttentionEngine {
-  /// Grows the context to `count` tokens by repeating the keys and values of the first `period` tokens.
+  /// Grows the context to `count` tokens by repeating the keys and values of the first `period` tokens, without those
+  /// before `first`.
   ///
-  /// Token `p` gets the values of token `p % period` and its keys, turned to position `p` where the model's
-  /// rotation is known: what decoding would see after a text that repeats itself. Sliding-window layers repeat what
+  /// Token `p` gets the values of token `first + (p - first) % (period - first)` and its keys, turned to position `p`
+  /// where the model's rotation is known: what decoding would see after a text that repeats itself. Sliding-window layers repeat what
   /// their windows hold. Queries are not repeated: an index learns from those of the real tokens. Nothing is
   /// inserted into an index here; call ``updateIndex(finishing:askPosition:parallel:)`` afterwards.
   ///
@@ -14,18 +15,22 @@ extension AttentionEngine {
   ///
   /// - Parameters:
   ///   - count: tokens afterwards; nothing happens when there are as many already.
-  ///   - period: tokens to repeat, all at present when nil.
+  ///   - period: end of the tokens to repeat, all at present when nil.
+  ///   - first: where they begin. No text has its first tokens twice, to which a model attends whatever they say.
   /// - Throws: ``AttentionError/capacityExceeded(tokens:capacity:)``, and
   ///   ``AttentionError/invalidSetting(name:value:requirement:)`` for a period without tokens; nothing has changed
   ///   then.
   package func replicate(
-    to count: Int, period: Int? = nil, parallel: ParallelRunner = .serial
+    to count: Int, period: Int? = nil, first: Int = 0, parallel: ParallelRunner = .serial
   ) throws(AttentionError) {
     let current = tokenCount
     let period = period ?? current
     guard period > 0, period <= current else {
       throw .invalidSetting(
         name: "period", value: "\(period)", requirement: "in 1...\(current), the tokens read")
+    }
+    guard (0..<period).contains(first) else {
+      throw .invalidSetting(name: "first", value: "\(first)", requirement: "in 0..<\(period), the period")
     }
     guard count <= capacity else { throw .capacityExceeded(tokens: count, capacity: capacity) }
     guard count > current else { return }
@@ -34,7 +39,7 @@ extension AttentionEngine {
     parallel.run(owners.count) { index, _ in
       let (layer, head) = owners[index]
       let source = RowCopies(
-        of: head.rows, period: shape.layers[layer].slidingWindow == nil ? period : nil,
+        of: head.rows, range: shape.layers[layer].slidingWindow == nil ? first..<period : nil,
         rotary: shape.layers[layer].rotary)
       source.append(to: head, positions: tokenCounts[layer]..<count)
     }
@@ -51,16 +56,19 @@ private struct RowCopies {
   private let positions: [Int]
   private let dimension: Int
   private let rotary: RotaryEmbedding?
+  /// Whether the copies repeat by position; of a window only the order is known.
+  private let isWhole: Bool
 
   /// Rows appended at once: small enough for the cache, and less than a sliding window has to spare.
   private static let chunk = 128
 
-  /// - Parameter period: the rows of the first so many positions; all rows when nil.
-  init(of rows: HeadRows, period: Int?, rotary: RotaryEmbedding?) {
+  /// - Parameter range: positions of the rows; all rows of a window when nil.
+  init(of rows: HeadRows, range: Range<Int>?, rotary: RotaryEmbedding?) {
     let d = rows.dimension
     // An index may have put rows in an order of its own, so they are looked up by position.
-    let limit = period ?? .max
-    let order = (0..<rows.count).filter { Int(rows.positions[$0]) < limit }
+    let range = range ?? 0..<Int.max
+    isWhole = range.upperBound < Int.max
+    let order = (0..<rows.count).filter { range.contains(Int(rows.positions[$0])) }
       .sorted { rows.positions[$0] < rows.positions[$1] }
     var keys: [UInt16] = []
     var values: [UInt16] = []
@@ -82,8 +90,7 @@ private struct RowCopies {
     var turned = [Float](repeating: 0, count: Self.chunk * dimension)
     var next = targets.lowerBound
     while next < targets.upperBound {
-      // A whole store repeats by position; of a window only the order is known.
-      let first = (positions[0] == 0 ? next : next - targets.lowerBound) % positions.count
+      let first = (next - (isWhole ? positions[0] : targets.lowerBound)) % positions.count
       let count = min(Self.chunk, targets.upperBound - next, positions.count - first)
       moved.withUnsafeMutableBufferPointer { moved in
         turned.withUnsafeMutableBufferPointer { turned in

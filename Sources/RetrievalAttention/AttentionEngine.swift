@@ -43,15 +43,16 @@ public final class AttentionEngine {
   /// Told after each layer of a decode step what its heads lost. Costs exact attention once more.
   package var headObserver: ((DecodedHead) -> Void)?
 
+  /// Sums up what decode steps spend their time on.
+  package var profile: DecodeProfile?
+
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
   /// Where the prompt began whose end has not been told; nil while tokens are generated.
   var openPromptStart: Int?
   var storage = StorageState()
-  private var workspaces: [Workspace] = []
-  private var partial = RowBuffer<Float>()
-  private var partialLogSumExps = RowBuffer<Float>()
-  private var readCounts: [ReadStatistics.Head] = []
+  var workspaces: [Workspace] = []
+  var decoding = DecodeMemory()
 
   /// Reserves address space for `capacity` tokens; memory is used as tokens come.
   ///
@@ -135,9 +136,11 @@ public final class AttentionEngine {
     observer?(batch)
     storage.stateChanged = true
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
+    let start = profile?.begin(workspaces)
     append(batch)
     if batch.tokenCount == 1 {
       decode(batch, parallel: parallel)
+      if let start { profile?.end(start, workspaces) }
     } else {
       openPromptStart = openPromptStart ?? tokenCount
       prefill(batch, parallel: parallel)
@@ -224,6 +227,8 @@ public final class AttentionEngine {
   }
 
   private func append(_ batch: LayerBatch) {
+    workspaces[0].stages?.begin(.append)
+    defer { workspaces[0].stages?.begin(nil) }
     for (number, head) in heads[batch.layer].enumerated() {
       head.willAppend(rows: batch.tokenCount)
       do {
@@ -236,93 +241,6 @@ public final class AttentionEngine {
         preconditionFailure("rows that were checked do not fit: \(error)")
       }
     }
-  }
-
-  /// One token: each KV head as its policy says, in parts where a policy can use several workers.
-  private func decode(_ batch: LayerBatch, parallel: ParallelRunner) {
-    let layer = shape.layers[batch.layer]
-    let layerHeads = heads[batch.layer]
-    let g = layer.groupSize
-    let d = layer.headDimension
-    let isExact = ignoresIndex && layer.slidingWindow == nil
-    let parts =
-      isExact
-      ? ExactHead.partCount(rows: layerHeads[0].rows.count, workers: parallel.workerCount)
-      : layerHeads[0].partCount(workers: parallel.workerCount)
-    let tasks = layerHeads.count * parts
-    partial.reserve(tasks * g * d)
-    partialLogSumExps.reserve(tasks * g)
-    if readCounts.count < tasks { readCounts = Array(repeating: .init(), count: tasks) }
-    let outputs = partial.base
-    let logSumExps = partialLogSumExps.base
-    let recorders = headObserver == nil ? [] : (0..<tasks).map { _ in ReadRecorder() }
-    readCounts.withUnsafeMutableBufferPointer { counts in
-      let counts = counts.baseAddress!
-      parallel.run(tasks) { index, worker in
-        let workspace = workspaces[worker]
-        let number = index / parts
-        let queries = workspace.floats(.queries, g * d)
-        batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
-        workspace.kernels.unsafeScale(queries, by: layer.scale, count: g * d)
-        let states = RunningStates(count: g, dimension: d, workspace: workspace)
-        workspace.recorder = recorders.isEmpty ? nil : recorders[index]
-        counts[index] =
-          isExact
-          ? ExactHead.attend(
-            layerHeads[number].rows, part: index % parts, of: parts, queries: queries, states: states,
-            workspace: workspace)
-          : layerHeads[number].attend(
-            part: index % parts, of: parts, queries: queries, states: states, workspace: workspace)
-        let output = outputs + index * g * d
-        states.finish(
-          outputs: output, outputStride: d, logSumExps: logSumExps + index * g, kernels: workspace.kernels)
-      }
-    }
-    collectParts(batch, layer: layer, parts: parts)
-    count(batch, tasks: tasks)
-    if let headObserver, layer.slidingWindow == nil {
-      for number in layerHeads.indices {
-        let tasks = number * parts..<(number + 1) * parts
-        observe(
-          batch, kvHead: number, output: outputs + tasks.lowerBound * g * d, recorders: recorders[tasks],
-          bytes: readCounts[tasks].reduce(0) { $0 + $1.byteCount(dimension: d) }, workspace: workspaces[0],
-          observer: headObserver)
-      }
-    }
-  }
-
-  /// Merges each head's parts, hands the result to the host and shows it to the policy.
-  private func collectParts(_ batch: LayerBatch, layer: LayerShape, parts: Int) {
-    let g = layer.groupSize
-    let d = layer.headDimension
-    let workspace = workspaces[0]
-    for (number, head) in heads[batch.layer].enumerated() {
-      let first = number * parts
-      let output = partial.base + first * g * d
-      let logSumExps = partialLogSumExps.base + first * g
-      for part in 1..<parts {
-        workspace.kernels.unsafeMergeStates(
-          outputs: output, outputStride: d, logSumExps: logSumExps, otherOutputs: output + part * g * d,
-          otherStride: d, otherLogSumExps: logSumExps + part * g, stateCount: g, dimension: d)
-      }
-      batch.scatterOutputs(output, kvHead: number, tokens: 0..<1, groupSize: g)
-      let position = batch.firstPosition
-      guard !ignoresIndex, head.wants(position: position, batchEnd: position + 1) else { continue }
-      let queries = workspace.floats(.queries, g * d)
-      batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
-      head.observe(
-        ObservedToken(
-          position: position, queries: queries, scale: layer.scale, outputs: output, logSumExps: logSumExps),
-        workspace: workspace)
-    }
-  }
-
-  private func count(_ batch: LayerBatch, tasks: Int) {
-    let layer = shape.layers[batch.layer]
-    if batch.layer == 0 { statistics.steps += 1 }
-    guard layer.slidingWindow == nil else { return }
-    statistics.visibleKeys += (tokenCounts[batch.layer] + 1) * layer.kvHeadCount
-    for index in 0..<tasks { statistics.add(readCounts[index], dimension: layer.headDimension) }
   }
 
   /// Several tokens: exact causal attention, a tile of tokens of one KV head a task.

@@ -128,8 +128,9 @@ public struct RetrievalSettings: Sendable, Hashable {
 /// What one KV head of one layer keeps, and how its group of query heads attends to it.
 ///
 /// A policy takes rows and answers with softmax states; it never hands out which keys it used. All calls for one
-/// head come from one thread at a time, except ``attend(part:of:queries:states:workspace:)``, whose parts may run
-/// at the same time, and ``observe(_:workspace:)``, which may run for several tokens of a prompt batch at once.
+/// head come from one thread at a time, except ``attend(part:of:queries:states:workspace:)`` and
+/// ``attend(share:queries:states:excess:workspace:)``, whose parts may run at the same time, and
+/// ``observe(_:workspace:)``, which may run for several tokens of a prompt batch at once.
 ///
 /// Everything but the first group has a default that does nothing: see `HeadPolicy+Defaults.swift`.
 package protocol HeadPolicy: AnyObject {
@@ -138,6 +139,22 @@ package protocol HeadPolicy: AnyObject {
   /// `parts` is 1, otherwise of one part of them.
   func attend(
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head
+  /// How many tasks follow when all parts of a decode step are done, ``plan(_:known:states:workspace:)`` not counted; 0
+  /// when the parts are all there is to do.
+  var shareCount: Int { get }
+  /// Decides what the shares of a decode step will do, and may do some of it already.
+  ///
+  /// - Parameters:
+  ///   - known: log-sum-exps of all parts together, `[groupSize]`.
+  ///   - workspace: of nobody else until the step is done, so that the plan may lie in it.
+  func plan(
+    _ queries: UnsafePointer<Float>, known: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head
+  /// Adds one share of the plan to `states`, and to `excess` what is to be taken away from the whole.
+  func attend(
+    share: Int, queries: UnsafePointer<Float>, states: RunningStates, excess: RunningStates,
+    workspace: Workspace
   ) -> ReadStatistics.Head
   /// Drops rows from `count` on. ``checkTruncation(to:)`` has passed.
   func truncate(to count: Int) throws(AttentionError)

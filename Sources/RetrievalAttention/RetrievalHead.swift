@@ -5,7 +5,13 @@ package import VectorIndex
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
 package final class RetrievalHead: HeadPolicy {
   package let rows: HeadRows
-  package internal(set) var index: any AttentionIndex
+  package internal(set) var index: any AttentionIndex {
+    didSet { clusters = index as? ClusterIndex }
+  }
+  /// The index, when its work can be divided.
+  private var clusters: ClusterIndex?
+  /// Of the decode step that is going on.
+  private var plan: ClusterPlan?
   package let samples: TrainingSamples
   let settings: IndexedSegments
   private let makeIndex: () throws(AttentionError) -> any AttentionIndex
@@ -19,6 +25,7 @@ package final class RetrievalHead: HeadPolicy {
     self.rows = rows
     self.makeIndex = makeIndex
     index = try makeIndex()
+    clusters = index as? ClusterIndex
     self.settings = settings
     self.rotary = rotary
     samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
@@ -43,8 +50,12 @@ package final class RetrievalHead: HeadPolicy {
   package var sampleByteCount: Int { samples.byteCount }
 
   package func partCount(workers: Int) -> Int {
-    usesIndex ? 1 : ExactHead.partCount(rows: rows.count, workers: workers)
+    guard usesIndex else { return ExactHead.partCount(rows: rows.count, workers: workers) }
+    return clusters == nil ? 1 : max(1, min(workers / 2, (rows.count - index.rowCount) / 128, 4))
   }
+
+  /// One for each slice, however few workers there are: the same sums in the same order.
+  package var shareCount: Int { usesIndex && clusters != nil ? ClusterPlan.maximumSlices : 0 }
 
   package func checkTruncation(to count: Int) throws(AttentionError) {
     guard index.rowCount == 0 || count >= indexedEnd else {
@@ -58,6 +69,7 @@ package final class RetrievalHead: HeadPolicy {
     samples.removeAll(from: count)
   }
 
+  /// Sink and window, and all of an index whose work cannot be divided.
   package func attend(
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
@@ -65,25 +77,80 @@ package final class RetrievalHead: HeadPolicy {
       return ExactHead.attend(
         rows, part: part, of: parts, queries: queries, states: states, workspace: workspace)
     }
-    let d = rows.dimension
     let sink = settings.sinkCount
-    let window = windowRows
-    states.attend(queries, keys: rows.keys, values: rows.values, rows: sink, workspace: workspace)
-    states.attend(
-      queries, keys: rows.keys + indexedEnd * d, values: rows.values + indexedEnd * d, rows: window,
-      workspace: workspace)
-    if let recorder = workspace.recorder {
-      recorder.read(0..<sink)
-      recorder.read(indexedEnd..<rows.count)
-      recorder.offset = sink
+    let fixed = rows.count - index.rowCount
+    let range = fixed * part / parts..<fixed * (part + 1) / parts
+    let inSink = range.clamped(to: 0..<sink)
+    attend(inSink, queries: queries, states: states, workspace: workspace)
+    if range.upperBound > sink {
+      let begin = max(range.lowerBound, sink) + index.rowCount
+      attend(
+        begin..<range.upperBound + index.rowCount, queries: queries, states: states, workspace: workspace)
     }
-    let read = index.attend(
-      QueryGroup(queries: queries, count: states.count),
-      rows: IndexRows(keys: rows.keys + sink * d, values: rows.values + sink * d, count: index.rowCount),
-      states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
-      workspace: workspace, recorder: workspace.recorder)
-    return ReadStatistics.Head(
-      retrieved: read.retrieved, fixed: sink + window, indexBytes: read.bytes - read.retrieved * 4 * d)
+    var read = ReadStatistics.Head(fixed: range.count)
+    guard clusters == nil else { return read }
+    workspace.recorder?.offset = sink
+    workspace.stages?.begin(.retrieved)
+    add(
+      index.attend(
+        QueryGroup(queries: queries, count: states.count), rows: indexedRows, states: states.pointers,
+        workspace: workspace, recorder: workspace.recorder), to: &read)
+    return read
+  }
+
+  private func attend(
+    _ range: Range<Int>, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) {
+    guard !range.isEmpty else { return }
+    let offset = range.lowerBound * rows.dimension
+    states.attend(
+      queries, keys: rows.keys + offset, values: rows.values + offset, rows: range.count, workspace: workspace
+    )
+    workspace.recorder?.read(range)
+  }
+
+  package func plan(
+    _ queries: UnsafePointer<Float>, known: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head {
+    var read = ReadStatistics.Head()
+    guard let clusters else { return read }
+    let g = states.count
+    let maxima = workspace.floats(.outputs, 2 * g)
+    maxima.update(from: known, count: g)
+    // A state with keys, brought to a sum of one; one without is empty.
+    for h in 0..<g { maxima[g + h] = known[h] > -.infinity ? 1 : 0 }
+    let made = clusters.plan(
+      QueryGroup(queries: queries, count: g),
+      known: StatePointers(maxima: maxima, sums: maxima + g, accumulators: states.accumulators),
+      states: states.pointers, workspace: workspace)
+    plan = made
+    add(made.read, to: &read)
+    return read
+  }
+
+  package func attend(
+    share: Int, queries: UnsafePointer<Float>, states: RunningStates, excess: RunningStates,
+    workspace: Workspace
+  ) -> ReadStatistics.Head {
+    var read = ReadStatistics.Head()
+    guard let clusters, let plan, share < plan.sliceCount else { return read }
+    workspace.recorder?.offset = settings.sinkCount
+    add(
+      clusters.attend(
+        QueryGroup(queries: queries, count: states.count), slice: share, of: plan, rows: indexedRows,
+        states: states.pointers, excess: excess.pointers, workspace: workspace, recorder: workspace.recorder),
+      to: &read)
+    return read
+  }
+
+  private var indexedRows: IndexRows {
+    let first = settings.sinkCount * rows.dimension
+    return IndexRows(keys: rows.keys + first, values: rows.values + first, count: index.rowCount)
+  }
+
+  private func add(_ count: ReadCount, to read: inout ReadStatistics.Head) {
+    read.retrieved += count.retrieved
+    read.indexBytes += count.bytes - count.retrieved * 4 * rows.dimension
   }
 
   package func wants(position: Int, batchEnd: Int) -> Bool {

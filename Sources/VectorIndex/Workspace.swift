@@ -9,6 +9,8 @@ package final class Workspace {
   package let kernels: Kernels
   /// Notes which rows a head reads, while somebody measures; nil otherwise.
   package var recorder: ReadRecorder?
+  /// Notes what time is spent on, while somebody measures; nil otherwise.
+  package var stages: StageClock?
   private var floatBuffers = Purpose.allCases.map { _ in Slot<Float>() }
   private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
   private var byteBuffers = Purpose.allCases.map { _ in Slot<UInt8>() }
@@ -32,7 +34,7 @@ package final class Workspace {
     case relevance, reach, captured
     case neighbors, neighborScores, candidateDistances, kept, together
     case point, searchPoint, keyNorms, mappedKeys
-    case groupScores, groupWeights, clusterIDs, groupStates, groupMeans, groupOrder, thinnedTraining
+    case groupScores, groupWeights, clusterIDs, groupStates, groupMeans, groupOrder, thinnedTraining, slices
     case mappedQueries, codeQueries, codeScales, union
   }
 
@@ -75,6 +77,17 @@ package final class Workspace {
     let slot = lineBuffers[purpose.rawValue]
     slot.buffer.reserve(count)
     return slot.buffer.base
+  }
+}
+
+extension Workspace {
+  /// Empty softmax states in memory of their own.
+  package func emptyStates(count: Int, dimension: Int) -> StatePointers {
+    let maxima = floats(.best, count * (2 + dimension))
+    let states = StatePointers(maxima: maxima, sums: maxima + count, accumulators: maxima + 2 * count)
+    states.maxima.update(repeating: -.infinity, count: count)
+    states.sums.update(repeating: 0, count: count * (1 + dimension))
+    return states
   }
 }
 

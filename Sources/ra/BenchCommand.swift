@@ -11,7 +11,8 @@ struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure speed beside llama.cpp, and kinds of index beside each other.",
     subcommands: [
-      BenchDecodeCommand.self, BenchPrefillCommand.self, BenchIndexCommand.self, BenchMachineCommand.self,
+      BenchSpeedCommand.self, BenchDecodeCommand.self, BenchPrefillCommand.self, BenchIndexCommand.self,
+      BenchMachineCommand.self,
     ])
 }
 

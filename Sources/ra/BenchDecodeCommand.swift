@@ -137,8 +137,25 @@ struct BenchDecodeCommand: AsyncParsableCommand {
           (bytes, 13), (result.synthetic ? "synthetic" : "", -9),
         ]))
     }
+    lines += stages(report.results, width: width)
     lines.append("\nhost: llama.cpp, flash attention off, f16 cache; x host: times faster than that")
     return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+extension BenchDecodeCommand {
+  /// Where the time of a step goes; nothing when only the host was measured.
+  private func stages(_ results: [DecodeResult], width: Int) -> [String] {
+    let profiled = results.compactMap { result in result.stages.map { (result, $0) } }
+    guard let names = profiled.first?.1.named.map(\.name) else { return [] }
+    func line(_ depth: String, _ name: String, _ cells: [String]) -> String {
+      aligned([(depth, 7), (name, -width)] + cells.map { ($0, 9) })
+    }
+    return ["", "where the time goes, ms of a mean step:", line("depth", "attention", names)]
+      + profiled.map { result, stages in
+        line(
+          "\(result.depth)", result.policy, stages.named.map { String(format: "%.2f", $0.milliseconds) })
+      }
   }
 }
 

@@ -70,6 +70,13 @@ private enum BenchmarkModel {
       let isHost = result.policy == "host"
       #expect((result.configuration != nil) == isHost)
       #expect((result.bytesPerToken == nil) == isHost)
+      // Without an index the output is the exact one.
+      if result.policy == "retrieval" { #expect(try #require(result.outputError).high < 1e-5) }
+      #expect((result.stages == nil) == isHost)
+      if let stages = result.stages {
+        #expect(stages.named.allSatisfy { $0.milliseconds > -0.1 }, "\(stages)")
+        #expect(stages.host > 0 && stages.exact > 0 && stages.centroids == 0)
+      }
       // Without an index both of ours read everything.
       if !isHost { #expect(result.keysReadWithStatic == 1) }
     }
@@ -86,8 +93,7 @@ private enum BenchmarkModel {
     #expect(
       row.keys.sorted() == [
         "bytesPerToken", "depth", "keysRead", "keysReadWithStatic", "millisecondsPerToken", "policy",
-        "spread",
-        "synthetic", "tokens", "tokensPerSecond",
+        "spread", "stages", "synthetic", "tokens", "tokensPerSecond",
       ])
   }
 

@@ -91,6 +91,25 @@ import Testing
     #expect(engine.statistics.keysRead == 1)
   }
 
+  @Test func firstTokensAreNotCopied() throws {
+    let engine = try engine(.exact, tokens: 100, capacity: 1000)
+    try engine.replicate(to: 300, period: 90, first: 10)
+    let rows = engine.rows(layer: 0, kvHead: 0)
+    for row in 100..<300 {
+      let source = 10 + (row - 10) % 80
+      for i in 0..<rows.dimension {
+        #expect(rows.values[row * rows.dimension + i] == rows.values[source * rows.dimension + i])
+      }
+    }
+    for first in [-1, 90] {
+      #expect(
+        throws: AttentionError.invalidSetting(
+          name: "first", value: "\(first)", requirement: "in 0..<90, the period")
+      ) { try engine.replicate(to: 400, period: 90, first: first) }
+    }
+    #expect(engine.tokenCount == 300)
+  }
+
   @Test func copiesAttendLikeTheCopied() throws {
     // With each key as often as any other, softmax gives the output of one copy, in whatever order they stand.
     let short = try engine(.exact, tokens: 128, capacity: 2000)

@@ -154,6 +154,28 @@ import VectorIndex
     #expect(outputs[0] == outputs[1])
   }
 
+  /// Enough rows for several slices of the index.
+  @Test func workersGiveTheSerialResultOfADividedIndex() throws {
+    let layer = try layerShape(heads: 4, kvHeads: 2, dimension: 16)
+    let input = LayerInput(layer, tokens: 6020, seed: 9)
+    var outputs: [[Float]] = []
+    var reads: [ReadStatistics] = []
+    for parallel in [ParallelRunner.serial, .threads(2), .threads(3)] {
+      let engine = try engine(layer, smallRetrieval(segment: 8192, tolerance: 1e-3))
+      for first in stride(from: 0, to: 6000, by: 1000) {
+        _ = try engine.attend(input, first..<first + 1000, parallel: parallel)
+      }
+      engine.updateIndex(finishing: true, askPosition: 6064, parallel: parallel)
+      outputs.append(try decode(engine, input, 6000..<6020, parallel: parallel))
+      reads.append(engine.statistics)
+    }
+    #expect(outputs[0] == outputs[1])
+    #expect(outputs[0] == outputs[2])
+    #expect(reads[0] == reads[1])
+    #expect(reads[0] == reads[2])
+    #expect(input.largestError(outputs[0], firstToken: 6000, tokens: 6000..<6020) < 0.1)
+  }
+
   @Test func statisticsAddUp() throws {
     let layer = try layerShape(heads: 4, kvHeads: 2)
     let input = LayerInput(layer, tokens: 1020, seed: 8)

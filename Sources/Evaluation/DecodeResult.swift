@@ -1,0 +1,112 @@
+// What the decode benchmark tells.
+
+import Generation
+import RetrievalAttention
+import VectorIndex
+
+/// How the host was run, as named in results.
+enum HostConfiguration {
+  static let flashAttentionOff = "flash attention off, f16 cache"
+  static let flashAttentionOn = "flash attention on, f16 cache"
+}
+
+/// The decode time of one attention at one depth, with the names of its JSON form.
+public struct DecodeResult: Sendable, Codable {
+  /// `host`, or the policy with its settings as ``RetrievalAttention/AttentionPolicy/parse(_:)`` takes them.
+  public var policy: String
+  /// How the host was run; nil for our attention.
+  public var configuration: String?
+  /// Tokens in the context; 0 stands for one.
+  public var depth: Int
+  /// Whether the context was made of copies beyond ``DecodeBenchmark/Settings/syntheticPeriod`` tokens.
+  public var synthetic: Bool
+  /// Decode steps that were measured.
+  public var tokens: Int
+  /// The median.
+  public var millisecondsPerToken: Double
+  /// The inverse of the median.
+  public var tokensPerSecond: Double
+  /// Milliseconds of the single steps.
+  public var spread: TimeSpread
+  /// Share of the context that was looked up, 0...1: retrieved keys, and what was read of the index, in bytes of keys
+  /// and values; nil for the host.
+  public var keysRead: Double?
+  /// The same with sink and window.
+  public var keysReadWithStatic: Double?
+  /// Bytes of keys, values and centroids that a step read.
+  public var bytesPerToken: Double?
+  /// How far attention outputs are from exact ones, over all heads of ``DecodeBenchmark/Settings/checkedTokens`` more
+  /// steps; nil for the host and for exact attention.
+  public var outputError: OutputError?
+  /// What the mean step spends its time on; nil for the host.
+  public var stages: StageTimes?
+}
+
+/// Relative L2 distances of the outputs of query heads.
+public struct OutputError: Sendable, Codable {
+  public var mean: Double
+  /// The 95th percentile.
+  public var high: Double
+  /// Query heads and steps that were compared.
+  public var count: Int
+
+  /// Nil for no samples.
+  init?(_ samples: [Double]) {
+    guard !samples.isEmpty else { return nil }
+    let sorted = samples.sorted()
+    mean = samples.reduce(0, +) / Double(samples.count)
+    high = sorted[min(sorted.count - 1, sorted.count * 95 / 100)]
+    count = samples.count
+  }
+}
+
+/// Milliseconds of a mean decode step. What several threads do at once counts by its share of them, so that all add up to
+/// the step.
+public struct StageTimes: Sendable, Codable {
+  /// All but attention: matrix products, norms, sampling's logits.
+  public var host: Double
+  /// Storing keys and values.
+  public var append: Double
+  /// Sink and window, or all keys when attention is exact.
+  public var exact: Double
+  /// Scores of centroids.
+  public var centroids: Double
+  /// Scores by codes and the choice of keys.
+  public var selection: Double
+  /// Chosen keys and values.
+  public var retrieved: Double
+  /// Estimates of the rest.
+  public var tail: Double
+  public var merge: Double
+  /// Recording queries for the index.
+  public var index: Double
+  /// Threads without work within attention: starting, waiting for one another, ending.
+  public var idle: Double
+  /// The same for each layer, in microseconds.
+  public var idleMicrosecondsPerLayer: Double
+
+  /// - Parameters:
+  ///   - steps: of which `profile` is the sum.
+  ///   - milliseconds: of the mean step.
+  init?(_ profile: DecodeProfile, steps: Int, milliseconds: Double, threads: Int) {
+    guard steps > 0, profile.layerCount > 0 else { return nil }
+    func time(_ stage: DecodeStage) -> Double {
+      Double(profile.nanoseconds(stage)) / 1e6 / Double(steps) / Double(threads)
+    }
+    let attention = profile.wall / .milliseconds(1) / Double(steps)
+    host = milliseconds - attention
+    (append, exact, centroids) = (time(.append), time(.exact), time(.centroids))
+    (selection, retrieved, tail) = (time(.selection), time(.retrieved), time(.tail))
+    (merge, index) = (time(.merge), time(.index))
+    idle = attention - append - exact - centroids - selection - retrieved - tail - merge - index
+    idleMicrosecondsPerLayer = idle * 1000 * Double(steps) / Double(profile.layerCount)
+  }
+
+  /// Names and times, in the order of a step.
+  public var named: [(name: String, milliseconds: Double)] {
+    [
+      ("host", host), ("append", append), ("exact", exact), ("centroids", centroids), ("select", selection),
+      ("retrieved", retrieved), ("tail", tail), ("merge", merge), ("index", index), ("idle", idle),
+    ]
+  }
+}

@@ -1,0 +1,175 @@
+// How a decode step of a layer is divided into tasks, and where their results go.
+
+import AttentionKernels
+import Synchronization
+import VectorIndex
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A task of one head.
+struct DecodeTask {
+  enum Work: Equatable {
+    case part(Int)
+    case plan
+    case share(Int)
+  }
+  var head: Int
+  var work: Work
+}
+
+/// Tasks of a decode step, in the order in which they start: the parts of all heads, then the plan of each, then the
+/// shares of what was planned. A plan waits for the parts of its head, a share for the plan.
+struct DecodeStep {
+  var headCount: Int
+  /// Of each head.
+  var parts: Int
+  /// Of each head; 0 without plans.
+  var shares: Int
+  var groupSize: Int
+  var dimension: Int
+
+  private var plans: Int { shares > 0 ? 1 : 0 }
+  var taskCount: Int { headCount * (parts + plans + shares) }
+  /// States of a head that are added up.
+  var sumSlots: Int { parts + plans + shares }
+  /// States of a head: one for each task, and what is in excess for each share.
+  var slots: Int { sumSlots + shares }
+
+  func task(_ index: Int) -> DecodeTask {
+    if index < headCount * parts { return DecodeTask(head: index / parts, work: .part(index % parts)) }
+    let index = index - headCount * parts
+    if index < headCount { return DecodeTask(head: index, work: .plan) }
+    return DecodeTask(head: (index - headCount) / shares, work: .share((index - headCount) % shares))
+  }
+
+  func slot(head: Int) -> Int { head * slots }
+
+  func slot(of task: DecodeTask) -> Int {
+    switch task.work {
+    case .part(let part): slot(head: task.head) + part
+    case .plan: slot(head: task.head) + parts
+    case .share(let share): slot(head: task.head) + parts + 1 + share
+    }
+  }
+
+  /// Tasks of its head that must be done before a task begins.
+  func prerequisites(of task: DecodeTask) -> Int {
+    switch task.work {
+    case .part: 0
+    case .plan: parts
+    case .share: parts + 1
+    }
+  }
+}
+
+/// Normalized outputs and log-sum-exps of a step, in slots of one state for each query of the group.
+struct StepStates {
+  private let base: UnsafeMutablePointer<Float>
+  private let logSumExpBase: UnsafeMutablePointer<Float>
+  private let groupSize: Int
+  private let dimension: Int
+
+  init(_ step: DecodeStep, outputs: UnsafeMutablePointer<Float>, logSumExps: UnsafeMutablePointer<Float>) {
+    base = outputs
+    logSumExpBase = logSumExps
+    groupSize = step.groupSize
+    dimension = step.dimension
+  }
+
+  /// `[groupSize, d]`.
+  func outputs(_ slot: Int) -> UnsafeMutablePointer<Float> { base + slot * groupSize * dimension }
+  /// `[groupSize]`.
+  func logSumExps(_ slot: Int) -> UnsafeMutablePointer<Float> { logSumExpBase + slot * groupSize }
+
+  func finish(_ states: RunningStates, slot: Int, kernels: Kernels) {
+    states.finish(
+      outputs: outputs(slot), outputStride: dimension, logSumExps: logSumExps(slot), kernels: kernels)
+  }
+
+  func merge(_ other: Int, into slot: Int, kernels: Kernels) {
+    kernels.unsafeMergeStates(
+      outputs: outputs(slot), outputStride: dimension, logSumExps: logSumExps(slot),
+      otherOutputs: outputs(other), otherStride: dimension, otherLogSumExps: logSumExps(other),
+      stateCount: groupSize, dimension: dimension)
+  }
+
+  /// Takes away what the other state weighs, unless that is nearly everything.
+  func subtract(_ other: Int, from slot: Int, kernels: Kernels) {
+    for h in 0..<groupSize where logSumExps(other)[h] > -.infinity {
+      let share = exp(logSumExps(other)[h] - logSumExps(slot)[h])
+      guard share < ClusterIndex.maximumExcess else { continue }
+      let output = outputs(slot) + h * dimension
+      kernels.unsafeAddScaled(outputs(other) + h * dimension, by: -share, to: output, count: dimension)
+      kernels.unsafeScale(output, by: 1 / (1 - share), count: dimension)
+      logSumExps(slot)[h] += log1p(-share)
+    }
+  }
+}
+
+/// Memory of decode steps, reused from one to the next.
+struct DecodeMemory: ~Copyable {
+  private var outputs = RowBuffer<Float>()
+  private var logSumExps = RowBuffer<Float>()
+  /// What each task read.
+  var reads: [ReadStatistics.Head] = []
+  /// Where the plan of each head lies.
+  private(set) var planWorkspaces: [Workspace] = []
+  private(set) var progress = StepProgress(headCount: 1)
+
+  mutating func prepare(_ step: DecodeStep) {
+    outputs.reserve(step.headCount * step.slots * step.groupSize * step.dimension)
+    logSumExps.reserve(step.headCount * step.slots * step.groupSize)
+    if reads.count < step.taskCount { reads = Array(repeating: .init(), count: step.taskCount) }
+    while planWorkspaces.count < step.headCount { planWorkspaces.append(Workspace()) }
+    if progress.headCount < step.headCount { progress = StepProgress(headCount: step.headCount) }
+    progress.reset()
+  }
+
+  func states(_ step: DecodeStep) -> StepStates {
+    StepStates(step, outputs: outputs.base, logSumExps: logSumExps.base)
+  }
+}
+
+/// How many tasks of each head are done.
+///
+/// `@unchecked`: the pointer is never changed, and what it points to is atomic.
+final class StepProgress: @unchecked Sendable {
+  let headCount: Int
+  private let done: UnsafeMutablePointer<Atomic<Int>>
+  /// Counters of two heads are on different cache lines.
+  private static let stride = 16
+  /// Looks before the thread lets others run.
+  private static let spins = 2000
+
+  init(headCount: Int) {
+    self.headCount = headCount
+    done = .allocate(capacity: headCount * Self.stride)
+    for i in 0..<headCount * Self.stride { (done + i).initialize(to: Atomic(0)) }
+  }
+
+  deinit { done.deallocate() }
+
+  func reset() {
+    for head in 0..<headCount { done[head * Self.stride].store(0, ordering: .relaxed) }
+  }
+
+  func finished(_ task: DecodeTask) {
+    done[task.head * Self.stride].add(1, ordering: .releasing)
+  }
+
+  /// Returns when what a task needs is there. Tasks start in order, so somebody is working on it.
+  func wait(for task: DecodeTask, of step: DecodeStep) {
+    let count = step.prerequisites(of: task)
+    var looks = 0
+    while done[task.head * Self.stride].load(ordering: .acquiring) < count {
+      looks += 1
+      if looks > Self.spins { sched_yield() }
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// What a call decides before it reads any key, and how the reading is divided.
+
+import AttentionKernels
+
+/// The plan of one call of ``ClusterIndex``: scored clusters, those whose keys are worth a look, and slices of both
+/// that can be worked on at the same time.
+///
+/// Its memory is the workspace's that it was made in, which must not be used for anything else meanwhile. Slices change
+/// their own part of it.
+package struct ClusterPlan {
+  let scan: ClusterScan
+  /// Numbers in the scan, counted from the beginning of their slice.
+  let selected: UnsafePointer<UInt32>
+  /// `[slices + 1]` scan numbers, then `[slices + 1]` offsets into ``selected``.
+  let bounds: UnsafePointer<UInt32>
+  /// Slices that the work is divided into: by its amount alone, so that results do not depend on how many do it.
+  package let sliceCount: Int
+  let tables: ResidualCodes.Tables?
+  /// What making the plan read.
+  package let read: ReadCount
+
+  /// Four of each KV head keep many cores busy; each costs a merge.
+  package static let maximumSlices = 4
+  /// Keys with codes, or a quarter of as many mean values, that make a slice.
+  private static let sliceWeight = 1024
+  private static let meanWeight = 4
+
+  func clusters(ofSlice slice: Int) -> Range<Int> { Int(bounds[slice])..<Int(bounds[slice + 1]) }
+
+  func selection(ofSlice slice: Int) -> UnsafeBufferPointer<UInt32> {
+    let offsets = bounds + sliceCount + 1
+    return UnsafeBufferPointer(
+      start: selected + Int(offsets[slice]), count: Int(offsets[slice + 1] - offsets[slice]))
+  }
+
+  /// What one slice may use of something, so that all together use no more than that.
+  func share(of whole: Int, slice: Int) -> Int {
+    let (quotient, remainder) = whole.quotientAndRemainder(dividingBy: sliceCount)
+    return quotient + (slice < remainder ? 1 : 0)
+  }
+
+  /// - Parameter selected: numbers in the scan, rising; counted from their slices afterwards.
+  init(
+    scan: ClusterScan, selected: UnsafeMutablePointer<UInt32>, selectedCount: Int,
+    tables: ResidualCodes.Tables?, read: ReadCount, workspace: Workspace
+  ) {
+    self.scan = scan
+    self.tables = tables
+    self.read = read
+    self.selected = UnsafePointer(selected)
+    var total = Self.meanWeight * scan.count
+    for i in 0..<selectedCount { total += scan.size(Int(selected[i])) }
+    sliceCount = min(Self.maximumSlices, max(1, total / Self.sliceWeight))
+    let bounds = workspace.indices(.slices, 2 * (sliceCount + 1))
+    let offsets = bounds + sliceCount + 1
+    (bounds[0], offsets[0]) = (0, 0)
+    var (slice, weight, next, first) = (0, 0, 0, 0)
+    for cluster in 0..<scan.count {
+      weight += Self.meanWeight
+      if next < selectedCount, Int(selected[next]) == cluster {
+        weight += scan.size(cluster)
+        selected[next] = UInt32(cluster - first)
+        next += 1
+      }
+      while slice + 1 < sliceCount, weight * sliceCount >= total * (slice + 1) {
+        slice += 1
+        first = cluster + 1
+        (bounds[slice], offsets[slice]) = (UInt32(first), UInt32(next))
+      }
+    }
+    (bounds[sliceCount], offsets[sliceCount]) = (UInt32(scan.count), UInt32(selectedCount))
+    self.bounds = UnsafePointer(bounds)
+  }
+}
