@@ -13,6 +13,17 @@ extension AttentionEngine {
     }
   }
 
+  /// Searches as another engine of the same shape does, each head as its own there.
+  func takeSearch(of other: AttentionEngine) {
+    search = other.search
+    for (mine, theirs) in zip(heads.joined(), other.heads.joined()) {
+      guard let index = (mine as? RetrievalHead)?.index as? ClusterIndex,
+        let source = (theirs as? RetrievalHead)?.index as? ClusterIndex
+      else { continue }
+      index.search = source.search
+    }
+  }
+
   /// Searches as `settings` say from now on: all layers alike, or each with its own tolerance.
   ///
   /// Traps for tolerances of another number of layers.

@@ -178,6 +178,25 @@ public final class AttentionEngine {
   /// Throws ``AttentionError/cannotTruncate(to:indexed:)`` when they are in an index (or left a sliding window),
   /// ``AttentionError/invalidSetting(name:value:requirement:)`` for a negative count; nothing has changed then.
   public func truncate(to count: Int) throws(AttentionError) {
+    try checkTruncation(to: count)
+    storage.stateChanged = true
+    for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
+      let dropped = tokenCounts[layer] - count
+      for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }
+      tokenCounts[layer] = count
+    }
+    if let start = openPromptStart, count <= start { openPromptStart = nil }
+  }
+
+  /// Frees the memory that calls work in. The next call takes what it needs again.
+  package func releaseScratch() {
+    workspaces = []
+    partial = RowBuffer()
+    partialLogSumExps = RowBuffer()
+  }
+
+  /// Throws what ``truncate(to:)`` would, and changes nothing.
+  package func checkTruncation(to count: Int) throws(AttentionError) {
     guard count >= 0 else {
       throw .invalidSetting(name: "count", value: "\(count)", requirement: "zero or positive")
     }
@@ -191,13 +210,6 @@ public final class AttentionEngine {
         try head.checkTruncation(to: head.rows.count - dropped)
       }
     }
-    storage.stateChanged = true
-    for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
-      let dropped = tokenCounts[layer] - count
-      for head in layerHeads { try head.truncate(to: head.rows.count - dropped) }
-      tokenCounts[layer] = count
-    }
-    if let start = openPromptStart, count <= start { openPromptStart = nil }
   }
 
   private func check(_ batch: LayerBatch) throws(AttentionError) {

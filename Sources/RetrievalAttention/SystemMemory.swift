@@ -40,6 +40,15 @@ public enum SystemMemory {
     #endif
   }
 
+  /// Most mappings that the process may have (`vm.max_map_count`); nil where there is no such limit.
+  public static var maximumMappings: Int? {
+    #if os(Linux)
+      integer(inFile: "/proc/sys/vm/max_map_count")
+    #else
+      nil
+    #endif
+  }
+
   private static func memoryInfo(_ key: String) -> Int? {
     guard let text = contents("/proc/meminfo") else { return nil }
     for line in text.split(separator: "\n") where line.hasPrefix(key) {

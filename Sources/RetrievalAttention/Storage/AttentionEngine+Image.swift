@@ -38,7 +38,7 @@ extension AttentionEngine {
     try adopt(image)
     let fork = try AttentionEngine(
       shape: shape, policy: policy, capacity: max(capacity ?? self.capacity, tokenCount), image: image)
-    fork.search = search
+    fork.takeSearch(of: self)
     fork.ignoresIndex = ignoresIndex
     fork.memoryLimit = memoryLimit
     return fork

@@ -126,7 +126,7 @@ extension AttentionEngine {
         let place = StoredHead(layer: layer, head: number)
         try head.restore(
           from: HeadSource(
-            place: place, index: indexes[place], search: search, state: states[place] ?? [:],
+            place: place, index: indexes[place], state: states[place] ?? [:],
             stateMapping: state, statePath: image.state.path))
       }
     }

@@ -26,7 +26,6 @@ struct HeadSource {
   var place: StoredHead
   /// The head's index and the memory that it lies in.
   var index: IndexFileReader?
-  var search: ClusterIndex.SearchParameters?
   var state: [FileTag: SegmentEntry]
   var stateMapping: SegmentMapping
   var statePath: String
@@ -84,7 +83,7 @@ extension RetrievalHead: StorableHead {
     } else {
       restored = ClusterIndex(dimension: rows.dimension, build: clusters.build)
     }
-    restored.search = source.search ?? clusters.search
+    restored.search = clusters.search
     try samples.restore(from: source)
     index = restored
   }

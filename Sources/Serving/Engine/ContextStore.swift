@@ -1,92 +1,104 @@
-// Contexts that were computed once and may be wanted again.
+// Contexts that wait for the next request that begins with the same tokens.
 
-import Foundation
 import RetrievalAttention
 
-/// Keys and values of some tokens.
-final class StoredContext {
-  let engine: AttentionEngine
-  /// The tokens whose keys and values the engine has, as many as its token count.
-  var tokens: [Int32]
-  /// The session whose document these tokens begin with.
-  var session: String?
-  /// Tokens that a session needs again: nothing behind them may be put into the index, from which it could not be taken
-  /// back.
-  var pinnedCount: Int?
-  var lastUsed = ContinuousClock.now
-
-  init(engine: AttentionEngine, tokens: [Int32] = []) {
-    self.engine = engine
-    self.tokens = tokens
+/// Finds the context that a prompt can go on from, and keeps those that are not at work.
+///
+/// Where the policy allows it, a request takes a fork, so that any number of them read one context at the same time, each
+/// with tokens of its own behind it (copy-on-write, as PagedAttention shares blocks, arXiv 2309.06180, and RadixAttention
+/// prefixes, arXiv 2312.07104). Otherwise a request has a context alone until it is done with it.
+struct ContextStore {
+  /// What a prompt can go on from.
+  struct Match {
+    let context: StoredContext
+    /// Tokens that are in common.
+    let count: Int
+    /// Whether the context stays what it is, and a fork of it goes on.
+    let isShared: Bool
   }
 
-  var byteCount: Int { engine.storeByteCount + engine.indexByteCount + engine.sampleByteCount }
-}
-
-/// Where contexts wait for the next request that begins with the same tokens.
-protocol ContextStore {
-  /// The context with the longest usable beginning of `tokens`, cut back to what they have in common, for the caller
-  /// alone; nil when none has any.
-  ///
-  /// At least one token is left to compute, for its logits.
-  mutating func take(longestPrefixOf tokens: [Int32]) -> StoredContext?
-  /// Keeps a context for later.
-  mutating func put(_ context: StoredContext)
-  /// Gives up the context that was not used for longest; returns it, or nil when there is none.
-  mutating func evict() -> StoredContext?
-  mutating func remove(session: String)
-  var contexts: [StoredContext] { get }
-}
-
-/// Keeps whole contexts in memory and hands them out one at a time: who takes one has it alone until it comes back.
-struct ExclusiveContextStore: ContextStore {
   private(set) var contexts: [StoredContext] = []
+  /// Whether contexts can be forked.
+  let isShared: Bool
 
-  mutating func take(longestPrefixOf tokens: [Int32]) -> StoredContext? {
-    let candidates = contexts.enumerated().map { index, context in
-      (index: index, common: Self.commonCount(context.tokens, tokens))
-    }
-    // The longest first; of equals the one that is nearest to its end, since the rest of it will be dropped.
-    for candidate in candidates.sorted(by: {
-      ($0.common, -contexts[$0.index].tokens.count) > ($1.common, -contexts[$1.index].tokens.count)
-    }) {
-      let context = contexts[candidate.index]
+  /// Tokens that make a fork worth its cost: some milliseconds, and mappings of which a process has a limited number.
+  static let leastShared = 64
+  /// Tokens that a context must have more than another one to be kept beside it: fewer are read as fast as a fork is made.
+  static let leastAdded = 32
+
+  init(isShared: Bool) { self.isShared = isShared }
+
+  /// The context with the longest usable beginning of `tokens`; nil when none has any.
+  ///
+  /// - Parameter running: contexts at work, which can be forked but not taken.
+  func match(_ tokens: [Int32], running: [StoredContext]) -> Match? {
+    var candidates = contexts.map { (context: $0, count: $0.commonCount(tokens), isRunning: false) }
+    if isShared { candidates += running.map { ($0, $0.commonCount(tokens), true) } }
+    // The longest first; of equals the one that is nearest to its end.
+    candidates.sort { ($0.count, -$0.context.tokens.count) > ($1.count, -$1.context.tokens.count) }
+    for (context, count, isRunning) in candidates where count > 0 {
+      let isDocument = context.pinnedCount != nil
+      if isShared, isRunning || isDocument || count >= Self.leastShared && count < context.tokens.count {
+        let least = isDocument ? min(Self.leastShared, context.tokens.count / 2) : Self.leastShared
+        guard count >= least, context.canTruncate(to: count) else { continue }
+        return Match(context: context, count: count, isShared: true)
+      }
       // What is cut off is lost, so a few tokens in common are not worth a long context, nor a session's document.
-      guard candidate.common > 0, candidate.common >= context.pinnedCount ?? (context.tokens.count / 2) else {
+      guard count >= context.pinnedCount ?? (context.tokens.count / 2), context.canTruncate(to: count) else {
         continue
       }
-      do {
-        try context.engine.truncate(to: candidate.common)
-      } catch {
-        // The place to cut is inside the index or behind a sliding window; the context is as it was.
-        continue
-      }
-      context.tokens.removeLast(context.tokens.count - candidate.common)
-      contexts.remove(at: candidate.index)
-      return context
+      return Match(context: context, count: count, isShared: false)
     }
     return nil
   }
 
+  /// The context of a match, cut back to what is in common, for the caller alone.
+  mutating func take(_ match: Match) throws -> StoredContext {
+    match.context.lastUsed = .now
+    if match.isShared { return try match.context.fork(keeping: match.count) }
+    try match.context.truncate(to: match.count)
+    contexts.removeAll { $0 === match.context }
+    return match.context
+  }
+
+  /// Keeps a context for later, if it has more than others that are kept, and drops those that it makes superfluous.
   mutating func put(_ context: StoredContext) {
     guard !context.tokens.isEmpty else { return }
     context.lastUsed = .now
+    context.engine.releaseScratch()
+    if isShared, context.pinnedCount == nil {
+      let count = context.tokens.count
+      let others = contexts.map { (context: $0, count: StoredContext.commonCount($0.tokens, context.tokens)) }
+      // All but the last token are compared, which counts as different.
+      guard
+        !others.contains(where: {
+          let isLonger = $0.context.tokens.count >= count
+          return $0.count >= count - (isLonger ? 1 : Self.leastAdded) && $0.count > count / 2
+            && $0.context.canTruncate(to: $0.count)
+        })
+      else { return }
+      contexts.removeAll { old in
+        old.pinnedCount == nil && old.tokens.count < count
+          && StoredContext.commonCount(old.tokens, context.tokens) == old.tokens.count
+          && context.canTruncate(to: old.tokens.count)
+      }
+    }
     contexts.append(context)
   }
 
-  mutating func evict() -> StoredContext? {
-    guard let index = contexts.indices.min(by: { contexts[$0].lastUsed < contexts[$1].lastUsed }) else {
-      return nil
-    }
+  /// Gives up the context that was not used for longest, but not `kept`; returns it, or nil when there is none.
+  mutating func evict(keeping kept: StoredContext? = nil) -> StoredContext? {
+    guard
+      let index = contexts.indices.filter({ contexts[$0] !== kept })
+        .min(by: { contexts[$0].lastUsed < contexts[$1].lastUsed })
+    else { return nil }
     return contexts.remove(at: index)
   }
 
+  /// Forgets a session: its document, and all that was asked about it.
   mutating func remove(session: String) { contexts.removeAll { $0.session == session } }
 
-  /// Tokens that both begin with, but never all of `wanted`.
-  static func commonCount(_ stored: [Int32], _ wanted: [Int32]) -> Int {
-    let limit = min(stored.count, wanted.count - 1)
-    guard limit > 0 else { return 0 }
-    return (0..<limit).first { stored[$0] != wanted[$0] } ?? limit
+  func hasDocument(of session: String) -> Bool {
+    contexts.contains { $0.session == session && $0.pinnedCount != nil }
   }
 }

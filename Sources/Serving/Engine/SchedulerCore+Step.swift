@@ -78,6 +78,7 @@ extension SchedulerCore {
       if position <= pinned {
         runner.updateIndex(of: context.engine, finishing: position == pinned, promptEnd: pinned)
       }
+      if position == pinned, position < end { separate(job) }
     } else {
       runner.updateIndex(of: context.engine, finishing: position == end, promptEnd: end)
     }
@@ -88,6 +89,17 @@ extension SchedulerCore {
     }
     // The next prompt's turn.
     if let index = jobs.firstIndex(where: { $0 === job }) { jobs.append(jobs.remove(at: index)) }
+  }
+
+  /// A session's document was read for a question: the document is for others now, too, and the question goes on with a
+  /// fork.
+  private func separate(_ job: SequenceJob) {
+    guard store.isShared else { return }
+    let document = job.context
+    // Without a fork the context stays with the question, and goes to the others after it.
+    guard let fork = try? document.fork(keeping: document.tokens.count) else { return }
+    keep(document)
+    job.context = fork
   }
 
   /// Documents are complete when they are read; conversations go on.

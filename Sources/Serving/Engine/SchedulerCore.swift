@@ -12,18 +12,24 @@ final class SchedulerCore {
     var group: RequestGroup
     var progress: GroupProgress
     var choice: Int
+    /// Who reads what this one begins with, too, and how many tokens that is; it waits for that.
+    var awaited: (reader: SequenceJob, count: Int)?
   }
 
   let limits: EngineLimits
   let runner: BatchRunner
   let settings: SchedulerSettings
-  private let mailbox: Mailbox
+  let mailbox: Mailbox
   let registry: SessionRegistry
-  private var store: any ContextStore = ExclusiveContextStore()
-  private var pending: [Pending] = []
+  var store: ContextStore
+  var pending: [Pending] = []
   /// Sequences at work. Those that read a prompt take turns: the first one of them is next.
   var jobs: [SequenceJob] = []
   var pace: StepPace
+  /// Most contexts at once, at work and kept: each takes some of the process's mappings.
+  let maximumContexts: Int
+  /// When the bytes of all contexts were counted.
+  private var counted: ContinuousClock.Instant?
 
   init(model: LlamaModel, settings: SchedulerSettings, mailbox: Mailbox, registry: SessionRegistry) throws {
     let pool = try ThreadPool(threadCount: settings.threads ?? ThreadPool.defaultThreadCount)
@@ -34,6 +40,10 @@ final class SchedulerCore {
     self.mailbox = mailbox
     self.registry = registry
     pace = StepPace(limit: Double(settings.stallMilliseconds) / 1000)
+    // The settings are wrong now or never.
+    let probe = try runner.makeEngine(policy: settings.attention, capacity: 1)
+    store = ContextStore(isShared: probe.isForkable)
+    maximumContexts = Self.maximumContexts(shape: runner.shape)
     let trained = model.description.trainedContextLength
     // A tenth more for indexes, and a little for samples, as GuestRunner reckons.
     let bytesPerToken = runner.shape.bytesPerToken + runner.shape.bytesPerToken / 8
@@ -41,6 +51,14 @@ final class SchedulerCore {
       contextLength: settings.contextLength ?? (trained > 0 ? trained : 4096),
       memoryBudget: settings.memoryBudget ?? (SystemMemory.availableBytes ?? 4 << 30) / 2,
       bytesPerToken: bytesPerToken)
+  }
+
+  /// A fork has about six mappings for each KV head, some more when it is forked itself; the rest of the process needs some
+  /// hundreds.
+  private static func maximumContexts(shape: ModelShape) -> Int {
+    guard let mappings = SystemMemory.maximumMappings else { return 1024 }
+    let heads = shape.layers.reduce(0) { $0 + $1.kvHeadCount }
+    return max(2, mappings * 9 / 10 / (10 * max(1, heads)))
   }
 
   /// Works until the server is drained.
@@ -99,104 +117,14 @@ final class SchedulerCore {
     drop { $0.progress.isOver }
   }
 
-  private func drop(_ isOver: (Pending) -> Bool) {
+  func drop(_ isOver: (Pending) -> Bool) {
     let before = pending.count
     pending.removeAll(where: isOver)
     let dropped = before - pending.count
     if dropped > 0 { mailbox.with { $0.pending -= dropped } }
   }
 
-  private func isCancelled(_ group: RequestGroup) -> Bool { group.isCancelled.load(ordering: .acquiring) }
-
-  // MARK: Admission
-
-  /// Starts choices in their order, as long as there are room and memory.
-  private func admit() {
-    var index = 0
-    while jobs.count < runner.sequenceCapacity, index < pending.count {
-      let next = pending[index]
-      if isBusy(next.group.request.session) {
-        // Its document is with another sequence, and will be back before it could be read again.
-        index += 1
-        continue
-      }
-      let stored = store.take(longestPrefixOf: next.group.prompt)
-      guard makeRoom(tokens: next.group.prompt.count + next.group.maximumTokens) else {
-        if let stored { store.put(stored) }
-        return
-      }
-      pending.remove(at: index)
-      mailbox.with { $0.pending -= 1 }
-      do {
-        try start(next, with: stored)
-      } catch {
-        fail(next.group, next.progress, ServingError.engineFailure("\(error)"))
-        drop { $0.progress.isOver }
-      }
-    }
-  }
-
-  private func isBusy(_ session: String?) -> Bool {
-    guard let session, jobs.contains(where: { $0.context.session == session }) else { return false }
-    return !store.contexts.contains { $0.session == session }
-  }
-
-  /// Gives up stored contexts until `tokens` more fit; false when what is at work leaves too little.
-  private func makeRoom(tokens: Int) -> Bool {
-    let running = jobs.reduce(0) {
-      $0 + limits.bytes(tokens: max($1.context.tokens.count, $1.group.prompt.count + $1.group.maximumTokens))
-    }
-    let needed = running + limits.bytes(tokens: tokens)
-    while needed + store.contexts.reduce(0, { $0 + $1.byteCount }) > limits.memoryBudget {
-      guard let evicted = store.evict() else { return jobs.isEmpty }
-      if let session = evicted.session {
-        registry.update(session) {
-          $0.state = .evicted
-          $0.bytes = 0
-        }
-      }
-    }
-    return true
-  }
-
-  private func start(_ next: Pending, with stored: StoredContext?) throws {
-    let group = next.group
-    let sampler = try group.sessionID == nil ? Sampler(settings: seeded(next), model: runner.model) : nil
-    sampler?.acceptPrompt(group.prompt)
-    let context =
-      try stored
-      ?? StoredContext(
-        engine: try runner.makeEngine(policy: settings.attention, capacity: limits.contextLength))
-    if let session = group.request.session, context.session != session, let card = try? registry.card(session)
-    {
-      context.session = session
-      context.pinnedCount = card.tokens
-    }
-    context.engine.statistics = ReadStatistics()
-    let job = SequenceJob(
-      group: group, progress: next.progress, choice: next.choice, context: context, sampler: sampler)
-    if !next.progress.isStarted {
-      next.progress.isStarted = true
-      next.progress.firstWork = .now
-      group.send(.started(promptTokens: group.prompt.count, cachedTokens: context.tokens.count))
-      mailbox.with {
-        $0.statistics.promptTokens += group.prompt.count
-        $0.statistics.cachedTokens += context.tokens.count
-      }
-    }
-    jobs.append(job)
-  }
-
-  /// Choices of one request must differ, also with a seed.
-  private func seeded(_ next: Pending) throws -> SamplerSettings {
-    let settings = next.group.request.sampling
-    guard let seed = settings.seed, next.choice > 0 else { return settings }
-    return try SamplerSettings(
-      temperature: settings.temperature, topK: settings.topK, topP: settings.topP, minP: settings.minP,
-      repetitionPenalty: settings.repetitionPenalty, penaltyWindow: settings.penaltyWindow,
-      frequencyPenalty: settings.frequencyPenalty, presencePenalty: settings.presencePenalty,
-      seed: (seed &+ UInt32(next.choice)) % .max, grammar: settings.grammar)
-  }
+  func isCancelled(_ group: RequestGroup) -> Bool { group.isCancelled.load(ordering: .acquiring) }
 
   // MARK: Ends
 
@@ -230,13 +158,11 @@ final class SchedulerCore {
 
   /// A document is read.
   func completeSession(_ job: SequenceJob, id: String) {
-    let bytes = job.context.byteCount
+    release(job)
     let card = registry.update(id) {
       $0.state = .ready
       $0.tokensRead = $0.tokens
-      $0.bytes = bytes
     }
-    release(job)
     job.progress.isOver = true
     mailbox.with { $0.statistics.completed += 1 }
     report()
@@ -250,7 +176,7 @@ final class SchedulerCore {
     fail(job.group, job.progress, error)
   }
 
-  private func fail(_ group: RequestGroup, _ progress: GroupProgress, _ error: any Error) {
+  func fail(_ group: RequestGroup, _ progress: GroupProgress, _ error: any Error) {
     guard !progress.isOver else { return }
     progress.isOver = true
     if let id = group.sessionID { try? registry.remove(id) }
@@ -264,26 +190,40 @@ final class SchedulerCore {
   private func release(_ job: SequenceJob, keepsContext: Bool = true) {
     jobs.removeAll { $0 === job }
     guard keepsContext else { return }
-    if let session = job.context.session {
-      let isRead = job.context.tokens.count >= job.context.pinnedCount ?? 0
-      guard registry.contains(session), isRead else { return }
-      let bytes = job.context.byteCount
-      registry.update(session) {
-        if $0.state == .evicted { $0.state = .ready }
-        $0.bytes = bytes
+    keep(job.context)
+  }
+
+  /// Puts a context where others find it; a session's document is ready then.
+  func keep(_ context: StoredContext) {
+    if let session = context.session {
+      guard registry.contains(session) else { return }
+      if let pinned = context.pinnedCount {
+        guard context.tokens.count >= pinned else { return }
+        let engine = context.engine
+        let bytes = engine.storeByteCount + engine.indexByteCount + engine.sampleByteCount
+        registry.update(session) {
+          if $0.state == .evicted { $0.state = .ready }
+          $0.bytes = bytes
+        }
       }
     }
-    store.put(job.context)
+    store.put(context)
   }
 
   private func report() {
     let running = jobs.count
     let stored = store.contexts.count
-    let bytes = (store.contexts + jobs.map(\.context)).reduce(0) { $0 + $1.byteCount }
+    // A look at every head of every context: not for every step.
+    let now = ContinuousClock.now
+    var bytes: Int?
+    if counted.map({ now - $0 > .milliseconds(500) }) ?? true {
+      bytes = ContextFootprint(of: (store.contexts + jobs.map(\.context)).map(\.engine)).byteCount
+      counted = now
+    }
     mailbox.with {
       $0.statistics.running = running
       $0.statistics.storedContexts = stored
-      $0.statistics.contextBytes = bytes
+      if let bytes { $0.statistics.contextBytes = bytes }
     }
   }
 

@@ -62,7 +62,7 @@ final class SequenceJob {
   let group: RequestGroup
   let progress: GroupProgress
   let choice: Int
-  let context: StoredContext
+  var context: StoredContext
   let sampler: Sampler?
   /// The token that was chosen and is to be read next; nil while the prompt is read.
   var nextToken: Int32?

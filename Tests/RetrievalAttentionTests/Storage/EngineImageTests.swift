@@ -49,6 +49,42 @@ import VectorIndex
     #expect(try context.decode(2500..<2600, reopened) == context.decode(2500..<2600, reference))
   }
 
+  /// Tolerances of each layer are settings of search, which are in no file.
+  @Test func forksAreSearchedAsTheOriginal() throws {
+    var settings = smallRetrieval(tolerance: 0.05)
+    settings.layerTolerances = [0, 0.5, 0.02]
+    let inputs = try Self.makeInputs(.mixed, tokens: 1600)
+    let context = try StoredContext(inputs, policy: .retrieval(settings), capacity: 16_384)
+    try context.read(0..<1500, context.engine, batch: 500)
+    let reference = try context.makeEngine()
+    try context.read(0..<1500, reference, batch: 500)
+    let fork = try context.engine.fork().fork()
+    let expected = try context.decode(1500..<1520, reference)
+    #expect(try context.decode(1500..<1520, fork) == expected)
+    #expect(
+      try context.decode(1500..<1520, context.engine) == expected,
+      "a fork changed how the original is searched")
+  }
+
+  /// What forks share is counted once, and they can be cut back as the original can.
+  @Test func sharedMemoryIsCountedOnce() throws {
+    let context = try Self.makePair(.retrieval, tokens: 1600)
+    try context.read(0..<1500, context.engine, batch: 500)
+    let alone = ContextFootprint(of: [context.engine]).byteCount
+    let engine = context.engine
+    #expect(alone == engine.storeByteCount + engine.indexByteCount + engine.sampleByteCount)
+    #expect(engine.isForkable)
+    let forks = try (0..<5).map { _ in try engine.fork() }
+    let together = ContextFootprint(of: [engine] + forks).byteCount
+    // Arrays begin at whole pages of their files.
+    #expect(abs(together - alone) < alone / 10, "\(together) bytes, \(alone) for one")
+    _ = try context.decode(1500..<1501, forks[0])
+    #expect(ContextFootprint(of: [engine] + forks).byteCount > together)
+    #expect(throws: AttentionError.self) { try forks[1].checkTruncation(to: 200) }
+    try forks[1].checkTruncation(to: 1490)
+    #expect(forks[1].tokenCount == 1500)
+  }
+
   /// Many commits, some of which take over what is before, and some not.
   @Test(arguments: Kind.allCases, [false, true])
   func commitsFollowEachOther(kind: Kind, adopts: Bool) throws {

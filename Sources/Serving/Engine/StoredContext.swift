@@ -1,0 +1,58 @@
+// Keys and values of some tokens, as a sequence at work has them or a later one may want them.
+
+import RetrievalAttention
+
+/// Keys and values of some tokens.
+final class StoredContext {
+  let engine: AttentionEngine
+  /// The tokens whose keys and values the engine has, as many as its token count.
+  var tokens: [Int32]
+  /// The session whose document these tokens begin with.
+  var session: String?
+  /// Tokens of the session's document, when these are to be its own keys and values: nothing behind them may be put into
+  /// the index, from which it could not be taken back. Nil for a fork, which may do what it likes.
+  var pinnedCount: Int?
+  var lastUsed = ContinuousClock.now
+
+  init(engine: AttentionEngine, tokens: [Int32] = []) {
+    self.engine = engine
+    self.tokens = tokens
+  }
+
+  /// Another context that begins with the first `count` tokens and shares their memory.
+  ///
+  /// - Throws: what ``RetrievalAttention/AttentionEngine/fork(capacity:)`` throws; this one is as it was then.
+  func fork(keeping count: Int) throws -> StoredContext {
+    let fork = StoredContext(engine: try engine.fork(), tokens: Array(tokens.prefix(count)))
+    if count >= pinnedCount ?? 0 { fork.session = session }
+    try fork.engine.truncate(to: count)
+    return fork
+  }
+
+  /// Drops the tokens from `count` on.
+  ///
+  /// - Throws: what ``RetrievalAttention/AttentionEngine/truncate(to:)`` throws; nothing has changed then.
+  func truncate(to count: Int) throws {
+    guard count < tokens.count else { return }
+    try engine.truncate(to: count)
+    tokens.removeLast(tokens.count - count)
+  }
+
+  func canTruncate(to count: Int) -> Bool {
+    (try? engine.checkTruncation(to: count)) != nil
+  }
+
+  /// How many tokens this and `wanted` begin with in common, but never all of `wanted`: one is left to compute, for its
+  /// logits.
+  func commonCount(_ wanted: [Int32]) -> Int { Self.commonCount(tokens, wanted) }
+
+  static func commonCount(_ stored: [Int32], _ wanted: [Int32]) -> Int {
+    let limit = min(stored.count, wanted.count - 1)
+    guard limit > 0 else { return 0 }
+    return stored.withUnsafeBufferPointer { stored in
+      wanted.withUnsafeBufferPointer { wanted in
+        (0..<limit).first { stored[$0] != wanted[$0] } ?? limit
+      }
+    }
+  }
+}
