@@ -10,12 +10,13 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long lint bench bench-index bench-machine count-instructions clean distclean help need-swift llama
+.PHONY: build demo test test-long test-gpu lint bench bench-index bench-machine count-instructions clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
 	@echo "$(SWIFT) build $(SWIFT_FLAGS)"
 	@$(OURS_FIRST) $(SWIFT) build $(SWIFT_FLAGS)
+	@[ ! -d .deps/backends ] || scripts/bootstrap
 
 ## demo       hides a fact in a novel and asks a small model for it, with retrieval and with exact attention
 demo: need-swift
@@ -34,6 +35,10 @@ test-long: need-swift llama
 	@model="$${RA_TEST_MODEL:-$$(scripts/fetch-model smollm2)}" && sliding="$$(scripts/fetch-model gemma3-270m)" && \
 	export RA_TEST_MODEL="$$model" RA_TEST_SLIDING_MODEL="$$sliding" RA_TEST_LONG=1 && \
 	$(OURS_FIRST) $(SWIFT) test --no-parallel $(SWIFT_FLAGS) --filter 'HiddenFact|Sliding|sliding|window'
+
+## test-gpu   layers on Mesa's Vulkan driver for the CPU and on an RPC server here (needs packages, tells which)
+test-gpu: need-swift
+	@SWIFT="$(SWIFT)" scripts/test-gpu
 
 # Not part of the tests: it needs valgrind, and counts belong to one compiler.
 ## count-instructions  instructions of each kernel on fixed inputs, against checked-in baselines (needs valgrind)

@@ -16,6 +16,15 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
 ]
 
+// Back ends for GPUs are modules that take ggml from the program that loads them, so programs must export it. Nothing
+// else can say so: pkg-config's -Wl flags are refused. Libraries stay free of these flags and usable by other packages.
+let exportsHost: [LinkerSetting] = [
+  .unsafeFlags(
+    ["-Xlinker", "--dynamic-list=\(Context.packageDirectory)/Sources/CLlama/exports.txt"],
+    .when(platforms: [.linux])),
+  .unsafeFlags(["-Xlinker", "-export_dynamic"], .when(platforms: [.macOS])),
+]
+
 let package = Package(
   name: "RetrievalAttention",
   platforms: [.macOS(.v15)],
@@ -83,7 +92,7 @@ let package = Package(
         "Evaluation", "Generation", "InferenceServer", "LineEditing", "Serving",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-      ], swiftSettings: settings),
+      ], swiftSettings: settings, linkerSettings: exportsHost),
 
     .testTarget(
       name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
@@ -92,7 +101,10 @@ let package = Package(
     .testTarget(
       name: "RetrievalAttentionTests",
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"], swiftSettings: settings),
-    .testTarget(name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings),
+    // All tests are linked to one program.
+    .testTarget(
+      name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings,
+      linkerSettings: exportsHost),
     .testTarget(
       name: "GenerationTests",
       dependencies: ["Generation", "LlamaHost", "RetrievalAttention", "VectorIndex"],

@@ -38,6 +38,12 @@ public final class GuestHost {
       takeover: takeover, guest: NoGuest())
   }
 
+  /// What the model's devices hold, weights included: the same for contexts of any length, and of any number.
+  public var deviceMemory: [DeviceMemoryUse] { context.deviceMemory }
+
+  /// What went between the model's devices and the attention here, since the host was made.
+  public var deviceTraffic: DeviceTraffic { context.deviceTraffic }
+
   /// Evaluates a batch, with `engine` for attention.
   func evaluate(
     _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine

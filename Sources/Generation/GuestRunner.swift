@@ -140,6 +140,12 @@ public final class GuestRunner: SequenceRunner {
     GuestRunner(host: host, engine: try engine.fork(), tokens: tokens)
   }
 
+  /// The same with the model on other devices: `other` is a host of the same file.
+  package func fork(on other: GuestHost) throws -> GuestRunner {
+    precondition(other.shape == host.shape, "the other host is of another model")
+    return GuestRunner(host: other, engine: try engine.fork(), tokens: tokens)
+  }
+
   /// Keeps what the context has in common with the beginning of `prompt`, and drops the rest.
   ///
   /// The last token of the prompt is never kept, since its logits are still wanted. Dropping tokens that are in the

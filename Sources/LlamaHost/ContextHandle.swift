@@ -11,7 +11,9 @@ final class ContextHandle {
   private let pool: ThreadPool
   private let observer: NodeObserver?
 
-  /// - Parameter configure: Changes what differs from one sequence, f16 cache, no embeddings, all on the CPU.
+  /// - Parameter configure: Changes what differs from one sequence, f16 cache, no embeddings. Caches are where the
+  ///   layers are, so that attention is a node of the layer's own device and its keys keep their names; on another
+  ///   device the host would attend to unnamed copies.
   init(
     model: LlamaModel, pool: ThreadPool, contextLength: Int, batchCapacity: Int, outputCapacity: Int,
     observer: NodeObserver?, configure: (inout llama_context_params) -> Void
@@ -30,7 +32,7 @@ final class ContextHandle {
     parameters.n_threads_batch = Int32(pool.threadCount)
     parameters.type_k = GGML_TYPE_F16
     parameters.type_v = GGML_TYPE_F16
-    parameters.offload_kqv = false
+    parameters.offload_kqv = !model.devices.isEmpty
     parameters.op_offload = false
     parameters.no_perf = true
     parameters.kv_unified = true

@@ -13,6 +13,10 @@ final class GuestObserver: NodeObserver {
   /// What stopped the evaluation.
   private(set) var failure: (any Error)?
   private(set) var attendedLayers = 0
+  /// Collects the buffers of what is evaluated; attention is left out then.
+  var survey: DeviceMemorySurvey?
+  /// What went between devices and us, since the context was made.
+  private(set) var traffic = DeviceTraffic()
 
   private let pool: ThreadPool
   private let layers: [TakeoverReport.Layer?]
@@ -64,6 +68,7 @@ final class GuestObserver: NodeObserver {
   private func ask(_ node: TensorPointer) -> Bool {
     // After a failure: stop at once, also in a graph that is split among back ends.
     if failure != nil { return true }
+    survey?.note(node)
     switch node.pointee.op {
     case GGML_OP_FLASH_ATTN_EXT:
       if !keepsHostAttention {
@@ -88,6 +93,7 @@ final class GuestObserver: NodeObserver {
     restore()
     defer { forgetLayer() }
     guard failure == nil, node.pointee.op == GGML_OP_FLASH_ATTN_EXT else { return false }
+    if survey != nil { return true }
     do {
       if Task.isCancelled || isCancelled?() == true { throw CancellationError() }
       try attend(node)
@@ -146,7 +152,10 @@ final class GuestObserver: NodeObserver {
       output: output.assumingMemoryBound(to: Float.self), outputTokenStride: node.pointee.nb.2 / 4,
       outputHeadStride: node.pointee.nb.1 / 4, rope: rope(layer.layer), pool: pool)
     try guest.attend(call)
-    if !isDirect { ggml_backend_tensor_set(node, output, 0, outputBytes) }
+    if !isDirect {
+      ggml_backend_tensor_set(node, output, 0, outputBytes)
+      traffic.writtenBytes += outputBytes
+    }
   }
 
   /// The node against what the probe saw; a few comparisons, since a wrong guess here would read foreign
@@ -217,6 +226,7 @@ final class GuestObserver: NodeObserver {
     if HostTensor.isHostMemory(tensor), let data = tensor.pointee.data { return data }
     let copy = staging.reserve(byteCount)
     ggml_backend_tensor_get(tensor, copy, 0, byteCount)
+    traffic.readBytes += byteCount
     return copy
   }
 

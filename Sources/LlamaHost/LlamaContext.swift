@@ -37,6 +37,9 @@ public final class LlamaContext {
   /// Asked before every layer, besides `Task.isCancelled`; true makes `evaluate` throw `CancellationError`.
   public var isCancelled: (() -> Bool)?
 
+  /// Guest mode: what the model's devices hold for this context, weights included; measured when it was made.
+  public private(set) var deviceMemory: [DeviceMemoryUse] = []
+
   /// Host mode: positions evaluated and kept. Guest mode: 0, the host keeps nothing.
   public internal(set) var length = 0
 
@@ -63,7 +66,8 @@ public final class LlamaContext {
   ///     token of the vocabulary, twice.
   ///   - sequenceCapacity: Most sequences of one batch, see ``evaluate(_:)``.
   ///   - takeover: The result of an earlier probe of this model; probed now when nil.
-  /// - Throws: ``LlamaError/takeoverUnsupported(_:)`` with all reasons, or when there is not enough memory.
+  /// - Throws: ``LlamaError/takeoverUnsupported(_:)`` with all reasons, or when there is not enough memory, on a device
+  ///   ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
   public convenience init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int? = nil,
     sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil, guest: any AttentionGuest
@@ -103,6 +107,8 @@ public final class LlamaContext {
     guestObserver = observer
     fillObserver = nil
     batch = TokenBatch(capacity: batchCapacity)
+    deviceMemory = try surveyDeviceMemory()
+    try checkDeviceMemory()
   }
 
   /// An ordinary llama.cpp context with a half-precision cache.

@@ -35,6 +35,12 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case chatTemplateUnknown(start: String)
   case chatTemplateLostMessage(index: Int, role: String)
   case wrongMode(operation: String, needed: String)
+  /// No device of this name takes layers.
+  case unknownDevice(name: String, available: [String])
+  /// A machine that was to compute layers cannot be used.
+  case remoteServer(address: String, reason: String)
+  /// A device would hold more than it was allowed to, in bytes; `cache` and `compute` are 0 while they are not known.
+  case deviceMemoryExceeded(device: String, weights: Int, cache: Int, compute: Int, limit: Int)
 
   public var description: String {
     switch self {
@@ -79,6 +85,14 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     case .chatTemplateLostMessage(let index, let role):
       "The model's chat template leaves out message \(index) (\(role))."
     case .wrongMode(let operation, let needed): "\(operation) is only possible in \(needed) mode."
+    case .unknownDevice(let name, let available):
+      "There is no device \(name) that layers can be given to, "
+        + (available.isEmpty ? "nor any other." : "but \(available.joined(separator: ", ")).")
+    case .remoteServer(let address, let reason): "The server \(address) cannot be used: \(reason)."
+    case .deviceMemoryExceeded(let device, let weights, let cache, let compute, let limit):
+      "\(device) would hold \(weights + cache + compute) bytes (weights \(weights)"
+        + (cache + compute > 0 ? ", cache of a batch \(cache), intermediate results \(compute)" : " alone")
+        + "), and \(limit) are allowed; give it fewer layers."
     }
   }
 

@@ -12,8 +12,13 @@ public final class LlamaModel: Sendable {
     /// Map the file instead of reading it: quicker to start, shared between processes, and weights of
     /// layers that are not in use can be dropped from memory.
     public var useMemoryMap = true
-    /// Layers whose weights go to a GPU. Guest attention wants 0.
+    /// Layers whose weights go to ``devices``, the last ones of the model; the output counts as one more. Any number
+    /// beyond that means all.
     public var gpuLayers = 0
+    /// Where they go, in this order, shared out by free memory. With none of them everything stays on the CPU.
+    public var devices: [ComputeDevice] = []
+    /// Most bytes that one device may hold; see ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
+    public var deviceMemoryLimit: Int?
     /// Load no weights: enough to tokenize, not to evaluate.
     public var vocabularyOnly = false
 
@@ -24,6 +29,9 @@ public final class LlamaModel: Sendable {
   public let tokenizer: Tokenizer
   /// The checked header of the file.
   public let file: GGUFFile
+  /// The devices that have layers; empty when all are on the CPU.
+  public let devices: [ComputeDevice]
+  let deviceMemoryLimit: Int?
   let handle: ModelHandle
 
   /// The model's own chat template, nil when it has none.
@@ -36,7 +44,8 @@ public final class LlamaModel: Sendable {
   ///
   /// - Parameter progress: Called with 0...1 on this thread; return false to stop.
   /// - Throws: ``GGUFError`` for a bad file, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp refuses
-  ///   it, `CancellationError` when `progress` or the current task says so. Nothing stays loaded then.
+  ///   it, ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone are more
+  ///   than may go to the devices, `CancellationError` when `progress` or the current task says so. Nothing stays loaded then.
   public static func load(
     path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil
   ) throws -> LlamaModel {
@@ -47,22 +56,26 @@ public final class LlamaModel: Sendable {
   public init(path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil) throws {
     HostBackend.start()
     file = try GGUFFile(validating: path)
+    devices = options.gpuLayers > 0 && !options.vocabularyOnly ? options.devices : []
+    deviceMemoryLimit = options.deviceMemoryLimit
+    try Self.checkDeviceMemory(
+      file: file, layers: options.gpuLayers, devices: devices, limit: deviceMemoryLimit)
     let mark = HostLog.mark()
     let monitor = LoadMonitor(progress)
     var parameters = llama_model_default_params()
     parameters.load_mode = options.useMemoryMap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE
-    parameters.n_gpu_layers = Int32(clamping: options.gpuLayers)
+    parameters.n_gpu_layers = devices.isEmpty ? 0 : Int32(clamping: options.gpuLayers)
     parameters.vocab_only = options.vocabularyOnly
     parameters.progress_callback = { fraction, state in
       guard let state else { return true }
       return Unmanaged<LoadMonitor>.fromOpaque(state).takeUnretainedValue().report(fraction)
     }
     parameters.progress_callback_user_data = Unmanaged.passUnretained(monitor).toOpaque()
-    // An empty list of devices keeps GPU back ends out of the picture altogether.
-    var noDevices: [ggml_backend_dev_t?] = [nil]
+    // An empty list keeps GPU back ends out of the picture altogether; none would mean all of them.
+    var handles = devices.map(\.handle) + [nil]
     let pointer: OpaquePointer? = withExtendedLifetime(monitor) {
-      noDevices.withUnsafeMutableBufferPointer { devices in
-        if options.gpuLayers == 0 { parameters.devices = devices.baseAddress }
+      handles.withUnsafeMutableBufferPointer { handles in
+        parameters.devices = handles.baseAddress
         return llama_model_load_from_file(path, parameters)
       }
     }

@@ -10,6 +10,7 @@ struct DoctorCommand: AsyncParsableCommand {
   var model: String
 
   @OptionGroup var threading: ThreadOptions
+  @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   func run() async throws {
     let command = self
@@ -20,7 +21,7 @@ struct DoctorCommand: AsyncParsableCommand {
   private func check() throws -> Bool {
     let console = Console()
     let pool = try threading.makePool()
-    let model = try LlamaModel.load(path: model)
+    let model = try console.loadModel(path: model, options: devices.options(console))
     console.output("\(model.description)\n\n")
     let report = try TakeoverReport(probing: model, pool: pool)
     guard report.isSupported else {

@@ -68,11 +68,15 @@ struct GenerateCommand: AsyncParsableCommand {
         if !json { console.output(text) }
       }
     }
+    var report = GenerationReport(result, seed: sampler.seed)
+    if let host = (runner as? GuestRunner)?.host {
+      report.devices = DeviceReport.all(host, tokens: runner.tokenCount)
+    }
     if json {
-      try console.json(GenerationReport(result, seed: sampler.seed))
+      try console.json(report)
     } else {
       console.output(result.text.hasSuffix("\n") ? "" : "\n")
-      console.note(GenerationReport(result, seed: sampler.seed).summary)
+      console.note(report.summary)
     }
     return result.stopReason
   }
@@ -167,6 +171,8 @@ struct GenerationReport: Encodable {
   var keysReadWithStatic: Double?
   var bytesPerToken: Double?
   var memory: MemoryUse
+  /// Empty when all layers are on the CPU.
+  var devices: [DeviceReport] = []
 
   init(_ result: TextGenerator.Result, seed: UInt32) {
     let statistics = result.statistics
@@ -213,6 +219,7 @@ struct GenerationReport: Encodable {
     if indexSeconds > 0 { parts.append("index \(formatBytes(memory.index))") }
     if let resident = memory.resident { parts.append("process \(formatBytes(resident))") }
     if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
+    lines += devices.map { "device     " + $0.summary }
     return lines.joined(separator: "\n")
   }
 }

@@ -11,6 +11,7 @@ struct ModelOptions: ParsableArguments {
   var model: String
 
   @OptionGroup var threading: ThreadOptions
+  @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model, telling its progress on standard error.
   func load(_ console: Console) throws -> (model: LlamaModel, pool: ThreadPool) {
@@ -20,12 +21,18 @@ struct ModelOptions: ParsableArguments {
 
   /// The same without threads.
   func loadModel(_ console: Console) throws -> LlamaModel {
-    let model = try LlamaModel.load(path: model) { fraction in
-      console.progress("loading", done: Int(fraction * 100), total: 100, unit: "%")
+    try console.loadModel(path: model, options: devices.options(console))
+  }
+}
+
+extension Console {
+  /// Loads a model, telling how far that is.
+  func loadModel(path: String, options: LlamaModel.Options) throws -> LlamaModel {
+    defer { clear() }
+    return try LlamaModel.load(path: path, options: options) { fraction in
+      self.progress("loading", done: Int(fraction * 100), total: 100, unit: "%")
       return true
     }
-    console.clear()
-    return model
   }
 }
 

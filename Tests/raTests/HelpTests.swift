@@ -1,7 +1,8 @@
 import Testing
 
 @Suite struct HelpTests {
-  private static let model = ["--model", "--threads"]
+  private static let devices = ["--gpu-layers", "--device", "--rpc", "--gpu-memory-limit"]
+  private static let model = ["--model", "--threads"] + devices
   private static let retrieval = [
     "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved", "--profile",
   ]
@@ -43,14 +44,15 @@ import Testing
       "--session", "--attention", "--max-tokens", "--memory-limit", "--allow-beyond-context", "/help",
     ],
     "session": ["list", "show", "verify", "fork", "rm"],
-    "doctor": ["<model>", "--threads"],
+    "doctor": ["<model>", "--threads"] + devices,
+    "devices": ["--rpc", "--json"],
     "bench": [],
     "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
 
   @Test(arguments: [
     "generate", "ingest", "ask", "chat", "session", "serve", "fidelity", "evaluate", "tune", "doctor",
-    "bench",
+    "devices", "bench",
     "capture",
   ])
   func helpMentionsEveryFlag(command: String) throws {

@@ -5,43 +5,24 @@ Whatever way, the result is one file, .deps/lib/pkgconfig/llama.pc, which Packag
     scripts/bootstrap && swift build -c release --pkg-config-path .deps/lib/pkgconfig
 
 The source comes inside the source package of llama-cpp-python, which pins one revision of llama.cpp. A newer one is a
-change of LLAMA_COMMIT and SOURCE below.
+change of LLAMA_COMMIT and SOURCE in llama_source.py. `--backend` adds back ends for GPUs, see backends.py.
 """
 
 import argparse
-import hashlib
 import json
 import os
-import pathlib
-import platform
 import re
 import shlex
 import shutil
-import subprocess
-import sys
-import tarfile
 import tempfile
-import zipfile
 
 import console
+from backends import BACKENDS, build_backend, place_modules
 from console import Failure, say
-from downloads import Downloader, Pin
-
-LLAMA_COMMIT = "0c1e57098"
-LLAMA_VERSION = "0.5.0"
-SOURCE = Pin(
-    "llama-cpp-python",
-    "llama_cpp_python-0.3.36.tar.gz",
-    76589250,
-    "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
-)
-SOURCE_PREFIX = "llama_cpp_python-0.3.36/vendor/llama.cpp/"
-
-# What the build reads. Of ggml's back ends only the CPU's; of vendor/ what its CMakeLists.txt asks for.
-WANTED = re.compile(
-    r"""(CMakeLists\.txt | LICENSE | cmake/.* | include/.* | src/.*
-      | ggml/(?!src/ggml-(?!cpu/)[^/]*/).* | vendor/(.*/)?CMakeLists\.txt | vendor/hash/.*)$""",
-    re.VERBOSE,
+from downloads import Downloader
+from llama_source import LLAMA_COMMIT, LLAMA_VERSION, SOURCE, unpack_source
+from toolchain import (
+    DEPS, LOG, MAC, ROOT, Compiler, build_environment, find_cmake, find_ninja, log_run, text, works,
 )
 
 OPTIONS = {
@@ -68,216 +49,15 @@ OPTIONS = {
     "LLAMA_BUILD_NUMBER": "0",
 }
 LIBRARIES = ["llama", "ggml", "ggml-cpu", "ggml-base"]  # users before what they use: static linking needs it
-MAC = sys.platform == "darwin"
 if MAC:
     OPTIONS["CMAKE_OSX_DEPLOYMENT_TARGET"] = "15.0"  # as Package.swift says
     SYSTEM_FLAGS = ["-lc++", "-framework", "Accelerate"]
 else:
     SYSTEM_FLAGS = ["-lstdc++", "-lm", "-lpthread", "-ldl"]
 
-CMAKE_MINIMUM = (3, 18)
-# Wheels of tools for machines that lack them: a wheel is a zip file with the program inside.
-CMAKE_WHEELS = {
-    "linux-x86_64": Pin(
-        "cmake",
-        "cmake-4.4.4-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
-        30245729,
-        "f773a0544c66370408f451acd487c2c643b0dfebb48c5d64f3638bc1bb820238",
-    ),
-    "linux-aarch64": Pin(
-        "cmake",
-        "cmake-4.4.4-py3-none-manylinux2014_aarch64.manylinux_2_17_aarch64.whl",
-        30300845,
-        "b3029f586853e01ddf2824c1ff124a1c5284f8ae897994758e9c4eeb45903b58",
-    ),
-    "darwin": Pin(
-        "cmake",
-        "cmake-4.4.4-py3-none-macosx_10_10_universal2.whl",
-        54404900,
-        "883962a72b1b3a16ff445427f24c8caca9797dd9e563bbe208cbcd89e877f9d3",
-    ),
-}
-NINJA_WHEELS = {
-    "linux-x86_64": Pin(
-        "ninja",
-        "ninja-1.13.0-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
-        180716,
-        "fb46acf6b93b8dd0322adc3a4945452a4e774b75b91293bafcc7b7f8e6517dfa",
-    ),
-    "linux-aarch64": Pin(
-        "ninja",
-        "ninja-1.13.0-py3-none-manylinux2014_aarch64.manylinux_2_17_aarch64.whl",
-        177467,
-        "3d00c692fb717fd511abeb44b8c5d00340c36938c12d6538ba989fe764e79630",
-    ),
-    "darwin": Pin(
-        "ninja",
-        "ninja-1.13.0-py3-none-macosx_10_9_universal2.whl",
-        310125,
-        "fa2a8bfc62e31b08f83127d1613d10821775a0eb334197154c4d6067b7068ff1",
-    ),
-}
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DEPS = ROOT / ".deps"
 PREFIX = DEPS / "llama"
 CONFIG = DEPS / "lib" / "pkgconfig" / "llama.pc"
 STAMP = DEPS / "stamp"
-LOG = DEPS / "log"
-
-
-# --- The compiler ----------------------------------------------------------------------------------------------------
-
-
-class Compiler:
-    """The C and C++ compilers, each a command with possible arguments, as CC and CXX may have them."""
-
-    def __init__(self):
-        self.c = self._find("CC", ["cc", "clang", "gcc"])
-        self.cxx = self._find("CXX", ["c++", "clang++", "g++"])
-
-    @staticmethod
-    def _find(variable, names):
-        value = os.environ.get(variable, "").strip()
-        if value:
-            command = shlex.split(value)
-            if not shutil.which(command[0]):
-                raise Failure(f"{variable} is set to '{value}', which is not there; unset it or set it to a compiler.")
-            return command
-        for name in names:
-            path = shutil.which(name)
-            if path and _works([path, "--version"]):
-                return [path]
-        language = "C++" if variable == "CXX" else "C"
-        raise Failure(
-            f"a {language} compiler is needed and none of {', '.join(names)} was found: on Debian or Ubuntu"
-            " 'apt-get install g++', on macOS 'xcode-select --install'; or set CC and CXX."
-        )
-
-    def identity(self):
-        """Version and target of both compilers and what 'native' means to them on this CPU."""
-        texts = []
-        for command in (self.c, self.cxx):
-            texts.append(shlex.join(command))
-            texts.append(_text([*command, "--version"]).partition("\n")[0])
-        for flag in ("-march=native", "-mcpu=native"):
-            # The predefined macros name every instruction set in use, so a library built for another CPU is noticed.
-            macros = _text([*self.c, flag, "-dM", "-E", "-x", "c", "/dev/null"])
-            if macros:
-                digest = hashlib.sha256("\n".join(sorted(macros.splitlines())).encode()).hexdigest()
-                texts.append(f"{flag} {digest[:16]}")
-                break
-        return texts
-
-
-def _works(command):
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
-
-
-def _text(command, environment=None):
-    """Standard output of a command, or nothing when it fails."""
-    try:
-        result = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout.decode("utf-8", "replace") if result.returncode == 0 else ""
-
-
-# --- Tools -----------------------------------------------------------------------------------------------------------
-
-
-def _platform():
-    if MAC:
-        return "darwin"
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    # The wheels are linked to glibc.
-    return f"linux-{machine}" if sys.platform == "linux" and platform.libc_ver()[0] == "glibc" else None
-
-
-def find_cmake(downloader):
-    path = shutil.which("cmake")
-    version = re.search(r"version (\d+)\.(\d+)", _text([path, "--version"])) if path else None
-    if version and (int(version[1]), int(version[2])) >= CMAKE_MINIMUM:
-        return path
-    return _unpack_tool(downloader, CMAKE_WHEELS, r"cmake/data/((bin/cmake|share/cmake-[^/]*/.*)$)", "bin/cmake")
-
-
-def find_ninja(downloader):
-    for name in ("ninja", "ninja-build"):
-        path = shutil.which(name)
-        if path and _works([path, "--version"]):
-            return path
-    return _unpack_tool(downloader, NINJA_WHEELS, r"ninja-[^/]*\.data/scripts/(ninja$)", "ninja")
-
-
-def _unpack_tool(downloader, wheels, wanted, program):
-    """Unpacks what a regular expression picks from a tool's wheel; its first group is the path to unpack to."""
-    pin = wheels.get(_platform())
-    if pin is None:
-        raise Failure(
-            "cmake 3.18 or newer and ninja are needed and this system has no ready-made ones: on Debian or Ubuntu"
-            " 'apt-get install cmake ninja-build', on Alpine 'apk add cmake samurai'."
-        )
-    folder = DEPS / "tools" / "-".join(pin.name.split("-")[:2])
-    if not (folder / program).exists():
-        wheel = downloader.fetch(pin, DEPS / "download")
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        with zipfile.ZipFile(wheel) as archive:
-            for member in archive.infolist():
-                match = re.match(wanted, member.filename)
-                if not match or member.is_dir():
-                    continue
-                target = partial / match[1]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as source, open(target, "wb") as file:
-                    shutil.copyfileobj(source, file)
-                if match[1] == program:
-                    target.chmod(0o755)
-        os.replace(partial, folder)
-        wheel.unlink()
-    return str(folder / program)
-
-
-# --- Source, build, installation -------------------------------------------------------------------------------------
-
-
-def unpack_source(downloader):
-    """Returns the folder of the source; fetches and unpacks it unless an earlier run did."""
-    folder = DEPS / "source"
-    marker = folder / ".sha256"
-    if marker.exists() and marker.read_text() == SOURCE.sha256:
-        return folder
-    archive_path = downloader.fetch(SOURCE, DEPS / "download", f"llama.cpp {LLAMA_COMMIT}")
-    partial = folder.with_name("source.partial")
-    for old in (partial, folder):
-        shutil.rmtree(old, ignore_errors=True)
-    say("unpacking the source")
-    # Read as a stream, member by member: only plain files whose names the pattern knows are written.
-    with tarfile.open(archive_path, "r|gz") as archive:
-        for member in archive:
-            name = member.name[len(SOURCE_PREFIX) :]
-            if not member.isfile() or not member.name.startswith(SOURCE_PREFIX) or not WANTED.match(name):
-                continue
-            if ".." in name.split("/"):
-                continue
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.extractfile(member) as source, open(target, "wb") as file:
-                shutil.copyfileobj(source, file)
-    (partial / ".sha256").write_text(SOURCE.sha256)
-    os.replace(partial, folder)
-    archive_path.unlink()
-    return folder
 
 
 def build(key, jobs, compiler):
@@ -292,26 +72,17 @@ def build(key, jobs, compiler):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         marker.write_text(key)
-    environment = dict(os.environ)
-    environment.update(
-        CC=shlex.join(compiler.c),
-        CXX=shlex.join(compiler.cxx),
-        NINJA_STATUS="[%f/%t] ",
-        # The build asks git for a version; it should not find this checkout's.
-        GIT_CEILING_DIRECTORIES=str(ROOT),
-    )
-    for name in ("DESTDIR", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE", "CMAKE_BUILD_TYPE", "CMAKE_INSTALL_PREFIX"):
-        environment.pop(name, None)
+    environment = build_environment(compiler)
     partial = PREFIX.with_name("llama.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with open(LOG, "w") as log:
         definitions = [f"-D{name}={value}" for name, value in OPTIONS.items()]
         definitions += [f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_INSTALL_PREFIX={PREFIX}"]
         say("configuring llama.cpp")
-        _log_run([cmake, "-S", str(source), "-B", str(folder), "-G", "Ninja", *definitions], environment, log)
+        log_run([cmake, "-S", str(source), "-B", str(folder), "-G", "Ninja", *definitions], environment, log)
         say(f"building llama.cpp, {jobs} {'job' if jobs == 1 else 'jobs'} at a time (minutes)")
-        _log_run([ninja, "-C", str(folder), "-j", str(jobs), "llama"], environment, log, progress=True)
-        _log_run([cmake, "--install", str(folder), "--prefix", str(partial)], environment, log)
+        log_run([ninja, "-C", str(folder), "-j", str(jobs), "llama"], environment, log, progress=True)
+        log_run([cmake, "--install", str(folder), "--prefix", str(partial)], environment, log)
     shutil.rmtree(partial / "lib" / "pkgconfig", ignore_errors=True)  # ours is the complete one
     shutil.copy(source / "LICENSE", partial / "LICENSE")
     (partial / ".key").write_text(key)
@@ -319,34 +90,6 @@ def build(key, jobs, compiler):
     os.replace(partial, PREFIX)
     for finished in (folder, DEPS / "download"):
         shutil.rmtree(finished, ignore_errors=True)
-
-
-def _log_run(command, environment, log, progress=False):
-    """Runs one step of the build with its output in the log; shows its end when the step fails."""
-    line = console.Progress()
-    log.write(f"$ {shlex.join(command)}\n")
-    log.flush()
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        encoding="utf-8", errors="replace",
-    )
-    try:
-        for text in process.stdout:
-            log.write(text)
-            if progress and text.startswith("["):
-                line.show(text.strip())
-        status = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    finally:
-        line.close()
-    if status != 0:
-        log.flush()
-        for text in LOG.read_text(errors="replace").splitlines()[-20:]:
-            say(f"  {text}")
-        raise Failure(f"building llama.cpp failed; the last lines of {LOG} are above.")
 
 
 def _write(path, text):
@@ -462,15 +205,15 @@ def system(arguments):
     # Our own llama.pc must not be taken for the system's.
     folders = [folder for folder in _search_path() if os.path.realpath(folder) != os.path.realpath(CONFIG.parent)]
     environment = dict(os.environ, PKG_CONFIG_PATH=os.pathsep.join(folders))
-    version = _text([tool, "--modversion", "llama"], environment).strip()
+    version = text([tool, "--modversion", "llama"], environment).strip()
     if not version:
         raise Failure(
             "pkg-config knows no package 'llama': install llama.cpp with its headers (on macOS 'brew install"
             " llama.cpp'), set PKG_CONFIG_PATH to the folder of its llama.pc, or run without --system."
         )
     compiler = Compiler()
-    cflags = shlex.split(_text([tool, "--cflags", "llama"], environment))
-    libs = shlex.split(_text([tool, "--libs", "llama"], environment))
+    cflags = shlex.split(text([tool, "--cflags", "llama"], environment))
+    libs = shlex.split(text([tool, "--libs", "llama"], environment))
     key = json.dumps({"system": version, "cflags": cflags, "libs": libs, "compiler": compiler.identity()}, indent=1)
     ready = f"llama.cpp {version} of the system is ready"
     if not arguments.force and STAMP.exists() and STAMP.read_text() == key and CONFIG.exists():
@@ -541,7 +284,7 @@ def _compiles(compiler, scratch, probes, cflags, libs):
     with open(source, "w") as file:
         file.write(f"{PROBE_HEADERS}void use(void *p) {{ (void) p; }}\nint main(void) {{\n{body}\n  return 0;\n}}\n")
     flags = ["-std=c11", "-Werror=implicit-function-declaration"]
-    return _works([*compiler.c, *flags, *cflags, source, "-o", os.path.join(scratch, "probe"), *libs])
+    return works([*compiler.c, *flags, *cflags, source, "-o", os.path.join(scratch, "probe"), *libs])
 
 
 # --- The command ------------------------------------------------------------------------------------------------------
@@ -566,6 +309,14 @@ def main():
     )
     parser.add_argument("--force", action="store_true", help="build anew although everything is there")
     parser.add_argument("--jobs", type=_jobs, metavar="N", help="compile N files at a time (default: one per core)")
+    parser.add_argument(
+        "--backend",
+        action="append",
+        choices=sorted(BACKENDS),
+        default=[],
+        help="build this back end of ggml too, as a module that ra loads; may be given several times. rpc comes with the"
+        " server for other machines, ggml-rpc-server",
+    )
     parser.add_argument("--system", action="store_true", help="use an installed llama.cpp, found by pkg-config")
     arguments = parser.parse_args()
     if arguments.jobs is None:
@@ -579,7 +330,16 @@ def main():
     choice = os.environ.get("RA_LLAMA", "")
     if choice not in ("", "system", "bundled"):
         raise Failure(f"RA_LLAMA is '{choice}'; it may be 'system' or 'bundled'.")
-    status = system(arguments) if arguments.system or choice == "system" else bundled(arguments)
+    if arguments.system or choice == "system":
+        if arguments.backend:
+            raise Failure("--backend builds for the bundled llama.cpp; an installed one brings its own back ends.")
+        status = system(arguments)
+    else:
+        status = bundled(arguments)
+        for name in arguments.backend:
+            with console.locked(DEPS / "lock", f"building the back end '{name}'"):
+                build_backend(name, PREFIX, arguments.jobs, Compiler(), arguments.force)
+        place_modules()
     warn_of_others()
     return status
 

@@ -45,6 +45,7 @@ struct SessionModelOptions: ParsableArguments {
   var model: String?
 
   @OptionGroup var threading: ThreadOptions
+  @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model and makes it ready for guest attention, telling the progress on standard error.
   func host(_ console: Console, for session: SessionDescription? = nil) throws -> GuestHost {
@@ -52,11 +53,8 @@ struct SessionModelOptions: ParsableArguments {
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
       throw CommandError.modelGone(path: session.modelPath, name: session.name)
     }
-    let model = try LlamaModel.load(path: model ?? session?.modelPath ?? "") { fraction in
-      console.progress("loading", done: Int(fraction * 100), total: 100, unit: "%")
-      return true
-    }
-    console.clear()
+    let model = try console.loadModel(
+      path: model ?? session?.modelPath ?? "", options: devices.options(console))
     return try GuestHost(model: model, pool: pool)
   }
 }

@@ -1,0 +1,79 @@
+// ggml's back ends for GPUs, which are libraries of their own beside the program.
+
+import CLlama
+public import Foundation
+import Synchronization
+
+/// The back ends that `scripts/bootstrap --backend` builds, `libggml-vulkan.so` and the like.
+///
+/// They are looked for beside the program, or where the environment variable `RA_BACKENDS` points, and only when asked
+/// for: drivers take time to start, and a faulty one must not be in the way of those who compute on the CPU. A module
+/// uses the ggml inside the program, which therefore has to export it: `-Xlinker --export-dynamic` does that on Linux.
+public enum BackendModules {
+  /// Why a back end is of no use here.
+  public struct Failure: Sendable, Hashable, Encodable, CustomStringConvertible {
+    public let path: String
+    public let reason: String
+
+    public var description: String { "\(path): \(reason)" }
+  }
+
+  /// Where modules are looked for.
+  public static var folder: URL {
+    if let path = ProcessInfo.processInfo.environment["RA_BACKENDS"], !path.isEmpty {
+      return URL(fileURLWithPath: path)
+    }
+    let program = Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0])
+    return program.resolvingSymlinksInPath().deletingLastPathComponent()
+  }
+
+  /// Loads every module in ``folder``, once; later calls give the same answer.
+  ///
+  /// - Returns: the modules that could not be loaded or found nothing to drive, with the reasons.
+  @discardableResult
+  public static func load() -> [Failure] {
+    failures.withLock { known in
+      if let known { return known }
+      HostBackend.start()
+      let found = paths().compactMap(load)
+      known = found
+      return found
+    }
+  }
+
+  private static let failures = Mutex<[Failure]?>(nil)
+
+  /// The modules in ``folder``, in the order of their names.
+  static func paths() -> [String] {
+    let folder = folder
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+    // Parts of an installed llama.cpp are not modules, and the CPU is there already.
+    return names.filter {
+      $0.hasPrefix("libggml-") && $0.hasSuffix(".so") && !$0.hasPrefix("libggml-base")
+        && !$0.hasPrefix("libggml-cpu")
+    }.sorted().map { folder.appendingPathComponent($0).path }
+  }
+
+  private static func load(_ path: String) -> Failure? {
+    let mark = HostLog.mark()
+    guard let registry = ggml_backend_load(path) else {
+      return Failure(path: path, reason: reason(HostLog.lines(since: mark)))
+    }
+    // Servers are registered one by one, when they are named.
+    let name = ggml_backend_reg_name(registry).map { String(cString: $0) }
+    guard name != RemoteServers.backend, ggml_backend_reg_dev_count(registry) == 0 else { return nil }
+    let log = HostLog.lines(since: mark)
+    return Failure(
+      path: path, reason: "it found no device" + (log.isEmpty ? "" : ": " + log.joined(separator: " | ")))
+  }
+
+  /// ggml's words, with advice where they leave people alone.
+  static func reason(_ log: [String]) -> String {
+    let text = log.isEmpty ? "ggml gives no reason" : log.joined(separator: " | ")
+    if text.contains("undefined symbol") || text.contains("symbol not found") {
+      return text
+        + " (was the program linked with --export-dynamic, and the module built with the same llama.cpp?)"
+    }
+    return text.contains("returned NULL") ? text + " (is a driver installed?)" : text
+  }
+}

@@ -1,0 +1,127 @@
+// What devices hold for a model, and what passes between them and us.
+
+import CLlama
+
+/// Bytes of one device's memory, by what they are for.
+public struct DeviceMemoryUse: Sendable, Hashable, Encodable {
+  /// See ``ComputeDevice/name``.
+  public let device: String
+  public internal(set) var weights = 0
+  /// Keys and values of one batch: the way from the host to us, of the same size at every context length.
+  public internal(set) var cache = 0
+  /// Intermediate results of the largest batch.
+  public internal(set) var compute = 0
+
+  public var total: Int { weights + cache + compute }
+}
+
+/// Bytes of queries, keys, values and outputs that were copied for a guest, whose memory is not the devices'.
+public struct DeviceTraffic: Sendable, Hashable, Encodable {
+  /// From devices: queries, keys and values.
+  public internal(set) var readBytes = 0
+  /// To devices: outputs.
+  public internal(set) var writtenBytes = 0
+}
+
+/// The buffers that the nodes of a graph lie in.
+final class DeviceMemorySurvey {
+  private var seen: Set<UnsafeRawPointer> = []
+  private var uses: [DeviceMemoryUse]
+
+  init(devices: [ComputeDevice]) {
+    uses = devices.map { DeviceMemoryUse(device: $0.name) }
+  }
+
+  /// Adds the buffers of a node and of what it reads.
+  func note(_ node: TensorPointer) {
+    note(buffer: node)
+    withUnsafeBytes(of: node.pointee.src) { bytes in
+      for source in bytes.bindMemory(to: TensorPointer?.self) { source.map(note(buffer:)) }
+    }
+  }
+
+  /// By device, in the order in which they were given.
+  var result: [DeviceMemoryUse] { uses }
+
+  private func note(buffer tensor: TensorPointer) {
+    guard let buffer = tensor.pointee.buffer ?? tensor.pointee.view_src?.pointee.buffer,
+      seen.insert(UnsafeRawPointer(buffer)).inserted, !ggml_backend_buffer_is_host(buffer),
+      let device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer)),
+      let name = ggml_backend_dev_name(device).map({ String(cString: $0) }),
+      let index = uses.firstIndex(where: { $0.device == name })
+    else { return }
+    let bytes = ggml_backend_buffer_get_size(buffer)
+    switch ggml_backend_buffer_get_usage(buffer) {
+    case GGML_BACKEND_BUFFER_USAGE_WEIGHTS: uses[index].weights += bytes
+    case GGML_BACKEND_BUFFER_USAGE_COMPUTE: uses[index].compute += bytes
+    default: uses[index].cache += bytes
+    }
+  }
+}
+
+extension LlamaContext {
+  /// What was copied between devices and the guest, since the context was made.
+  public var deviceTraffic: DeviceTraffic { guestObserver?.traffic ?? DeviceTraffic() }
+
+  /// Evaluates one token without attention and looks where everything lies. Buffers are as large as they will get:
+  /// the host makes room for the largest batch at once. Devices are warm afterwards, too.
+  func surveyDeviceMemory() throws -> [DeviceMemoryUse] {
+    guard let guestObserver, !model.devices.isEmpty else { return [] }
+    let survey = DeviceMemorySurvey(devices: model.devices)
+    guestObserver.survey = survey
+    defer { guestObserver.survey = nil }
+    // Any token does.
+    [Int32(0)].withUnsafeBufferPointer { batch.fill($0, startPosition: 0, outputCount: 1) }
+    llama_memory_clear(handle.memory, false)
+    guestObserver.begin(positions: batch.positions)
+    defer { guestObserver.end() }
+    let mark = HostLog.mark()
+    let code = llama_decode(handle.pointer, batch.batch)
+    if let failure = guestObserver.failure { throw failure }
+    guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }
+    return survey.result
+  }
+
+  func checkDeviceMemory() throws {
+    guard let limit = model.deviceMemoryLimit, let use = deviceMemory.first(where: { $0.total > limit })
+    else { return }
+    throw LlamaError.deviceMemoryExceeded(
+      device: use.device, weights: use.weights, cache: use.cache, compute: use.compute, limit: limit)
+  }
+}
+
+extension LlamaModel {
+  /// Bytes of the weights of the model's last layers, as the file has them.
+  ///
+  /// - Parameter layers: as ``Options/gpuLayers``.
+  public static func weightBytes(of file: GGUFFile, layers: Int) -> Int {
+    let count = file.integer("\(file.architecture ?? "").block_count") ?? 0
+    let first = max(0, count + 1 - max(0, layers))
+    guard layers > 0 else { return 0 }
+    let hasOutput = file.tensors.contains { $0.name == "output.weight" }
+    return file.tensors.reduce(0) { sum, tensor in
+      let parts = tensor.name.split(separator: ".")
+      let isWanted =
+        if parts.count > 2, parts[0] == "blk", let layer = Int(parts[1]) {
+          layer >= first
+        } else {
+          // Without weights of its own the output uses those of the input, of which the device gets a copy.
+          tensor.name.hasPrefix("output") || (!hasOutput && tensor.name == "token_embd.weight")
+        }
+      return isWanted ? sum + tensor.byteCount : sum
+    }
+  }
+
+  /// Refuses what cannot fit before minutes are spent on loading it. Which device gets how much is not known yet.
+  static func checkDeviceMemory(
+    file: GGUFFile, layers: Int, devices: [ComputeDevice], limit: Int?
+  ) throws {
+    guard let limit, !devices.isEmpty else { return }
+    let (allowed, overflow) = limit.multipliedReportingOverflow(by: devices.count)
+    let weights = weightBytes(of: file, layers: layers)
+    guard !overflow, weights > allowed else { return }
+    throw LlamaError.deviceMemoryExceeded(
+      device: devices.map(\.name).joined(separator: " with "), weights: weights, cache: 0, compute: 0,
+      limit: allowed)
+  }
+}

@@ -1,0 +1,85 @@
+// Which layers of a model go to which devices.
+
+import ArgumentParser
+import LlamaHost
+
+struct DeviceOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Layers whose weights go to a GPU, counted from the last, or 'all'. Attention stays ours, on the CPU. "
+        + "(default: none, or all with --device or --rpc)", valueName: "count"))
+  var gpuLayers: LayerCount?
+
+  @Option(
+    help: ArgumentHelp(
+      "Devices for them, as ra devices names them; separated by commas. (default: all GPUs and servers)",
+      valueName: "names"))
+  var device: CommaSeparated<String>?
+
+  @Option(
+    help: ArgumentHelp(
+      "Machines with ggml-rpc-server, to take layers too; separated by commas.", valueName: "host:port"))
+  var rpc: CommaSeparated<String>?
+
+  @Option(
+    help: ArgumentHelp("Most memory to take on each device; more is refused. Such as 6G.", valueName: "size"))
+  var gpuMemoryLimit: ByteCount?
+
+  func validate() throws {
+    if gpuLayers?.count == 0, device != nil || rpc != nil {
+      throw ValidationError(
+        "--gpu-layers is 0, which leaves nothing for \(device != nil ? "--device" : "--rpc").")
+    }
+  }
+
+  /// How to load a model. Tells on standard error why a back end is of no use, and that the CPU computes instead.
+  ///
+  /// Throws ``LlamaHost/LlamaError`` for names and addresses that lead nowhere.
+  func options(_ console: Console) throws -> LlamaModel.Options {
+    var options = LlamaModel.Options()
+    options.deviceMemoryLimit = gpuMemoryLimit?.bytes
+    guard gpuLayers?.count ?? 1 > 0, gpuLayers != nil || device != nil || rpc != nil else { return options }
+    let failures = BackendModules.load()
+    do {
+      options.devices = try devices()
+    } catch {
+      // One of them may be why a device is not there.
+      for failure in failures { console.note("note: \(failure)") }
+      throw error
+    }
+    guard !options.devices.isEmpty else {
+      for failure in failures { console.note("note: \(failure)") }
+      let reason =
+        failures.isEmpty
+        ? "there is no back end for GPUs in \(BackendModules.folder.path), which scripts/bootstrap --backend builds"
+        : "no back end offers a device"
+      console.note("note: \(reason); going on with the CPU")
+      return options
+    }
+    options.gpuLayers = gpuLayers?.count ?? .max
+    return options
+  }
+}
+
+extension DeviceOptions {
+  /// Those that are named, or all that take layers; servers first, as llama.cpp has them.
+  private func devices() throws -> [ComputeDevice] {
+    let remote = try RemoteServers.connect(to: rpc?.elements ?? [])
+    guard let names = device?.elements else { return ComputeDevice.preferred() }
+    return try ComputeDevice.named(remote.filter { !names.contains($0) } + names)
+  }
+}
+
+/// A number of layers, or all.
+struct LayerCount: ExpressibleByArgument {
+  let count: Int
+
+  init?(argument: String) {
+    if argument == "all" {
+      count = .max
+    } else {
+      guard let number = Int(argument), number >= 0 else { return nil }
+      count = number
+    }
+  }
+}

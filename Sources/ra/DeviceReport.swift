@@ -1,0 +1,38 @@
+// What a model's devices hold, for reports.
+
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+/// One device's share of a run, in bytes.
+struct DeviceReport: Encodable {
+  var use: DeviceMemoryUse
+  /// Free before the model was loaded, and now; nil where the device does not tell.
+  var freeBefore: Int?
+  var freeAfter: Int?
+  /// Queries, keys, values and outputs that a token moves between all devices and the attention on the CPU.
+  var trafficPerToken: Int
+
+  /// The devices of a model, after it has evaluated `tokens`.
+  static func all(_ host: GuestHost, tokens: Int) -> [DeviceReport] {
+    let now = ComputeDevice.all()
+    let traffic = host.deviceTraffic
+    return host.deviceMemory.map { use in
+      DeviceReport(
+        use: use, freeBefore: host.model.devices.first { $0.name == use.device }?.freeBytes,
+        freeAfter: now.first { $0.name == use.device }?.freeBytes,
+        trafficPerToken: (traffic.readBytes + traffic.writtenBytes) / max(1, tokens))
+    }
+  }
+
+  /// The same for people.
+  var summary: String {
+    var text =
+      "\(use.device): weights \(formatBytes(use.weights)), cache of a batch \(formatBytes(use.cache)), intermediate "
+      + "results \(formatBytes(use.compute))"
+    if let freeBefore, let freeAfter {
+      text += "; \(formatBytes(freeBefore)) free before, \(formatBytes(freeAfter)) after"
+    }
+    return text + "; \(formatBytes(trafficPerToken)) a token to and from the CPU"
+  }
+}
