@@ -191,8 +191,7 @@ public final class AttentionEngine {
   /// Frees the memory that calls work in. The next call takes what it needs again.
   package func releaseScratch() {
     workspaces = []
-    partial = RowBuffer()
-    partialLogSumExps = RowBuffer()
+    decoding = DecodeMemory()
   }
 
   /// Throws what ``truncate(to:)`` would, and changes nothing.
