@@ -31,39 +31,38 @@ public final class BatchRunner {
     public var underlying: any Error
   }
 
-  public let model: LlamaModel
-  public let pool: ThreadPool
-  public let shape: ModelShape
-  /// Most tokens, and most contexts, of one batch.
-  public let batchCapacity, sequenceCapacity: Int
+  /// Shared with single contexts and sessions, which may be used between batches.
+  public let host: GuestHost
+  public var model: LlamaModel { host.model }
+  public var pool: ThreadPool { host.pool }
+  public var shape: ModelShape { host.shape }
+  /// Most tokens of one batch.
+  public var batchCapacity: Int { host.context.batchCapacity }
+  /// Most contexts of one batch.
+  public var sequenceCapacity: Int { host.context.sequenceCapacity }
   /// Asked before every layer; true makes ``evaluate(_:)`` throw `CancellationError`.
   public var isCancelled: (() -> Bool)? {
-    get { context.isCancelled }
-    set { context.isCancelled = newValue }
+    get { host.context.isCancelled }
+    set { host.context.isCancelled = newValue }
   }
-  private let context: LlamaContext
   private let guest: BatchGuest
-  private let parallel: ParallelRunner
 
   /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
-  public init(
+  public convenience init(
     model: LlamaModel, pool: ThreadPool, sequenceCapacity: Int, batchCapacity: Int = 512,
     takeover: TakeoverReport? = nil
   ) throws {
-    let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
-    shape = try ModelShape(takeover)
-    self.model = model
-    self.pool = pool
-    self.batchCapacity = batchCapacity
-    self.sequenceCapacity = sequenceCapacity
-    parallel = ParallelRunner(workerCount: pool.threadCount) { count, task in
-      pool.parallel(count: count, task)
-    }
-    guest = BatchGuest(parallel: parallel)
-    context = try LlamaContext(
-      model: model, pool: pool, batchCapacity: batchCapacity,
-      outputCapacity: min(sequenceCapacity, batchCapacity),
-      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest)
+    try self.init(
+      host: GuestHost(
+        model: model, pool: pool, batchCapacity: batchCapacity,
+        outputCapacity: min(sequenceCapacity, batchCapacity), sequenceCapacity: sequenceCapacity,
+        takeover: takeover))
+  }
+
+  /// Batches on a host that is ready, of as many contexts and logits as that was made for.
+  public init(host: GuestHost) {
+    self.host = host
+    guest = BatchGuest(parallel: host.parallel)
   }
 
   /// An empty context of this model.
@@ -82,8 +81,9 @@ public final class BatchRunner {
     guest.begin(items, starts: starts)
     defer { guest.end() }
     do {
-      return try context.evaluate(
-        zip(items, starts).map { SequenceTokens($0.tokens, startPosition: $1, outputs: $0.outputs) })
+      return try host.evaluate(
+        zip(items, starts).map { SequenceTokens($0.tokens, startPosition: $1, outputs: $0.outputs) },
+        guest: guest)
     } catch {
       let failed = guest.failedItem
       // Layers before the one that failed have read the batch.
@@ -100,7 +100,21 @@ public final class BatchRunner {
   ///   - end: how many tokens the prompt has.
   public func updateIndex(of engine: AttentionEngine, finishing: Bool, promptEnd end: Int) {
     engine.updateIndex(
-      finishing: finishing, askPosition: end + GuestRunner.askDistance, parallel: parallel)
+      finishing: finishing, askPosition: end + GuestRunner.askDistance, parallel: host.parallel)
+  }
+}
+
+extension BatchRunner {
+  /// The same in parts, until `pauses` says that it is enough for now; nothing may be evaluated with this context before
+  /// the last part.
+  ///
+  /// - Returns: whether all is done.
+  package func updateIndex(
+    of engine: AttentionEngine, finishing: Bool, promptEnd end: Int, pauses: () -> Bool
+  ) -> Bool {
+    engine.updateIndex(
+      finishing: finishing, askPosition: end + GuestRunner.askDistance, parallel: host.parallel,
+      pauses: pauses)
   }
 }
 

@@ -117,6 +117,48 @@ public struct Conversation: Sendable {
     return tokens
   }
 
+  /// Continues with all messages of a conversation, as a client sends them that keeps it itself, after which the model is
+  /// to answer.
+  ///
+  /// System messages in front become the beginning of the first question: documents come before everything, so that all
+  /// conversations about them begin alike.
+  ///
+  /// - Returns: the tokens to read.
+  /// - Throws: the host's errors; nothing has changed then.
+  public mutating func ask(_ messages: [ChatMessage]) throws -> [Int32] {
+    let leading = messages.prefix { $0.role == .system }
+    var rest = messages.dropFirst(leading.count)
+    var first = leading.map(\.content)
+    if let question = rest.first, question.role != .assistant {
+      first.append(question.content)
+      rest = rest.dropFirst()
+    }
+    var pieces: [PromptPiece] = [
+      .content(openText + trimmed(first.joined(separator: Self.separator))), .template(turns.answer),
+    ]
+    switch place {
+    case .start: pieces.insert(.template(turns.opening), at: 0)
+    case .documents: break
+    case .answer: pieces.insert(.template(turns.next), at: 0)
+    }
+    for message in rest {
+      if message.role != .assistant { pieces.append(.template(turns.next)) }
+      pieces.append(.content(trimmed(message.content)))
+      if message.role != .assistant { pieces.append(.template(turns.answer)) }
+    }
+    // An answer of the client's own: another one follows it.
+    if rest.last?.role == .assistant { pieces += [.template(turns.next), .template(turns.answer)] }
+    var tokens = try tokenizer.tokenize(pieces, continuing: place != .start)
+    if place == .start { tokens = withBOS(tokens) }
+    openText = ""
+    place = .answer
+    return tokens
+  }
+
+  private func trimmed(_ text: String) -> String {
+    turns.trimsContent ? text.trimmingCharacters(in: .whitespacesAndNewlines) : text
+  }
+
   private func withBOS(_ tokens: [Int32]) -> [Int32] {
     guard tokenizer.addsBOS, let bos = tokenizer.bos, tokens.first != bos else { return tokens }
     return [bos] + tokens

@@ -18,12 +18,13 @@ public final class GuestHost {
 
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
+  ///   - sequenceCapacity: contexts that a ``BatchRunner`` on this host can evaluate together.
   ///   - outputCapacity: tokens of a batch that can have logits.
   ///   - takeover: the result of an earlier probe of this model; probed now when nil.
   /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
   public init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int = 1,
-    takeover: TakeoverReport? = nil
+    sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil
   ) throws {
     let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
     shape = try ModelShape(takeover)
@@ -35,7 +36,7 @@ public final class GuestHost {
     }
     context = try LlamaContext(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      takeover: takeover, guest: NoGuest())
+      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: NoGuest())
   }
 
   /// What the model's devices hold, weights included: the same for contexts of any length, and of any number.
@@ -52,6 +53,13 @@ public final class GuestHost {
     // So that an engine goes when its runner does.
     defer { context.guest = NoGuest() }
     return try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
+  }
+
+  /// Evaluates a batch of several contexts.
+  func evaluate(_ sequences: [SequenceTokens], guest: any AttentionGuest) throws -> Logits {
+    context.guest = guest
+    defer { context.guest = NoGuest() }
+    return try context.evaluate(sequences)
   }
 }
 

@@ -50,7 +50,7 @@ public final class GuestRunner: SequenceRunner {
   }
 
   /// Goes on with an engine that has read `tokens`.
-  init(host: GuestHost, engine: AttentionEngine, tokens: [Int32]) {
+  package init(host: GuestHost, engine: AttentionEngine, tokens: [Int32]) {
     self.host = host
     self.engine = engine
     readTokens = tokens

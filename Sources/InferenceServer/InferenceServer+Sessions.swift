@@ -13,6 +13,7 @@ extension InferenceServer {
     var name: String
     var state: SessionCard.State
     var tokens, tokensRead, bytes, created, lastUsed: Int
+    var readOnly: Bool
 
     init(_ card: SessionCard) {
       id = card.id
@@ -23,6 +24,7 @@ extension InferenceServer {
       bytes = card.bytes
       created = Int(card.created.timeIntervalSince1970)
       lastUsed = Int(card.lastUsed.timeIntervalSince1970)
+      readOnly = card.isReadOnly
     }
   }
 

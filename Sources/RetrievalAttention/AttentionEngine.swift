@@ -158,18 +158,51 @@ public final class AttentionEngine {
   /// - Returns: whether anything was done.
   @discardableResult
   public func updateIndex(finishing: Bool, askPosition: Int, parallel: ParallelRunner) -> Bool {
-    guard !ignoresIndex else { return false }
-    let moment: UpdateMoment =
-      !finishing ? .betweenBatches : openPromptStart != nil ? .endOfPrompt : .decoding
-    if finishing { openPromptStart = nil }
-    let due = heads.joined().filter { $0.needsUpdate(moment) }
-    guard !due.isEmpty else { return false }
-    while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
-    storage.indexesChanged = true
-    storage.stateChanged = true
-    parallel.run(due.count) { index, worker in
-      due[index].update(moment, askPosition: askPosition, workspace: workspaces[worker])
+    guard needsIndexUpdate(finishing: finishing) else {
+      if finishing { openPromptStart = nil }
+      return false
     }
+    _ = updateIndex(finishing: finishing, askPosition: askPosition, parallel: parallel) { false }
+    return true
+  }
+
+  /// Whether ``updateIndex(finishing:askPosition:parallel:)`` would do anything.
+  package func needsIndexUpdate(finishing: Bool) -> Bool {
+    guard !ignoresIndex else { return false }
+    let moment = updateMoment(finishing: finishing)
+    return heads.joined().contains { $0.needsUpdate(moment) }
+  }
+
+  private func updateMoment(finishing: Bool) -> UpdateMoment {
+    !finishing ? .betweenBatches : openPromptStart != nil ? .endOfPrompt : .decoding
+  }
+
+  /// The same in parts: some heads at a time, until `pauses` says that it is enough for now.
+  ///
+  /// What it gives in the end does not depend on the pauses, if nothing is attended in between.
+  ///
+  /// - Returns: whether all is done; if not, call it again with the same arguments.
+  package func updateIndex(
+    finishing: Bool, askPosition: Int, parallel: ParallelRunner, pauses: () -> Bool
+  ) -> Bool {
+    guard !ignoresIndex else { return true }
+    let moment = updateMoment(finishing: finishing)
+    let due = heads.joined().filter { $0.needsUpdate(moment) }
+    if !due.isEmpty {
+      storage.indexesChanged = true
+      storage.stateChanged = true
+    }
+    while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
+    // A few for each worker, so that one that is slower than the others costs little.
+    let count = 4 * parallel.workerCount
+    for first in stride(from: 0, to: due.count, by: count) {
+      if first > 0, pauses() { return false }
+      let part = due[first..<min(first + count, due.count)]
+      parallel.run(part.count) { index, worker in
+        part[first + index].update(moment, askPosition: askPosition, workspace: workspaces[worker])
+      }
+    }
+    if finishing { openPromptStart = nil }
     return true
   }
 

@@ -22,6 +22,7 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup(title: "Network") var network: NetworkOptions
+  @OptionGroup(title: "Sessions") var sessions: ServedSessionOptions
   @OptionGroup(title: "Limits") var limits: ServingLimitOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
 
@@ -72,10 +73,12 @@ struct ServeCommand: AsyncParsableCommand {
     scheduling.threads = modelOptions.threading.threads
     if let policy = try retrieval.policy(attention) { scheduling.attention = policy }
     limits.apply(to: &scheduling)
+    try sessions.apply(to: &scheduling)
     let model = try modelOptions.loadModel(console)
     let scheduler = try await Scheduler.start(model: model, settings: scheduling)
     let host = network.host.contains(":") ? "[\(network.host)]" : network.host
     console.note("\(scheduler.model.id): contexts of up to \(scheduler.model.contextLength) tokens")
+    for note in scheduler.notes { console.note(note) }
     do {
       try await InferenceServer(service: scheduler, settings: server, logger: Logger(label: "ra"))
         .run(address: .hostname(network.host, port: network.port)) { port in
@@ -127,6 +130,31 @@ struct NetworkOptions: ParsableArguments {
     } catch let problem as APIKeyProblem {
       throw ValidationError("--api-key-file \(apiKeyFile): \(problem).")
     }
+  }
+}
+
+struct ServedSessionOptions: ParsableArguments {
+  @Option(
+    name: .customLong("session"),
+    help: ArgumentHelp(
+      "A session on disk that clients may ask by its name: \(SessionName.help). May be repeated.",
+      valueName: "session"))
+  var sessions: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Keep uploaded documents in this folder, for the next start, too. (default: in memory)",
+      valueName: "folder"))
+  var sessionStore: String?
+
+  func validate() throws {
+    for session in sessions { _ = try SessionName(session) }
+    guard sessionStore != "" else { throw ValidationError("--session-store is empty.") }
+  }
+
+  func apply(to settings: inout SchedulerSettings) throws {
+    settings.sessions = try sessions.map { try SessionName($0).path() }
+    settings.sessionFolder = sessionStore
   }
 }
 

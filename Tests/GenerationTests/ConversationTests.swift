@@ -67,6 +67,33 @@ extension GenerationTests {
       #expect(tokens == (try template.tokenize(messages)))
     }
 
+    /// As a client sends it that keeps the conversation itself: the same tokens as through the template at once.
+    @Test func wholeConversationsContinueDocumentsExactly() throws {
+      let template = try #require(model.chatTemplate)
+      func message(_ role: ChatMessage.Role, _ content: String) -> ChatMessage {
+        ChatMessage(role: role, content: content)
+      }
+      let turns = [message(.assistant, "Nothing."), message(.user, " And then?\n")]
+      for (messages, first) in [
+        ([message(.user, "What?")], "What?"), ([message(.user, "\n\nWhat?")] + turns, "\n\nWhat?"),
+        ([message(.system, "Be short."), message(.user, "What?")] + turns + turns, "Be short.\n\nWhat?"),
+      ] {
+        var conversation = try Conversation(model: model)
+        let read = try conversation.read([(name: "a", text: "First text.")]).tokens
+        let rest = Array(messages.drop { $0.role == .system }.dropFirst())
+        let whole = try template.tokenize([message(.user, "First text.\n\n" + first)] + rest)
+        #expect(read + (try conversation.ask(messages)) == whole)
+      }
+      // What no template has a turn for still ends where the model is to answer.
+      for messages in [[], [message(.assistant, "Hello.")], [message(.system, "Be short.")]] {
+        var conversation = try Conversation(model: model)
+        _ = try conversation.read([(name: "a", text: "First text.")])
+        let end = try template.turns().answer.split(separator: "\n").last
+        #expect(text(try conversation.ask(messages)).contains(try #require(end)))
+        #expect(conversation.place == .answer)
+      }
+    }
+
     @Test func documentsAreWhereTheyAreSaidToBe() throws {
       for raw in [true, false] {
         var conversation = try Conversation(model: model, raw: raw)

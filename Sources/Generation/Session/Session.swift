@@ -99,11 +99,18 @@ public final class Session {
   ///
   /// The session goes on with the runner itself. Throws as ``create(at:host:policy:memoryLimit:)`` does; the runner is
   /// as it was then.
-  public static func create(at directory: String, from runner: GuestRunner) throws -> Session {
+  ///
+  /// - Parameters:
+  ///   - documents: the texts in the context.
+  ///   - attributes: what to keep with it, such as ``Conversation/attributes``.
+  public static func create(
+    at directory: String, from runner: GuestRunner, documents: [SessionDocument] = [],
+    attributes: [String: String] = [:]
+  ) throws -> Session {
     let now = Date().timeIntervalSince1970
     let manifest = SessionManifest(
       created: now, modified: now, model: try ModelIdentity(runner.host),
-      attention: try StoredPolicy(runner.engine.policy))
+      attention: try StoredPolicy(runner.engine.policy), documents: documents, attributes: attributes)
     let lock = try makeDirectory(directory, manifest)
     let session = Session(
       directory: directory, access: .write, runner: runner, manifest: manifest, lock: lock, pendingTokens: [],

@@ -33,7 +33,7 @@ public protocol InferenceService: Sendable {
 
   /// Deletes a session. Requests that use it already are finished.
   ///
-  /// - Throws: ``ServingError/unknownSession(_:)``.
+  /// - Throws: ``ServingError/unknownSession(_:)``, ``ServingError/readOnlySession(_:)``.
   func deleteSession(_ id: String) async throws
 
   /// Takes no more requests; those that run are finished, up to `deadline`, and then fail.
@@ -61,6 +61,8 @@ public struct SessionCard: Sendable, Hashable {
     /// Its document is being read.
     case reading
     case ready
+    /// On the disk; the next question maps it, in milliseconds.
+    case stored
     /// Its keys and values were given up for others; the next question reads the document again.
     case evicted
   }
@@ -72,14 +74,16 @@ public struct SessionCard: Sendable, Hashable {
   public var tokens: Int
   /// Tokens read so far.
   public var tokensRead: Int
-  /// Bytes of keys, values and index in memory.
+  /// Bytes of keys, values and index, in memory or in files.
   public var bytes: Int
   public var created: Date
   public var lastUsed: Date
+  /// Whether it cannot be deleted through the service: whoever started that gave it.
+  public var isReadOnly: Bool
 
   public init(
     id: String, name: String, state: State, tokens: Int, tokensRead: Int, bytes: Int, created: Date,
-    lastUsed: Date
+    lastUsed: Date, isReadOnly: Bool = false
   ) {
     self.id = id
     self.name = name
@@ -89,6 +93,7 @@ public struct SessionCard: Sendable, Hashable {
     self.bytes = bytes
     self.created = created
     self.lastUsed = lastUsed
+    self.isReadOnly = isReadOnly
   }
 }
 

@@ -8,6 +8,8 @@ public enum ServingError: Error, Equatable, Sendable {
   case unknownSession(String)
   /// The session's document is still being read.
   case sessionNotReady(String)
+  /// The session was given to the server at its start, and only whoever did that can remove it.
+  case readOnlySession(String)
   /// More sessions or contexts than the memory budget holds.
   case outOfMemory(required: Int, budget: Int)
   case queueFull(waiting: Int, retryAfterSeconds: Int)
@@ -27,6 +29,8 @@ extension ServingError: CustomStringConvertible {
       """
     case .unknownSession(let id): "There is no session '\(id)'. List the sessions with GET /v1/sessions."
     case .sessionNotReady(let id): "The session '\(id)' is still being read. Try again when it is ready."
+    case .readOnlySession(let id):
+      "The session '\(id)' was given to the server at its start. It can be removed where it is kept, not here."
     case .outOfMemory(let required, let budget):
       "The request needs \(required) bytes of context, but the server's budget is \(budget). Use a shorter text."
     case .queueFull(let waiting, let seconds):

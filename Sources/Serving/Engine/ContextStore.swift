@@ -20,13 +20,18 @@ struct ContextStore {
   private(set) var contexts: [StoredContext] = []
   /// Whether contexts can be forked.
   let isShared: Bool
+  /// Tokens for which forks have room.
+  let capacity: Int
 
   /// Tokens that make a fork worth its cost: some milliseconds, and mappings of which a process has a limited number.
   static let leastShared = 64
   /// Tokens that a context must have more than another one to be kept beside it: fewer are read as fast as a fork is made.
   static let leastAdded = 32
 
-  init(isShared: Bool) { self.isShared = isShared }
+  init(isShared: Bool, capacity: Int) {
+    self.isShared = isShared
+    self.capacity = capacity
+  }
 
   /// The context with the longest usable beginning of `tokens`; nil when none has any.
   ///
@@ -55,7 +60,7 @@ struct ContextStore {
   /// The context of a match, cut back to what is in common, for the caller alone.
   mutating func take(_ match: Match) throws -> StoredContext {
     match.context.lastUsed = .now
-    if match.isShared { return try match.context.fork(keeping: match.count) }
+    if match.isShared { return try match.context.fork(keeping: match.count, capacity: capacity) }
     try match.context.truncate(to: match.count)
     contexts.removeAll { $0 === match.context }
     return match.context
@@ -97,6 +102,11 @@ struct ContextStore {
 
   /// Forgets a session: its document, and all that was asked about it.
   mutating func remove(session: String) { contexts.removeAll { $0.session == session } }
+
+  /// Forgets a session's document, but nothing that was asked about it.
+  mutating func remove(documentOf session: String) {
+    contexts.removeAll { $0.session == session && $0.pinnedCount != nil }
+  }
 
   func hasDocument(of session: String) -> Bool {
     contexts.contains { $0.session == session && $0.pinnedCount != nil }

@@ -10,6 +10,8 @@ final class Mailbox: Sendable {
     /// Choices that left the queue and wait for memory or their turn.
     var pending = 0
     var deletedSessions: [String] = []
+    /// Sessions that were written to the disk, or why they could not be.
+    var savedSessions: [(id: String, failure: String?)] = []
     var statistics = ServingStatistics()
     var isDraining = false
     var deadline: ContinuousClock.Instant?
@@ -53,6 +55,11 @@ final class Mailbox: Sendable {
 
   func delete(session: String) {
     state.withLock { $0.deletedSessions.append(session) }
+    signal.signal()
+  }
+
+  func noteSaved(session: String, failure: String?) {
+    state.withLock { $0.savedSessions.append((session, failure)) }
     signal.signal()
   }
 

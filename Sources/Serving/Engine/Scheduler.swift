@@ -1,6 +1,7 @@
 // The public face of the engine: requests go into a mailbox, a thread of its own works on them.
 
 import Foundation
+import Generation
 public import LlamaHost
 import RetrievalAttention
 import Synchronization
@@ -11,11 +12,13 @@ import Synchronization
 ///     for try await event in try await scheduler.complete(CompletionRequest(prompt: .text("Once"))) { … }
 ///     await scheduler.drain(until: .now)
 ///
-/// A step evaluates one token of every sequence that is being continued, and a piece of one prompt that is being read,
-/// as one batch of the host (continuous batching, as in Orca, OSDI 2022, and vLLM, arXiv 2309.06180). Requests start in
-/// the order in which they came; prompts that are being read take turns.
+/// A step evaluates one token of every sequence that is being continued, and a piece of a prompt that is being read (of
+/// several, where they are short), as one batch of the host (continuous batching, as in Orca, OSDI 2022, and vLLM, arXiv
+/// 2309.06180). Requests start in the order in which they came; prompts that are being read take turns.
 public final class Scheduler: InferenceService {
   public let model: ModelCard
+  /// Sessions on disk that are left out because they are damaged, in sentences for whoever started this.
+  public let notes: [String]
   private let settings: SchedulerSettings
   private let limits: EngineLimits
   private let mailbox: Mailbox
@@ -25,8 +28,9 @@ public final class Scheduler: InferenceService {
 
   /// Starts the engine's thread: probes the model and takes memory for batches.
   ///
-  /// - Throws: ``Generation/GenerationError/unsupportedModel(_:)``, ``ServingError`` for settings that make no sense, and
-  ///   the host's errors.
+  /// - Throws: ``Generation/GenerationError/unsupportedModel(_:)``, ``ServingError`` for settings that make no sense,
+  ///   ``SessionSetupError`` and ``Generation/SessionError`` for sessions that cannot be served, such as one of another
+  ///   model, and the host's errors.
   public static func start(model: LlamaModel, settings: SchedulerSettings) async throws -> Scheduler {
     for (name, value) in [
       ("parallel", settings.parallel), ("queue length", settings.queueLength),
@@ -38,12 +42,14 @@ public final class Scheduler: InferenceService {
     }
     let mailbox = Mailbox()
     let registry = SessionRegistry()
-    let limits = try await withCheckedThrowingContinuation { continuation in
+    let folder = try settings.sessionFolder.map { try SessionFolder($0) }
+    let (limits, notes): (EngineLimits, [String]) = try await withCheckedThrowingContinuation {
+      continuation in
       let thread = Thread {
         do {
           let engine = try SchedulerCore(
-            model: model, settings: settings, mailbox: mailbox, registry: registry)
-          continuation.resume(returning: engine.limits)
+            model: model, settings: settings, mailbox: mailbox, registry: registry, folder: folder)
+          continuation.resume(returning: (engine.limits, try engine.registerSessions()))
           engine.run()
         } catch {
           continuation.resume(throwing: error)
@@ -54,11 +60,12 @@ public final class Scheduler: InferenceService {
       thread.stackSize = 16 << 20
       thread.start()
     }
-    return Scheduler(model: model, settings: settings, limits: limits, mailbox: mailbox, registry: registry)
+    return Scheduler(
+      model: model, settings: settings, limits: limits, notes: notes, mailbox: mailbox, registry: registry)
   }
 
   private init(
-    model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits, mailbox: Mailbox,
+    model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits, notes: [String], mailbox: Mailbox,
     registry: SessionRegistry
   ) {
     let file = URL(fileURLWithPath: model.description.path).deletingPathExtension().lastPathComponent
@@ -67,6 +74,7 @@ public final class Scheduler: InferenceService {
     llama = model
     self.settings = settings
     self.limits = limits
+    self.notes = notes
     self.mailbox = mailbox
     self.registry = registry
     prompts = PromptBuilder(model: model)
@@ -76,7 +84,7 @@ public final class Scheduler: InferenceService {
     _ request: CompletionRequest
   ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
     let session = try request.session.map { try registry.use($0) }
-    let prompt = try prompts.tokens(request.prompt, document: session?.text)
+    let prompt = try prompts.tokens(request.prompt, document: session)
     if request.sampling.grammar != nil {
       // So that a grammar that cannot be parsed is the client's error, and at once.
       do {
@@ -121,15 +129,15 @@ public final class Scheduler: InferenceService {
   public func createSession(
     name: String, text: String
   ) async throws -> AsyncThrowingStream<SessionEvent, any Error> {
-    let prompt = try prompts.documentTokens(text)
+    let document = try prompts.document(text, name: name)
+    let prompt = document.tokens
     // A question and an answer of a few tokens at least must fit behind it.
-    let room = 64
+    let room = SchedulerCore.leastRoom
     guard prompt.count + room <= limits.contextLength else {
       throw ServingError.contextTooLong(tokens: prompt.count, requested: room, limit: limits.contextLength)
     }
     try limits.check(tokens: prompt.count + room)
-    let card = try registry.create(
-      name: name, text: text, tokens: prompt.count, limit: settings.maximumSessions)
+    let card = try registry.create(name: name, document: document, limit: settings.maximumSessions)
     let (stream, continuation) = AsyncThrowingStream<SessionEvent, any Error>.makeStream()
     let request = CompletionRequest(prompt: .tokens(prompt), session: card.id)
     let group = RequestGroup(
@@ -150,8 +158,17 @@ public final class Scheduler: InferenceService {
   public func session(_ id: String) async throws -> SessionCard { try registry.card(id) }
 
   public func deleteSession(_ id: String) async throws {
-    try registry.remove(id)
+    guard !(try registry.card(id)).isReadOnly else { throw ServingError.readOnlySession(id) }
+    let document = try registry.remove(id)
     mailbox.delete(session: id)
+    guard let directory = document.directory else { return }
+    do {
+      try Session.remove(directory)
+    } catch {
+      throw ServingError.engineFailure(
+        "the session is gone from the server, but its files could not be removed: \(SessionWriter.reason(error))"
+      )
+    }
   }
 
   public func drain(until deadline: ContinuousClock.Instant) async {

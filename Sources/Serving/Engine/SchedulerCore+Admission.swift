@@ -14,7 +14,13 @@ extension SchedulerCore {
         index += 1
         continue
       }
-      let found = store.match(next.group.prompt, running: jobs.map(\.context))
+      let prompt = next.group.prompt
+      let running = jobs.filter { $0.indexing == nil }.map(\.context)
+      var found = store.match(prompt, running: running)
+      // What cannot be opened is read again.
+      if (try? openDocument(for: next.group, found: found?.count ?? 0)) == true {
+        found = store.match(prompt, running: running)
+      }
       pending[index].awaited = reader(of: next.group, found: found?.count ?? 0)
       // What it begins with is being read, and will be there before it could be read again.
       guard pending[index].awaited == nil else {
@@ -37,16 +43,17 @@ extension SchedulerCore {
   private func isWaiting(_ pending: Pending) -> Bool {
     if isBusy(pending.group.request.session) { return true }
     guard let (reader, count) = pending.awaited else { return false }
-    return reader.context.tokens.count < count && jobs.contains { $0 === reader }
+    return (reader.context.tokens.count < count || reader.indexing != nil) && jobs.contains { $0 === reader }
   }
 
   /// The sequence that is reading more of what `group` begins with than the `found` tokens that are there already, and
   /// how many they have in common.
   private func reader(of group: RequestGroup, found: Int) -> (reader: SequenceJob, count: Int)? {
     guard store.isShared else { return nil }
-    for job in jobs where job.promptLeft > 0 {
+    for job in jobs where job.promptLeft > 0 || job.indexing != nil {
       let count = StoredContext.commonCount(job.group.prompt, group.prompt)
-      if count >= found + ContextStore.leastShared, count > job.context.tokens.count { return (job, count) }
+      let isComing = count > job.context.tokens.count || job.indexing != nil
+      if count >= found + ContextStore.leastShared, isComing { return (job, count) }
     }
     return nil
   }
@@ -72,15 +79,17 @@ extension SchedulerCore {
       if bytes + growth <= limits.memoryBudget, contexts.count < maximumContexts { return true }
       guard let evicted = store.evict(keeping: found?.context) else { return jobs.isEmpty }
       if evicted.pinnedCount != nil, let session = evicted.session {
+        let isStored = registry.document(session)?.directory != nil
         registry.update(session) {
-          $0.state = .evicted
-          $0.bytes = 0
+          $0.state = isStored ? .stored : .evicted
+          if !isStored { $0.bytes = 0 }
         }
       }
     }
   }
 
   private func start(_ next: Pending, from found: ContextStore.Match?) throws {
+    let begin = ContinuousClock.now
     let group = next.group
     let sampler = try group.sessionID == nil ? Sampler(settings: seeded(next), model: runner.model) : nil
     sampler?.acceptPrompt(group.prompt)
@@ -88,18 +97,18 @@ extension SchedulerCore {
       try found.map { try store.take($0) }
       ?? StoredContext(
         engine: try runner.makeEngine(policy: settings.attention, capacity: limits.contextLength))
-    if let session = group.request.session, let card = try? registry.card(session),
-      context.session != session || context.tokens.count < card.tokens
-    {
+    if let session = group.request.session, let card = try? registry.card(session) {
       context.session = session
-      context.pinnedCount = store.hasDocument(of: session) ? nil : card.tokens
+      let isRead = context.tokens.count >= card.tokens
+      // What is to be read becomes the document for others, too. Without forks that is so in any case.
+      if isRead ? !store.isShared : !store.hasDocument(of: session) { context.pinnedCount = card.tokens }
     }
     context.engine.statistics = ReadStatistics()
     let job = SequenceJob(
       group: group, progress: next.progress, choice: next.choice, context: context, sampler: sampler)
     if !next.progress.isStarted {
       next.progress.isStarted = true
-      next.progress.firstWork = .now
+      next.progress.firstWork = begin
       group.send(.started(promptTokens: group.prompt.count, cachedTokens: context.tokens.count))
       mailbox.with {
         $0.statistics.promptTokens += group.prompt.count

@@ -1,4 +1,4 @@
-// One batch: a token of every sequence that is being continued, and a piece of one prompt.
+// One batch: a token of every sequence that is being continued, and pieces of prompts.
 
 import Generation
 import LlamaHost
@@ -6,18 +6,20 @@ import LlamaHost
 extension SchedulerCore {
   /// Evaluates one batch and lets its sequences go on.
   func step() {
-    let decoding = jobs.filter { $0.nextToken != nil }
+    let decoding = jobs.filter { $0.nextToken != nil && $0.indexing == nil }
+    let hasIndexed = updateIndex(besides: decoding.count)
     var batch = decoding.map { job in
       (job: job, tokens: job.nextToken.map { [$0] } ?? [], outputs: Outputs.last)
     }
-    let reader = jobs.first { $0.nextToken == nil }
-    if let reader {
-      let piece = piece(of: reader, besides: decoding.count)
+    // Who waits for a token has waited for the index already.
+    let readers = hasIndexed && !decoding.isEmpty ? [] : self.readers(besides: decoding.count)
+    for (reader, piece) in readers {
       let isLast = piece.count == reader.promptLeft
       // A document of a session is asked later: its last token needs no logits now.
       let wantsLogits = isLast && reader.sampler != nil
       batch.append((reader, piece, wantsLogits ? .last : .none))
     }
+    guard !batch.isEmpty else { return }
     let start = ContinuousClock.now
     let logits: Logits
     // A batch that nobody waits for any more ends within a layer.
@@ -43,30 +45,38 @@ extension SchedulerCore {
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     pace.add(
       seconds: seconds, decoding: decoding.count,
-      promptTokens: batch.last { $0.job === reader }?.tokens.count ?? 0)
+      promptTokens: readers.reduce(0) { $0 + $1.piece.count })
     var row = 0
     var generated = 0
-    for part in batch {
+    for (number, part) in batch.enumerated() {
       part.job.context.tokens += part.tokens
       let hasLogits = part.outputs == .last
-      if part.job === reader { advance(part.job) } else { indexDecoded(part.job) }
+      if number >= decoding.count { advance(part.job) } else { indexDecoded(part.job) }
       guard hasLogits else { continue }
       defer { row += 1 }
       generated += 1
       choose(part.job, logits[row])
     }
-    if let reader { finishReading(reader) }
+    for (reader, _) in readers where reader.indexing == nil { didIndex(reader) }
     count(batchTokens: batch.reduce(0) { $0 + $1.tokens.count }, seconds: seconds, generated: generated)
   }
 
-  /// The next tokens of a prompt: as many as the others can wait for.
-  private func piece(of job: SequenceJob, besides decoding: Int) -> [Int32] {
-    let position = job.context.tokens.count
-    let room = runner.batchCapacity - decoding
-    var length = min(job.promptLeft, room, pace.promptTokens(besides: decoding))
-    // A session's document ends with a piece, so that its index is completed there.
-    if let pinned = job.context.pinnedCount, position < pinned { length = min(length, pinned - position) }
-    return Array(job.group.prompt[position..<position + length])
+  /// The next pieces of prompts, in their turn: as many tokens as the others can wait for. Most often it is one piece of
+  /// one prompt; short questions are read together.
+  private func readers(besides decoding: Int) -> [(job: SequenceJob, piece: [Int32])] {
+    var room = min(runner.batchCapacity - decoding, pace.promptTokens(besides: decoding))
+    var readers: [(job: SequenceJob, piece: [Int32])] = []
+    for job in jobs where job.nextToken == nil && job.indexing == nil && job.promptLeft > 0 {
+      // A smaller piece would not be worth reading the weights, and a single token would be read as an answer's.
+      guard room >= min(StepPace.leastTokens, job.promptLeft) else { break }
+      let position = job.context.tokens.count
+      var length = min(job.promptLeft, room)
+      // A session's document ends with a piece, so that its index is completed there.
+      if let pinned = job.context.pinnedCount, position < pinned { length = min(length, pinned - position) }
+      readers.append((job, Array(job.group.prompt[position..<position + length])))
+      room -= length
+    }
+    return readers
   }
 
   /// A piece of a prompt was read.
@@ -74,13 +84,10 @@ extension SchedulerCore {
     let context = job.context
     let position = context.tokens.count
     let end = job.group.prompt.count
-    if let pinned = context.pinnedCount {
-      if position <= pinned {
-        runner.updateIndex(of: context.engine, finishing: position == pinned, promptEnd: pinned)
-      }
-      if position == pinned, position < end { separate(job) }
-    } else {
-      runner.updateIndex(of: context.engine, finishing: position == end, promptEnd: end)
+    let indexedEnd = context.pinnedCount ?? end
+    let isComplete = position == indexedEnd
+    if position <= indexedEnd, context.engine.needsIndexUpdate(finishing: isComplete) {
+      job.indexing = (isComplete, indexedEnd)
     }
     job.group.send(.prefill(done: position, total: end))
     if case .session(let continuation, let id) = job.group.sink {
@@ -91,21 +98,43 @@ extension SchedulerCore {
     if let index = jobs.firstIndex(where: { $0 === job }) { jobs.append(jobs.remove(at: index)) }
   }
 
+  /// Goes on with the index of one sequence, for as long as the others can wait.
+  ///
+  /// - Returns: whether there was one.
+  private func updateIndex(besides decoding: Int) -> Bool {
+    guard let job = jobs.first(where: { $0.indexing != nil }), let indexing = job.indexing else {
+      return false
+    }
+    let end = ContinuousClock.now + .seconds(pace.secondsLeft(besides: decoding))
+    let isDone = runner.updateIndex(
+      of: job.context.engine, finishing: indexing.finishing, promptEnd: indexing.end
+    ) { ContinuousClock.now >= end }
+    guard isDone else { return true }
+    job.indexing = nil
+    didIndex(job)
+    return true
+  }
+
+  /// A piece is read and in the index: documents may be complete now.
+  private func didIndex(_ job: SequenceJob) {
+    if job.promptLeft == 0 {
+      if let id = job.group.sessionID { completeSession(job, id: id) }
+      return
+    }
+    if job.context.tokens.count == job.context.pinnedCount { separate(job) }
+  }
+
   /// A session's document was read for a question: the document is for others now, too, and the question goes on with a
   /// fork.
   private func separate(_ job: SequenceJob) {
     guard store.isShared else { return }
     let document = job.context
     // Without a fork the context stays with the question, and goes to the others after it.
-    guard let fork = try? document.fork(keeping: document.tokens.count) else { return }
+    guard let fork = try? document.fork(keeping: document.tokens.count, capacity: limits.contextLength) else {
+      return
+    }
     keep(document)
     job.context = fork
-  }
-
-  /// Documents are complete when they are read; conversations go on.
-  private func finishReading(_ job: SequenceJob) {
-    guard job.promptLeft == 0, let id = job.group.sessionID else { return }
-    completeSession(job, id: id)
   }
 
   /// Answers stay out of the index for a while: whoever asks something else about the same prompt then finds it whole.
@@ -159,8 +188,12 @@ struct StepPace {
   }
 
   func promptTokens(besides decoding: Int) -> Int {
+    max(Self.leastTokens, Int(secondsLeft(besides: decoding) / max(secondsPerPromptToken, 1e-7)))
+  }
+
+  /// Seconds of a step for what nobody waits for token by token.
+  func secondsLeft(besides decoding: Int) -> Double {
     // Alone, larger pieces are read faster; but who comes next has to wait for the piece.
-    let left = decoding > 0 ? max(0, limit - secondsPerDecode) : Self.patience * limit
-    return max(Self.leastTokens, Int(left / max(secondsPerPromptToken, 1e-7)))
+    decoding > 0 ? max(0, limit - secondsPerDecode) : Self.patience * limit
   }
 }

@@ -22,6 +22,11 @@ final class SchedulerCore {
   let mailbox: Mailbox
   let registry: SessionRegistry
   var store: ContextStore
+  /// Where uploaded documents are kept, if they are.
+  let folder: SessionFolder?
+  let writer = SessionWriter()
+  /// Documents that are being written, with who waits for that.
+  var saving: [String: RequestGroup] = [:]
   var pending: [Pending] = []
   /// Sequences at work. Those that read a prompt take turns: the first one of them is next.
   var jobs: [SequenceJob] = []
@@ -31,19 +36,19 @@ final class SchedulerCore {
   /// When the bytes of all contexts were counted.
   private var counted: ContinuousClock.Instant?
 
-  init(model: LlamaModel, settings: SchedulerSettings, mailbox: Mailbox, registry: SessionRegistry) throws {
+  init(
+    model: LlamaModel, settings: SchedulerSettings, mailbox: Mailbox, registry: SessionRegistry,
+    folder: SessionFolder?
+  ) throws {
     let pool = try ThreadPool(threadCount: settings.threads ?? ThreadPool.defaultThreadCount)
     runner = try BatchRunner(
       model: model, pool: pool, sequenceCapacity: min(settings.parallel, 256),
       batchCapacity: max(512, settings.parallel))
     self.settings = settings
+    self.folder = folder
     self.mailbox = mailbox
     self.registry = registry
     pace = StepPace(limit: Double(settings.stallMilliseconds) / 1000)
-    // The settings are wrong now or never.
-    let probe = try runner.makeEngine(policy: settings.attention, capacity: 1)
-    store = ContextStore(isShared: probe.isForkable)
-    maximumContexts = Self.maximumContexts(shape: runner.shape)
     let trained = model.description.trainedContextLength
     // A tenth more for indexes, and a little for samples, as GuestRunner reckons.
     let bytesPerToken = runner.shape.bytesPerToken + runner.shape.bytesPerToken / 8
@@ -51,6 +56,10 @@ final class SchedulerCore {
       contextLength: settings.contextLength ?? (trained > 0 ? trained : 4096),
       memoryBudget: settings.memoryBudget ?? (SystemMemory.availableBytes ?? 4 << 30) / 2,
       bytesPerToken: bytesPerToken)
+    // The settings are wrong now or never.
+    let probe = try runner.makeEngine(policy: settings.attention, capacity: 1)
+    store = ContextStore(isShared: probe.isForkable, capacity: limits.contextLength)
+    maximumContexts = Self.maximumContexts(shape: runner.shape)
   }
 
   /// A fork has about six mappings for each KV head, some more when it is forked itself; the rest of the process needs some
@@ -68,8 +77,8 @@ final class SchedulerCore {
       admit()
       report()
       if jobs.isEmpty {
-        if pending.isEmpty, isDone() { return }
-        mailbox.sleep(seconds: pending.isEmpty ? 60 : 0.01)
+        if pending.isEmpty, saving.isEmpty, isDone() { return }
+        mailbox.sleep(seconds: pending.isEmpty && saving.isEmpty ? 60 : 0.01)
         continue
       }
       autoreleasepool { step() }
@@ -80,6 +89,8 @@ final class SchedulerCore {
   private func isDone() -> Bool {
     mailbox.with { state in
       guard state.queue.isEmpty else { return false }
+      // Who waits for the end may start another server.
+      if state.isDraining { folder?.release() }
       state.isIdle = true
       return state.isDraining
     }
@@ -88,21 +99,30 @@ final class SchedulerCore {
   /// Takes what came in since the last step.
   private func collect() {
     let news = mailbox.with { state in
-      defer { state.deletedSessions = [] }
+      defer {
+        state.deletedSessions = []
+        state.savedSessions = []
+      }
       let isOver = state.deadline.map { ContinuousClock.now >= $0 } ?? false
       var queue: [RequestGroup] = []
-      if pending.isEmpty || isOver {
+      // Those that wait for a prompt to be read keep nobody else waiting.
+      if isOver || pending.allSatisfy({ $0.awaited != nil }) {
         queue = state.queue
         state.queue = []
         state.pending += queue.reduce(0) { $0 + $1.request.choiceCount }
       }
-      return (queue: queue, deleted: state.deletedSessions, isOver: isOver)
+      return (
+        queue: queue, deleted: state.deletedSessions, saved: state.savedSessions, isOver: isOver
+      )
     }
     for group in news.queue {
       let progress = GroupProgress(choices: group.request.choiceCount)
       pending += (0..<group.request.choiceCount).map { Pending(group: group, progress: progress, choice: $0) }
     }
     for id in news.deleted { store.remove(session: id) }
+    for (id, failure) in news.saved {
+      if let group = saving[id] { didSave(id, group, failure: failure) }
+    }
     // A request of several choices ends with the first one that fails.
     for job in jobs where isCancelled(job.group) || job.progress.isOver {
       end(job, throwing: CancellationError())
@@ -113,6 +133,8 @@ final class SchedulerCore {
     if news.isOver {
       for job in jobs { end(job, throwing: ServingError.draining) }
       for waiting in pending { fail(waiting.group, waiting.progress, ServingError.draining) }
+      for group in saving.values { group.finish(throwing: ServingError.draining) }
+      saving = [:]
     }
     drop { $0.progress.isOver }
   }
@@ -156,18 +178,23 @@ final class SchedulerCore {
     group.finish()
   }
 
-  /// A document is read.
+  /// A document is read. Where sessions are kept it is ready when it is on the disk, else now.
   func completeSession(_ job: SequenceJob, id: String) {
     release(job)
+    job.progress.isOver = true
+    guard !save(job.context, for: job.group, id: id) else { return }
+    finishSession(job.group, id: id)
+  }
+
+  func finishSession(_ group: RequestGroup, id: String) {
     let card = registry.update(id) {
       $0.state = .ready
       $0.tokensRead = $0.tokens
     }
-    job.progress.isOver = true
     mailbox.with { $0.statistics.completed += 1 }
     report()
-    if let card, case .session(let continuation, _) = job.group.sink { continuation.yield(.ready(card)) }
-    job.group.finish()
+    if let card, case .session(let continuation, _) = group.sink { continuation.yield(.ready(card)) }
+    group.finish()
   }
 
   /// A sequence ends before its end. What it has read is kept.
@@ -179,7 +206,7 @@ final class SchedulerCore {
   func fail(_ group: RequestGroup, _ progress: GroupProgress, _ error: any Error) {
     guard !progress.isOver else { return }
     progress.isOver = true
-    if let id = group.sessionID { try? registry.remove(id) }
+    if let id = group.sessionID { _ = try? registry.remove(id) }
     mailbox.with {
       if error is CancellationError { $0.statistics.cancelled += 1 } else { $0.statistics.failed += 1 }
     }
@@ -190,6 +217,11 @@ final class SchedulerCore {
   private func release(_ job: SequenceJob, keepsContext: Bool = true) {
     jobs.removeAll { $0 === job }
     guard keepsContext else { return }
+    if let indexing = job.indexing {
+      // An answer of one token, or a client that left: whoever finds the context wants its index, too.
+      runner.updateIndex(of: job.context.engine, finishing: indexing.finishing, promptEnd: indexing.end)
+      job.indexing = nil
+    }
     keep(job.context)
   }
 
@@ -202,7 +234,7 @@ final class SchedulerCore {
         let engine = context.engine
         let bytes = engine.storeByteCount + engine.indexByteCount + engine.sampleByteCount
         registry.update(session) {
-          if $0.state == .evicted { $0.state = .ready }
+          if $0.state != .reading { $0.state = .ready }
           $0.bytes = bytes
         }
       }

@@ -18,12 +18,17 @@ public struct SchedulerSettings: Sendable {
   /// Bytes for keys, values and indexes of all contexts; half of the free memory at the start when nil.
   public var memoryBudget: Int?
   /// Milliseconds that a step may take when sequences wait for their next token: a long prompt is read in pieces that
-  /// take no longer. The building of an index is a piece of its own.
+  /// take no longer, and an index is built in such pieces.
   public var stallMilliseconds = 250
   /// Threads to compute with.
   public var threads: Int?
-  /// Most sessions; the documents' texts are kept in memory as well.
+  /// Most sessions; more cannot be uploaded.
   public var maximumSessions = 64
+  /// Directories of sessions on disk to serve, by the last part of their path. They are never changed.
+  public var sessions: [String] = []
+  /// A folder in which uploaded documents are kept, so that they are there after the next start. One server has it at a
+  /// time. Nil keeps them in memory.
+  public var sessionFolder: String?
 
   public init() {}
 }

@@ -67,6 +67,9 @@ final class SequenceJob {
   /// The token that was chosen and is to be read next; nil while the prompt is read.
   var nextToken: Int32?
   var generatedTokens = 0
+  /// What is still to be put into the index before anything else is evaluated with the context: whether the prompt or
+  /// the document is complete, and where it ends.
+  var indexing: (finishing: Bool, end: Int)?
   private var decoder = TextStreamDecoder()
   private var stops: StopMatcher
   /// Tokens whose text is not certain yet, with the bytes of text up to their end.

@@ -21,9 +21,10 @@ final class StoredContext {
 
   /// Another context that begins with the first `count` tokens and shares their memory.
   ///
+  /// - Parameter capacity: tokens for which it has room.
   /// - Throws: what ``RetrievalAttention/AttentionEngine/fork(capacity:)`` throws; this one is as it was then.
-  func fork(keeping count: Int) throws -> StoredContext {
-    let fork = StoredContext(engine: try engine.fork(), tokens: Array(tokens.prefix(count)))
+  func fork(keeping count: Int, capacity: Int) throws -> StoredContext {
+    let fork = StoredContext(engine: try engine.fork(capacity: capacity), tokens: Array(tokens.prefix(count)))
     if count >= pinnedCount ?? 0 { fork.session = session }
     try fork.engine.truncate(to: count)
     return fork
