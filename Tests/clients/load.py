@@ -5,7 +5,8 @@ usage: Tests/clients/load.py [--clients 16] [--seconds 300] [--alone 60] [--toke
                              [--text FILE] [--threads N] [--parallel N]
 
 Starts a server with a session store, uploads a document of about that many tokens, then measures one client, the time to
-the first token, and all clients together; memory is sampled meanwhile. Ends with 1 when anything went wrong. RA names the
+the first token, one client while another document of that length is read and indexed, and all clients together; memory is
+sampled meanwhile. Ends with 1 when anything went wrong. RA names the
 program, RA_TEST_MODEL the model.
 """
 
@@ -54,11 +55,15 @@ def memory(pid):
 class Run:
     """What some clients see in some seconds."""
 
-    def __init__(self, server, session, clients, seconds):
+    def __init__(self, server, session, clients, seconds, reading=None):
+        """`reading`: a text to upload; the clients go on until it is read."""
         self.first, self.gaps, self.tokens, self.answers, self.errors, self.samples = [], [], 0, 0, [], []
         self.lock = threading.Lock()
         self.end = time.monotonic() + seconds
         start = time.monotonic()
+        if reading:
+            self.end = float("inf")
+            threading.Thread(target=self.upload, args=(server, reading)).start()
         threads = [
             threading.Thread(target=self.client, args=(server, session, random.Random(number)))
             for number in range(clients)]
@@ -72,6 +77,14 @@ class Run:
         for thread in threads:
             thread.join()
         self.seconds = time.monotonic() - start
+
+    def upload(self, server, text):
+        try:
+            server.upload(text, "another document")
+        except (Broken, OSError) as error:
+            with self.lock:
+                self.errors.append(str(error))
+        self.end = 0
 
     def client(self, server, session, generator):
         while time.monotonic() < self.end:
@@ -136,6 +149,8 @@ def main():
             print(
                 f"first token of a question about the document: {first * 1000:.1f} ms; without a document "
                 f"{prefill * 1000:.1f} ms; a step {step * 1000:.1f} ms: {(first - prefill) / step:.1f} steps more", flush=True)
+            beside = Run(server, session, 1, 60, reading=text[-int(options.tokens * 4.36):]).report()
+            print(line("beside one", beside), flush=True)
             together = Run(server, session, options.clients, options.seconds).report()
             print(line(f"{options.clients} clients", together), flush=True)
             print(f"{together['tokens_per_second'] / alone['tokens_per_second']:.2f} times the tokens of one client")
@@ -147,11 +162,11 @@ def main():
             status = server.end()
         report = {
             "session_tokens": session["tokens"], "reading_seconds": reading, "first_stored": firsts, "first_bare": bare,
-            "alone": alone, "together": together, "clients": options.clients}
+            "alone": alone, "beside": beside, "together": together, "clients": options.clients}
         if options.json:
             with open(options.json, "w") as file:
                 json.dump(report, file, indent=1)
-    errors = alone["errors"] + together["errors"] + ([f"the server ended with {status}"] if status else [])
+    errors = alone["errors"] + beside["errors"] + together["errors"] + ([f"the server ended with {status}"] if status else [])
     for error in errors[:20]:
         print("error:", error)
     sys.exit(1 if errors else 0)

@@ -47,6 +47,8 @@ final class Mailbox: Sendable {
 
   func drain(until deadline: ContinuousClock.Instant) {
     state.withLock {
+      // The engine says so once more when it has let go of everything, its folder of sessions, too.
+      if !$0.isDraining { $0.isIdle = false }
       $0.isDraining = true
       $0.deadline = deadline
     }
