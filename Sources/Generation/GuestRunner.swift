@@ -13,6 +13,8 @@ public final class GuestRunner: SequenceRunner {
   /// While false, decoded tokens stay in the window, so that they can be taken back, however many they are.
   package var indexesDecodedTokens = true
   private var readTokens: [Int32]
+  /// Contexts that read the present prompt along.
+  private var companions: [GuestRunner] = []
 
   /// Tokens for which address space is reserved at least, so that a conversation can go on.
   static let comfortableCapacity = 1 << 18
@@ -110,7 +112,8 @@ public final class GuestRunner: SequenceRunner {
     let end = tokenCount + tokens.count
     var done = 0
     while true {
-      let batch = tokens[done..<min(tokens.count, done + host.context.batchCapacity)]
+      let batch = tokens[
+        done..<done + Self.nextBatch(of: tokens.count - done, capacity: host.context.batchCapacity)]
       done = batch.endIndex
       let logits = try read(batch, endingAt: end)
       progress?(done)
@@ -118,11 +121,19 @@ public final class GuestRunner: SequenceRunner {
     }
   }
 
+  /// Tokens of a prompt to read at once, of those that are left: as many as possible, but for a last one alone, which
+  /// would be attended to as generated tokens are.
+  static func nextBatch(of left: Int, capacity: Int) -> Int {
+    left == capacity + 1 && capacity > 2 ? capacity - 1 : min(left, capacity)
+  }
+
   /// Reads one batch of a prompt that ends before position `end`; with the last one, logits and index are completed.
   func read(_ batch: ArraySlice<Int32>, endingAt end: Int) throws -> Logits {
     let isLast = tokenCount + batch.count == end
     let logits = try evaluate(batch, outputs: isLast ? .last : .none)
-    updateIndex(finishing: isLast, askPosition: end + Self.askDistance)
+    for runner in [self] + companions {
+      runner.updateIndex(finishing: isLast, askPosition: end + Self.askDistance)
+    }
     return logits
   }
 
@@ -181,14 +192,19 @@ public final class GuestRunner: SequenceRunner {
     let before = tokenCount
     do {
       let logits = try host.evaluate(tokens, startPosition: before, outputs: outputs, engine: engine)
-      // The engine may have been truncated since.
-      readTokens.removeLast(readTokens.count - before)
-      readTokens += tokens
+      for runner in [self] + companions { runner.note(tokens, after: before) }
       return logits
     } catch {
-      try engine.truncate(to: before)
+      for runner in [self] + companions { try runner.engine.truncate(to: before) }
       throw error
     }
+  }
+
+  /// Takes note of tokens that the engine has read behind the first `count` ones.
+  private func note(_ tokens: ArraySlice<Int32>, after count: Int) {
+    // The engine may have been truncated since.
+    readTokens.removeLast(readTokens.count - count)
+    readTokens += tokens
   }
 
   private func updateIndex(finishing: Bool, askPosition: Int) {
@@ -197,6 +213,33 @@ public final class GuestRunner: SequenceRunner {
     if engine.updateIndex(finishing: finishing, askPosition: askPosition, parallel: host.parallel) {
       indexSeconds += (clock.now - start).seconds
     }
+  }
+}
+
+extension GuestRunner {
+  /// Reads a prompt for several contexts at once: the model and exact attention run once, and each context comes to be
+  /// what it would be if it had read the prompt by itself.
+  ///
+  /// To the bit, as long as the keys of all lie in the order of the text, which clusters change: sums then differ in
+  /// rounding. Let a context without clusters read. All use one ``host`` and have read the same tokens.
+  ///
+  /// - Parameter others: contexts that read along, each with its own policy; its own rows take its own memory.
+  /// - Returns: the logits after the last token, for all contexts.
+  /// - Throws: what ``prefill(_:progress:)`` throws. The batch that failed is taken back in all of them.
+  package func prefill(
+    _ tokens: [Int32], with others: [GuestRunner], progress: ((Int) -> Void)? = nil
+  ) throws -> Logits {
+    for other in others {
+      precondition(other.host === host, "contexts of several hosts cannot read together")
+      precondition(other.tokens == self.tokens, "contexts that differ cannot read together")
+    }
+    companions = others
+    engine.followers = others.map(\.engine)
+    defer {
+      companions = []
+      engine.followers = []
+    }
+    return try prefill(tokens, progress: progress)
   }
 }
 

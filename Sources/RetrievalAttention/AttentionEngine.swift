@@ -46,6 +46,14 @@ public final class AttentionEngine {
   /// Sums up what decode steps spend their time on.
   package var profile: DecodeProfile?
 
+  /// Engines of other policies that read the same prompt: they get the rows of each batch, and their policies see its
+  /// queries and outputs as if they had computed it, which costs copies of the rows. Bit for bit the same, since prompts
+  /// are read with exact attention under every policy.
+  ///
+  /// All have the same shape and have read the same tokens. While there are any, single tokens too are read as a
+  /// prompt. Each is told by itself when to update its index, and takes back a batch by itself.
+  package var followers: [AttentionEngine] = []
+
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
   /// Where the prompt began whose end has not been told; nil while tokens are generated.
@@ -133,18 +141,29 @@ public final class AttentionEngine {
   /// fit the layer, its position or the reserved rows; nothing has changed then.
   public func attend(_ batch: LayerBatch, parallel: ParallelRunner) throws(AttentionError) {
     try check(batch)
+    for follower in followers { try follower.check(batch) }
     observer?(batch)
-    storage.stateChanged = true
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
-    let start = profile?.begin(workspaces)
-    append(batch)
-    if batch.tokenCount == 1 {
+    let isStep = batch.tokenCount == 1 && followers.isEmpty
+    let start = isStep ? profile?.begin(workspaces) : nil
+    begin(batch)
+    for follower in followers { follower.begin(batch) }
+    if isStep {
       decode(batch, parallel: parallel)
       if let start { profile?.end(start, workspaces) }
     } else {
-      openPromptStart = openPromptStart ?? tokenCount
       prefill(batch, parallel: parallel)
     }
+    end(batch)
+    for follower in followers { follower.end(batch) }
+  }
+
+  private func begin(_ batch: LayerBatch) {
+    storage.stateChanged = true
+    append(batch)
+  }
+
+  private func end(_ batch: LayerBatch) {
     tokenCounts[batch.layer] += batch.tokenCount
     releaseRestoredPages(layer: batch.layer)
   }
@@ -271,8 +290,9 @@ public final class AttentionEngine {
   }
 
   private func append(_ batch: LayerBatch) {
-    workspaces[0].stages?.begin(.append)
-    defer { workspaces[0].stages?.begin(nil) }
+    let stages = workspaces.first?.stages
+    stages?.begin(.append)
+    defer { stages?.begin(nil) }
     for (number, head) in heads[batch.layer].enumerated() {
       head.willAppend(rows: batch.tokenCount)
       do {
@@ -287,77 +307,4 @@ public final class AttentionEngine {
     }
   }
 
-  /// Several tokens: exact causal attention, a tile of tokens of one KV head a task.
-  private func prefill(_ batch: LayerBatch, parallel: ParallelRunner) {
-    let layer = shape.layers[batch.layer]
-    let layerHeads = heads[batch.layer]
-    let g = layer.groupSize
-    let tileTokens = max(1, Kernels.preferredPrefillRows / g)
-    let tiles = (batch.tokenCount + tileTokens - 1) / tileTokens
-    parallel.run(layerHeads.count * tiles) { index, worker in
-      // Late tiles see more keys; they go first, so that the last task to finish is a short one.
-      let tile = tiles - 1 - index / layerHeads.count
-      let tokens = tile * tileTokens..<min(batch.tokenCount, (tile + 1) * tileTokens)
-      prefillTile(
-        batch, layer: layer, kvHead: index % layerHeads.count, tokens: tokens, workspace: workspaces[worker])
-    }
-    guard layerHeads.contains(where: \.readsBatches) else { return }
-    parallel.run(layerHeads.count) { number, worker in
-      layerHeads[number].didPrefill(
-        HeadBatch(batch: batch, kvHead: number, groupSize: g, scale: layer.scale),
-        workspace: workspaces[worker])
-    }
-  }
-
-  private func prefillTile(
-    _ batch: LayerBatch, layer: LayerShape, kvHead: Int, tokens: Range<Int>, workspace: Workspace
-  ) {
-    let head = heads[batch.layer][kvHead]
-    let g = layer.groupSize
-    let d = layer.headDimension
-    let count = tokens.count * g
-    let kernels = workspace.kernels
-    let queries = workspace.floats(.queries, count * d)
-    batch.gatherQueries(kvHead: kvHead, tokens: tokens, groupSize: g, into: queries)
-    let visibleBegin = workspace.indices(.visibleBegin, count)
-    let visibleEnd = workspace.indices(.visibleEnd, count)
-    let rowsBefore = head.rows.count - batch.tokenCount
-    for token in tokens {
-      let row = rowsBefore + token
-      for h in 0..<g {
-        let query = (token - tokens.lowerBound) * g + h
-        visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
-        visibleEnd[query] = UInt32(row + 1)
-      }
-    }
-    let states = RunningStates(count: count, dimension: d, workspace: workspace)
-    // Rows before the first one that any query of the tile sees are left out; offsets then start there.
-    let first = head.firstVisibleRow(for: rowsBefore + tokens.lowerBound)
-    for query in 0..<count {
-      visibleBegin[query] -= UInt32(first)
-      visibleEnd[query] -= UInt32(first)
-    }
-    kernels.unsafePrefill(
-      queries: queries, queryStride: d, queryCount: count, scale: layer.scale,
-      keys: head.rows.keys + first * d,
-      keyStride: d, values: head.rows.values + first * d, valueStride: d,
-      keyCount: rowsBefore + tokens.upperBound - first, dimension: d, visibleBegin: visibleBegin,
-      visibleEnd: visibleEnd, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-      accumulatorStride: d, scratch: workspace.floats(.kernel, Kernels.prefillScratchCount(dimension: d)))
-    let outputs = states.accumulators
-    let logSumExps = workspace.floats(.scores, count)
-    states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
-    batch.scatterOutputs(outputs, kvHead: kvHead, tokens: tokens, groupSize: g)
-    let batchEnd = batch.firstPosition + batch.tokenCount
-    for token in tokens {
-      let position = batch.firstPosition + token
-      guard head.wants(position: position, batchEnd: batchEnd) else { continue }
-      let row = (token - tokens.lowerBound) * g
-      head.observe(
-        ObservedToken(
-          position: position, queries: queries + row * d, scale: layer.scale, outputs: outputs + row * d,
-          logSumExps: logSumExps + row),
-        workspace: workspace)
-    }
-  }
 }

@@ -45,6 +45,14 @@ public enum AttentionPolicy: Sendable, Hashable {
   /// Clusters read, estimated and left out: RetroInfer (arXiv 2505.02922).
   case retroInfer(RetroInferSettings)
 
+  /// Whether an index puts the rows that it takes in an order of its own.
+  package var movesRows: Bool {
+    switch self {
+    case .retrieval, .ivf: true
+    default: false
+    }
+  }
+
   package var settings: any PolicySettings {
     switch self {
     case .exact: ExactSettings()

@@ -28,8 +28,19 @@ struct EvaluateCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: ArgumentHelp("Tasks or groups of tasks, separated by commas.", valueName: "names"))
-  var tasks = "ruler"
+  @Option(
+    help: ArgumentHelp(
+      "Tasks or groups of tasks, separated by commas; none for fidelity alone. (default: ruler, or none with --task-file)",
+      valueName: "names"))
+  var tasks: String?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Samples in RULER's form, a JSON object a line with input, outputs and perhaps answer_prefix; repeatable. Each is \
+      evaluated at the smallest of --lengths that it fits in.
+      """, valueName: "file"))
+  var taskFile: [String] = []
 
   @Option(help: ArgumentHelp("Tokens of prompt and answer, separated by commas.", valueName: "tokens"))
   var lengths = "4096"
@@ -145,7 +156,9 @@ struct EvaluateCommand: AsyncParsableCommand {
 
   private func settings() throws -> EvaluationSettings {
     var settings = EvaluationSettings()
-    settings.tasks = try TaskCatalog.tasks(named: Self.split(tasks))
+    let names = tasks ?? (taskFile.isEmpty ? "ruler" : "none")
+    settings.tasks = names == "none" ? [] : try TaskCatalog.tasks(named: Self.split(names))
+    settings.tasks += try taskFile.map { try TaskFile(contentsOf: $0) }
     settings.lengths = try Self.split(lengths).map { text in
       guard let length = Int(text) else {
         throw ValidationError("--lengths has '\(text)', which is no number.")
@@ -156,7 +169,10 @@ struct EvaluateCommand: AsyncParsableCommand {
     settings.attentions = try attention.flatMap { AttentionPolicy.splitList($0) }.map {
       try EvaluatedAttention(parsing: String($0))
     }
-    if settings.tasks.isEmpty { throw ValidationError("--tasks is empty.") }
+    if settings.tasks.isEmpty, names != "none" { throw ValidationError("--tasks is empty.") }
+    if settings.tasks.isEmpty, fidelityTokens == 0 {
+      throw ValidationError("--tasks none with --fidelity-tokens 0 leaves nothing to do.")
+    }
     if settings.lengths.isEmpty { throw ValidationError("--lengths is empty.") }
     if settings.attentions.isEmpty { throw ValidationError("--attention is empty.") }
     try checkCount("--samples", samples)

@@ -72,6 +72,59 @@ extension GenerationTests {
       #expect(divergence < max(Tolerance.sameAttention, 3 * meanDivergence(host, flash)))
     }
 
+    /// One pass of the model for several policies gives each the logits that it would come to alone: to the bit, unless
+    /// its index moves rows, and with them the order in which a question alone would sum over them.
+    @Test func contextsThatReadTogetherAreLikeThoseThatReadAlone() throws {
+      let tokens = try TestText.tokens("alice.txt", 290, model: model)
+      // Cut where the last piece would be a single token, which is not for the policy to read.
+      let (context, question) = (Array(tokens[..<257]), Array(tokens[257..<280]))
+      let names = ["exact", "snapkv:budget=60,window=16", "retrieval:sink=8,window=32,minimum=32"]
+      let host = try GuestHost(model: model, pool: ThreadPool(threadCount: 1), batchCapacity: 128)
+      func answer(_ runner: GuestRunner) throws -> [[Float]] {
+        try tokens[280..<284].map { Array(try runner.decode($0).last) }
+      }
+      let together = try names.map { try runner($0, host: host) }
+      let others = Array(together.dropFirst())
+      _ = try together[0].prefill(context, with: others)
+      let first = Array(try together[0].prefill(question, with: others).last)
+      for (name, reader) in zip(names, together) {
+        #expect(reader.tokens == context + question)
+        let alone = try runner(name, host: host)
+        _ = try alone.prefill(context, progress: nil)
+        let expected = [Array(try alone.prefill(question, progress: nil).last)] + (try answer(alone))
+        let found = [first] + (try answer(reader))
+        if reader.engine.policy.movesRows {
+          #expect(reader.engine.indexedTokenCount > 0)
+          #expect(meanDivergence(expected, found) < Tolerance.sameAttention, "\(name)")
+        } else {
+          #expect(expected == found, "\(name)")
+        }
+      }
+    }
+
+    private func runner(_ name: String, host: GuestHost) throws -> GuestRunner {
+      let runner = try GuestRunner(host: host, policy: .parse(name), plannedTokens: 2048)
+      runner.indexesDecodedTokens = false
+      return runner
+    }
+
+    /// What stops one reader leaves all as they were.
+    @Test func contextsThatCannotReadTogetherAreUnchanged() throws {
+      let tokens = try TestText.tokens("alice.txt", 200, model: model)
+      let host = try GuestHost(model: model, pool: pool, batchCapacity: 128)
+      let engine = try AttentionEngine(shape: host.shape, policy: .exact, capacity: 150)
+      let small = GuestRunner(host: host, engine: engine, tokens: [])
+      let reader = try runner("exact", host: host)
+      #expect(throws: AttentionError.capacityExceeded(tokens: 200, capacity: 150)) {
+        try reader.prefill(tokens, with: [small])
+      }
+      #expect(reader.tokenCount == small.tokenCount)
+      #expect(reader.tokens == small.tokens)
+      // Alone it goes on.
+      _ = try reader.prefill(Array(tokens[reader.tokenCount...]), progress: nil)
+      #expect(reader.tokens == tokens)
+    }
+
     @Test func retrievalIsNearExactOnAMediumContext() throws {
       let tokens = try TestText.tokens("alice.txt", 3032, model: model)
       let runner = try guest(.retrieval(.init()))

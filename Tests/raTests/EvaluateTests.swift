@@ -10,7 +10,8 @@ import Testing
     (["--attention", "nothing"], "nothing"), (["--attention", "retrieval:x=1"], "no setting 'x'"),
     (["--attention", "retrieval:tolerance=-1"], "tolerance"), (["--samples", "0"], "--samples"),
     (["--questions", "0"], "--questions"), (["--fidelity-tokens=-1"], "--fidelity-tokens"),
-    (["--seed=-1"], "--seed"),
+    (["--seed=-1"], "--seed"), (["--task-file", "/nowhere.jsonl"], "/nowhere.jsonl"),
+    (["--tasks", "none", "--fidelity-tokens", "0"], "--tasks none"),
   ])
   func optionsOutOfRange(arguments: [String], part: String) throws {
     let output = try Program.run(

@@ -20,7 +20,7 @@ import Testing
       "--allow-beyond-context", "--heads",
     ],
     "evaluate": model + [
-      "--tasks", "--lengths", "--attention", "--samples", "--questions", "--seed", "--filler",
+      "--tasks", "--task-file", "--lengths", "--attention", "--samples", "--questions", "--seed", "--filler",
       "--fidelity-tokens",
       "--question-by-token", "--raw", "--report", "--json", "--allow-beyond-context", "niah_multikey_3",
       "kv_retrieval", "infinitebench",

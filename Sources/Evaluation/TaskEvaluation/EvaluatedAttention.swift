@@ -1,7 +1,7 @@
 // An attention under evaluation: its name in results, and how to get a model that runs with it.
 
-package import Generation
-package import LlamaHost
+import Generation
+import LlamaHost
 public import RetrievalAttention
 
 /// A way to compute attention that is compared with others.
@@ -41,19 +41,6 @@ public struct EvaluatedAttention: Sendable, Hashable {
       to: settings)
     try changed.validate()
     policy = .retrieval(changed)
-  }
-
-  /// A runner for contexts of `plannedTokens`.
-  package func makeRunner(
-    model: LlamaModel, pool: ThreadPool, plannedTokens: Int, takeover: TakeoverReport?
-  ) throws -> any SequenceRunner {
-    guard let policy else {
-      return try HostRunner(model: model, pool: pool, contextLength: plannedTokens)
-    }
-    let runner = try GuestRunner(
-      model: model, pool: pool, policy: policy, plannedTokens: plannedTokens, takeover: takeover)
-    runner.indexesDecodedTokens = false
-    return runner
   }
 
   /// Whether a context read for `other` serves this one too, after ``activate(on:)``.

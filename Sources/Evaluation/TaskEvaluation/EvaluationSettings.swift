@@ -2,6 +2,7 @@
 
 /// What to evaluate.
 public struct EvaluationSettings: Sendable {
+  /// May be empty when fidelity alone is wanted.
   public var tasks: [any EvaluationTask] = []
   /// Tokens of prompt and answer.
   public var lengths = [4096]

@@ -27,8 +27,7 @@ struct FidelityProbe {
 
   /// - Parameter onStep: told how many tokens have been decoded.
   func run(_ attention: EvaluatedAttention, on context: SharedContext, onStep: (Int) -> Void) throws -> Run {
-    try context.use { runner in
-      attention.activate(on: runner)
+    try context.use(attention) { runner in
       (runner as? GuestRunner)?.engine.statistics = ReadStatistics()
       var run = Run()
       let clock = ContinuousClock()
@@ -46,9 +45,8 @@ struct FidelityProbe {
 
   /// What single heads lose in the first steps; nil for the host.
   func headErrors(_ attention: EvaluatedAttention, on context: SharedContext) throws -> HeadErrors? {
-    try context.use { runner in
+    try context.use(attention) { runner in
       guard let engine = (runner as? GuestRunner)?.engine else { return nil }
-      attention.activate(on: runner)
       var sums = HeadErrorSums(shape: engine.shape)
       engine.headObserver = { sums.add($0) }
       defer { engine.headObserver = nil }

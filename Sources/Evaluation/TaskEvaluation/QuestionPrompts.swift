@@ -14,12 +14,12 @@ package struct QuestionPrompts {
   /// question are what they would be in a single prompt.
   package init(_ sample: TaskSample, model: LlamaModel, raw: Bool) throws {
     let prompts = try sample.questions.map { question in
-      try Self.prompt(context: sample.context, question: question, model: model, raw: raw)
+      try Self.prompt(sample, question: question, model: model, raw: raw)
     }
     // Other questions, so that a single one does not count as context, nor what several have in common.
     let others = try ["#", "1", "One"].map {
       try Self.prompt(
-        context: sample.context, question: TaskQuestion(text: $0, answerPrefix: "", expected: []),
+        sample, question: TaskQuestion(text: $0, answerPrefix: "", expected: []),
         model: model,
         raw: raw)
     }
@@ -39,11 +39,14 @@ package struct QuestionPrompts {
   package var longestPrompt: Int { context.count + (questions.map(\.count).max() ?? 0) }
 
   /// The tokens of one prompt, up to where the model goes on.
-  static func prompt(context: String, question: TaskQuestion, model: LlamaModel, raw: Bool) throws -> [Int32]
-  {
-    let text = context + "\n\n" + question.text
+  static func prompt(
+    _ sample: TaskSample, question: TaskQuestion, model: LlamaModel, raw: Bool
+  ) throws -> [Int32] {
+    let text = sample.context + sample.separator + question.text
     guard !raw, let template = model.chatTemplate else {
-      let start = question.answerPrefix.isEmpty ? "" : "\n" + question.answerPrefix
+      // The prefixes of RULER's files bring their own space.
+      let isJoined = question.answerPrefix.first?.isWhitespace ?? true
+      let start = isJoined ? question.answerPrefix : "\n" + question.answerPrefix
       return try model.tokenizer.tokenize(text + start, addSpecial: true, parseSpecial: false)
     }
     var tokens = try template.tokenize([ChatMessage(role: .user, content: text)])
@@ -57,7 +60,7 @@ package struct QuestionPrompts {
   /// exact but for merges at the border.
   static func estimate(_ sample: TaskSample, model: LlamaModel, raw: Bool) throws -> Int {
     guard let first = sample.questions.first else { return 0 }
-    let whole = try prompt(context: sample.context, question: first, model: model, raw: raw).count
+    let whole = try prompt(sample, question: first, model: model, raw: raw).count
     let alone = try sample.questions.map {
       try model.tokenizer.tokenize($0.text + "\n" + $0.answerPrefix, addSpecial: false, parseSpecial: false)
         .count

@@ -1,57 +1,123 @@
-// A context that is read once and asked many questions.
+// A context that is read once, for several attentions, and asked many questions.
 
 import Generation
 import LlamaHost
 import RetrievalAttention
 
-/// A runner that has read a context, and goes back to its end after each question.
+/// Attentions that decode on one and the same runner: see ``EvaluatedAttention/canShareContext(of:)``.
+struct AttentionFamily {
+  /// The one that the runner is made for.
+  var leader: EvaluatedAttention
+  var members: [EvaluatedAttention]
+}
+
+/// Runners that have read a context together, and go back to its end after each question.
+///
+/// Prompts are read with exact attention under every policy, so that all runners but llama.cpp's own read with one pass
+/// of the model; each keeps its own rows and index.
 final class SharedContext {
   let tokens: [Int32]
-  /// Seconds of reading the context, index included.
-  private(set) var prefillSeconds = 0.0
-  private let makeRunner: () throws -> any SequenceRunner
+  private let families: [AttentionFamily]
+  private let makeRunner: (EvaluatedAttention) throws -> any SequenceRunner
   private let progress: (Int) -> Void
-  private(set) var runner: any SequenceRunner
+  /// One for each family.
+  private var runners: [any SequenceRunner]
+  /// Seconds of reading the context for each family, its index included.
+  private var prefillSeconds: [Double] = []
+  /// The question that has been read behind the context.
+  private var question: [Int32] = []
+  /// The most probable token behind the question, for each family; nil where nothing has been read.
+  private var next: [Int32?]
 
   /// Reads the context.
   ///
-  /// - Parameter progress: told how many of the tokens have been read.
+  /// - Parameters:
+  ///   - families: those of policies, or a single one of llama.cpp's attention.
+  ///   - progress: told how many of the tokens have been read.
   init(
-    tokens: [Int32], makeRunner: @escaping () throws -> any SequenceRunner,
+    tokens: [Int32], families: [AttentionFamily],
+    makeRunner: @escaping (EvaluatedAttention) throws -> any SequenceRunner,
     progress: @escaping (Int) -> Void = { _ in }
   ) throws {
     self.tokens = tokens
+    self.families = families
     self.makeRunner = makeRunner
     self.progress = progress
-    runner = try makeRunner()
-    try read()
-  }
-
-  private func read() throws {
+    runners = try families.map { try makeRunner($0.leader) }
+    next = Array(repeating: nil, count: families.count)
     let clock = ContinuousClock()
     let start = clock.now
-    _ = try runner.prefill(tokens, progress: progress)
-    prefillSeconds = (clock.now - start).seconds
+    _ = try readAlong(tokens, progress: progress)
+    let seconds = (clock.now - start).seconds - runners.reduce(0) { $0 + $1.indexSeconds }
+    prefillSeconds = runners.map { seconds + $0.indexSeconds }
+  }
+
+  /// Seconds of reading the context, as if this attention had read it alone.
+  func prefillSeconds(of attention: EvaluatedAttention) -> Double { prefillSeconds[place(of: attention)] }
+
+  private func place(of attention: EvaluatedAttention) -> Int {
+    guard let place = families.firstIndex(where: { $0.members.contains(attention) }) else {
+      preconditionFailure("\(attention.name) did not read the context")
+    }
+    return place
+  }
+
+  /// Reads a prompt with all runners.
+  private func readAlong(_ prompt: [Int32], progress: ((Int) -> Void)?) throws -> Logits {
+    let guests = runners.compactMap { $0 as? GuestRunner }
+    guard guests.count == runners.count else { return try runners[0].prefill(prompt, progress: progress) }
+    // Who has read while exact was active would not look after its index.
+    for guest in guests { guest.engine.ignoresIndex = false }
+    // Rows in the order of the text give all others the very bits that they would come to alone.
+    let reader = guests.firstIndex { !$0.engine.policy.movesRows } ?? 0
+    let others = guests.indices.filter { $0 != reader }.map { guests[$0] }
+    return try guests[reader].prefill(prompt, with: others, progress: progress)
   }
 
   /// What `body` makes of the context. Whatever it reads is forgotten before the next time.
-  func use<Result>(_ body: (any SequenceRunner) throws -> Result) throws -> Result {
-    try rewind()
-    return try body(runner)
+  func use<Result>(
+    _ attention: EvaluatedAttention, _ body: (any SequenceRunner) throws -> Result
+  ) throws -> Result {
+    let place = place(of: attention)
+    try rewind(place, to: tokens.count)
+    attention.activate(on: runners[place])
+    return try body(runners[place])
   }
 
-  /// Puts the runner back to the end of the context; where a method cannot take tokens back, reads it anew.
-  private func rewind() throws {
-    guard runner.tokenCount != tokens.count else { return }
+  /// Reads a question as the end of a prompt, for all attentions.
+  func read(_ question: [Int32]) throws {
+    for place in runners.indices { try rewind(place, to: tokens.count) }
+    let first = LogitComparison.best(try readAlong(question, progress: nil).last).map(Int32.init)
+    self.question = question
+    next = Array(repeating: first, count: runners.count)
+  }
+
+  /// What `body` makes of context and question, given the token that follows.
+  private func useQuestion<Result>(
+    _ attention: EvaluatedAttention, _ body: (any SequenceRunner, Int32?) throws -> Result
+  ) throws -> Result {
+    let place = place(of: attention)
+    try rewind(place, to: tokens.count + question.count)
+    attention.activate(on: runners[place])
+    return try body(runners[place], next[place])
+  }
+
+  /// Puts a runner back to the end of the context, or of the question that it has read; where its method cannot take
+  /// tokens back, reads anew.
+  private func rewind(_ place: Int, to count: Int) throws {
+    guard runners[place].tokenCount != count else { return }
     do {
-      switch runner {
-      case let guest as GuestRunner: try guest.engine.truncate(to: tokens.count)
-      case let host as HostRunner: try host.truncate(to: tokens.count)
-      default: throw AttentionError.cannotTruncate(to: tokens.count, indexed: runner.tokenCount)
+      switch runners[place] {
+      case let guest as GuestRunner: try guest.engine.truncate(to: count)
+      case let host as HostRunner: try host.truncate(to: count)
+      default: throw AttentionError.cannotTruncate(to: count, indexed: runners[place].tokenCount)
       }
     } catch AttentionError.cannotTruncate {
-      runner = try makeRunner()
-      try read()
+      runners[place] = try makeRunner(families[place].leader)
+      _ = try runners[place].prefill(tokens, progress: progress)
+      guard count > tokens.count else { return }
+      next[place] = LogitComparison.best(try runners[place].prefill(question, progress: nil).last).map(
+        Int32.init)
     }
   }
 }
@@ -66,18 +132,17 @@ struct GivenAnswer {
 }
 
 extension SharedContext {
-  /// Reads a question and decodes the most probable answer.
+  /// Decodes the most probable answer to the question that was read last.
   ///
   /// - Parameters:
-  ///   - byToken: read the question in decode steps, so that it too sees the context through the policy. As a batch
-  ///     it attends exactly, like the rest of a prompt.
+  ///   - byToken: a question to read first, in decode steps, so that it too sees the context through the policy; what
+  ///     was read is left out then. As a batch it attends exactly, like the rest of a prompt.
   ///   - isDecided: whether more text cannot change the score; decoding then ends.
   func answer(
-    _ question: [Int32], attention: EvaluatedAttention, maximumTokens: Int, byToken: Bool,
+    _ attention: EvaluatedAttention, maximumTokens: Int, byToken: [Int32]? = nil,
     isDecided: (String) -> Bool
   ) throws -> GivenAnswer {
-    try use { runner in
-      attention.activate(on: runner)
+    func decode(_ runner: any SequenceRunner, from first: Int32?) throws -> GivenAnswer {
       (runner as? GuestRunner)?.engine.statistics = ReadStatistics()
       var answer = GivenAnswer(text: "")
       let clock = ContinuousClock()
@@ -87,12 +152,8 @@ extension SharedContext {
         answer.steps.append(clock.now - start)
         return LogitComparison.best(logits.last).map(Int32.init)
       }
-      var next: Int32?
-      if byToken {
-        for token in question { next = try step(token) }
-      } else {
-        next = LogitComparison.best(try runner.prefill(question, progress: nil).last).map(Int32.init)
-      }
+      var next = first
+      for token in byToken ?? [] { next = try step(token) }
       let tokenizer = runner.model.tokenizer
       var decoder = TextStreamDecoder()
       var count = 0
@@ -106,5 +167,8 @@ extension SharedContext {
       answer.reads = runner.reads
       return answer
     }
+    return byToken == nil
+      ? try useQuestion(attention) { try decode($0, from: $1) }
+      : try use(attention) { try decode($0, from: nil) }
   }
 }

@@ -19,33 +19,28 @@ extension TaskEvaluation {
     let tokens = Array(fillerTokens[...length])
     let probe = FidelityProbe(tokens: tokens, contextTokens: contextTokens)
     let exact = EvaluatedAttention(name: "exact", policy: .exact)
+    let activity = "fidelity, \(length) tokens"
     var reference: FidelityProbe.Run?
-    // The reference comes first, on the first context that can give it.
-    for family in families(missing).sorted(by: {
-      exact.canShareContext(of: $0.leader) && !exact.canShareContext(of: $1.leader)
-    }) {
+    // The reference comes first, in the first group that reads.
+    let families = families(missing + (missing.contains { $0.policy == .exact } ? [] : [exact]))
+    let (first, others) = (
+      families.filter { $0.members.contains { $0.policy == .exact } },
+      families.filter { !$0.members.contains { $0.policy == .exact } }
+    )
+    for group in try groups(first + others, tokens: length) {
       try Task.checkCancellation()
-      let activity = "fidelity, \(length) tokens, \(family.leader.name)"
       let shared = try context(
-        Array(tokens[..<contextTokens]), for: family.leader, room: settings.fidelityTokens, activity: activity
-      )
-      if reference == nil {
-        let source =
-          exact.canShareContext(of: family.leader)
-          ? shared
-          : try context(
-            Array(tokens[..<contextTokens]), for: exact, room: settings.fidelityTokens,
-            activity: "fidelity, \(length) tokens, exact")
-        reference = try probe.run(exact, on: source) { tell("\(activity), reference, token \($0)") }
+        Array(tokens[..<contextTokens]), for: group, room: settings.fidelityTokens, activity: activity)
+      let members = group.flatMap(\.members)
+      if reference == nil, let exact = members.first(where: { $0.policy == .exact }) {
+        reference = try probe.run(exact, on: shared) { tell("\(activity), reference, token \($0)") }
       }
       guard let reference else { return }
-      for attention in family.members {
+      for attention in members where missing.contains(attention) {
         let run =
           attention.policy == .exact
           ? reference
-          : try probe.run(attention, on: shared) {
-            tell("fidelity, \(length) tokens, \(attention.name), token \($0)")
-          }
+          : try probe.run(attention, on: shared) { tell("\(activity), \(attention.name), token \($0)") }
         let heads = try probe.headErrors(attention, on: shared)
         try file.append(
           FidelityRecord(

@@ -7,7 +7,7 @@ import RetrievalAttention
 
 /// Evaluates attentions on tasks and keeps each result in a file as it comes.
 ///
-/// A context is read once for all of its questions, and once for all attentions that can share it. Run again with the
+/// A context is read once for all of its questions and all policies; llama.cpp reads it by itself. Run again with the
 /// same folder, an evaluation goes on where the last one was stopped.
 public final class TaskEvaluation {
   /// How far an evaluation is.
@@ -25,14 +25,16 @@ public final class TaskEvaluation {
   /// All results so far, those of earlier runs included.
   public var results: EvaluationResults { file.results }
 
-  private let model: LlamaModel
+  let model: LlamaModel
   let pool: ThreadPool
   private let filler: FillerText
   let fillerTokens: [Int32]
   let takeover: TakeoverReport?
   let file: ResultFile
   private let onProgress: (Progress) -> Void
-  /// Attentions that contexts are read for when nothing is done yet.
+  /// Made when a policy is first needed, and used for all contexts.
+  var guestHost: GuestHost?
+  /// Attentions that contexts are read for when nothing is done yet; others read along.
   private var leaders: Set<String> = []
   private var progress = Progress(activity: "", done: 0, total: 0, skipped: 0)
 
@@ -52,7 +54,8 @@ public final class TaskEvaluation {
     self.pool = pool
     self.onProgress = onProgress
     for (name, value) in [
-      ("samples", settings.samples), ("questions", settings.questions), ("tasks", settings.tasks.count),
+      ("samples", settings.samples), ("questions", settings.questions),
+      ("tasks and fidelity tokens", settings.tasks.count + settings.fidelityTokens),
       ("attentions", settings.attentions.count), ("lengths", settings.lengths.count),
     ] where value <= 0 {
       throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
@@ -96,17 +99,24 @@ public final class TaskEvaluation {
   /// Cancelling the task stops it within a layer with `CancellationError`; ``results`` and the file then have all
   /// that was finished.
   public func run() throws {
-    leaders = Set(families(settings.attentions).map(\.leader.name))
+    let families = families(settings.attentions)
+    leaders = Set(
+      [families.first { $0.leader.policy != nil }, families.first { $0.leader.policy == nil }].compactMap {
+        $0?.leader.name
+      })
     plan()
     for length in settings.lengths.sorted() {
       if settings.fidelityTokens > 0 { try measureFidelity(length: length) }
       for task in settings.tasks {
-        for sample in 0..<settings.samples { try evaluate(task, length: length, sample: sample) }
+        for sample in 0..<sampleCount(task) { try evaluate(task, length: length, sample: sample) }
       }
     }
   }
 
   // MARK: Progress
+
+  /// Of the work of the attention that reads: answers take the rest.
+  static let readingShare = 0.9
 
   /// Reading dominates: the work of an attention that reads a context is its length, that of one which shares it a
   /// small part of that.
@@ -114,8 +124,14 @@ public final class TaskEvaluation {
     Double(length) * (leaders.contains(attention.name) ? 1 : 0.25)
   }
 
+  /// What is left of the work of some attentions when their context has been read.
+  private func answeringWork(_ attentions: [EvaluatedAttention], length: Int) -> Double {
+    max(0, attentions.reduce(0) { $0 + work($1, length: length) } - Self.readingShare * Double(length))
+  }
+
   private func plan() {
-    let items = Double(settings.tasks.count * settings.samples + (settings.fidelityTokens > 0 ? 1 : 0))
+    let contexts = settings.tasks.reduce(0) { $0 + sampleCount($1) }
+    let items = Double(contexts + (settings.fidelityTokens > 0 ? 1 : 0))
     progress.total = settings.lengths.reduce(0) { total, length in
       total + items * settings.attentions.reduce(0) { $0 + work($1, length: length) }
     }
@@ -134,45 +150,14 @@ public final class TaskEvaluation {
     if wasSkipped { progress.skipped += work(attention, length: length) }
   }
 
-  // MARK: Contexts
-
-  /// Attentions in groups that can share a context, each led by the one that the context is read for.
-  func families(_ attentions: [EvaluatedAttention]) -> [(
-    leader: EvaluatedAttention, members: [EvaluatedAttention]
-  )] {
-    var families: [(leader: EvaluatedAttention, members: [EvaluatedAttention])] = []
-    // An index serves exact attention too, but not the other way round.
-    let indexed = attentions.filter { $0.policy != .exact }
-    for attention in indexed + attentions.filter({ $0.policy == .exact }) {
-      if let place = families.firstIndex(where: { attention.canShareContext(of: $0.leader) }) {
-        families[place].members.append(attention)
-      } else {
-        families.append((attention, [attention]))
-      }
-    }
-    return families
-  }
-
-  func context(
-    _ tokens: [Int32], for attention: EvaluatedAttention, room: Int, activity: String
-  ) throws -> SharedContext {
-    try SharedContext(tokens: tokens) { [self] in
-      try attention.makeRunner(
-        model: model, pool: pool, plannedTokens: tokens.count + room, takeover: takeover)
-    } progress: { [self] done in
-      // Answers take the rest.
-      tell("\(activity), reading \(done) of \(tokens.count)", begun: 0.9 * Double(done))
-    }
-  }
-
   // MARK: Tasks
 
   private func evaluate(_ task: any EvaluationTask, length: Int, sample number: Int) throws {
     func key(_ attention: EvaluatedAttention, _ question: Int) -> EvaluationKey {
       .answer(task: task.name, length: length, attention: attention.name, sample: number, question: question)
     }
-    let begun = "\(task.name), \(length) tokens, context \(number + 1) of \(settings.samples)"
-    tell(begun)
+    let activity = "\(task.name), \(length) tokens, context \(number + 1) of \(sampleCount(task))"
+    tell(activity)
     let request = TaskRequest(
       size: 0, length: length, questions: settings.questions, filler: filler,
       random: TaskRandom(seed: settings.seed, task: task.name, length: length, sample: number))
@@ -182,29 +167,60 @@ public final class TaskEvaluation {
       for attention in settings.attentions { finish(attention, length: length, wasSkipped: true) }
       return
     }
-    let (sample, prompts) = try SampleFitting.sample(
-      task, length: length, request: request, model: model, raw: settings.raw)
+    guard let (sample, prompts) = try prepare(task, length: length, sample: number, request: request) else {
+      for attention in settings.attentions { finish(attention, length: length, wasSkipped: true) }
+      return
+    }
     let missing = settings.attentions.filter { attention in
       let isMissing = sample.questions.indices.contains { !file.has(key(attention, $0)) }
       if !isMissing { finish(attention, length: length, wasSkipped: true) }
       return isMissing
     }
     let room = (prompts.questions.map(\.count).max() ?? 0) + task.answerTokens
-    for family in families(missing) {
+    for group in try groups(families(missing), tokens: prompts.context.count + room) {
       try Task.checkCancellation()
-      let context = try context(
-        prompts.context, for: family.leader, room: room, activity: "\(begun), \(family.leader.name)")
-      for attention in family.members {
-        for question in sample.questions.indices where !file.has(key(attention, question)) {
-          tell("\(begun), \(attention.name), question \(question + 1) of \(sample.questions.count)")
+      let members = group.flatMap(\.members)
+      let context = try context(prompts.context, for: group, room: room, activity: activity)
+      for question in sample.questions.indices {
+        let asked = members.filter { !file.has(key($0, question)) }
+        guard !asked.isEmpty else { continue }
+        let place = "question \(question + 1) of \(sample.questions.count)"
+        let share = Double(question) / Double(sample.questions.count)
+        let begun = Self.readingShare * Double(length) + share * answeringWork(members, length: length)
+        if !settings.readsQuestionsByToken {
+          tell("\(activity), \(place)", begun: begun)
+          try context.read(prompts.questions[question])
+        }
+        for attention in asked {
+          tell("\(activity), \(place), \(attention.name)", begun: begun)
           try file.append(
             ask(
               question, of: sample, prompts: prompts, task: task, attention: attention, on: context,
               length: length, number: number))
         }
-        finish(attention, length: length, wasSkipped: false)
       }
+      for attention in members { finish(attention, length: length, wasSkipped: false) }
     }
+  }
+
+  private func sampleCount(_ task: any EvaluationTask) -> Int {
+    min(settings.samples, task.fixedSamples?.count ?? .max)
+  }
+
+  /// A sample of at most `length` tokens with its prompts; nil for a fixed one that belongs to another length: the
+  /// smallest that it fits in.
+  private func prepare(
+    _ task: any EvaluationTask, length: Int, sample number: Int, request: TaskRequest
+  ) throws -> (sample: TaskSample, prompts: QuestionPrompts)? {
+    guard let sample = task.fixedSamples?[number] else {
+      return try SampleFitting.sample(task, length: length, request: request, model: model, raw: settings.raw)
+    }
+    let prompts = try QuestionPrompts(sample, model: model, raw: settings.raw)
+    let needed = prompts.longestPrompt + task.answerTokens
+    guard let fitting = settings.lengths.filter({ $0 >= needed }).min() else {
+      throw TaskError.lengthTooShort(task: task.name, length: settings.lengths.max() ?? 0, needed: needed)
+    }
+    return fitting == length ? (sample, prompts) : nil
   }
 
   /// How many questions a sample has, as an earlier result of it tells; one when there is none.
@@ -220,8 +236,8 @@ public final class TaskEvaluation {
   ) throws -> AnswerRecord {
     let question = sample.questions[index]
     let answer = try context.answer(
-      prompts.questions[index], attention: attention, maximumTokens: task.answerTokens,
-      byToken: settings.readsQuestionsByToken
+      attention, maximumTokens: task.answerTokens,
+      byToken: settings.readsQuestionsByToken ? prompts.questions[index] : nil
     ) { task.scoring.isDecided($0, expected: question.expected) }
     let hasSteps = !answer.steps.values.isEmpty
     let reads = hasSteps ? answer.reads : nil
@@ -233,6 +249,6 @@ public final class TaskEvaluation {
       score: task.scoring.score(answer.text, expected: question.expected), steps: answer.steps.values.count,
       millisecondsPerToken: answer.steps.spread?.median, bytesPerToken: reads?.bytesPerToken,
       keysRead: reads?.keysRead, keysReadWithStatic: reads?.keysReadWithStatic,
-      prefillSeconds: context.prefillSeconds)
+      prefillSeconds: context.prefillSeconds(of: attention))
   }
 }

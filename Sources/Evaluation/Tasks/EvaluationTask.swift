@@ -14,10 +14,17 @@ public protocol EvaluationTask: Sendable {
   /// Whether the context is made of a text that the user names.
   var usesFiller: Bool { get }
 
+  /// Samples that are what they are, whatever the length; nil for a task that makes them.
+  var fixedSamples: [TaskSample]? { get }
+
   /// Makes one sample.
   ///
   /// Must depend on nothing but the request. A larger `size` must give a longer context.
   func sample(_ request: TaskRequest) -> TaskSample
+}
+
+extension EvaluationTask {
+  public var fixedSamples: [TaskSample]? { nil }
 }
 
 /// What a sample is to be made of.
@@ -44,11 +51,14 @@ public struct TaskRequest: Sendable {
 public struct TaskSample: Sendable, Hashable {
   /// Everything before the question, instructions included.
   public var context: String
+  /// What stands between context and question.
+  public var separator: String
   /// At least one.
   public var questions: [TaskQuestion]
 
-  public init(context: String, questions: [TaskQuestion]) {
+  public init(context: String, separator: String = "\n\n", questions: [TaskQuestion]) {
     self.context = context
+    self.separator = separator
     self.questions = questions
   }
 }

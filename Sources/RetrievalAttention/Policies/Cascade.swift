@@ -16,10 +16,10 @@ import VectorIndex
 /// arXiv 2406.17808).
 ///
 /// Of two keys that compete the one survives whose exponential moving average of attention is higher; see
-/// ``CascadeBuffers``. Every generated token's attention enters the averages, the mean over a group of query heads; of a
-/// prompt only every 8th token's does, at an eighth of the cost. Prompts are read with
-/// exact attention, while the buffers see them in strides; in the paper prompts too attend to the buffers alone.
-/// Positions stay what they were.
+/// ``CascadeBuffers``. Every generated token's attention enters the averages, the highest of a group of query heads; of a
+/// prompt only every 8th token's does, at an eighth of the cost. Prompts are read with exact attention, while the buffers
+/// see them in strides; in the paper prompts too attend to the buffers alone. Positions stay what they were. Defaults are
+/// those with which the authors' code runs a cache of 2048 keys.
 public struct CascadeSettings: PolicySettings {
   /// Keys in all buffers together, without the sink.
   public var budget = 2048
@@ -28,9 +28,9 @@ public struct CascadeSettings: PolicySettings {
   /// First tokens that are kept.
   public var sinkCount = 64
   /// How much of an average remains when a token is read.
-  public var decay: Float = 0.999
+  public var decay: Float = 0.9999
   /// Tokens of a prompt that enter the buffers together.
-  public var stride = 256
+  public var stride = 512
   public var denseLayers: [Int] = []
 
   /// Of a prompt, every how many-th token's attention enters the averages.
@@ -139,11 +139,10 @@ final class CascadeHead: HeadPolicy {
       for h in 0..<groupSize { workspace.kernels.softmax(scores + h * count, count: count) }
       var place = min(settings.sinkCount, rows.count)
       let sink = place
-      let share = (1 - settings.decay) / Float(groupSize)
       state.forEach { entry in
         var weight: Float = 0
-        for h in 0..<groupSize { weight += scores[h * count + place] }
-        entry.average = settings.decay * entry.average + share * weight
+        for h in 0..<groupSize { weight = max(weight, scores[h * count + place]) }
+        entry.average = settings.decay * entry.average + (1 - settings.decay) * weight
         place += 1
       }
       return ReadStatistics.Head(retrieved: count - sink, fixed: sink)
@@ -171,9 +170,9 @@ final class CascadeHead: HeadPolicy {
     let kept = list(&state, into: selected)
     for row in begin..<end { selected[kept + row - begin] = UInt32(row) }
     let count = kept + tokens.count
-    // Decayed sums of weights, the same as one update after the other while nothing enters or leaves.
-    let sums = workspace.floats(.relevance, count)
-    sums.update(repeating: 0, count: count)
+    // Decayed sums of each head's weights, the same as one update after the other while nothing enters or leaves.
+    let sums = workspace.floats(.relevance, groupSize * count)
+    sums.update(repeating: 0, count: groupSize * count)
     let d = rows.dimension
     let queries = workspace.floats(.queries, groupSize * d)
     let scores = workspace.floats(.scores, groupSize * count)
@@ -185,13 +184,16 @@ final class CascadeHead: HeadPolicy {
       workspace.kernels.unsafeDotGather(
         queries: queries, queryStride: d, queryCount: groupSize, rows: rows.keys, rowStride: d,
         indices: selected, indexCount: seen, dimension: d, scores: scores, scoreStride: count)
-      workspace.kernels.unsafeScale(sums, by: decay, count: count)
+      workspace.kernels.unsafeScale(sums, by: decay, count: groupSize * count)
       for h in 0..<groupSize {
         workspace.kernels.softmax(scores + h * count, count: seen)
         workspace.kernels.unsafeAddScaled(
-          scores + h * count, by: (1 - decay) / Float(groupSize), to: sums, count: seen)
+          scores + h * count, by: 1 - decay, to: sums + h * count, count: seen)
       }
       judged += 1
+    }
+    for h in 1..<max(1, groupSize) {
+      for i in 0..<count { sums[i] = max(sums[i], sums[h * count + i]) }
     }
     let remaining = pow(decay, Float(judged))
     var place = min(settings.sinkCount, state.rowCount)

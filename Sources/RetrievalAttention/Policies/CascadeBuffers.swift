@@ -4,7 +4,8 @@
 ///
 /// A new row enters the first buffer. Each buffer hands its oldest row on to the next when it overflows; the next takes
 /// every second row that it is handed, and of the others each may only replace the newest row in the buffer, if its
-/// average is higher. What the last buffer hands on is lost.
+/// average is higher. What the last buffer hands on is lost. Until all buffers are full, each takes every row, so that
+/// nothing is lost before it has to be.
 struct CascadeBuffers: EvictionState {
   /// A row that is kept.
   struct Entry {
@@ -63,10 +64,11 @@ struct CascadeBuffers: EvictionState {
   /// Takes the next row.
   mutating func insert(_ row: Int, average: Float) {
     rowCount = row + 1
+    let isFilling = count < capacity * bufferCount
     var moved = Entry(row: UInt32(row), average: average)
     for buffer in 0..<bufferCount {
       arrivals[buffer] += 1
-      guard buffer == 0 || arrivals[buffer] % 2 == 1 else {
+      guard isFilling || buffer == 0 || arrivals[buffer] % 2 == 1 else {
         let newest = place(buffer, counts[buffer] - 1)
         if moved.average > rings[newest].average { rings[newest] = moved }
         return

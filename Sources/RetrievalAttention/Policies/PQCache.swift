@@ -7,17 +7,19 @@ package import VectorIndex
 /// *PQCache: Product Quantization-based KVCache for Long Context LLM Inference*, arXiv 2407.12820).
 ///
 /// Keys are cut into m parts, each of which is replaced by the nearest of 2^b centroids of its own, from k-means over the
-/// keys of the prompt. A query's products with all centroids are a table, and a key's score is a sum of m entries. Each
-/// query reads the keys of the highest scores, a share of all of them. Keys that leave the window later are coded by
-/// the same centroids. The codes here are bytes; the paper packs b bits.
+/// keys of the prompt. A query's products with all centroids are a table, and a key's score is a sum of m entries. Keys are
+/// ranked by the softmax of their scores, summed over the group of query heads, and the group reads the best, a share of
+/// all of them. Keys that leave the window later are coded by the same centroids. The codes here are bytes; the paper packs
+/// b bits. Defaults are those of the authors' code for a tenth of the keys, of which half are the latest ones: here their
+/// number is fixed.
 public struct PQCacheSettings: PolicySettings {
   /// Parts of a key (the paper's m).
   public var partCount = 2
   /// Bits of a part's code (the paper's b).
   public var bits = 6
-  /// Share of the coded keys that each query reads.
-  public var share: Float = 0.1
-  public var sinkCount = 128
+  /// Share of the coded keys that a group of query heads reads.
+  public var share: Float = 0.05
+  public var sinkCount = 32
   public var windowCount = 512
   public var denseLayers: [Int] = []
 
@@ -34,7 +36,7 @@ public struct PQCacheSettings: PolicySettings {
   package static let parameters: [PolicyParameter<PQCacheSettings>] = [
     .integer("parts", \.partCount, 1...256, symbol: "m", "Parts of a key."),
     .integer("bits", \.bits, 1...8, symbol: "b", "Bits of a part's code."),
-    .real("share", \.share, 0...1, "Share of the coded keys that each query reads."),
+    .real("share", \.share, 0...1, "Share of the coded keys that a group of query heads reads."),
     .integer("sink", \.sinkCount, 0...Int(UInt32.max), "First tokens that are always attended to."),
     .integer("window", \.windowCount, 1...Int(UInt32.max), "Last tokens that are always attended to."),
     .denseLayers(\.denseLayers),
@@ -214,9 +216,13 @@ package final class PQCacheHead: HeadPolicy {
       read.retrieved = coded
     } else {
       let scores = score(queries, count: states.count, workspace: workspace)
-      let union = workspace.unionOfHighest(limit, of: scores, count: coded, queryCount: states.count)
-      states.attend(queries, to: union, of: rows, from: sink, workspace: workspace)
-      read.retrieved = union.count
+      for h in 0..<states.count { workspace.kernels.softmax(scores + h * coded, count: coded) }
+      for h in 1..<max(1, states.count) {
+        workspace.kernels.unsafeAddScaled(scores + h * coded, by: 1, to: scores, count: coded)
+      }
+      let best = workspace.unionOfHighest(limit, of: scores, count: coded, queryCount: 1)
+      states.attend(queries, to: best, of: rows, from: sink, workspace: workspace)
+      read.retrieved = best.count
       read.indexBytes = codes.byteCount + codebooks.byteCount
     }
     return read

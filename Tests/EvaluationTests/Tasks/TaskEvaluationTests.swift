@@ -174,6 +174,72 @@ import Testing
     }
   }
 
+  /// Policies that share a reading of their contexts find what each finds with a reading of its own.
+  @Test func evaluatingTogetherIsLikeEvaluatingAlone() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ra-together-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    func results(_ names: [String]) throws -> EvaluationResults {
+      var settings = try settings(attentions: names.map { try EvaluatedAttention(parsing: $0) })
+      settings.tasks = [try TaskSupport.task("kv_retrieval")]
+      settings.lengths = [320]
+      let run = try evaluation(settings, path: folder.appendingPathComponent("\(UUID()).jsonl").path)
+      try run.run()
+      return run.results
+    }
+    func outcome(_ results: EvaluationResults, _ name: String) -> [String] {
+      results.answers.filter { $0.attention == name }.map {
+        "\($0.question) \($0.answer) \($0.bytesPerToken ?? 0)"
+      }
+        + results.fidelity.filter { $0.attention == name }.map {
+          "\($0.meanKL) \($0.perplexity) \($0.bytesPerToken ?? 0)"
+        }
+    }
+    let names = ["snapkv:budget=60", "cascade:budget=64,sink=4"]
+    let together = try results(names)
+    for name in names {
+      #expect(outcome(together, name).count == 3)
+      #expect(try outcome(results([name]), name) == outcome(together, name), "\(name)")
+    }
+  }
+
+  /// A sample of a file is evaluated once, at the smallest length that it fits in.
+  @Test func samplesOfFilesHaveTheirOwnLength() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ra-file-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let hay = String(repeating: "The grass is green. ", count: 30)
+    let lines = [1, 2].map { count in
+      let text =
+        String(repeating: hay, count: count) + "The pass key is 71432. Remember it.\\nWhat is the pass key?"
+      return #"{"input": "\#(text)", "outputs": ["71432"], "answer_prefix": "The pass key is"}"#
+    }
+    var settings = try settings(attentions: [EvaluatedAttention(name: "exact", policy: .exact)])
+    settings.tasks = [try TaskFileTests.task("niah_single_1", lines.joined(separator: "\n"))]
+    settings.samples = 5
+    settings.lengths = [600, 400]
+    settings.fidelityTokens = 0
+    let run = try evaluation(settings, path: folder.appendingPathComponent("results.jsonl").path)
+    try run.run()
+    #expect(run.results.answers.map(\.length) == [400, 600])
+    #expect(run.results.answers.map(\.sample) == [0, 1])
+    #expect(run.results.answers.allSatisfy { $0.score == 1 && $0.promptTokens + 128 <= $0.length })
+    settings.lengths = [400]
+    let short = try evaluation(settings, path: folder.appendingPathComponent("short.jsonl").path)
+    #expect(throws: TaskError.self) { try short.run() }
+  }
+
+  /// Memory decides how many contexts are read together, and one always may try.
+  @Test func contextsAreReadTogetherAsMemoryAllows() {
+    func readers(available: Int?) -> Int {
+      TaskEvaluation.readersThatFit(bytesPerToken: 1000, tokens: 10_000, available: available)
+    }
+    #expect(readers(available: 100_000_000) == 4)
+    #expect(readers(available: 24_000_000) == 1)
+    #expect(readers(available: 0) == 1)
+    #expect(readers(available: nil) > 1000)
+  }
+
   @Test func refusesSettingsThatMakeNoSense() throws {
     let folder = FileManager.default.temporaryDirectory.path
     let exact = EvaluatedAttention(name: "exact", policy: .exact)

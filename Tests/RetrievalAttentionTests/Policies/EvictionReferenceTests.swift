@@ -98,10 +98,11 @@ import Testing
     var rows: [Int] { buffers.joined().map(\.row) }
 
     mutating func insert(_ row: Int, average: Double) {
+      let isFilling = rows.count < capacity * buffers.count
       var moved = (row: row, average: average)
       for i in buffers.indices {
         arrivals[i] += 1
-        if i > 0, arrivals[i] % 2 == 0 {
+        if !isFilling, i > 0, arrivals[i] % 2 == 0 {
           if moved.average > buffers[i].last!.average { buffers[i][buffers[i].count - 1] = moved }
           return
         }
@@ -131,28 +132,23 @@ import Testing
           let new = first..<min(first + stride, batch + 100)
           let sinkRows = Array(0..<min(sink, first))
           let keptRows = cascade.rows
-          var averages: [Int: Double] = [:]
-          cascade.update { row, average in
-            averages[row] = average
-            return average
-          }
-          // Every eighth query, one after the other.
+          // Every eighth query, one after the other; of the group's heads the one that cares most counts.
+          var sums: [[Int: Double]] = [[:], [:], [:]]
+          var remaining = 1.0
+          let step = pow(decay, 8)
           for token in new where token % 8 == 0 {
             let rows = sinkRows + keptRows + Array(new.lowerBound...token)
-            var shares = [Double](repeating: 0, count: rows.count)
-            for head in data.group(kvHead) {
-              for (i, weight) in data.weights(token: token, head: head, keys: rows).enumerated() {
-                shares[i] += weight / 3
+            remaining *= step
+            for (member, head) in data.group(kvHead).enumerated() {
+              for row in sums[member].keys { sums[member][row]! *= step }
+              for (row, weight) in zip(rows, data.weights(token: token, head: head, keys: rows)) {
+                sums[member][row, default: 0] += (1 - step) * weight
               }
             }
-            let step = pow(decay, 8)
-            for row in averages.keys { averages[row]! *= step }
-            for (row, share) in zip(rows, shares) where row >= sink {
-              averages[row, default: 0] += (1 - step) * share
-            }
           }
-          cascade.update { row, _ in averages[row] ?? 0 }
-          for row in new where row >= sink { cascade.insert(row, average: averages[row] ?? 0) }
+          func gain(_ row: Int) -> Double { sums.map { $0[row] ?? 0 }.max()! }
+          cascade.update { row, average in remaining * average + gain(row) }
+          for row in new where row >= sink { cascade.insert(row, average: gain(row)) }
         }
       }
       return cascade
@@ -166,7 +162,7 @@ import Testing
         var shares: [Int: Double] = [:]
         for member in data.group(kvHead) {
           for (row, weight) in zip(rows, data.weights(token: token, head: member, keys: rows)) {
-            shares[row, default: 0] += weight / 3
+            shares[row] = max(shares[row] ?? 0, weight)
           }
         }
         cascades[kvHead].update { row, average in decay * average + (1 - decay) * (shares[row] ?? 0) }

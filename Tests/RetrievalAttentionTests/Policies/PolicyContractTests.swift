@@ -102,6 +102,46 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     #expect(try threaded.decode(600..<620) == first)
   }
 
+  /// A policy that reads along with exact attention keeps and answers what it would if it had read by itself, bit for
+  /// bit; so does a second prompt, also after the first answer was taken back.
+  @Test(arguments: PolicyCase.all, [1, 3])
+  func readingAlongIsLikeReading(policy: PolicyCase, workers: Int) throws {
+    let data = try data()
+    let parallel = workers == 1 ? ParallelRunner.serial : .threads(workers)
+    let alone = try PolicyRun(.parse(policy.little), data, parallel: parallel)
+    let reader = try PolicyRun(.exact, data, parallel: parallel)
+    let along = try PolicyRun(.parse(policy.little), data, parallel: parallel)
+    let other = try PolicyRun(.parse("snapkv:budget=40,window=8"), data, parallel: parallel)
+    func read(_ range: Range<Int>) throws {
+      try alone.prompt(range)
+      reader.engine.followers = [along.engine, other.engine]
+      try reader.prompt(range, with: [along, other])
+      reader.engine.followers = []
+    }
+    try read(0..<600)
+    #expect(along.engine.tokenCount == 600 && other.engine.tokenCount == 600)
+    #expect(along.engine.indexByteCount == alone.engine.indexByteCount)
+    #expect(try along.decode(600..<610) == alone.decode(600..<610))
+    for run in [alone, along] { try run.engine.truncate(to: 600) }
+    try read(600..<620)
+    #expect(try along.decode(620..<630) == alone.decode(620..<630))
+    #expect(along.engine.statistics == alone.engine.statistics)
+    // The reader itself is none the worse, and who read along decodes by itself.
+    #expect(reader.engine.tokenCount == 620)
+  }
+
+  @Test func readersThatDoNotAgreeReadNothing() throws {
+    let data = try data()
+    let reader = try PolicyRun(.exact, data)
+    let behind = try PolicyRun(.parse("quest:page=8,budget=32"), data)
+    try reader.prompt(0..<100)
+    reader.engine.followers = [behind.engine]
+    #expect(throws: AttentionError.unexpectedPosition(layer: 0, expected: 0, actual: 100)) {
+      try reader.prompt(100..<200)
+    }
+    #expect(reader.engine.tokenCount == 100 && behind.engine.tokenCount == 0)
+  }
+
   /// A second prompt is read, answered and taken back, as when many questions are asked of one document.
   @Test(arguments: PolicyCase.all)
   func questionsCanBeTakenBack(policy: PolicyCase) throws {

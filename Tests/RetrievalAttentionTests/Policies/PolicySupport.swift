@@ -93,12 +93,16 @@ struct PolicyRun {
   }
 
   /// Reads a prompt in batches.
-  func prompt(_ range: Range<Int>, batch: Int = 100) throws {
+  ///
+  /// - Parameter others: whose engines follow this one.
+  func prompt(_ range: Range<Int>, batch: Int = 100, with others: [PolicyRun] = []) throws {
     for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
       let last = min(first + batch, range.upperBound)
       _ = try engine.attend(data.input, first..<last, parallel: parallel)
-      engine.updateIndex(
-        finishing: last == range.upperBound, askPosition: range.upperBound + 128, parallel: parallel)
+      for run in [self] + others {
+        run.engine.updateIndex(
+          finishing: last == range.upperBound, askPosition: range.upperBound + 128, parallel: parallel)
+      }
     }
   }
 

@@ -162,7 +162,7 @@ import VectorIndex
     }
     try run.expect(600..<615) { token, head in
       let kvHead = head / 3
-      var union: Set<Int> = []
+      var shares = [Double](repeating: 0, count: 560)
       for member in data.group(kvHead) {
         let query = data.query(token: token, head: member)
         let tables = (0..<2).map { part in
@@ -170,12 +170,17 @@ import VectorIndex
             dot(Array(query[part * 8..<part * 8 + 8]), centroid.map(Double.init))
           }
         }
-        union.formUnion(highest(56, of: heads[kvHead].codeRows.map { tables[0][$0[0]] + tables[1][$0[1]] }))
+        let weights = heads[kvHead].codeRows.map { exp(tables[0][$0[0]] + tables[1][$0[1]]) }
+        let total = weights.reduce(0, +)
+        for row in shares.indices { shares[row] += weights[row] / total }
       }
       return data.attention(
-        token: token, head: head, keys: Array(0..<8) + union.sorted().map { $0 + 8 } + Array(568...token))
+        token: token, head: head,
+        keys: Array(0..<8) + highest(56, of: shares).map { $0 + 8 } + Array(568...token))
     }
     let reads = run.engine.statistics
+    // All heads of a group read the same keys.
+    #expect(reads.retrievedKeys == 15 * 2 * 56)
     // Codes of two bytes and two codebooks of 16 centroids of 8 elements, for both heads.
     #expect(reads.indexRows == 15 * 2 * Double(560 * 2 + 2 * 16 * 8 * 4) / 64)
   }
