@@ -14,7 +14,7 @@ extension SchedulerTests {
       folder = NSTemporaryDirectory() + "/sessions-" + UUID().uuidString
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: folder) }
+    deinit { for path in [folder, folder + "-given"] { try? FileManager.default.removeItem(atPath: path) } }
 
     private func start(_ change: (inout SchedulerSettings) -> Void = { _ in }) async throws -> Scheduler {
       try await Scheduler.start {
@@ -89,7 +89,9 @@ extension SchedulerTests {
       let card = try await create(uploader, text)
       let answer = try await uploader.ask("What did Alice see?", tokens: 12, session: card.id)
       await uploader.stop()
-      let path = folder + "/alice"
+      let path = folder + "-given/alice"
+      try FileManager.default.createDirectory(
+        atPath: folder + "-given", withIntermediateDirectories: true)
       try Session.copy("\(folder)/\(card.id)", to: path)
       let scheduler = try await Scheduler.start { $0.sessions = [path] }
       #expect(await scheduler.sessions().map(\.id) == ["alice"])
