@@ -154,7 +154,7 @@ extension GenerationTests {
       // The runner is used by one task at a time.
       nonisolated(unsafe) let shared = runner
       let task = Task {
-        try shared.prefill(tokens) { done in
+        _ = try shared.prefill(tokens) { done in
           if done == 64 { withUnsafeCurrentTask { $0?.cancel() } }
         }
         return shared.tokenCount
