@@ -24,10 +24,11 @@ import Testing
       try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any])
     let common: Set = [
       "text", "stopReason", "attention", "seed", "promptTokens", "generatedTokens", "prefillSeconds",
-      "prefillTokensPerSecond", "decodeTokensPerSecond", "indexSeconds", "memory",
+      "prefillTokensPerSecond", "decodeTokensPerSecond", "indexSeconds", "memory", "devices",
     ]
     let reads: Set = ["keysRead", "keysReadWithStatic", "bytesPerToken"]
     #expect(Set(object.keys) == (attention == "host" ? common : common.union(reads)))
+    #expect((object["devices"] as? [Any])?.isEmpty == true, "all layers are on the CPU")
     #expect(object["attention"] as? String == attention)
     #expect(object["generatedTokens"] as? Int == 3)
     #expect(object["stopReason"] as? String == "length")
