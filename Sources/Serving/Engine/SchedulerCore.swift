@@ -245,10 +245,11 @@ final class SchedulerCore {
   private func report() {
     let running = jobs.count
     let stored = store.contexts.count
-    // A look at every head of every context: not for every step.
+    // A look at every head of every context: not for every step, but before a long sleep.
     let now = ContinuousClock.now
     var bytes: Int?
-    if counted.map({ now - $0 > .milliseconds(500) }) ?? true {
+    let isIdle = jobs.isEmpty && pending.isEmpty && saving.isEmpty
+    if isIdle || counted.map({ now - $0 > .milliseconds(500) }) ?? true {
       bytes = ContextFootprint(of: (store.contexts + jobs.map(\.context)).map(\.engine)).byteCount
       counted = now
     }
