@@ -136,7 +136,9 @@ def send(data, behavior):
             if behavior == "abort":
                 time.sleep(random_.random() * 0.05)
                 return 0
-            connection.shutdown(socket.SHUT_WR) if random_.random() < 0.02 else None
+            half_closed = random_.random() < 0.02
+            if half_closed:
+                connection.shutdown(socket.SHUT_WR)
             answer = b""
             while b"\r\n" not in answer or len(answer) < 12:
                 part = connection.recv(65536)
@@ -145,9 +147,10 @@ def send(data, behavior):
                 answer += part
             first = answer.split(b"\r\n")[0].split()
             status = int(first[1]) if len(first) > 1 else 0
-            while connection.recv(65536):
-                pass
-            return status
+            while part := connection.recv(65536):
+                answer += part
+            # Who will send no more counts as gone, and may be told so.
+            return 0 if half_closed and status == 503 and b'"cancelled"' in answer else status
         except (ConnectionResetError, BrokenPipeError):
             return 0
 
