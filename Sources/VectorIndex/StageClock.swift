@@ -43,9 +43,4 @@ package final class StageClock {
     current = stage
     start = now
   }
-
-  package func reset() {
-    current = nil
-    for i in nanoseconds.indices { nanoseconds[i] = 0 }
-  }
 }

@@ -19,6 +19,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var options: BenchOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var limit: ContextLimitOptions
 
   @Option(help: ArgumentHelp("Where the report goes; made when it is missing.", valueName: "folder"))
   var report: String
@@ -69,6 +70,9 @@ struct BenchSpeedCommand: AsyncParsableCommand {
       throw ValidationError("cannot make \(report): \(error.localizedDescription)")
     }
     let (model, pool) = try modelOptions.load(console)
+    // Copies go beyond what the model was trained for; what is read does not.
+    let longest = max(prefill.elements.max() ?? 0, min(period, depth.elements.max() ?? 0))
+    try limit.check(tokens: longest, model: model)
     var result = SpeedReport(model: model, threads: pool.threadCount, text: options.textName)
     func save() throws { try write(result, to: folder) }
     result.interrupted = try console.isInterrupted {

@@ -67,6 +67,7 @@ import Testing
     #expect(output.status == 0)
     for flag in [
       "--model", "--text", "--report", "--depth", "--period", "--prefill", "--tokens", "--rounds", "--json",
+      "--allow-beyond-context",
     ] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }
 
