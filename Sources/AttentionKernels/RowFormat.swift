@@ -28,6 +28,36 @@ public enum RowFormat: String, CaseIterable, Sendable, Hashable, Codable {
   }
 }
 
+/// How keys and values of a context are stored, which need not be alike.
+public struct KeyValueFormat: Sendable, Hashable, Codable {
+  public var keys: RowFormat
+  public var values: RowFormat
+
+  public init(keys: RowFormat = .float16, values: RowFormat = .float16) {
+    self.keys = keys
+    self.values = values
+  }
+
+  /// Bytes of a key and its value.
+  public func bytesPerRow(dimension: Int) -> Int {
+    keys.bytesPerRow(dimension: dimension) + values.bytesPerRow(dimension: dimension)
+  }
+}
+
+extension KeyValueFormat: LosslessStringConvertible {
+  /// `q8` for both, or `q8,f16` for keys and values; nil for anything else.
+  public init?(_ description: String) {
+    let formats = description.split(separator: ",", omittingEmptySubsequences: false).map {
+      RowFormat(rawValue: String($0))
+    }
+    guard (1...2).contains(formats.count), let keys = formats[0], let values = formats[formats.count - 1]
+    else { return nil }
+    self.init(keys: keys, values: values)
+  }
+
+  public var description: String { keys == values ? keys.rawValue : "\(keys.rawValue),\(values.rawValue)" }
+}
+
 /// The address of rows of either format. Row `i` starts `i * stride` bytes behind the first; rows are at even addresses.
 package struct PackedRows {
   package var base: UnsafeRawPointer
@@ -39,6 +69,11 @@ package struct PackedRows {
     self.base = base
     self.stride = stride
     self.format = format
+  }
+
+  /// Rows without gaps between them.
+  package init(_ base: UnsafeRawPointer, format: RowFormat, dimension: Int) {
+    self.init(base: base, stride: format.bytesPerRow(dimension: dimension), format: format)
   }
 
   /// f16 rows, stride in elements.

@@ -1,5 +1,6 @@
 // Time of a decode step at several depths, ours beside the host's, in one process.
 
+public import AttentionKernels
 import Generation
 public import LlamaHost
 public import RetrievalAttention
@@ -22,6 +23,8 @@ public final class DecodeBenchmark {
     public var rounds = 4
     public var attentions: [BenchmarkAttention] = [.host, .exact, .retrieval]
     public var retrieval = RetrievalSettings()
+    /// How our contexts store keys and values; the host's are f16.
+    public var format = KeyValueFormat()
     /// Further policies to measure, each with a context of its own.
     public var policies: [AttentionPolicy] = []
     /// Repeat the first ``syntheticPeriod`` tokens beyond that depth instead of reading a text.
@@ -102,7 +105,8 @@ public final class DecodeBenchmark {
         model: model, pool: pool, contextLength: planned, keepsWholeCache: false,
         allowsFilling: settings.isSynthetic) : nil
     func guest(_ policy: AttentionPolicy) throws -> GuestRunner {
-      let runner = try GuestRunner(model: model, pool: pool, policy: policy, plannedTokens: planned)
+      let runner = try GuestRunner(
+        model: model, pool: pool, policy: policy, plannedTokens: planned, format: settings.format)
       runner.indexesDecodedTokens = false
       return runner
     }
@@ -258,6 +262,7 @@ public final class DecodeBenchmark {
       keysReadWithStatic: isHost ? nil : measurement.reads.keysReadWithStatic,
       bytesPerToken: isHost ? nil : measurement.reads.bytesPerToken,
       outputError: OutputError(measurement.errors),
+      memory: measurement.subject.guest?.memory, peakResidentBytes: SystemMemory.peakResidentBytes,
       stages: StageTimes(
         measurement.profile, steps: measurement.samples.values.count,
         milliseconds: measurement.samples.values.reduce(0, +) / Double(measurement.samples.values.count),

@@ -1,6 +1,6 @@
 // What the decode benchmark tells.
 
-import Generation
+public import Generation
 import RetrievalAttention
 import VectorIndex
 
@@ -38,6 +38,10 @@ public struct DecodeResult: Sendable, Codable {
   /// How far attention outputs are from exact ones, over all heads of ``DecodeBenchmark/Settings/checkedTokens`` more
   /// steps; nil for the host and for exact attention.
   public var outputError: OutputError?
+  /// What the context takes, with index; nil for the host. Retrieval and exact attention have one context together.
+  public var memory: MemoryUse?
+  /// The most memory that the process has had in use up to now, the host's and other contexts included.
+  public var peakResidentBytes: Int?
   /// What the mean step spends its time on; nil for the host.
   public var stages: StageTimes?
 }

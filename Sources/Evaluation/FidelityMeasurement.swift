@@ -1,5 +1,6 @@
 // How much of full attention's answer a policy keeps, measured on the user's own model and text.
 
+public import AttentionKernels
 import Generation
 public import LlamaHost
 public import RetrievalAttention
@@ -7,13 +8,14 @@ public import VectorIndex
 
 /// Compares the next-token distributions of a policy with those of full attention over a long context.
 ///
-/// The context is read once with exact attention; then the same tokens are decoded one by one (teacher-forced)
+/// The context is read with exact attention, and once more where the policy stores it in another format; then the same tokens are decoded one by one (teacher-forced)
 /// with exact attention, with the policy, and with the host's own attention. The distance between the host and
 /// exact attention, which compute the same thing, is the noise floor: nothing can be told apart below it.
 public final class FidelityMeasurement {
   /// Whose distributions are the reference.
   public enum Reference: String, Sendable, CaseIterable, Codable {
-    /// Our exact attention: the same arithmetic, so that only the approximation differs.
+    /// Our exact attention over f16: the same arithmetic, so that only the approximation differs, and the rounding of keys
+    /// and values to another format.
     case exact
     /// llama.cpp's attention.
     case host
@@ -43,13 +45,16 @@ public final class FidelityMeasurement {
   ///
   /// - Parameters:
   ///   - tokens: the text; the first `contextTokens` are the context, the next `decodeTokens` are decoded.
+  ///   - format: how the policy's context stores keys and values. The reference has f16 and reads the text for itself
+  ///     where that is something else.
   ///   - comparesHost: read and decode with the host too, for the noise floor. Without, only distances to exact
   ///     attention can be measured, in a third of the time.
   ///   - comparesHostPaths: also measure the host with flash attention against the host without.
   /// - Throws: ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
   public init(
     model: LlamaModel, pool: ThreadPool, tokens: [Int32], contextTokens: Int, decodeTokens: Int,
-    policy: AttentionPolicy, comparesHost: Bool = true, comparesHostPaths: Bool = false,
+    policy: AttentionPolicy, format: KeyValueFormat = KeyValueFormat(), comparesHost: Bool = true,
+    comparesHostPaths: Bool = false,
     onPhase: @escaping (Phase) -> Void = { _ in }
   ) throws {
     for (name, value) in [("context", contextTokens), ("tokens", decodeTokens)] where value <= 0 {
@@ -67,13 +72,25 @@ public final class FidelityMeasurement {
     let context = Array(tokens[..<contextTokens])
     let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
 
-    runner = try GuestRunner(
-      model: model, pool: pool, policy: policy, plannedTokens: contextTokens + decodeTokens)
-    _ = try runner.prefill(context) { onPhase(.prefill(done: $0, total: contextTokens)) }
-    runner.engine.ignoresIndex = true
-    exact = try Self.record(decoded, runner: runner, name: "exact", onPhase: onPhase)
-    try runner.engine.truncate(to: contextTokens)
-    runner.engine.ignoresIndex = false
+    func read(_ policy: AttentionPolicy, _ format: KeyValueFormat) throws -> GuestRunner {
+      let runner = try GuestRunner(
+        model: model, pool: pool, policy: policy, plannedTokens: contextTokens + decodeTokens, format: format)
+      _ = try runner.prefill(context) { onPhase(.prefill(done: $0, total: contextTokens)) }
+      return runner
+    }
+    func exactRecord(_ runner: GuestRunner) throws -> LogitRecord {
+      try Self.record(decoded, runner: runner, name: "exact", onPhase: onPhase)
+    }
+    if format == KeyValueFormat() {
+      runner = try read(policy, format)
+      runner.engine.ignoresIndex = true
+      exact = try exactRecord(runner)
+      try runner.engine.truncate(to: contextTokens)
+      runner.engine.ignoresIndex = false
+    } else {
+      exact = try exactRecord(read(.exact, KeyValueFormat()))
+      runner = try read(policy, format)
+    }
 
     func hostRecord(flashAttention: Bool) throws -> LogitRecord {
       let runner = try HostRunner(
@@ -116,7 +133,8 @@ public final class FidelityMeasurement {
     let next = tokens[(contextTokens + 1)...]
     let heads = observesHeads ? try headErrors() : nil
     return FidelityReport(
-      policy: runner.attentionName, reference: reference.rawValue, context: contextTokens,
+      policy: runner.attentionName, format: runner.engine.shape.format, reference: reference.rawValue,
+      context: contextTokens,
       tokens: decodeTokens,
       divergence: Divergence(reference: referenceRecord, other: ours), perplexity: ours.perplexity(of: next),
       referencePerplexity: referenceRecord.perplexity(of: next), reads: reads,
@@ -149,6 +167,8 @@ public final class FidelityMeasurement {
 /// The result of one measurement, with the names of its JSON form.
 public struct FidelityReport: Sendable, Codable {
   public var policy: String
+  /// How the policy's keys and values were stored.
+  public var kvType: String
   public var reference: String
   public var context: Int
   public var tokens: Int
@@ -175,11 +195,13 @@ public struct FidelityReport: Sendable, Codable {
   public var heads: HeadErrors?
 
   init(
-    policy: String, reference: String, context: Int, tokens: Int, divergence: Divergence, perplexity: Double,
+    policy: String, format: KeyValueFormat, reference: String, context: Int, tokens: Int,
+    divergence: Divergence, perplexity: Double,
     referencePerplexity: Double, reads: ReadStatistics, search: ClusterIndex.SearchParameters?,
     noiseFloor: Divergence?, hostNoise: Divergence?, heads: HeadErrors?
   ) {
     self.policy = policy
+    kvType = format.description
     self.reference = reference
     self.context = context
     self.tokens = tokens

@@ -1,5 +1,6 @@
 // Speed of reading prompts of several lengths, ours beside the host's, in one process.
 
+public import AttentionKernels
 import Generation
 public import LlamaHost
 public import RetrievalAttention
@@ -17,6 +18,8 @@ public final class PrefillBenchmark {
     public var rounds = 1
     public var attentions: [BenchmarkAttention] = [.host, .retrieval]
     public var retrieval = RetrievalSettings()
+    /// How our contexts store keys and values; the host's are f16.
+    public var format = KeyValueFormat()
 
     public init() {}
   }
@@ -108,7 +111,8 @@ public final class PrefillBenchmark {
     case .ours(let attention):
       let policy: AttentionPolicy = attention == .retrieval ? .retrieval(settings.retrieval) : .exact
       runner = try GuestRunner(
-        model: model, pool: pool, policy: policy, plannedTokens: length, takeover: takeover)
+        model: model, pool: pool, policy: policy, plannedTokens: length, format: settings.format,
+        takeover: takeover)
     }
     let clock = ContinuousClock()
     let start = clock.now

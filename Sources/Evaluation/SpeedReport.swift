@@ -1,8 +1,9 @@
 // Decode and prefill of one model in one report: JSON, a table to read, and a plot of time against context.
 
-import AttentionKernels
+public import AttentionKernels
 import Foundation
 public import LlamaHost
+import RetrievalAttention
 
 /// What `ra bench speed` measured, with what it takes to read it.
 public struct SpeedReport: Sendable, Codable {
@@ -11,16 +12,19 @@ public struct SpeedReport: Sendable, Codable {
   public var threads: Int
   /// Name of the text.
   public var text: String
+  /// How keys and values are stored, but for the host's.
+  public var kvType: String
   /// Whether it was ended early.
   public var interrupted: Bool
   public var decode: [DecodeResult]
   public var prefill: [PrefillResult]
 
-  public init(model: LlamaModel, threads: Int, text: String) {
+  public init(model: LlamaModel, threads: Int, text: String, format: KeyValueFormat = KeyValueFormat()) {
     self.model = URL(fileURLWithPath: model.description.path).lastPathComponent
     machine = MachineDescription.current
     self.threads = threads
     self.text = text
+    kvType = format.description
     interrupted = false
     decode = []
     prefill = []
@@ -30,7 +34,7 @@ public struct SpeedReport: Sendable, Codable {
   public var markdown: String {
     var lines = [
       "# Speed of \(model)", "",
-      "\(machine); \(threads) threads; text: \(text)\(interrupted ? "; interrupted" : "")",
+      "\(machine); \(threads) threads; keys and values: \(kvType); text: \(text)\(interrupted ? "; interrupted" : "")",
     ]
     if !decode.isEmpty { lines += decodeTable + stageTable }
     if !prefill.isEmpty { lines += prefillTable }
@@ -40,8 +44,8 @@ public struct SpeedReport: Sendable, Codable {
   private var decodeTable: [String] {
     var lines = [
       "", "## Decode", "",
-      "| context | attention | ms/token | quartiles | tokens/s | x host | context read | bytes/token | output error |",
-      "| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | --- |",
+      "| context | attention | ms/token | quartiles | tokens/s | x host | context read | bytes/token | memory | output error |",
+      "| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for result in decode {
       let host = decode.first { $0.policy == BenchmarkAttention.host.rawValue && $0.depth == result.depth }
@@ -54,6 +58,7 @@ public struct SpeedReport: Sendable, Codable {
           host.map { number($0.millisecondsPerToken / result.millisecondsPerToken, 2) } ?? "-",
           result.keysReadWithStatic.map { number($0 * 100, 1) + " %" } ?? "-",
           result.bytesPerToken.map { number($0 / 1e6, 1) + " MB" } ?? "-",
+          result.memory.map { formatBytes($0.store + $0.index) } ?? "-",
           result.outputError.map { "\(number($0.mean, 4)), p95 \(number($0.high, 4))" } ?? "-",
         ]))
     }
@@ -61,12 +66,15 @@ public struct SpeedReport: Sendable, Codable {
       "",
       """
       Medians. host: llama.cpp, \(HostConfiguration.flashAttentionOff). Context read: with sink and window, in bytes of \
-      keys and values. Output error: relative, of the outputs of all query heads in two more steps, against exact \
+      keys and values. Memory: keys, values and index, which retrieval and exact attention share. Output error: relative, of the outputs of all query heads in two more steps, against exact \
       attention over the same keys.
       """
         + (decode.contains(where: \.synthetic)
           ? " Copies: keys and values of earlier tokens over and over; times are real, answers are not."
-          : ""),
+          : "")
+        + (decode.compactMap(\.peakResidentBytes).max().map {
+          " The process took \(formatBytes($0)) at most."
+        } ?? ""),
     ]
   }
 

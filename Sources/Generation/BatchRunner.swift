@@ -1,5 +1,6 @@
 // Several contexts in one batch of the host: each attends by itself, everything else is computed together.
 
+public import AttentionKernels
 public import LlamaHost
 public import RetrievalAttention
 
@@ -50,13 +51,13 @@ public final class BatchRunner {
   /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
   public convenience init(
     model: LlamaModel, pool: ThreadPool, sequenceCapacity: Int, batchCapacity: Int = 512,
-    takeover: TakeoverReport? = nil
+    format: KeyValueFormat = KeyValueFormat(), takeover: TakeoverReport? = nil
   ) throws {
     try self.init(
       host: GuestHost(
         model: model, pool: pool, batchCapacity: batchCapacity,
         outputCapacity: min(sequenceCapacity, batchCapacity), sequenceCapacity: sequenceCapacity,
-        takeover: takeover))
+        format: format, takeover: takeover))
   }
 
   /// Batches on a host that is ready, of as many contexts and logits as that was made for.

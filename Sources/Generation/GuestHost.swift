@@ -1,5 +1,6 @@
 // A model made ready for guest attention: what all of its contexts share.
 
+public import AttentionKernels
 public import LlamaHost
 public import RetrievalAttention
 
@@ -11,7 +12,7 @@ public final class GuestHost {
   public let model: LlamaModel
   public let pool: ThreadPool
   public let takeover: TakeoverReport
-  /// The model's attention layers.
+  /// The model's attention layers, and how new contexts store their keys and values.
   public let shape: ModelShape
   let context: LlamaContext
   let parallel: ParallelRunner
@@ -20,14 +21,15 @@ public final class GuestHost {
   ///   - batchCapacity: tokens that are read at once.
   ///   - sequenceCapacity: contexts that a ``BatchRunner`` on this host can evaluate together.
   ///   - outputCapacity: tokens of a batch that can have logits.
+  ///   - format: how contexts store keys and values. Eight bits take half the memory of f16.
   ///   - takeover: the result of an earlier probe of this model; probed now when nil.
   /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
   public init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int = 1,
-    sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil
+    sequenceCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat(), takeover: TakeoverReport? = nil
   ) throws {
     let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
-    shape = try ModelShape(takeover)
+    shape = try ModelShape(takeover, format: format)
     self.model = model
     self.pool = pool
     self.takeover = takeover

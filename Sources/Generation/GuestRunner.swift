@@ -1,5 +1,6 @@
 // Generation with our attention: the host computes all but attention and keeps no keys.
 
+public import AttentionKernels
 public import LlamaHost
 public import RetrievalAttention
 
@@ -29,14 +30,14 @@ public final class GuestRunner: SequenceRunner {
   public convenience init(
     model: LlamaModel, pool: ThreadPool, policy: AttentionPolicy, plannedTokens: Int,
     batchCapacity: Int = 512,
-    outputCapacity: Int = 1, takeover: TakeoverReport? = nil
+    outputCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat(), takeover: TakeoverReport? = nil
   ) throws {
     try Self.checkPlan(plannedTokens)
     let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
     // Before the host takes memory for itself.
-    try Self.checkMemory(shape: ModelShape(takeover), tokens: plannedTokens)
+    try Self.checkMemory(shape: ModelShape(takeover, format: format), tokens: plannedTokens)
     let host = try GuestHost(
-      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
+      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity, format: format,
       takeover: takeover)
     try self.init(host: host, policy: policy, plannedTokens: plannedTokens)
   }
@@ -77,11 +78,10 @@ public final class GuestRunner: SequenceRunner {
     }
   }
 
-  /// An index takes 5 % of the rows, samples and scratch memory a little more.
+  /// Throws when so many tokens cannot fit in memory, with their index.
   package static func checkMemory(shape: ModelShape, tokens: Int) throws {
-    let (bytes, overflow) = shape.bytesPerToken.multipliedReportingOverflow(by: tokens)
-    let (sum, sumOverflow) = bytes.addingReportingOverflow(bytes / 10)
-    let required = overflow || sumOverflow ? Int.max : sum
+    let (bytes, overflow) = shape.bytesPerTokenWithIndex.multipliedReportingOverflow(by: tokens)
+    let required = overflow ? Int.max : bytes
     guard let available = SystemMemory.availableBytes, required > available else { return }
     throw AttentionError.insufficientMemory(tokens: tokens, required: required, available: available)
   }
@@ -153,7 +153,7 @@ public final class GuestRunner: SequenceRunner {
 
   /// The same with the model on other devices: `other` is a host of the same file.
   package func fork(on other: GuestHost) throws -> GuestRunner {
-    precondition(other.shape == host.shape, "the other host is of another model")
+    precondition(other.shape.layers == host.shape.layers, "the other host is of another model")
     return GuestRunner(host: other, engine: try engine.fork(), tokens: tokens)
   }
 

@@ -1,13 +1,14 @@
 // From what the host reports about a model to what the attention engine needs to know.
 
+package import AttentionKernels
 package import LlamaHost
 package import RetrievalAttention
 
 extension ModelShape {
-  /// The attention layers of a model that can be taken over.
+  /// The attention layers of a model that can be taken over, whose rows are stored in `format`.
   ///
   /// Throws ``GenerationError/unsupportedModel(_:)`` with all reasons when it cannot.
-  package init(_ report: TakeoverReport) throws {
+  package init(_ report: TakeoverReport, format: KeyValueFormat = KeyValueFormat()) throws {
     guard report.isSupported else {
       throw GenerationError.unsupportedModel(report.reasons.map { "\($0)" })
     }
@@ -17,7 +18,7 @@ extension ModelShape {
           headCount: layer.headCount, kvHeadCount: layer.kvHeadCount, headDimension: layer.headDimension,
           scale: layer.scale, slidingWindow: layer.slidingWindow,
           rotary: layer.rope.flatMap { RotaryEmbedding($0) })
-      })
+      }, format: format)
   }
 }
 

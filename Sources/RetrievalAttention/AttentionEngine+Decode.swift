@@ -58,7 +58,9 @@ extension AttentionEngine {
       observe(
         batch, kvHead: number, output: states.outputs(step.slot(head: number)),
         recorders: tasks.map { recorders[$0] }[...],
-        bytes: tasks.reduce(0) { $0 + decoding.reads[$1].byteCount(dimension: step.dimension) },
+        bytes: tasks.reduce(0) {
+          $0 + decoding.reads[$1].byteCount(rowBytes: shape.format.bytesPerRow(dimension: step.dimension))
+        },
         workspace: workspaces[0], observer: headObserver)
     }
   }
@@ -117,6 +119,11 @@ extension AttentionEngine {
       workspace.stages?.begin(.index)
       let queries = workspace.floats(.queries, g * d)
       batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
+      if let offsets = head.rows.keyOffsets {
+        workspace.kernels.unsafeAddProducts(
+          of: offsets, with: queries, count: g, dimension: d, by: layer.scale, to: states.logSumExps(first),
+          scratch: workspace.floats(.weights, g))
+      }
       head.observe(
         ObservedToken(
           position: position, queries: queries, scale: layer.scale, outputs: states.outputs(first),
@@ -131,7 +138,8 @@ extension AttentionEngine {
     if batch.layer == 0 { statistics.steps += 1 }
     guard layer.slidingWindow == nil else { return }
     statistics.visibleKeys += (tokenCounts[batch.layer] + 1) * layer.kvHeadCount
-    for index in 0..<tasks { statistics.add(decoding.reads[index], dimension: layer.headDimension) }
+    let rowBytes = shape.format.bytesPerRow(dimension: layer.headDimension)
+    for index in 0..<tasks { statistics.add(decoding.reads[index], rowBytes: rowBytes) }
   }
 
   /// `log(exp(a) + exp(b))`.

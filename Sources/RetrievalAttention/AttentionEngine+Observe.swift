@@ -43,7 +43,7 @@ extension AttentionEngine {
     batch.gatherQueries(kvHead: kvHead, tokens: 0..<1, groupSize: g, into: queries)
     kernels.unsafeScale(queries, by: layer.scale, count: g * d)
     let states = RunningStates(count: g, dimension: d, workspace: workspace)
-    states.attend(queries, keys: rows.keys, values: rows.values, rows: count, workspace: workspace)
+    states.attend(queries, to: 0..<count, of: rows, workspace: workspace)
     let exact = workspace.floats(.outputs, g * d)
     let logSumExps = workspace.floats(.weights, g)
     states.finish(outputs: exact, outputStride: d, logSumExps: logSumExps, kernels: kernels)
@@ -73,7 +73,6 @@ extension AttentionEngine {
     let scores = workspace.floats(.scores, g * rows.count)
     workspace.kernels.unsafeDot(
       queries: queries, queryStride: rows.dimension, queryCount: g, rows: rows.keys,
-      rowStride: rows.dimension,
       rowCount: rows.count, dimension: rows.dimension, scores: scores, scoreStride: rows.count)
     var isRead = [Bool](repeating: false, count: rows.count)
     for row in recorders.lazy.flatMap(\.rows) { isRead[Int(row)] = true }

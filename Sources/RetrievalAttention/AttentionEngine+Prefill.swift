@@ -59,8 +59,7 @@ extension AttentionEngine {
     }
     kernels.unsafePrefill(
       queries: queries, queryStride: d, queryCount: count, scale: layer.scale,
-      keys: head.rows.keys + first * d,
-      keyStride: d, values: head.rows.values + first * d, valueStride: d,
+      keys: head.rows.keys.from(first), values: head.rows.values.from(first),
       keyCount: rowsBefore + tokens.upperBound - first, dimension: d, visibleBegin: visibleBegin,
       visibleEnd: visibleEnd, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
       accumulatorStride: d, scratch: workspace.floats(.kernel, Kernels.prefillScratchCount(dimension: d)))
@@ -68,6 +67,12 @@ extension AttentionEngine {
     let logSumExps = workspace.floats(.scores, count)
     states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
     batch.scatterOutputs(outputs, kvHead: kvHead, tokens: tokens, groupSize: g)
+    // Policies are told of keys as they are: another context may have taken away something else from its own.
+    if let offsets = head.rows.keyOffsets {
+      kernels.unsafeAddProducts(
+        of: offsets, with: queries, count: count, dimension: d, by: layer.scale, to: logSumExps,
+        scratch: workspace.floats(.weights, count))
+    }
     let batchEnd = batch.firstPosition + batch.tokenCount
     for engine in [self] + followers {
       let head = engine.heads[batch.layer][kvHead]

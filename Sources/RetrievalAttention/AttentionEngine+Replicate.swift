@@ -75,14 +75,29 @@ private struct RowCopies {
     keys.reserveCapacity(order.count * d)
     values.reserveCapacity(order.count * d)
     for row in order {
-      keys.append(contentsOf: UnsafeBufferPointer(start: rows.keys + row * d, count: d))
-      values.append(contentsOf: UnsafeBufferPointer(start: rows.values + row * d, count: d))
+      Self.append(rows.keys.from(row), plus: rows.keyOffsets, to: &keys, dimension: d)
+      Self.append(rows.values.from(row), to: &values, dimension: d)
     }
     self.keys = keys
     self.values = values
     positions = order.map { Int(rows.positions[$0]) }
     dimension = d
     self.rotary = rotary
+  }
+
+  private static func append(
+    _ row: PackedRows, plus offsets: UnsafePointer<Float>? = nil, to list: inout [UInt16], dimension d: Int
+  ) {
+    let elements = [Float](unsafeUninitializedCapacity: d) { target, count in
+      let base = target.baseAddress!
+      Kernels.active.unsafeUnpack(row, rowCount: 1, dimension: d, target: base, targetStride: d)
+      if let offsets { Kernels.active.unsafeAddScaled(offsets, by: 1, to: base, count: d) }
+      count = d
+    }
+    list += [UInt16](unsafeUninitializedCapacity: d) { target, count in
+      Kernels.active.unsafeConvertToFloat16(elements, target.baseAddress!, count: d)
+      count = d
+    }
   }
 
   func append(to head: any HeadPolicy, positions targets: Range<Int>) {

@@ -87,16 +87,15 @@ extension HeadRows {
     willChange(from: first)
     let moved = order[first...]
     for area in [keys, values] {
-      let copy = [UInt16](unsafeUninitializedCapacity: moved.count * dimension) { target, count in
-        for (i, row) in moved.enumerated() {
-          (target.baseAddress! + i * dimension).update(from: area + Int(row) * dimension, count: dimension)
-        }
-        count = moved.count * dimension
+      let copy = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: max(1, moved.count * area.stride), alignment: 16)
+      defer { copy.deallocate() }
+      for (i, row) in moved.enumerated() {
+        (copy.baseAddress! + i * area.stride).copyMemory(
+          from: area.from(Int(row)).base, byteCount: area.stride)
       }
-      copy.withUnsafeBufferPointer { copy in
-        guard let start = copy.baseAddress else { return }
-        (area + first * dimension).update(from: start, count: copy.count)
-      }
+      UnsafeMutableRawPointer(mutating: area.from(first).base).copyMemory(
+        from: copy.baseAddress!, byteCount: moved.count * area.stride)
     }
     for position in first..<order.count { positions[position] = UInt32(position) }
     removeLast(to: order.count)

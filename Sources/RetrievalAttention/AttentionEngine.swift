@@ -83,7 +83,7 @@ public final class AttentionEngine {
       var layerHeads: [any HeadPolicy] = []
       for head in 0..<layer.kvHeadCount {
         let place = HeadPlace(layerNumber: number, kvHead: head, layer: layer)
-        layerHeads.append(try Self.makeHead(place, policy: policy, capacity: capacity))
+        layerHeads.append(try Self.makeHead(place, policy: policy, format: shape.format, capacity: capacity))
       }
       heads.append(layerHeads)
     }
@@ -93,14 +93,15 @@ public final class AttentionEngine {
   }
 
   private static func makeHead(
-    _ place: HeadPlace, policy: AttentionPolicy, capacity: Int
+    _ place: HeadPlace, policy: AttentionPolicy, format: KeyValueFormat, capacity: Int
   ) throws(AttentionError) -> any HeadPolicy {
     let d = place.layer.headDimension
     if let window = place.layer.slidingWindow {
       let kept = min(capacity, window + SlidingWindowHead.slack + maximumBatch)
-      return SlidingWindowHead(rows: try HeadRows(dimension: d, capacity: kept), window: window)
+      return SlidingWindowHead(
+        rows: try HeadRows(dimension: d, format: format, capacity: kept), window: window)
     }
-    let rows = try HeadRows(dimension: d, capacity: capacity)
+    let rows = try HeadRows(dimension: d, format: format, capacity: capacity)
     if policy.settings.denseLayers.contains(place.layerNumber) { return ExactHead(rows: rows) }
     return try policy.settings.makeHead(rows: rows, place: place)
   }

@@ -36,7 +36,7 @@ extension AttentionError: CustomStringConvertible {
     case .insufficientMemory(let tokens, let required, let available):
       """
       keys and values of \(tokens) tokens need \(formatBytes(required)), but only \(formatBytes(available)) of \
-      memory are available; use a shorter document or a smaller model
+      memory are available; store them in 8 bits (q8), or use a shorter document or a smaller model
       """
     case .reservationFailed(let bytes, let code):
       "the system refused to reserve \(formatBytes(bytes)) of address space (error \(code)); is there a memory limit?"

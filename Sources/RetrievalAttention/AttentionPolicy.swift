@@ -227,11 +227,8 @@ package final class ExactHead: HeadPolicy {
   ) -> ReadStatistics.Head {
     let begin = rows.count * part / parts
     let end = rows.count * (part + 1) / parts
-    let offset = begin * rows.dimension
     workspace.recorder?.read(begin..<end)
-    states.attend(
-      queries, keys: rows.keys + offset, values: rows.values + offset, rows: end - begin, workspace: workspace
-    )
+    states.attend(queries, to: begin..<end, of: rows, workspace: workspace)
     return ReadStatistics.Head(retrieved: end - begin)
   }
 }
@@ -264,10 +261,7 @@ package final class SlidingWindowHead: HeadPolicy {
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
     let begin = firstVisibleRow(for: rows.count - 1)
-    let offset = begin * rows.dimension
-    states.attend(
-      queries, keys: rows.keys + offset, values: rows.values + offset, rows: rows.count - begin,
-      workspace: workspace)
+    states.attend(queries, to: begin..<rows.count, of: rows, workspace: workspace)
     return ReadStatistics.Head()
   }
 }

@@ -1,5 +1,7 @@
 // The part of a model that attention must know: heads, widths, windows, rotation. No weights, no text.
 
+public import AttentionKernels
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -8,19 +10,27 @@
   import Musl
 #endif
 
-/// The attention layers of a model.
+/// The attention layers of a model, and how their keys and values are stored.
 public struct ModelShape: Sendable, Hashable {
   public var layers: [LayerShape]
+  public var format: KeyValueFormat
 
-  public init(layers: [LayerShape]) {
+  public init(layers: [LayerShape], format: KeyValueFormat = KeyValueFormat()) {
     self.layers = layers
+    self.format = format
   }
 
-  /// Bytes of f16 keys and values, and of positions, that one more token needs in all layers.
+  /// Bytes of keys, values and positions that one more token needs in all layers, and of an index over them, whose bytes are
+  /// the same in every format: up to a tenth of those in f16, and a little for queries to learn from.
+  public var bytesPerTokenWithIndex: Int {
+    bytesPerToken + ModelShape(layers: layers).bytesPerToken / 8
+  }
+
+  /// Bytes of keys, values and positions that one more token needs in all layers.
   ///
   /// Sliding-window layers count as well, until their window is full.
   public var bytesPerToken: Int {
-    layers.reduce(0) { $0 + $1.kvHeadCount * HeadRows.bytesPerRow(dimension: $1.headDimension) }
+    layers.reduce(0) { $0 + $1.kvHeadCount * HeadRows.bytesPerRow(format, dimension: $1.headDimension) }
   }
 }
 

@@ -53,16 +53,16 @@ public struct ReadStatistics: Sendable, Hashable {
       self.indexBytes = indexBytes
     }
 
-    /// Bytes of everything read; a row is a key and a value in f16.
-    func byteCount(dimension: Int) -> Int { (retrieved + fixed) * 4 * dimension + indexBytes }
+    /// Bytes of everything read.
+    ///
+    /// - Parameter rowBytes: of a key and its value
+    func byteCount(rowBytes: Int) -> Int { (retrieved + fixed) * rowBytes + indexBytes }
   }
 
-  mutating func add(_ head: Head, dimension: Int) {
-    // A row is a key and a value in f16.
-    let rowBytes = 4 * dimension
+  mutating func add(_ head: Head, rowBytes: Int) {
     retrievedKeys += head.retrieved
     staticKeys += head.fixed
     indexRows += Double(head.indexBytes) / Double(rowBytes)
-    bytes += head.byteCount(dimension: dimension)
+    bytes += head.byteCount(rowBytes: rowBytes)
   }
 }

@@ -102,10 +102,7 @@ package final class RetrievalHead: HeadPolicy {
     _ range: Range<Int>, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) {
     guard !range.isEmpty else { return }
-    let offset = range.lowerBound * rows.dimension
-    states.attend(
-      queries, keys: rows.keys + offset, values: rows.values + offset, rows: range.count, workspace: workspace
-    )
+    states.attend(queries, to: range, of: rows, workspace: workspace)
     workspace.recorder?.read(range)
   }
 
@@ -144,13 +141,12 @@ package final class RetrievalHead: HeadPolicy {
   }
 
   private var indexedRows: IndexRows {
-    let first = settings.sinkCount * rows.dimension
-    return IndexRows(keys: rows.keys + first, values: rows.values + first, count: index.rowCount)
+    rows.indexRows(from: settings.sinkCount, count: index.rowCount)
   }
 
   private func add(_ count: ReadCount, to read: inout ReadStatistics.Head) {
     read.retrieved += count.retrieved
-    read.indexBytes += count.bytes - count.retrieved * 4 * rows.dimension
+    read.indexBytes += count.bytes - count.retrieved * rows.keyValueBytes
   }
 
   package func wants(position: Int, batchEnd: Int) -> Bool {
@@ -189,18 +185,16 @@ package final class RetrievalHead: HeadPolicy {
   package func updateIndex(finishing: Bool, askPosition: Int, workspace: Workspace) {
     var count = nextSegment(finishing: finishing)
     guard count > 0 else { return }
-    let training = samples.trainingSet(askPosition: askPosition, rotary: rotary, workspace: workspace)
+    let training = samples.trainingSet(
+      askPosition: askPosition, rotary: rotary, keyOffsets: rows.keyOffsets, workspace: workspace)
     while count > 0 {
       let first = indexedEnd
-      let d = rows.dimension
-      let sink = settings.sinkCount
       rows.willChange(from: first)
       index.insert(
         NewRows(
-          keys: rows.keys + first * d, values: rows.values + first * d, positions: rows.positions + first,
+          keys: rows.keys.from(first), values: rows.values.from(first), positions: rows.positions + first,
           count: count),
-        all: IndexRows(
-          keys: rows.keys + sink * d, values: rows.values + sink * d, count: index.rowCount + count),
+        all: rows.indexRows(from: settings.sinkCount, count: index.rowCount + count),
         training: training, workspace: workspace)
       count = nextSegment(finishing: finishing)
     }

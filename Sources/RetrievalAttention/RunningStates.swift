@@ -39,14 +39,14 @@ package struct RunningStates {
 
   /// Adds the attention of `queries` `[count, d]` to `rows` consecutive rows.
   package func attend(
-    _ queries: UnsafePointer<Float>, keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>, rows: Int,
+    _ queries: UnsafePointer<Float>, keys: PackedRows, values: PackedRows, rows: Int,
     workspace: Workspace
   ) {
     guard rows > 0 else { return }
     let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: count))
     workspace.kernels.unsafeAttend(
-      queries: queries, queryStride: dimension, queryCount: count, keys: keys, keyStride: dimension,
-      values: values, valueStride: dimension, rowCount: rows, dimension: dimension, maxima: maxima,
+      queries: queries, queryStride: dimension, queryCount: count, keys: keys,
+      values: values, rowCount: rows, dimension: dimension, maxima: maxima,
       sums: sums,
       accumulators: accumulators, accumulatorStride: dimension, scratch: scratch)
   }

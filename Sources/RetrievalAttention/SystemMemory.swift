@@ -14,7 +14,7 @@ public enum SystemMemory {
   /// Linux: the smaller of `MemAvailable` and what the control group leaves. Elsewhere: the physical memory.
   public static var availableBytes: Int? {
     #if os(Linux)
-      let free = memoryInfo("MemAvailable:")
+      let free = kilobytes("MemAvailable:", inFile: "/proc/meminfo")
       guard let limit = integer(inFile: "/sys/fs/cgroup/memory.max"),
         let used = integer(inFile: "/sys/fs/cgroup/memory.current")
       else { return free }
@@ -34,6 +34,15 @@ public enum SystemMemory {
       guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
       return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
     #else
+      return peakResidentBytes
+    #endif
+  }
+
+  /// The most memory that the process has had in use so far, in bytes; nil when the system does not tell.
+  public static var peakResidentBytes: Int? {
+    #if os(Linux)
+      return kilobytes("VmHWM:", inFile: "/proc/self/status")
+    #else
       var usage = rusage()
       guard getrusage(RUSAGE_SELF, &usage) == 0 else { return nil }
       return Int(usage.ru_maxrss)
@@ -49,8 +58,9 @@ public enum SystemMemory {
     #endif
   }
 
-  private static func memoryInfo(_ key: String) -> Int? {
-    guard let text = contents("/proc/meminfo") else { return nil }
+  /// The number behind a key, in bytes.
+  private static func kilobytes(_ key: String, inFile path: String) -> Int? {
+    guard let text = contents(path) else { return nil }
     for line in text.split(separator: "\n") where line.hasPrefix(key) {
       let fields = line.split(separator: " ")
       return fields.count > 1 ? Int(fields[1]).map { $0 * 1024 } : nil

@@ -44,7 +44,9 @@ package final class TrainingSamples {
 
   /// Keeps the queries and outputs `[groupSize, d]` and denominators `[groupSize]` of one token.
   ///
-  /// - Parameter scale: what the queries are multiplied by before they are kept.
+  /// - Parameters:
+  ///   - scale: what the queries are multiplied by before they are kept.
+  ///   - newLogSumExps: over keys from which nothing was taken away.
   package func record(
     position: Int, queries newQueries: UnsafePointer<Float>, scale: Float,
     outputs newOutputs: UnsafePointer<Float>,
@@ -103,8 +105,10 @@ package final class TrainingSamples {
   }
 
   /// The sample in f32 in the workspace's memory, each query moved to `askPosition`.
+  ///
+  /// - Parameter keyOffsets: what was taken away from the keys that the index will see, if anything.
   package func trainingSet(
-    askPosition: Int, rotary: RotaryEmbedding?, workspace: Workspace
+    askPosition: Int, rotary: RotaryEmbedding?, keyOffsets: UnsafePointer<Float>? = nil, workspace: Workspace
   ) -> TrainingQueries {
     let slots = positions.count
     let width = groupSize * dimension
@@ -121,8 +125,26 @@ package final class TrainingSamples {
       rotary?.shift(target, count: groupSize, stride: dimension, by: askPosition - Int(positions[slot]))
       count += 1
     }
+    if let keyOffsets {
+      workspace.kernels.unsafeAddProducts(
+        of: keyOffsets, with: queryRows, count: count * groupSize, dimension: dimension, by: -1,
+        to: normalizers, scratch: workspace.floats(.scores, count * groupSize))
+    }
     return TrainingQueries(
       queries: queryRows, outputs: outputRows, logSumExps: normalizers, count: count * groupSize,
       groupSize: groupSize)
+  }
+}
+
+extension Kernels {
+  /// `sums[i] += factor * vector . rows[i]`, rows `[count, dimension]`; scratch `[count]`.
+  func unsafeAddProducts(
+    of vector: UnsafePointer<Float>, with rows: UnsafePointer<Float>, count: Int, dimension: Int,
+    by factor: Float, to sums: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    unsafeDot(
+      queries: vector, queryStride: dimension, queryCount: 1, rows: rows, rowStride: dimension,
+      rowCount: count, dimension: dimension, scores: scratch, scoreStride: count)
+    unsafeAddScaled(scratch, by: factor, to: sums, count: count)
   }
 }

@@ -1,41 +1,62 @@
 // What all kinds of index have in common: rows go in, attention comes out.
 
-/// The rows of one KV head: keys and values in f16, and the position of each.
+package import AttentionKernels
+
+/// The rows of one KV head: keys and values in any format.
 ///
 /// An index never copies keys: the caller's store is the vector store, and the caller passes it to each call. Row
 /// *i* of an index is always row *i* of these.
 package struct IndexRows {
   /// `[count, d]`.
-  package var keys: UnsafePointer<UInt16>
+  package var keys: PackedRows
   /// `[count, d]`.
-  package var values: UnsafePointer<UInt16>
+  package var values: PackedRows
   package var count: Int
 
-  package init(keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>, count: Int) {
+  package init(keys: PackedRows, values: PackedRows, count: Int) {
     self.keys = keys
     self.values = values
     self.count = count
   }
+
+  /// Bytes of a key and its value.
+  package var bytesPerRow: Int { keys.stride + values.stride }
 }
 
-/// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike).
+/// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike), in memory that may
+/// be written.
 package struct NewRows {
-  /// `[count, d]`.
-  package var keys: UnsafeMutablePointer<UInt16>
-  /// `[count, d]`.
-  package var values: UnsafeMutablePointer<UInt16>
+  /// `[count, d]`, without gaps.
+  package var keys: PackedRows
+  /// `[count, d]`, without gaps.
+  package var values: PackedRows
   /// `[count]`.
   package var positions: UnsafeMutablePointer<UInt32>
   package var count: Int
 
   package init(
-    keys: UnsafeMutablePointer<UInt16>, values: UnsafeMutablePointer<UInt16>,
-    positions: UnsafeMutablePointer<UInt32>, count: Int
+    keys: PackedRows, values: PackedRows, positions: UnsafeMutablePointer<UInt32>, count: Int
   ) {
     self.keys = keys
     self.values = values
     self.positions = positions
     self.count = count
+  }
+
+  /// Puts row `order[i]` in place i, for all of them.
+  func reorder(_ order: UnsafePointer<UInt32>, workspace: Workspace) {
+    for rows in [keys, values] {
+      let target = UnsafeMutableRawPointer(mutating: rows.base)
+      let copy = workspace.bytes(.values, count * rows.stride)
+      UnsafeMutableRawPointer(copy).copyMemory(from: target, byteCount: count * rows.stride)
+      for i in 0..<count {
+        (target + i * rows.stride).copyMemory(
+          from: copy + Int(order[i]) * rows.stride, byteCount: rows.stride)
+      }
+    }
+    let oldPositions = workspace.indices(.selected, count)
+    oldPositions.update(from: positions, count: count)
+    for i in 0..<count { positions[i] = oldPositions[Int(order[i])] }
   }
 }
 

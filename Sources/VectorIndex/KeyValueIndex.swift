@@ -77,9 +77,9 @@ public final class KeyValueIndex<Index> {
       values.grow(by: $0.count).update(from: $0.baseAddress!, count: $0.count)
     }
     for position in first..<first + count { origins.append(UInt32(position)) }
-    let all = IndexRows(keys: keys.base, values: values.base, count: first + count)
+    let all = indexRows(count: first + count)
     let new = NewRows(
-      keys: keys.base + first * d, values: values.base + first * d, positions: origins.base + first,
+      keys: all.keys.from(first), values: all.values.from(first), positions: origins.base + first,
       count: count)
     trainingQueries.withUnsafeBufferPointer { queries in
       // One more row: an empty buffer has no address.
@@ -109,7 +109,7 @@ public final class KeyValueIndex<Index> {
     }
     var read = ReadCount()
     guard count > 0, states.count > 0 else { return read }
-    let rows = IndexRows(keys: keys.base, values: values.base, count: count)
+    let rows = indexRows(count: count)
     queries.withUnsafeBufferPointer { queries in
       let group = QueryGroup(queries: queries.baseAddress!, count: states.count)
       states.withPointers { pointers in
@@ -121,6 +121,12 @@ public final class KeyValueIndex<Index> {
       }
     }
     return read
+  }
+
+  private func indexRows(count: Int) -> IndexRows {
+    let d = core.dimension
+    return IndexRows(
+      keys: PackedRows(keys.base, stride: d), values: PackedRows(values.base, stride: d), count: count)
   }
 
   private func rowCount(_ name: String, _ elements: Int) throws(KernelError) -> Int {
@@ -172,8 +178,8 @@ private struct SoftmaxMemory: ~Copyable {
     let d = dimension
     let scratch = RowBuffer<Float>(capacity: Kernels.attendScratchCount(queryCount: group.count))
     kernels.unsafeAttend(
-      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys, keyStride: d,
-      values: rows.values, valueStride: d, rowCount: rows.count, dimension: d, maxima: maxima.base,
+      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
+      values: rows.values, rowCount: rows.count, dimension: d, maxima: maxima.base,
       sums: logSumExps.base, accumulators: outputs.base, accumulatorStride: d, scratch: scratch.base)
     for query in 0..<group.count {
       let sum = logSumExps[query]

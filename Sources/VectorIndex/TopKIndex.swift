@@ -3,7 +3,7 @@
 import AttentionKernels
 
 /// Attends each query to the k rows of the highest scores, found by scoring every key: what a perfect top-k index
-/// gives, and what a flat scan of f16 keys costs.
+/// gives, and what a flat scan of the keys costs.
 package final class ExactTopKIndex: AttentionIndex {
   package let dimension: Int
   /// Rows that each query attends to.
@@ -31,17 +31,17 @@ package final class ExactTopKIndex: AttentionIndex {
     // The keys are read once for all queries of the group.
     let scores = workspace.floats(.scores, group.count * n)
     workspace.kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: group.count, rows: rows.keys, rowStride: d,
-      rowCount: n, dimension: d, scores: scores, scoreStride: n)
+      queries: group.queries, queryStride: d, queryCount: group.count, rows: rows.keys, rowCount: n,
+      dimension: d, scores: scores, scoreStride: n)
     let top = workspace.indices(.selected, kept)
     let topScores = workspace.floats(.weights, kept)
     let union = RowUnion(rowCount: n, workspace: workspace)
     for h in 0..<group.count {
       TopRows.select(scores + h * n, count: n, top: top, topScores: topScores, k: kept)
-      workspace.kernels.unsafeSoftmaxAccumulateGather(
-        scores: topScores, scoreStride: kept, queryCount: 1, values: rows.values, valueStride: d,
-        indices: top,
-        indexCount: kept, dimension: d, maxima: states.maxima + h, sums: states.sums + h,
+      workspace.kernels.unsafeSoftmaxAccumulate(
+        scores: topScores, scoreStride: kept, queryCount: 1, values: rows.values, indices: top,
+        rowCount: kept,
+        dimension: d, maxima: states.maxima + h, sums: states.sums + h,
         accumulators: states.accumulators + h * d, accumulatorStride: d)
       for i in 0..<kept { union.insert(top[i]) }
     }
@@ -50,7 +50,7 @@ package final class ExactTopKIndex: AttentionIndex {
     read.retrieved = rowsRead.count
     read.scored = n
     // Scores are known already, so only values are read again, by each query for itself.
-    read.bytes = n * 2 * d + kept * group.count * 2 * d
+    read.bytes = n * rows.keys.stride + kept * group.count * rows.values.stride
     return read
   }
 }

@@ -41,22 +41,28 @@ struct BenchReport<Result: Encodable>: Encodable {
   var threads: Int
   var simd: String
   var text: String
+  /// How keys and values are stored, but for the host's.
+  var kvType: String
   /// Whether Ctrl-C ended it early.
   var interrupted: Bool
   var results: [Result]
 
-  init(model: LlamaModel, pool: ThreadPool, text: String, interrupted: Bool, results: [Result]) {
+  init(
+    model: LlamaModel, pool: ThreadPool, text: String, format: KeyValueFormat, interrupted: Bool,
+    results: [Result]
+  ) {
     self.model = URL(fileURLWithPath: model.description.path).lastPathComponent
     threads = pool.threadCount
     simd = SIMDLevel.active.rawValue
     self.text = text
+    kvType = format.description
     self.interrupted = interrupted
     self.results = results
   }
 
   /// The first lines for people.
   var heading: String {
-    "\(model), \(threads) threads, \(simd), text: \(text)\(interrupted ? ", interrupted" : "")\n"
+    "\(model), \(threads) threads, \(simd), keys and values \(kvType), text: \(text)\(interrupted ? ", interrupted" : "")\n"
   }
 }
 

@@ -19,6 +19,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var options: BenchOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Option(
@@ -92,6 +93,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       case .some(let policy): settings.policies.append(policy)
       }
     }
+    settings.format = store.format
     settings.isSynthetic = synthetic
     settings.syntheticPeriod = syntheticPeriod
     return settings
@@ -108,7 +110,8 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       try benchmark.run(onPhase: { console.progress($0) })
     }
     let report = BenchReport(
-      model: model, pool: pool, text: options.textName, interrupted: interrupted, results: benchmark.results)
+      model: model, pool: pool, text: options.textName, format: store.format, interrupted: interrupted,
+      results: benchmark.results)
     if options.json { try console.json(report) } else { console.output(table(report)) }
     // The number by which shells know a program that Ctrl-C ended.
     if interrupted { throw ExitCode.interrupted }
@@ -138,6 +141,13 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         ]))
     }
     lines += stages(report.results, width: width)
+    if let peak = report.results.compactMap(\.peakResidentBytes).max(),
+      let context = report.results.compactMap(\.memory).map({ $0.store + $0.index }).max()
+    {
+      lines.append(
+        "\nmemory: the largest context \(formatBytes(context)) with its index, the process \(formatBytes(peak)) at most"
+      )
+    }
     lines.append("\nhost: llama.cpp, flash attention off, f16 cache; x host: times faster than that")
     return lines.joined(separator: "\n") + "\n"
   }

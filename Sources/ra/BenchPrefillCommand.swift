@@ -17,6 +17,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var options: BenchOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Option(help: ArgumentHelp("Tokens of the prompts.", valueName: "tokens,..."))
@@ -47,6 +48,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     settings.rounds = rounds
     settings.attentions = attention.elements.map(\.benchmark)
     settings.retrieval = try retrieval.settings()
+    settings.format = store.format
     let longest = depth.elements.max() ?? 0
     let (model, pool) = try modelOptions.load(console)
     try limit.check(tokens: longest, model: model)
@@ -56,7 +58,8 @@ struct BenchPrefillCommand: AsyncParsableCommand {
       try benchmark.run(onPhase: { console.progress($0) })
     }
     let report = BenchReport(
-      model: model, pool: pool, text: options.textName, interrupted: interrupted, results: benchmark.results)
+      model: model, pool: pool, text: options.textName, format: store.format, interrupted: interrupted,
+      results: benchmark.results)
     if options.json { try console.json(report) } else { console.output(table(report)) }
     if interrupted { throw ExitCode.interrupted }
   }

@@ -19,6 +19,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var options: BenchOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Option(help: ArgumentHelp("Where the report goes; made when it is missing.", valueName: "folder"))
@@ -73,7 +74,8 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     // Copies go beyond what the model was trained for; what is read does not.
     let longest = max(prefill.elements.max() ?? 0, min(period, depth.elements.max() ?? 0))
     try limit.check(tokens: longest, model: model)
-    var result = SpeedReport(model: model, threads: pool.threadCount, text: options.textName)
+    var result = SpeedReport(
+      model: model, threads: pool.threadCount, text: options.textName, format: store.format)
     func save() throws { try write(result, to: folder) }
     result.interrupted = try console.isInterrupted {
       try measureDecode(model: model, pool: pool, console: console) {
@@ -100,6 +102,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     settings.isSynthetic = true
     settings.syntheticPeriod = period
     settings.retrieval = try retrieval.settings()
+    settings.format = store.format
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)
     var failure: (any Error)?
@@ -118,6 +121,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     settings.lengths = lengths
     settings.attentions = [.host, .exact, .retrieval]
     settings.retrieval = try retrieval.settings()
+    settings.format = store.format
     let input = try options.tokens(count: longest, model: model)
     let benchmark = try PrefillBenchmark(model: model, pool: pool, tokens: input, settings: settings)
     var failure: (any Error)?

@@ -19,6 +19,7 @@ struct GenerateCommand: AsyncParsableCommand {
   @OptionGroup(title: "Prompt") var promptOptions: PromptOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
@@ -33,6 +34,7 @@ struct GenerateCommand: AsyncParsableCommand {
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
     try retrieval.check([attention])
+    if attention == .host { try store.checkHost() }
   }
 
   func run() async throws {
@@ -52,7 +54,8 @@ struct GenerateCommand: AsyncParsableCommand {
     try limit.check(tokens: planned, model: model)
     let runner: any SequenceRunner
     if let policy = try retrieval.policy(attention) {
-      runner = try GuestRunner(model: model, pool: pool, policy: policy, plannedTokens: planned)
+      runner = try GuestRunner(
+        model: model, pool: pool, policy: policy, plannedTokens: planned, format: store.format)
     } else {
       runner = try HostRunner(model: model, pool: pool, contextLength: planned)
     }

@@ -1,7 +1,7 @@
 // Options that several subcommands share.
 
-import ArgumentParser
-import AttentionKernels
+public import ArgumentParser
+public import AttentionKernels
 import Generation
 import LlamaHost
 import RetrievalAttention
@@ -126,6 +126,24 @@ struct RetrievalOptions: ParsableArguments {
     return settings
   }
 }
+
+/// How keys and values are stored.
+struct StoreOptions: ParsableArguments {
+  @Option(
+    name: .customLong("kv-type"),
+    help: ArgumentHelp(
+      "How keys and values are stored: f16, or q8 for half the memory; q8,f16 for keys and values.",
+      valueName: "type"))
+  var format = KeyValueFormat()
+
+  /// Refuses what the host's own attention does not do.
+  func checkHost() throws {
+    guard format != KeyValueFormat() else { return }
+    throw ValidationError("--kv-type is \(format), but --attention host stores keys and values in f16.")
+  }
+}
+
+extension KeyValueFormat: ExpressibleByArgument {}
 
 /// Refuses a count of tokens that is not positive, or so large that sums of counts could overflow.
 func checkCount(_ name: String, _ value: Int) throws {

@@ -25,6 +25,7 @@ struct ServeCommand: AsyncParsableCommand {
   @OptionGroup(title: "Sessions") var sessions: ServedSessionOptions
   @OptionGroup(title: "Limits") var limits: ServingLimitOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var store: StoreOptions
 
   @Option(
     help: "How attention is computed: NAME[:key=value,...] of the policies that ra attention list shows.",
@@ -72,6 +73,7 @@ struct ServeCommand: AsyncParsableCommand {
     scheduling.modelName = name
     scheduling.threads = modelOptions.threading.threads
     if let policy = try retrieval.policy(attention) { scheduling.attention = policy }
+    scheduling.format = store.format
     limits.apply(to: &scheduling)
     try sessions.apply(to: &scheduling)
     let model = try modelOptions.loadModel(console)

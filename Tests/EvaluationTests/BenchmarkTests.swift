@@ -72,6 +72,8 @@ private enum BenchmarkModel {
       #expect((result.bytesPerToken == nil) == isHost)
       // Without an index the output is the exact one.
       if result.policy == "retrieval" { #expect(try #require(result.outputError).high < 1e-5) }
+      #expect((result.memory == nil) == (result.policy == "host"))
+      #expect(try #require(result.peakResidentBytes) > result.memory?.store ?? 0)
       #expect((result.stages == nil) == isHost)
       if let stages = result.stages {
         #expect(stages.named.allSatisfy { $0.milliseconds > -0.1 }, "\(stages)")
@@ -92,8 +94,8 @@ private enum BenchmarkModel {
     let row = try #require((object as? [[String: Any]])?.first)
     #expect(
       row.keys.sorted() == [
-        "bytesPerToken", "depth", "keysRead", "keysReadWithStatic", "millisecondsPerToken", "policy",
-        "spread", "stages", "synthetic", "tokens", "tokensPerSecond",
+        "bytesPerToken", "depth", "keysRead", "keysReadWithStatic", "memory", "millisecondsPerToken",
+        "peakResidentBytes", "policy", "spread", "stages", "synthetic", "tokens", "tokensPerSecond",
       ])
   }
 

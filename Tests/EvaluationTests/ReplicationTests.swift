@@ -1,7 +1,20 @@
 // Contexts made of copies, on a model of two small layers without weights.
 
+import AttentionKernels
 import RetrievalAttention
 import Testing
+
+extension PackedRows {
+  /// The bytes of some rows.
+  func bytes(_ range: Range<Int>) -> [UInt8] {
+    Array(UnsafeRawBufferPointer(start: from(range.lowerBound).base, count: range.count * stride))
+  }
+
+  /// The elements of the first f16 rows.
+  func halves(_ count: Int) -> [UInt16] {
+    Array(UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt16.self), count: count))
+  }
+}
 
 @Suite struct ReplicationTests {
   static let dimension = 32
@@ -11,7 +24,7 @@ import Testing
   /// An engine that has read `count` tokens with keys and values of small numbers.
   private func engine(
     _ policy: AttentionPolicy, tokens count: Int, capacity: Int, slidingWindow: Int? = nil,
-    rotary: RotaryEmbedding? = nil
+    rotary: RotaryEmbedding? = nil, format: KeyValueFormat = KeyValueFormat()
   ) throws -> AttentionEngine {
     let layer = try LayerShape(
       headCount: Self.heads, kvHeadCount: Self.kvHeads, headDimension: Self.dimension, scale: 0.25,
@@ -19,7 +32,7 @@ import Testing
     var second = layer
     second.slidingWindow = slidingWindow
     let engine = try AttentionEngine(
-      shape: ModelShape(layers: [layer, second]), policy: policy, capacity: capacity)
+      shape: ModelShape(layers: [layer, second], format: format), policy: policy, capacity: capacity)
     _ = try attend(engine, count: count)
     return engine
   }
@@ -91,15 +104,29 @@ import Testing
     #expect(engine.statistics.keysRead == 1)
   }
 
+  /// Copies of rounded rows are rounded once more, to nearly the same.
+  @Test func eightBitRowsAreCopied() throws {
+    let rotary = RotaryEmbedding(layout: .rotateHalf, inverseFrequencies: [1, 0.1])
+    let outputs = try [RowFormat.float16, .int8].map { format in
+      let engine = try engine(
+        .exact, tokens: 100, capacity: 1000, rotary: rotary,
+        format: KeyValueFormat(keys: format, values: format))
+      try engine.replicate(to: 300, period: 90, first: 10)
+      #expect(engine.tokenCount == 300)
+      return try attend(engine, count: 1).joined()
+    }
+    let difference = zip(outputs[0], outputs[1]).map { abs($0 - $1) }.max() ?? .infinity
+    let largest = outputs[0].map { abs($0) }.max() ?? 0
+    #expect(difference > 0 && difference < 0.01 * largest, "\(difference) of \(largest)")
+  }
+
   @Test func firstTokensAreNotCopied() throws {
     let engine = try engine(.exact, tokens: 100, capacity: 1000)
     try engine.replicate(to: 300, period: 90, first: 10)
     let rows = engine.rows(layer: 0, kvHead: 0)
     for row in 100..<300 {
       let source = 10 + (row - 10) % 80
-      for i in 0..<rows.dimension {
-        #expect(rows.values[row * rows.dimension + i] == rows.values[source * rows.dimension + i])
-      }
+      #expect(rows.values.bytes(row..<row + 1) == rows.values.bytes(source..<source + 1))
     }
     for first in [-1, 90] {
       #expect(

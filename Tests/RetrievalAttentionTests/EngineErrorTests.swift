@@ -192,6 +192,7 @@ import VectorIndex
     #expect(try #require(SystemMemory.availableBytes) > 1 << 20)
     let resident = try #require(SystemMemory.residentBytes)
     #expect(resident > 1 << 20)
+    #expect(try #require(SystemMemory.peakResidentBytes) >= resident / 2)
   }
 
   @Test func describesErrorsWithTheirValues() {

@@ -64,10 +64,10 @@ struct LayerInput {
   let layer: LayerShape
   let tokenCount: Int
   let queries: [Float]  // [token, head, d]
-  let keys: [[UInt16]]  // [kvHead][token, d]
+  private(set) var keys: [[UInt16]]  // [kvHead][token, d]
   let values: [[UInt16]]
-  private let wideKeys: [[Float]]
-  private let wideValues: [[Float]]
+  private var wideKeys: [[Float]]
+  private var wideValues: [[Float]]
 
   init(_ layer: LayerShape, tokens: Int, seed: UInt64, queryScale: Float = 3) {
     var generator = SeededGenerator(seed: seed)
@@ -100,6 +100,49 @@ struct LayerInput {
     values = zip(first.values, second.values).map { Array($0[..<(cut * d)] + $1[(cut * d)...]) }
     wideKeys = keys.map { floats($0) }
     wideValues = values.map { floats($0) }
+  }
+
+  /// The same tokens with something added to some elements of all keys.
+  func addingToKeys(_ offsets: [Int: Float]) -> LayerInput {
+    let d = layer.headDimension
+    var changed = self
+    for head in keys.indices {
+      var wide = wideKeys[head]
+      for token in 0..<tokenCount {
+        for (element, offset) in offsets { wide[token * d + element] += offset }
+      }
+      changed.keys[head] = [UInt16](unsafeUninitializedCapacity: wide.count) { target, count in
+        Kernels.active.unsafeConvertToFloat16(wide, target.baseAddress!, count: wide.count)
+        count = wide.count
+      }
+      changed.wideKeys[head] = floats(changed.keys[head])
+    }
+    return changed
+  }
+
+  /// The same tokens, with the keys and values in expected outputs that a store of this format has: eight bits round.
+  func stored(as format: KeyValueFormat) -> LayerInput {
+    var stored = self
+    stored.wideKeys = keys.map { rounded($0, format.keys) }
+    stored.wideValues = values.map { rounded($0, format.values) }
+    return stored
+  }
+
+  private func rounded(_ rows: [UInt16], _ format: RowFormat) -> [Float] {
+    let d = layer.headDimension
+    guard format == .int8 else { return floats(rows) }
+    var bytes = [UInt8](repeating: 0, count: tokenCount * format.bytesPerRow(dimension: d))
+    return bytes.withUnsafeMutableBytes { bytes in
+      let packed = PackedRows(bytes.baseAddress!, format: format, dimension: d)
+      Kernels.active.unsafeQuantize(
+        rows, sourceStride: d, rowCount: tokenCount, dimension: d, offsets: nil, target: bytes.baseAddress!,
+        targetStride: packed.stride)
+      return [Float](unsafeUninitializedCapacity: tokenCount * d) { target, count in
+        Kernels.active.unsafeUnpack(
+          packed, rowCount: tokenCount, dimension: d, target: target.baseAddress!, targetStride: d)
+        count = tokenCount * d
+      }
+    }
   }
 
   /// The exact output of one token's head.
@@ -237,6 +280,13 @@ func smallRetrieval(
   settings.search.tolerance = tolerance
   settings.search.maximumRetrieved = .max
   return settings
+}
+
+extension PackedRows {
+  /// The bytes of some rows.
+  func bytes(_ range: Range<Int>) -> [UInt8] {
+    Array(UnsafeRawBufferPointer(start: from(range.lowerBound).base, count: range.count * stride))
+  }
 }
 
 func layerShape(

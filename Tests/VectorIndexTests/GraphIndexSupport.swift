@@ -1,5 +1,6 @@
 // Graphs over rows, and how much of the exact result they find.
 
+import AttentionKernels
 import Foundation
 import VectorIndex
 
@@ -45,7 +46,7 @@ extension IndexedRows where Index == GraphIndex {
       keys.withUnsafeBufferPointer { keys in
         index.search(
           QueryGroup(queries: queries.baseAddress!, count: queries.count / dimension),
-          keys: keys.baseAddress!,
+          keys: PackedRows(keys.baseAddress!, stride: dimension),
           k: k, beamWidth: beamWidth, workspace: workspace)
       }
     }

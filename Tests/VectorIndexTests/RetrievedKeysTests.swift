@@ -1,5 +1,6 @@
 // What training queries retrieve, against sorting all scores.
 
+import AttentionKernels
 import Testing
 import VectorIndex
 
@@ -17,7 +18,8 @@ import VectorIndex
       bits.withUnsafeBufferPointer { keyRows in
         let retrieved = RetrievedKeys(
           queries: queryRows.baseAddress!, queryStride: 2 * d, queryCount: queryCount,
-          keys: keyRows.baseAddress!, keyCount: keyCount, dimension: d, width: width, workspace: Workspace())
+          keys: PackedRows(keyRows.baseAddress!, stride: d), keyCount: keyCount, dimension: d, width: width,
+          workspace: Workspace())
         let expectedWidth = min(width, keyCount)
         #expect(retrieved.width == expectedWidth)
         var retrievedBy = [[UInt32]](repeating: [], count: keyCount)

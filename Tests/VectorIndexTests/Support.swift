@@ -164,9 +164,13 @@ final class IndexedRows<Index: AttentionIndex> {
                 else { return }
                 index.insert(
                   NewRows(
-                    keys: key + first * d, values: value + first * d, positions: position + first,
+                    keys: PackedRows(key + first * d, stride: d),
+                    values: PackedRows(value + first * d, stride: d), positions: position + first,
                     count: count),
-                  all: IndexRows(keys: key, values: value, count: first + count), training: learned,
+                  all: IndexRows(
+                    keys: PackedRows(key, stride: d), values: PackedRows(value, stride: d),
+                    count: first + count),
+                  training: learned,
                   workspace: workspace)
               }
             }
@@ -208,7 +212,9 @@ final class IndexedRows<Index: AttentionIndex> {
                 guard let key = keys.baseAddress, let value = values.baseAddress else { return ReadCount() }
                 return index.attend(
                   QueryGroup(queries: group.baseAddress!, count: group.count / dimension),
-                  rows: IndexRows(keys: key, values: value, count: rows),
+                  rows: IndexRows(
+                    keys: PackedRows(key, stride: dimension), values: PackedRows(value, stride: dimension),
+                    count: rows),
                   states: StatePointers(
                     maxima: maxima.baseAddress!, sums: sums.baseAddress!,
                     accumulators: accumulators.baseAddress!),

@@ -15,6 +15,23 @@ import Testing
     }
   }
 
+  @Test func keysAndValuesInEightBitsTakeHalf() throws {
+    func store(_ arguments: [String]) throws -> (bytes: Int, text: String?) {
+      let output = try Program.generate(
+        ["-t", "1", "--max-tokens", "4", "--json", "--raw"] + arguments, input: "One, two, three, four,")
+      #expect(output.status == 0, "\(output.standardError)")
+      let object = try #require(
+        try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any])
+      let memory = try #require(object["memory"] as? [String: Any])
+      return (try #require(memory["store"] as? Int), object["text"] as? String)
+    }
+    let whole = try store([])
+    let half = try store(["--kv-type", "q8"])
+    #expect(half.bytes * 260 == whole.bytes * 140)
+    #expect(half.text == whole.text)
+    #expect(try store(["--kv-type", "q8,f16"]).bytes * 260 == whole.bytes * 200)
+  }
+
   @Test(arguments: ["retrieval", "exact", "host"])
   func jsonHasTheDocumentedFields(attention: String) throws {
     let output = try Program.generate(

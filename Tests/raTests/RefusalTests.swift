@@ -46,6 +46,7 @@ import Testing
     ["--sink", "9223372036854775807"], ["--window", "0"], ["--window", "9223372036854775807"],
     ["--cluster-size", "0"], ["--maximum-retrieved", "0"], ["--tolerance", "nan"], ["--tolerance=-1"],
     ["--temperature=-1"], ["--temperature", "nan"], ["--top-p", "2"], ["--seed=-1"], ["--no-such-flag"],
+    ["--kv-type", "q4"], ["--kv-type", "q8,"], ["--kv-type", "q8", "--attention", "host"],
   ])
   func optionsOutOfRange(arguments: [String]) throws {
     let option = arguments[0].prefix { $0 != "=" }

@@ -24,14 +24,14 @@ package final class ExactIndex: AttentionIndex {
     guard rowCount > 0 else { return read }
     let d = dimension
     workspace.kernels.unsafeAttend(
-      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys, keyStride: d,
-      values: rows.values, valueStride: d, rowCount: rowCount, dimension: d, maxima: states.maxima,
+      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
+      values: rows.values, rowCount: rowCount, dimension: d, maxima: states.maxima,
       sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(0..<rowCount)
     read.retrieved = rowCount
     read.scored = rowCount
-    read.bytes = rowCount * 4 * d
+    read.bytes = rowCount * rows.bytesPerRow
     return read
   }
 }

@@ -161,9 +161,10 @@ public enum HeadCapture {
   }
 
   private static func writeRows(_ rows: HeadRows, keys: String, values: String) throws {
-    for (path, base) in [(keys, rows.keys), (values, rows.values)] {
+    for (path, area) in [(keys, rows.keys), (values, rows.values)] {
+      precondition(area.format == .float16, "rows of a capture are \(area.format.rawValue)")
       let writer = try NumpyWriter(path: path, elementType: .float16, rowShape: [rows.dimension])
-      try writer.append(bytes: UnsafeRawBufferPointer(start: base, count: rows.count * rows.dimension * 2))
+      try writer.append(bytes: UnsafeRawBufferPointer(start: area.base, count: rows.count * area.stride))
       try writer.close()
     }
   }

@@ -138,11 +138,10 @@ final class HeadMeasurement {
             let first = start + index.rowCount
             index.insert(
               NewRows(
-                keys: rows.keys + first * d, values: rows.values + first * d,
-                positions: rows.positions + first,
-                count: count),
+                keys: rows.keys.from(first), values: rows.values.from(first),
+                positions: rows.positions + first, count: count),
               all: IndexRows(
-                keys: rows.keys + start * d, values: rows.values + start * d, count: index.rowCount + count),
+                keys: rows.keys.from(start), values: rows.values.from(start), count: index.rowCount + count),
               training: learned, workspace: workspace)
           }
         }
@@ -162,7 +161,7 @@ final class HeadMeasurement {
       states.attend(
         queries, keys: rows.keys, values: rows.values, rows: indexed.lowerBound, workspace: workspace)
       states.attend(
-        queries, keys: rows.keys + end * d, values: rows.values + end * d,
+        queries, keys: rows.keys.from(end), values: rows.values.from(end),
         rows: head.queryPositions[query] + 1 - end, workspace: workspace)
       if recorder == nil { eviction.evict() }
       var read = ReadCount()
@@ -170,7 +169,7 @@ final class HeadMeasurement {
         read = index.attend(
           QueryGroup(queries: queries, count: group),
           rows: IndexRows(
-            keys: rows.keys + indexed.lowerBound * d, values: rows.values + indexed.lowerBound * d,
+            keys: rows.keys.from(indexed.lowerBound), values: rows.values.from(indexed.lowerBound),
             count: indexed.count),
           states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
           workspace: workspace, recorder: recorder)
@@ -267,22 +266,24 @@ extension HeadMeasurement {
 
 /// Rows that an index may put in another order; the captured ones stay as they are.
 private final class WorkingRows {
-  let keys: UnsafeMutablePointer<UInt16>
-  let values: UnsafeMutablePointer<UInt16>
+  let keys: PackedRows
+  let values: PackedRows
   let positions: UnsafeMutablePointer<UInt32>
+  private let memory: UnsafeMutablePointer<UInt16>
 
   init(_ head: CapturedHead) {
-    keys = .allocate(capacity: head.keys.count)
-    values = .allocate(capacity: head.values.count)
+    let dimension = head.keys.count / max(1, head.tokenCount)
+    memory = .allocate(capacity: head.keys.count + head.values.count)
+    memory.initialize(from: head.keys, count: head.keys.count)
+    (memory + head.keys.count).initialize(from: head.values, count: head.values.count)
+    keys = PackedRows(memory, stride: dimension)
+    values = PackedRows(memory + head.keys.count, stride: dimension)
     positions = .allocate(capacity: head.tokenCount)
-    keys.initialize(from: head.keys, count: head.keys.count)
-    values.initialize(from: head.values, count: head.values.count)
     for row in 0..<head.tokenCount { (positions + row).initialize(to: UInt32(row)) }
   }
 
   deinit {
-    keys.deallocate()
-    values.deallocate()
+    memory.deallocate()
     positions.deallocate()
   }
 }

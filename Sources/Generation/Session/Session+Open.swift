@@ -1,5 +1,6 @@
 // Opening: the manifest is read, files are mapped, nothing else.
 
+import AttentionKernels
 import Foundation
 public import LlamaHost
 import RetrievalAttention
@@ -68,11 +69,13 @@ extension Session {
           path: image.state.path, what: "a token", expected: "0 to \(size - 1)", actual: "outside of that")
       }
     }
+    var shape = host.shape
+    shape.format = manifest.format ?? KeyValueFormat()
     let engine = try GuestRunner.withCapacity(for: tokens.count + 1) { capacity in
       if let image {
-        try AttentionEngine(shape: host.shape, policy: policy, capacity: capacity, image: image)
+        try AttentionEngine(shape: shape, policy: policy, capacity: capacity, image: image)
       } else {
-        try AttentionEngine(shape: host.shape, policy: policy, capacity: capacity)
+        try AttentionEngine(shape: shape, policy: policy, capacity: capacity)
       }
     }
     guard engine.tokenCount == manifest.tokenCount else {

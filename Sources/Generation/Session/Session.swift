@@ -88,7 +88,8 @@ public final class Session {
     }
     let now = Date().timeIntervalSince1970
     let manifest = SessionManifest(
-      created: now, modified: now, model: try ModelIdentity(host), attention: try StoredPolicy(policy))
+      created: now, modified: now, model: try ModelIdentity(host), attention: try StoredPolicy(policy),
+      format: host.shape.format)
     let lock = try makeDirectory(directory, manifest)
     return Session(
       directory: directory, access: .write, runner: GuestRunner(host: host, engine: engine, tokens: []),
@@ -110,7 +111,8 @@ public final class Session {
     let now = Date().timeIntervalSince1970
     let manifest = SessionManifest(
       created: now, modified: now, model: try ModelIdentity(runner.host),
-      attention: try StoredPolicy(runner.engine.policy), documents: documents, attributes: attributes)
+      attention: try StoredPolicy(runner.engine.policy), format: runner.engine.shape.format,
+      documents: documents, attributes: attributes)
     let lock = try makeDirectory(directory, manifest)
     let session = Session(
       directory: directory, access: .write, runner: runner, manifest: manifest, lock: lock, pendingTokens: [],

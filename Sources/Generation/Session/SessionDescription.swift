@@ -1,5 +1,6 @@
 // What can be told about a session without its model.
 
+public import AttentionKernels
 public import Foundation
 import RetrievalAttention
 
@@ -35,6 +36,8 @@ public struct SessionDescription: Codable, Sendable, Hashable {
   public var architecture: String
   /// How attention is computed: `retrieval` or `exact`.
   public var attention: String
+  /// How keys and values are stored.
+  public var format: KeyValueFormat
   /// Tokens in the context.
   public var tokenCount: Int
   /// Tokens that were to be read when reading was interrupted; 0 when all of them were.
@@ -64,6 +67,7 @@ public struct SessionDescription: Codable, Sendable, Hashable {
     modelPath = manifest.model.stamps.first?.path ?? ""
     architecture = manifest.model.architecture
     attention = manifest.attention.name
+    format = manifest.format ?? KeyValueFormat()
     tokenCount = manifest.tokenCount
     pendingTokenCount = manifest.pendingTokenCount
     documents = manifest.documents

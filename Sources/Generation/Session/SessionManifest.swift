@@ -1,5 +1,6 @@
 // The manifest: the one file that is replaced, and by that decides what a session is.
 
+import AttentionKernels
 import Foundation
 import RetrievalAttention
 import VectorIndex
@@ -21,6 +22,8 @@ struct SessionManifest: Codable, Equatable {
   var modified: Double
   var model: ModelIdentity
   var attention: StoredPolicy
+  /// How keys and values are stored; f16 when missing.
+  var format: KeyValueFormat?
   /// Tokens in the context.
   var tokenCount = 0
   /// Tokens that are still to be read.

@@ -24,6 +24,8 @@ struct StoredPolicy: Codable, Equatable {
     var expansion: Float
     var minimumGroupedClusters: Int
     var maximumRetrieved: Int
+    /// Missing for all layers alike.
+    var layerTolerances: [Float]?
   }
 
   /// Throws ``StorageError/unsupportedPolicy(name:)`` for a policy that cannot be saved.
@@ -40,7 +42,8 @@ struct StoredPolicy: Codable, Equatable {
         tolerance: settings.search.tolerance, spreadFactor: settings.search.spreadFactor,
         refinement: settings.search.refinement, expansion: settings.search.expansion,
         minimumGroupedClusters: settings.search.minimumGroupedClusters,
-        maximumRetrieved: settings.search.maximumRetrieved)
+        maximumRetrieved: settings.search.maximumRetrieved,
+        layerTolerances: settings.layerTolerances.isEmpty ? nil : settings.layerTolerances)
     default: throw StorageError.unsupportedPolicy(name: policy.name)
     }
   }
@@ -66,6 +69,7 @@ struct StoredPolicy: Codable, Equatable {
       settings.search.expansion = stored.expansion
       settings.search.minimumGroupedClusters = stored.minimumGroupedClusters
       settings.search.maximumRetrieved = stored.maximumRetrieved
+      settings.layerTolerances = stored.layerTolerances ?? []
       return .retrieval(settings)
     default: return nil
     }

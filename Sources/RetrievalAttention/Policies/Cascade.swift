@@ -181,9 +181,9 @@ final class CascadeHead: HeadPolicy {
     for token in tokens where (batch.firstPosition + token) % CascadeSettings.sampling == 0 {
       batch.queries(token..<token + 1, into: queries, workspace: workspace)
       let seen = kept + batch.firstPosition + token - begin + 1
-      workspace.kernels.unsafeDotGather(
-        queries: queries, queryStride: d, queryCount: groupSize, rows: rows.keys, rowStride: d,
-        indices: selected, indexCount: seen, dimension: d, scores: scores, scoreStride: count)
+      workspace.kernels.unsafeDot(
+        queries: queries, queryStride: d, queryCount: groupSize, rows: rows.keys,
+        indices: selected, rowCount: seen, dimension: d, scores: scores, scoreStride: count)
       workspace.kernels.unsafeScale(sums, by: decay, count: groupSize * count)
       for h in 0..<groupSize {
         workspace.kernels.softmax(scores + h * count, count: seen)

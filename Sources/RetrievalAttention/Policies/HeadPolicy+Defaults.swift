@@ -21,7 +21,7 @@ package struct ObservedToken {
   package var scale: Float
   /// `[groupSize, d]`
   package var outputs: UnsafePointer<Float>
-  /// `[groupSize]`: natural logarithms of the softmax denominators.
+  /// `[groupSize]`: natural logarithms of the softmax denominators, over keys from which nothing was taken away.
   package var logSumExps: UnsafePointer<Float>
 }
 

@@ -101,7 +101,7 @@ final class HiPHead: HeadPolicy {
     for h in 0..<g {
       scored += search(queries + h * rows.dimension, blocks: blocks, kept: kept, workspace: workspace)
     }
-    return scored * 2 * rows.dimension
+    return scored * rows.keys.stride
   }
 
   /// One query's search. Returns the keys that were scored.
@@ -152,9 +152,10 @@ final class HiPHead: HeadPolicy {
       for j in 0..<size { selected[i * size + j] = UInt32(settings.sinkCount + block * size + j) }
     }
     let keyScores = workspace.floats(.scores, count * size)
-    workspace.kernels.unsafeDotGather(
-      queries: query, queryStride: d, queryCount: 1, rows: rows.keys, rowStride: d, indices: selected,
-      indexCount: count * size, dimension: d, scores: keyScores, scoreStride: count * size)
+    workspace.kernels.unsafeDot(
+      queries: query, queryStride: d, queryCount: 1, rows: rows.keys, indices: selected,
+      rowCount: count * size,
+      dimension: d, scores: keyScores, scoreStride: count * size)
     for i in 0..<count {
       var highest = keyScores[i * size]
       for j in 1..<max(1, size) { highest = max(highest, keyScores[i * size + j]) }

@@ -146,7 +146,7 @@ final class InfLLMHead: HeadPolicy {
     for row in begin..<begin + size {
       add(row + settings.windowCount, sign: 1, to: following, workspace: workspace)
       workspace.kernels.unsafeDot(
-        queries: following, queryStride: d, queryCount: 1, rows: rows.keys + row * d, rowStride: d,
+        queries: following, queryStride: d, queryCount: 1, rows: rows.keys.from(row),
         rowCount: 1, dimension: d, scores: scores + row - begin, scoreStride: 1)
       add(row + 1, sign: -1, to: following, workspace: workspace)
     }
@@ -158,7 +158,8 @@ final class InfLLMHead: HeadPolicy {
     var inOrder = UnsafeMutableBufferPointer(start: chosen, count: count)
     inOrder.sort()
     for i in 0..<count {
-      workspace.kernels.unsafeConvertFromFloat16(rows.keys + (begin + Int(chosen[i])) * d, key, count: d)
+      workspace.kernels.unsafeUnpack(
+        rows.keys.from(begin + Int(chosen[i])), rowCount: 1, dimension: d, target: key, targetStride: d)
       workspace.kernels.unsafeAddScaled(key, by: 1, to: sum, count: d)
     }
   }

@@ -89,7 +89,8 @@ final class MagicPIGHead: HeadPolicy {
     let begin = hashedEnd
     let kernels = workspace.kernels
     let keys = workspace.floats(.points, count * d)
-    kernels.unsafeConvertFromFloat16(rows.keys + begin * d, keys, count: count * d)
+    kernels.unsafeUnpack(
+      rows.keys.from(begin), rowCount: count, dimension: d, target: keys, targetStride: d)
     if segments.isEmpty {
       mean.base.update(repeating: 0, count: d)
       for i in 0..<count {
@@ -159,11 +160,10 @@ final class MagicPIGHead: HeadPolicy {
     guard let indices = sample.baseAddress, !sample.isEmpty else { return }
     let d = rows.dimension
     let query = queries + h * d
-    let offset = segment.begin * d
     let scores = workspace.floats(.scores, sample.count)
-    workspace.kernels.unsafeDotGather(
-      queries: query, queryStride: d, queryCount: 1, rows: rows.keys + offset, rowStride: d, indices: indices,
-      indexCount: sample.count, dimension: d, scores: scores, scoreStride: sample.count)
+    workspace.kernels.unsafeDot(
+      queries: query, queryStride: d, queryCount: 1, rows: rows.keys.from(segment.begin), indices: indices,
+      rowCount: sample.count, dimension: d, scores: scores, scoreStride: sample.count)
     var onMean: Float = 0
     for i in 0..<d { onMean += query[i] * mean.base[i] }
     let length = Self.length(query, dimension: d)
@@ -173,9 +173,9 @@ final class MagicPIGHead: HeadPolicy {
       let cosine = product > 0 ? (scores[i] - onMean) / product : 0
       scores[i] -= projections.logProbability(cosine: cosine)
     }
-    workspace.kernels.unsafeSoftmaxAccumulateGather(
-      scores: scores, scoreStride: sample.count, queryCount: 1, values: rows.values + offset, valueStride: d,
-      indices: indices, indexCount: sample.count, dimension: d, maxima: states.maxima + h,
+    workspace.kernels.unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: sample.count, queryCount: 1, values: rows.values.from(segment.begin),
+      indices: indices, rowCount: sample.count, dimension: d, maxima: states.maxima + h,
       sums: states.sums + h, accumulators: states.accumulators + h * d, accumulatorStride: d)
   }
 }

@@ -103,8 +103,12 @@ package final class PQCacheHead: HeadPolicy {
     let target = codes.grow(by: count * parts)
     let isLearning = codebooks.count == 0
     if isLearning { learnedRows = rows.count }
+    let d = rows.dimension
+    let keys = workspace.floats(.mappedKeys, count * d)
+    workspace.kernels.unsafeUnpack(
+      rows.keys.from(first), rowCount: count, dimension: d, target: keys, targetStride: d)
     for part in 0..<parts {
-      let points = self.points(part, first: first, count: count, workspace: workspace)
+      let points = self.points(part, of: keys, count: count, workspace: workspace)
       let width = elements(part).count
       if isLearning { learn(points, count: count, width: width, part: part, workspace: workspace) }
       assign(points, count: count, part: part, to: target, workspace: workspace)
@@ -113,14 +117,13 @@ package final class PQCacheHead: HeadPolicy {
 
   /// One part of some keys: `[count, width]` in the workspace's memory.
   private func points(
-    _ part: Int, first: Int, count: Int, workspace: Workspace
+    _ part: Int, of keys: UnsafePointer<Float>, count: Int, workspace: Workspace
   ) -> UnsafeMutablePointer<Float> {
     let range = elements(part)
     let result = workspace.floats(.points, count * range.count)
     for i in 0..<count {
-      workspace.kernels.unsafeConvertFromFloat16(
-        rows.keys + (first + i) * rows.dimension + range.lowerBound, result + i * range.count,
-        count: range.count)
+      (result + i * range.count).update(
+        from: keys + i * rows.dimension + range.lowerBound, count: range.count)
     }
     return result
   }

@@ -42,7 +42,7 @@ final class QuestHead: HeadPolicy {
   private let pageSize: Int
   /// Pages that each query reads.
   private let chosen: Int
-  /// `[pages, 2, d]`: largest and least elements, exact in f16 as the keys are.
+  /// `[pages, 2, d]`: largest and least elements in f16: exact when the keys are, and else off by a 2048th at most.
   private var bounds = RowBuffer<UInt16>()
 
   init(rows: HeadRows, settings: QuestSettings) {
@@ -66,7 +66,8 @@ final class QuestHead: HeadPolicy {
       largest.update(repeating: -.infinity, count: d)
       least.update(repeating: .infinity, count: d)
       for row in first..<first + pageSize {
-        workspace.kernels.unsafeConvertFromFloat16(rows.keys + row * d, key, count: d)
+        workspace.kernels.unsafeUnpack(
+          rows.keys.from(row), rowCount: 1, dimension: d, target: key, targetStride: d)
         for i in 0..<d {
           largest[i] = max(largest[i], key[i])
           least[i] = min(least[i], key[i])

@@ -126,7 +126,8 @@ package final class RetroInferHead: HeadPolicy {
     let first = indexedEnd
     let kernels = workspace.kernels
     let keys = workspace.floats(.points, count * d)
-    kernels.unsafeConvertFromFloat16(rows.keys + first * d, keys, count: count * d)
+    kernels.unsafeUnpack(
+      rows.keys.from(first), rowCount: count, dimension: d, target: keys, targetStride: d)
     let directions = workspace.floats(.whitened, count * d)
     SphericalKMeans.direct(keys, count: count, dimension: d, into: directions, workspace: workspace)
     let clusters = SphericalKMeans.cluster(
@@ -164,7 +165,8 @@ package final class RetroInferHead: HeadPolicy {
       let cluster = Int(assignments[i])
       list[Int(places[cluster])] = UInt32(first + i)
       places[cluster] += 1
-      kernels.unsafeConvertFromFloat16(rows.values + (first + i) * d, value, count: d)
+      kernels.unsafeUnpack(
+        rows.values.from(first + i), rowCount: 1, dimension: d, target: value, targetStride: d)
       kernels.unsafeAddScaled(keys + i * d, by: 1, to: keySums + cluster * d, count: d)
       kernels.unsafeAddScaled(value, by: 1, to: valueSums + cluster * d, count: d)
     }

@@ -8,10 +8,9 @@ extension RunningStates {
   func attend(
     _ queries: UnsafePointer<Float>, to range: Range<Int>, of rows: HeadRows, workspace: Workspace
   ) {
-    let offset = range.lowerBound * dimension
     attend(
-      queries, keys: rows.keys + offset, values: rows.values + offset, rows: range.count, workspace: workspace
-    )
+      queries, keys: rows.keys.from(range.lowerBound), values: rows.values.from(range.lowerBound),
+      rows: range.count, workspace: workspace)
   }
 
   /// Adds the attention of `queries` `[count, d]` to single rows, counted from row `first`.
@@ -20,10 +19,10 @@ extension RunningStates {
     from first: Int = 0, workspace: Workspace
   ) {
     guard let indices = selected.baseAddress, !selected.isEmpty else { return }
-    workspace.kernels.unsafeAttendGather(
-      queries: queries, queryStride: dimension, queryCount: count, keys: rows.keys + first * dimension,
-      keyStride: dimension, values: rows.values + first * dimension, valueStride: dimension, indices: indices,
-      indexCount: selected.count, dimension: dimension, maxima: maxima, sums: sums,
+    workspace.kernels.unsafeAttend(
+      queries: queries, queryStride: dimension, queryCount: count, keys: rows.keys.from(first),
+      values: rows.values.from(first), indices: indices, rowCount: selected.count, dimension: dimension,
+      maxima: maxima, sums: sums,
       accumulators: accumulators, accumulatorStride: dimension,
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: count)))
   }
@@ -34,13 +33,13 @@ extension RunningStates {
     scores: UnsafeMutablePointer<Float>, workspace: Workspace
   ) {
     guard let indices = selected.baseAddress, !selected.isEmpty else { return }
-    workspace.kernels.unsafeDotGather(
-      queries: queries, queryStride: dimension, queryCount: count, rows: rows.keys, rowStride: dimension,
-      indices: indices, indexCount: selected.count, dimension: dimension, scores: scores,
+    workspace.kernels.unsafeDot(
+      queries: queries, queryStride: dimension, queryCount: count, rows: rows.keys,
+      indices: indices, rowCount: selected.count, dimension: dimension, scores: scores,
       scoreStride: selected.count)
-    workspace.kernels.unsafeSoftmaxAccumulateGather(
+    workspace.kernels.unsafeSoftmaxAccumulate(
       scores: scores, scoreStride: selected.count, queryCount: count, values: rows.values,
-      valueStride: dimension, indices: indices, indexCount: selected.count, dimension: dimension,
+      indices: indices, rowCount: selected.count, dimension: dimension,
       maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: dimension)
   }
 

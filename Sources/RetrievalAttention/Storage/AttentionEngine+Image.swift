@@ -125,6 +125,11 @@ extension AttentionEngine {
     for (layer, layerHeads) in heads.enumerated() {
       for (number, head) in layerHeads.enumerated() {
         (head as? any StorableHead)?.addState(to: &segment, StoredHead(layer: layer, head: number))
+        if let offsets = head.rows.keyOffsets {
+          segment.add(
+            HeadRows.offsetTag, layer: layer, head: number,
+            UnsafeRawBufferPointer(start: offsets, count: 4 * head.rows.dimension))
+        }
       }
     }
     var counts: [UInt64] = []
@@ -160,7 +165,7 @@ extension AttentionEngine {
   /// Bytes of rows that are in no image.
   package var unsavedByteCount: Int {
     heads.joined().reduce(0) {
-      $0 + ($1.rows.count - $1.rows.firstUnsavedRow) * HeadRows.bytesPerRow(dimension: $1.rows.dimension)
+      $0 + ($1.rows.count - $1.rows.firstUnsavedRow) * $1.rows.bytesPerRow
     }
   }
 }

@@ -27,7 +27,7 @@ extension AttentionEngine {
       for (index, head) in layerHeads.enumerated() {
         let place = StoredHead(layer: layer, head: index)
         for area in RowArea.allCases {
-          let needed = counts[number] * area.bytesPerRow(dimension: head.rows.dimension)
+          let needed = counts[number] * head.rows.bytesPerRow(area)
           let found = covered[RowKey(place: place, area: area)] ?? 0
           guard found >= needed else {
             throw .damaged(
@@ -124,10 +124,11 @@ extension AttentionEngine {
           throw .unsupportedPolicy(name: policy.name)
         }
         let place = StoredHead(layer: layer, head: number)
-        try head.restore(
-          from: HeadSource(
-            place: place, index: indexes[place], state: states[place] ?? [:],
-            stateMapping: state, statePath: image.state.path))
+        let source = HeadSource(
+          place: place, index: indexes[place], state: states[place] ?? [:],
+          stateMapping: state, statePath: image.state.path)
+        try head.restore(from: source)
+        try head.rows.restoreKeyOffsets(from: source)
       }
     }
   }

@@ -71,19 +71,16 @@ struct StoredHead: Hashable {
 }
 
 extension SegmentFile {
-  /// For each head, the first row of which all bytes are here.
-  func firstRows(dimensions: (StoredHead) -> Int?) -> [StoredHead: Int] {
+  /// For each head, the first row of which all bytes of the key are here.
+  ///
+  /// - Parameter widths: bytes of a key.
+  func firstRows(widths: (StoredHead) -> Int?) -> [StoredHead: Int] {
     var rows: [StoredHead: Int] = [:]
     for entry in header.entries where entry.tag == RowArea.keys.tag {
       let place = StoredHead(layer: entry.layer, head: entry.head)
-      guard let dimension = dimensions(place) else { continue }
-      let width = RowArea.keys.bytesPerRow(dimension: dimension)
+      guard let width = widths(place) else { continue }
       rows[place] = (entry.place + width - 1) / width
     }
     return rows
   }
-}
-
-extension RowArea {
-  func bytesPerRow(dimension: Int) -> Int { self == .positions ? 4 : 2 * dimension }
 }

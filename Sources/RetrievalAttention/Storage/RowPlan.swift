@@ -15,12 +15,10 @@ struct RowPlan {
     }
     firstRows = rows.mapValues(\.firstUnsavedRow)
     var files: [(file: SegmentFile, firstRows: [StoredHead: Int])] = (engine.storage.image?.rows ?? []).map {
-      ($0, $0.firstRows { rows[$0]?.dimension })
+      ($0, $0.firstRows { rows[$0]?.keys.stride })
     }
     func byteCount(_ count: (StoredHead, HeadRows) -> Int) -> Int {
-      rows.reduce(0) {
-        $0 + max(0, count($1.key, $1.value)) * HeadRows.bytesPerRow(dimension: $1.value.dimension)
-      }
+      rows.reduce(0) { $0 + max(0, count($1.key, $1.value)) * $1.value.bytesPerRow }
     }
     let hasForeign = files.contains { !destination.accepts($0.file) }
     let hasChanges = rows.contains { $0.value.firstUnsavedRow < $0.value.count }

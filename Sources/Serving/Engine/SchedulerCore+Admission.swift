@@ -70,8 +70,11 @@ extension SchedulerCore {
   private func makeRoom(for group: RequestGroup, from found: ContextStore.Match?) -> Bool {
     let tokens = group.prompt.count + group.maximumTokens
     // What those at work will have when they are done, besides what they have.
-    let growth = jobs.reduce(limits.bytes(tokens: tokens - (found?.count ?? 0))) {
-      $0 + limits.bytes(tokens: $1.group.prompt.count + $1.group.maximumTokens - $1.context.tokens.count)
+    // A session keeps the format that it was made with.
+    let shape = found?.context.engine.shape ?? runner.shape
+    let growth = jobs.reduce((tokens - (found?.count ?? 0)) * shape.bytesPerTokenWithIndex) {
+      let missing = $1.group.prompt.count + $1.group.maximumTokens - $1.context.tokens.count
+      return $0 + missing * $1.context.engine.shape.bytesPerTokenWithIndex
     }
     while true {
       let contexts = store.contexts + jobs.map(\.context)

@@ -43,19 +43,17 @@ final class SchedulerCore {
     let pool = try ThreadPool(threadCount: settings.threads ?? ThreadPool.defaultThreadCount)
     runner = try BatchRunner(
       model: model, pool: pool, sequenceCapacity: min(settings.parallel, 256),
-      batchCapacity: max(512, settings.parallel))
+      batchCapacity: max(512, settings.parallel), format: settings.format)
     self.settings = settings
     self.folder = folder
     self.mailbox = mailbox
     self.registry = registry
     pace = StepPace(limit: Double(settings.stallMilliseconds) / 1000)
     let trained = model.description.trainedContextLength
-    // A tenth more for indexes, and a little for samples, as GuestRunner reckons.
-    let bytesPerToken = runner.shape.bytesPerToken + runner.shape.bytesPerToken / 8
     limits = EngineLimits(
       contextLength: settings.contextLength ?? (trained > 0 ? trained : 4096),
       memoryBudget: settings.memoryBudget ?? (SystemMemory.availableBytes ?? 4 << 30) / 2,
-      bytesPerToken: bytesPerToken)
+      bytesPerToken: runner.shape.bytesPerTokenWithIndex)
     // The settings are wrong now or never.
     let probe = try runner.makeEngine(policy: settings.attention, capacity: 1)
     store = ContextStore(isShared: probe.isForkable, capacity: limits.contextLength)

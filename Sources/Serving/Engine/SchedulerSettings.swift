@@ -1,5 +1,6 @@
 // How many requests at once, and how much memory for them.
 
+public import AttentionKernels
 public import RetrievalAttention
 
 /// Settings of a ``Scheduler``.
@@ -7,6 +8,8 @@ public struct SchedulerSettings: Sendable {
   /// The model's name for clients; the file's name when nil.
   public var modelName: String?
   public var attention = AttentionPolicy.retrieval(RetrievalSettings())
+  /// How contexts store keys and values.
+  public var format = KeyValueFormat()
   /// Sequences that are decoded together.
   public var parallel = 4
   /// Requests that may wait for their turn.

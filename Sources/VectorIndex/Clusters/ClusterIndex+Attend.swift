@@ -104,7 +104,7 @@ extension ClusterIndex {
     }
     workspace.stages?.begin(.tail)
     addMeanValues(scan.scores, stride: scan.stride, of: scan, queryCount: group.count, to: states, workspace)
-    read.bytes += read.retrieved * 4 * dimension
+    read.bytes += read.retrieved * rows.bytesPerRow
     return read
   }
 
@@ -135,8 +135,8 @@ extension ClusterIndex {
     scan.forEachRun(of: selected) { run in
       let begin = run.lowerBound
       workspace.kernels.unsafeAttend(
-        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys + begin * d, keyStride: d,
-        values: rows.values + begin * d, valueStride: d, rowCount: run.count, dimension: d,
+        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
+        values: rows.values.from(begin), rowCount: run.count, dimension: d,
         maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
         scratch: scratch)
       recorder?.read(run)

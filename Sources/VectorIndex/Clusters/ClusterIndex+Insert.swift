@@ -11,13 +11,12 @@ extension ClusterIndex {
     let n = new.count
     let training = training.thinned(
       to: Self.maximumTrainingTokens, dimension: dimension, workspace: workspace)
-    let (keys, values, positions) = (new.keys, new.values, new.positions)
     precondition(n >= 0, "cannot insert \(n) rows")
     guard n > 0 else { return }
     let d = dimension
     let kernels = workspace.kernels
     let points = workspace.floats(.points, n * d)
-    kernels.unsafeConvertFromFloat16(keys, points, count: n * d)
+    kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     let whitened = workspace.floats(.whitened, n * d)
     prepareMap(training: training, workspace: workspace)
     center(points, count: n, workspace: workspace)
@@ -31,12 +30,10 @@ extension ClusterIndex {
     groupClusters(
       whitened, count: n, assignments: assignments, clusters: clusters, seed: seed, workspace: workspace)
     sortRows(
-      count: n, clusters: clusters, assignments: workspace.indices(.assignments, n), keys: keys,
-      values: values,
-      positions: positions,
-      workspace: workspace)
-    kernels.unsafeConvertFromFloat16(keys, points, count: n * d)
-    learn(points: points, values: values, firstGroup: firstGroup, training: training, workspace: workspace)
+      new, clusters: clusters, assignments: workspace.indices(.assignments, n), workspace: workspace)
+    kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
+    learn(
+      points: points, values: new.values, firstGroup: firstGroup, training: training, workspace: workspace)
     if build.usesCodes { encode(points, count: n, clusters: clusters, workspace: workspace) }
     commitSegment(rows: n, clusters: clusters)
   }
@@ -106,10 +103,9 @@ extension ClusterIndex {
   /// Puts rows in cluster order (a stable counting sort: within a cluster, text order remains) and appends the
   /// clusters' offsets.
   private func sortRows(
-    count n: Int, clusters: Int, assignments: UnsafePointer<UInt32>, keys: UnsafeMutablePointer<UInt16>,
-    values: UnsafeMutablePointer<UInt16>, positions: UnsafeMutablePointer<UInt32>, workspace: Workspace
+    _ new: NewRows, clusters: Int, assignments: UnsafePointer<UInt32>, workspace: Workspace
   ) {
-    let d = dimension
+    let n = new.count
     let counts = workspace.indices(.counts, clusters + 1)
     counts.update(repeating: 0, count: clusters + 1)
     for i in 0..<n { counts[Int(assignments[i]) + 1] += 1 }
@@ -122,13 +118,6 @@ extension ClusterIndex {
       order[Int(counts[c])] = UInt32(i)
       counts[c] += 1
     }
-    let copy = workspace.halves(.values, n * d)
-    for rows in [keys, values] {
-      copy.update(from: rows, count: n * d)
-      for i in 0..<n { (rows + i * d).update(from: copy + Int(order[i]) * d, count: d) }
-    }
-    let oldPositions = workspace.indices(.selected, n)
-    oldPositions.update(from: positions, count: n)
-    for i in 0..<n { positions[i] = oldPositions[Int(order[i])] }
+    new.reorder(order, workspace: workspace)
   }
 }

@@ -14,7 +14,7 @@ extension ClusterIndex {
   /// Centroids, mean values, learned masses and gains of the new clusters and their groups, whose starts are known.
   /// `points` are the new keys in f32, in cluster order.
   func learn(
-    points: UnsafePointer<Float>, values: UnsafePointer<UInt16>, firstGroup: Int, training: TrainingQueries,
+    points: UnsafePointer<Float>, values: PackedRows, firstGroup: Int, training: TrainingQueries,
     workspace: Workspace
   ) {
     let d = dimension
@@ -38,7 +38,7 @@ extension ClusterIndex {
         mean.update(repeating: 0, count: 2 * d)
         for i in begin..<begin + n {
           kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d)
-          kernels.unsafeConvertFromFloat16(values + i * d, row, count: d)
+          kernels.unsafeUnpack(values.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
           kernels.unsafeAddScaled(row, by: 1 / Float(n), to: meanValue, count: d)
         }
         kernels.unsafeAddScaled(mean, by: Float(n), to: groupMean, count: d)
@@ -48,7 +48,7 @@ extension ClusterIndex {
         var learned = LearnedStatistics(bias: 0, spread: 0, cost: 1)
         if training.count > 0 {
           states.attend(
-            training.queries, points + begin * d, values + begin * d, count: n, centroid: mean, kernels)
+            training.queries, points + begin * d, values.from(begin), count: n, centroid: mean, kernels)
           groupStates.add(states, count: n)
           learned = states.fit(count: n, training: training, meanValue: meanValue)
         }
@@ -56,7 +56,7 @@ extension ClusterIndex {
         logMass.append(log(Float(n)) + learned.bias)
         spread.append(learned.spread)
         valueSpread.append(
-          spreadOfValues(values + begin * d, count: n, mean: meanValue, row: row, kernels: kernels)
+          spreadOfValues(values.from(begin), count: n, mean: meanValue, row: row, kernels: kernels)
             / outputNorm)
         gain.append(learned.gain(count: n, outputNorm: outputNorm))
       }
@@ -83,14 +83,14 @@ extension ClusterIndex {
 
   /// Root of the mean squared distance of values from what stands for them.
   private func spreadOfValues(
-    _ values: UnsafePointer<UInt16>, count n: Int, mean: UnsafePointer<Float>,
+    _ values: PackedRows, count n: Int, mean: UnsafePointer<Float>,
     row: UnsafeMutablePointer<Float>,
     kernels: Kernels
   ) -> Float {
     let d = dimension
     var squares: Float = 0
     for i in 0..<n {
-      kernels.unsafeConvertFromFloat16(values + i * d, row, count: d)
+      kernels.unsafeUnpack(values.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
       kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
       let distance = Self.norm(row, dimension: d)
       squares += distance * distance

@@ -119,15 +119,17 @@ extension ClusterIndex {
   ) {
     let (d, g) = (dimension, group.count)
     let scores = workspace.floats(.candidates, g * count)
-    workspace.kernels.unsafeDotGather(
-      queries: group.queries, queryStride: d, queryCount: g, rows: rows.keys, rowStride: d, indices: chosen,
-      indexCount: count, dimension: d, scores: scores, scoreStride: count)
+    workspace.kernels.unsafeDot(
+      queries: group.queries, queryStride: d, queryCount: g, rows: rows.keys, indices: chosen,
+      rowCount: count,
+      dimension: d, scores: scores, scoreStride: count)
     for h in 0..<g {
       workspace.kernels.unsafeAddScaled(logChances, by: 1, to: scores + h * count, count: count)
     }
-    workspace.kernels.unsafeSoftmaxAccumulateGather(
-      scores: scores, scoreStride: count, queryCount: g, values: rows.values, valueStride: d, indices: chosen,
-      indexCount: count, dimension: d, maxima: states.maxima, sums: states.sums,
+    workspace.kernels.unsafeSoftmaxAccumulate(
+      scores: scores, scoreStride: count, queryCount: g, values: rows.values, indices: chosen,
+      rowCount: count,
+      dimension: d, maxima: states.maxima, sums: states.sums,
       accumulators: states.accumulators, accumulatorStride: d)
   }
 

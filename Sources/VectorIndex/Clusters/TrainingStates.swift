@@ -101,7 +101,7 @@ struct TrainingStates {
 
   /// The attention to one cluster, in place of what was there.
   func attend(
-    _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<UInt16>,
+    _ queries: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ values: PackedRows,
     count n: Int,
     centroid: UnsafePointer<Float>, _ kernels: Kernels
   ) {
@@ -119,7 +119,7 @@ struct TrainingStates {
     sums.update(repeating: 0, count: queryCount)
     accumulators.update(repeating: 0, count: queryCount * d)
     kernels.unsafeSoftmaxAccumulate(
-      scores: scores, scoreStride: n, queryCount: queryCount, values: values, valueStride: d, rowCount: n,
+      scores: scores, scoreStride: n, queryCount: queryCount, values: values, rowCount: n,
       dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
   }
 

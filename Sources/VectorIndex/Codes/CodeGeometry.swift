@@ -171,15 +171,15 @@ extension CodeGeometry {
   /// Rows that codes are learned from, evenly over what is inserted first.
   static let learnedRows = 4096
 
-  /// Writes `(k - mean) F` for f16 keys `[count, d]`.
+  /// Writes `(k - mean) F` for keys `[count, d]`.
   func map(
-    keys: UnsafePointer<UInt16>, count: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
+    keys: PackedRows, count: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
   ) {
     let d = dimension
     let kernels = workspace.kernels
     let points = workspace.floats(.points, count * d)
     let mean = mean.base
-    kernels.unsafeConvertFromFloat16(keys, points, count: count * d)
+    kernels.unsafeUnpack(keys, rowCount: count, dimension: d, target: points, targetStride: d)
     for i in 0..<count {
       for j in 0..<d { points[i * d + j] -= mean[j] }
     }
@@ -206,12 +206,13 @@ extension CodeGeometry {
 
   /// Up to ``learnedRows`` of the rows, evenly, in f32 in the workspace's memory, and how many.
   static func sample(
-    _ keys: UnsafePointer<UInt16>, count: Int, dimension d: Int, workspace: Workspace
+    _ keys: PackedRows, count: Int, dimension d: Int, workspace: Workspace
   ) -> (keys: UnsafePointer<Float>, count: Int) {
     let chosen = min(count, learnedRows)
     let result = workspace.floats(.points, chosen * d)
     for i in 0..<chosen {
-      workspace.kernels.unsafeConvertFromFloat16(keys + i * count / chosen * d, result + i * d, count: d)
+      workspace.kernels.unsafeUnpack(
+        keys.from(i * count / chosen), rowCount: 1, dimension: d, target: result + i * d, targetStride: d)
     }
     return (UnsafePointer(result), chosen)
   }

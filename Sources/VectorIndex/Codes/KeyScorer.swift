@@ -9,11 +9,11 @@ package protocol KeyScorer: AnyObject {
   var rowCount: Int { get }
   /// Bytes of codes, codebooks and coordinates.
   var byteCount: Int { get }
-  /// Bytes that are read to score one row.
-  var bytesPerRow: Int { get }
+  /// Bytes that are read to score one row; nil when it is the key that is read.
+  var bytesPerRow: Int? { get }
 
   /// Adds keys `[count, d]`.
-  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace)
+  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace)
 
   /// What ``score(_:of:rows:scores:scoreStride:kernels:)`` needs of a group's queries, in the workspace's memory
   /// until its next use. Rows have been inserted.
@@ -55,9 +55,9 @@ final class ExactKeys: KeyScorer {
   init(dimension: Int) { self.dimension = dimension }
 
   var byteCount: Int { 0 }
-  var bytesPerRow: Int { 2 * dimension }
+  var bytesPerRow: Int? { nil }
 
-  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace) {
+  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace) {
     rowCount += count
   }
 
@@ -73,7 +73,7 @@ final class ExactKeys: KeyScorer {
   ) {
     kernels.unsafeDot(
       queries: prepared.group.queries, queryStride: dimension, queryCount: prepared.group.count,
-      rows: rows.keys + range.lowerBound * dimension, rowStride: dimension, rowCount: range.count,
+      rows: rows.keys.from(range.lowerBound), rowCount: range.count,
       dimension: dimension, scores: scores, scoreStride: scoreStride)
   }
 }

@@ -39,9 +39,9 @@ final class LocallyAdaptiveCodes: KeyScorer {
   static func blockCount(rows: Int) -> Int { (rows + Kernels.lvqBlockRows - 1) / Kernels.lvqBlockRows }
 
   var byteCount: Int { lines.byteCount + (geometry?.byteCount ?? 0) }
-  var bytesPerRow: Int { blockLines * 64 / Kernels.lvqBlockRows }
+  var bytesPerRow: Int? { blockLines * 64 / Kernels.lvqBlockRows }
 
-  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace) {
+  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace) {
     guard count > 0 else { return }
     let d = dimension
     let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
@@ -51,14 +51,14 @@ final class LocallyAdaptiveCodes: KeyScorer {
     let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
       let part = min(CodeGeometry.mappedRows, count - first)
-      geometry.map(keys: keys + first * d, count: part, workspace: workspace, result: mapped)
+      geometry.map(keys: keys.from(first), count: part, workspace: workspace, result: mapped)
       for i in 0..<part { encode(mapped + i * d, row: rowCount + first + i, kernels: workspace.kernels) }
     }
     rowCount += count
   }
 
   private func learn(
-    _ keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace
+    _ keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace
   ) -> CodeGeometry {
     let sample = CodeGeometry.sample(keys, count: count, dimension: dimension, workspace: workspace)
     return CodeGeometry(

@@ -40,9 +40,9 @@ final class ProductCodes: KeyScorer {
     lines.byteCount + coordinates.byteCount + starts.byteCount + entries.byteCount
       + (geometry?.byteCount ?? 0)
   }
-  var bytesPerRow: Int { codebookCount / 2 }
+  var bytesPerRow: Int? { codebookCount / 2 }
 
-  func insert(keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace) {
+  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace) {
     guard count > 0 else { return }
     let d = dimension
     let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
@@ -51,7 +51,7 @@ final class ProductCodes: KeyScorer {
     let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
       let part = min(CodeGeometry.mappedRows, count - first)
-      geometry.map(keys: keys + first * d, count: part, workspace: workspace, result: mapped)
+      geometry.map(keys: keys.from(first), count: part, workspace: workspace, result: mapped)
       for codebook in encodingOrder {
         let codes = quantize(mapped, count: part, by: codebook, workspace: workspace)
         for i in 0..<part { store(codes[i], codebook: codebook, row: rowCount + first + i) }
@@ -62,7 +62,7 @@ final class ProductCodes: KeyScorer {
 
   /// Learns coordinates and codebooks.
   private func learn(
-    _ keys: UnsafePointer<UInt16>, count: Int, training: TrainingQueries, workspace: Workspace
+    _ keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace
   ) -> CodeGeometry {
     let d = dimension
     let sample = CodeGeometry.sample(keys, count: count, dimension: d, workspace: workspace)
@@ -72,10 +72,10 @@ final class ProductCodes: KeyScorer {
     geometry = learned
     let mapped = workspace.floats(.whitened, sample.count * d)
     var generator = SeededGenerator(seed: seed)
-    // The sample again, from f16 and through the same steps as every key.
+    // The sample again, rounded and through the same steps as every key.
     let rows = workspace.halves(.values, sample.count * d)
     workspace.kernels.unsafeConvertToFloat16(sample.keys, rows, count: sample.count * d)
-    learned.map(keys: rows, count: sample.count, workspace: workspace, result: mapped)
+    learned.map(keys: PackedRows(rows, stride: d), count: sample.count, workspace: workspace, result: mapped)
     let allocation = BitAllocation(
       variances: (0..<d).map { learned.spectrum[$0] }, codebookCount: codebookCount)
     for (codebook, covered) in allocation.codebooks.enumerated() {

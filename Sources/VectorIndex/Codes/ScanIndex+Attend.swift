@@ -16,20 +16,20 @@ extension ScanIndex {
       recorder?.read(0..<rowCount)
       read.retrieved = rowCount
       read.scored = rowCount
-      read.bytes = rowCount * 4 * dimension
+      read.bytes = rowCount * rows.bytesPerRow
       return read
     }
     let union = scan(group, rows: rows, workspace: workspace)
-    workspace.kernels.unsafeAttendGather(
+    workspace.kernels.unsafeAttend(
       queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
-      keyStride: dimension, values: rows.values, valueStride: dimension, indices: union.baseAddress!,
-      indexCount: union.count, dimension: dimension, maxima: states.maxima, sums: states.sums,
+      values: rows.values, indices: union.baseAddress!, rowCount: union.count, dimension: dimension,
+      maxima: states.maxima, sums: states.sums,
       accumulators: states.accumulators, accumulatorStride: dimension,
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(union)
     read.retrieved = union.count
     read.scored = rowCount + union.count
-    read.bytes = rowCount * scorer.bytesPerRow + union.count * 4 * dimension
+    read.bytes = rowCount * (scorer.bytesPerRow ?? rows.keys.stride) + union.count * rows.bytesPerRow
     return read
   }
 
@@ -38,7 +38,7 @@ extension ScanIndex {
   ) {
     workspace.kernels.unsafeAttend(
       queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
-      keyStride: dimension, values: rows.values, valueStride: dimension, rowCount: rowCount,
+      values: rows.values, rowCount: rowCount,
       dimension: dimension, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
       accumulatorStride: dimension,
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))

@@ -4,7 +4,7 @@ import AttentionKernels
 
 /// How an index keeps keys for scoring. Bytes a key for dimension d, without the key itself.
 public enum KeyCodes: String, CaseIterable, Sendable {
-  /// No codes: scored from the f16 keys, exactly. 0 bytes kept, 2 d read.
+  /// No codes: scored from the keys as they are stored. 0 bytes kept, those of a key read: 2 d in f16.
   case float16
   /// Locally adaptive quantization (arXiv 2304.04759) in the queries' geometry, 8 bits: d + 4 bytes.
   case lvq8

@@ -5,7 +5,7 @@ import AttentionKernels
 /// The rows that a search scores, and how.
 struct ScoredRows {
   /// `[rows, d]`.
-  let rows: UnsafePointer<UInt16>
+  let rows: PackedRows
   let dimension: Int
   /// `[rows]`: half the squared length of each row, subtracted from its inner product with the query. What then
   /// scores highest is nearest. Nil for plain inner products.
@@ -72,9 +72,10 @@ struct BeamSearch {
     scores: UnsafeMutablePointer<Float>
   ) {
     let d = scoring.dimension
-    workspace.kernels.unsafeDotGather(
-      queries: queries, queryStride: d, queryCount: count, rows: scoring.rows, rowStride: d, indices: rows,
-      indexCount: rowCount, dimension: d, scores: scores, scoreStride: rowCount)
+    workspace.kernels.unsafeDot(
+      queries: queries, queryStride: d, queryCount: count, rows: scoring.rows, indices: rows,
+      rowCount: rowCount,
+      dimension: d, scores: scores, scoreStride: rowCount)
     guard let halfNorms = scoring.halfNorms else { return }
     for query in 0..<count {
       for i in 0..<rowCount { scores[query * rowCount + i] -= halfNorms[Int(rows[i])] }

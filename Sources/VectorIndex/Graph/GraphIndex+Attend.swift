@@ -1,6 +1,6 @@
 // Decoding: walk the graph for each query of the group, then attend to all that was found.
 
-import AttentionKernels
+package import AttentionKernels
 
 extension GraphIndex {
   /// Bytes are counted so: the key of every row scored (with separate graphs, once for each search that scored it),
@@ -23,16 +23,17 @@ extension GraphIndex {
         foundCount += 1
       }
     }
-    workspace.kernels.unsafeAttendGather(
-      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys, keyStride: d,
-      values: rows.values, valueStride: d, indices: found, indexCount: foundCount, dimension: d,
+    workspace.kernels.unsafeAttend(
+      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
+      values: rows.values, indices: found, rowCount: foundCount, dimension: d,
       maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(UnsafeBufferPointer(start: found, count: foundCount))
     read.retrieved = foundCount
     read.scored = cost.scored
     read.hops = cost.hops
-    read.bytes = 2 * d * cost.scored + 4 * cost.links + 2 * d * foundCount
+    read.bytes =
+      rows.keys.stride * cost.scored + 4 * cost.links + rows.values.stride * foundCount
     return read
   }
 
@@ -40,20 +41,20 @@ extension GraphIndex {
   ///
   /// For measurements; ``attend(_:rows:states:workspace:recorder:)`` makes no arrays.
   package func search(
-    _ group: QueryGroup, keys: UnsafePointer<UInt16>, k: Int, beamWidth: Int, workspace: Workspace
+    _ group: QueryGroup, keys: PackedRows, k: Int, beamWidth: Int, workspace: Workspace
   ) -> (rows: [[UInt32]], read: ReadCount) {
     var read = ReadCount()
     guard rowCount > 0, k > 0 else { return ([[UInt32]](repeating: [], count: group.count), read) }
     let (beams, cost) = walk(group, keys: keys, k: k, beamWidth: beamWidth, workspace: workspace)
     read.scored = cost.scored
     read.hops = cost.hops
-    read.bytes = 2 * dimension * cost.scored + 4 * cost.links
+    read.bytes = keys.stride * cost.scored + 4 * cost.links
     return ((0..<group.count).map { query in beams[query].prefix(k).map(\.row) }, read)
   }
 
   /// Fills beam `i` with what query `i` finds.
   private func walk(
-    _ group: QueryGroup, keys: UnsafePointer<UInt16>, k: Int, beamWidth: Int, workspace: Workspace
+    _ group: QueryGroup, keys: PackedRows, k: Int, beamWidth: Int, workspace: Workspace
   ) -> (beams: Beams, cost: SearchCost) {
     let memory = workspace.beamMemory
     let scoring = ScoredRows(rows: keys, dimension: dimension)

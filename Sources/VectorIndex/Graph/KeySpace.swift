@@ -10,15 +10,16 @@ struct KeySpace {
   private let halfNorms: UnsafePointer<Float>
   private let workspace: Workspace
 
-  /// Points `[count, d]` in f16. Reads each point once.
-  init(points: UnsafePointer<UInt16>, count: Int, dimension d: Int, workspace: Workspace) {
+  /// Points `[count, d]`. Reads each point once.
+  init(points: PackedRows, count: Int, dimension d: Int, workspace: Workspace) {
     let norms = workspace.floats(.keyNorms, count)
     let point = workspace.floats(.point, d)
     // By the same kernel as distances, so that the distance of equal points is exactly zero.
     for i in 0..<count {
-      workspace.kernels.unsafeConvertFromFloat16(points + i * d, point, count: d)
+      let row = points.from(i)
+      workspace.kernels.unsafeUnpack(row, rowCount: 1, dimension: d, target: point, targetStride: d)
       workspace.kernels.unsafeDot(
-        queries: point, queryStride: d, queryCount: 1, rows: points + i * d, rowStride: d, rowCount: 1,
+        queries: point, queryStride: d, queryCount: 1, rows: row, rowCount: 1,
         dimension: d, scores: norms + i, scoreStride: 1)
       norms[i] *= 0.5
     }
@@ -32,7 +33,7 @@ struct KeySpace {
   ///
   /// Distances in it are those that matter to queries (``QueryGeometry``). Cost: `2 count d^2` operations.
   init(
-    keys: UnsafePointer<UInt16>, count: Int, dimension d: Int, map: UnsafePointer<Float>, workspace: Workspace
+    keys: PackedRows, count: Int, dimension d: Int, map: UnsafePointer<Float>, workspace: Workspace
   ) {
     let kernels = workspace.kernels
     let block = 256
@@ -43,7 +44,8 @@ struct KeySpace {
     let points = workspace.halves(.mappedKeys, count * d)
     for begin in stride(from: 0, to: count, by: block) {
       let n = min(block, count - begin)
-      kernels.unsafeConvertFromFloat16(keys + begin * d, buffer, count: n * d)
+      kernels.unsafeUnpack(
+        keys.from(begin), rowCount: n, dimension: d, target: buffer, targetStride: d)
       for i in 0..<n { kernels.unsafeAddScaled(mean, by: -1, to: buffer + i * d, count: d) }
       kernels.unsafeGEMM(
         a: buffer, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: mapped,
@@ -51,14 +53,15 @@ struct KeySpace {
         scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
       kernels.unsafeConvertToFloat16(mapped, points + begin * d, count: n * d)
     }
-    self.init(points: points, count: count, dimension: d, workspace: workspace)
+    self.init(points: PackedRows(points, stride: d), count: count, dimension: d, workspace: workspace)
   }
 
   /// The point of a row in f32; valid until the next call.
   func point(_ row: Int) -> UnsafeMutablePointer<Float> {
     let d = scoring.dimension
     let point = workspace.floats(.point, d)
-    workspace.kernels.unsafeConvertFromFloat16(scoring.rows + row * d, point, count: d)
+    workspace.kernels.unsafeUnpack(
+      scoring.rows.from(row), rowCount: 1, dimension: d, target: point, targetStride: d)
     return point
   }
 
@@ -67,9 +70,9 @@ struct KeySpace {
     from row: Int, to rows: UnsafePointer<UInt32>, count: Int, result: UnsafeMutablePointer<Float>
   ) {
     let d = scoring.dimension
-    workspace.kernels.unsafeDotGather(
-      queries: point(row), queryStride: d, queryCount: 1, rows: scoring.rows, rowStride: d, indices: rows,
-      indexCount: count, dimension: d, scores: result, scoreStride: count)
+    workspace.kernels.unsafeDot(
+      queries: point(row), queryStride: d, queryCount: 1, rows: scoring.rows, indices: rows, rowCount: count,
+      dimension: d, scores: result, scoreStride: count)
     let own = halfNorms[row]
     for i in 0..<count { result[i] = 2 * (own + halfNorms[Int(rows[i])] - result[i]) }
   }
@@ -88,7 +91,7 @@ struct KeySpace {
       kernels: workspace.kernels)
     let scores = workspace.floats(.scores, count)
     workspace.kernels.unsafeDot(
-      queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowStride: d, rowCount: count,
+      queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowCount: count,
       dimension: d, scores: scores, scoreStride: count)
     var best = 0
     for i in 0..<count where scores[i] - halfNorms[i] > scores[best] - halfNorms[best] { best = i }
@@ -96,12 +99,12 @@ struct KeySpace {
   }
 
   private static func mean(
-    _ rows: UnsafePointer<UInt16>, count: Int, dimension d: Int, row: UnsafeMutablePointer<Float>,
+    _ rows: PackedRows, count: Int, dimension d: Int, row: UnsafeMutablePointer<Float>,
     result: UnsafeMutablePointer<Float>, kernels: Kernels
   ) {
     result.update(repeating: 0, count: d)
     for i in 0..<count {
-      kernels.unsafeConvertFromFloat16(rows + i * d, row, count: d)
+      kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
       kernels.unsafeAddScaled(row, by: 1 / Float(count), to: result, count: d)
     }
   }

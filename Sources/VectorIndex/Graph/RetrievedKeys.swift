@@ -1,6 +1,6 @@
 // The keys that training queries retrieve, exactly, and the other way round.
 
-import AttentionKernels
+package import AttentionKernels
 
 /// The keys of largest inner product of each training query, and the queries that retrieve each key.
 package struct RetrievedKeys: ~Copyable {
@@ -11,10 +11,10 @@ package struct RetrievedKeys: ~Copyable {
   private var starts = RowBuffer<UInt32>()  // [keys + 1]
   private var members = RowBuffer<UInt32>()  // [queries * width] queries, key by key
 
-  /// Scores every key for every query: `2 * queryCount * keyCount * d` operations. The keys stay in f16: turning
+  /// Scores every key for every query: `2 * queryCount * keyCount * d` operations. The keys stay packed: turning
   /// them to f32 for a matrix product would cost a copy of twice their size.
   package init(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, keys: UnsafePointer<UInt16>,
+    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, keys: PackedRows,
     keyCount: Int, dimension d: Int, width limit: Int, workspace: Workspace
   ) {
     width = min(limit, keyCount)
@@ -27,7 +27,7 @@ package struct RetrievedKeys: ~Copyable {
       let n = min(block, queryCount - begin)
       workspace.kernels.unsafeDot(
         queries: queries + begin * queryStride, queryStride: queryStride, queryCount: n, rows: keys,
-        rowStride: d, rowCount: keyCount, dimension: d, scores: scores, scoreStride: keyCount)
+        rowCount: keyCount, dimension: d, scores: scores, scoreStride: keyCount)
       for query in 0..<n {
         Self.select(
           scores + query * keyCount, count: keyCount, heap: &heap, width: width,

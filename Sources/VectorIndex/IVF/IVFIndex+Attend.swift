@@ -35,15 +35,15 @@ extension IVFIndex {
       while list < lists, selected[list] != 0 { list += 1 }
       let end = Int(starts.base[list])
       kernels.unsafeAttend(
-        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys + begin * d, keyStride: d,
-        values: rows.values + begin * d, valueStride: d, rowCount: end - begin, dimension: d,
+        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
+        values: rows.values.from(begin), rowCount: end - begin, dimension: d,
         maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
         scratch: scratch)
       recorder?.read(begin..<end)
       read.retrieved += end - begin
     }
     read.scored = read.retrieved
-    read.bytes = read.retrieved * 4 * d + lists * MemoryLayout<UInt32>.size
+    read.bytes = read.retrieved * rows.bytesPerRow + lists * MemoryLayout<UInt32>.size
     if probes < lists {
       read.scored += lists
       read.bytes += lists * (2 * d + Self.statisticsByteCount - MemoryLayout<UInt32>.size)

@@ -22,7 +22,7 @@ extension IVFIndex {
     let d = dimension
     let kernels = workspace.kernels
     let points = workspace.floats(.points, n * d)
-    kernels.unsafeConvertFromFloat16(new.keys, points, count: n * d)
+    kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     let whitened = workspace.floats(.whitened, n * d)
     whiten(points, count: n, training: training, workspace: workspace, result: whitened)
     let size = max(1, build.listSize)
@@ -39,7 +39,7 @@ extension IVFIndex {
       ).improve(assignments, rounds: max(1, build.iterations))
     }
     sortRows(new, lists: lists, assignments: assignments, workspace: workspace)
-    kernels.unsafeConvertFromFloat16(new.keys, points, count: n * d)
+    kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     learn(points: points, lists: lists, training: training, workspace: workspace)
     rowCount += n
     listCount += lists
@@ -78,7 +78,6 @@ extension IVFIndex {
   private func sortRows(
     _ new: NewRows, lists: Int, assignments: UnsafePointer<UInt32>, workspace: Workspace
   ) {
-    let d = dimension
     let n = new.count
     let counts = workspace.indices(.counts, lists + 1)
     counts.update(repeating: 0, count: lists + 1)
@@ -92,14 +91,7 @@ extension IVFIndex {
       order[Int(counts[list])] = UInt32(i)
       counts[list] += 1
     }
-    let copy = workspace.halves(.values, n * d)
-    for rows in [new.keys, new.values] {
-      copy.update(from: rows, count: n * d)
-      for i in 0..<n { (rows + i * d).update(from: copy + Int(order[i]) * d, count: d) }
-    }
-    let oldPositions = workspace.indices(.selected, n)
-    oldPositions.update(from: new.positions, count: n)
-    for i in 0..<n { new.positions[i] = oldPositions[Int(order[i])] }
+    new.reorder(order, workspace: workspace)
   }
 
   /// Representatives and log masses of the new lists. `points` are the sorted keys in f32.

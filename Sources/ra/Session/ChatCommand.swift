@@ -24,6 +24,7 @@ struct ChatCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: SessionModelOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Retrieval, for a new conversation") var retrieval: RetrievalOptions
+  @OptionGroup(title: "Retrieval, for a new conversation") var store: StoreOptions
 
   @Option(help: "How attention is computed in a new conversation: retrieval or exact.")
   var attention = AttentionName.retrieval

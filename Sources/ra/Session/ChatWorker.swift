@@ -28,7 +28,7 @@ actor ChatWorker {
       let path = try SessionName(name).path()
       try open(path, name: name)
     } else {
-      let host = try command.modelOptions.host(console)
+      let host = try command.modelOptions.host(console, store: command.store)
       let runner = try GuestRunner(host: host, policy: policy(), plannedTokens: command.maxTokens)
       chat = Chat(runner: runner, conversation: try Conversation(model: host.model))
       console.note("talking with \(host.model.description.name ?? "the model"); /help lists commands")
@@ -48,7 +48,7 @@ actor ChatWorker {
     guard exists || command.modelOptions.model != nil else { throw CommandError.noModel(name: name) }
     let description = exists ? try SessionDescription(at: path) : nil
     try description?.requireComplete()
-    let host = try command.modelOptions.host(console, for: description)
+    let host = try command.modelOptions.host(console, for: description, store: command.store)
     let start = ContinuousClock.now
     let session =
       exists

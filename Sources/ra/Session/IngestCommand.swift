@@ -33,6 +33,7 @@ struct IngestCommand: AsyncParsableCommand {
   var raw = false
 
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var store: StoreOptions
 
   @Option(help: "How attention is computed: retrieval or exact.")
   var attention = AttentionName.retrieval
@@ -103,7 +104,7 @@ struct IngestCommand: AsyncParsableCommand {
   private func create(
     _ path: String, _ documents: [(name: String, text: String)], _ console: Console
   ) throws -> IngestReport {
-    let host = try modelOptions.host(console)
+    let host = try modelOptions.host(console, store: store)
     let plan = try plan(documents, host)
     guard let policy = try retrieval.policy(attention) else { preconditionFailure("validated") }
     try Task.checkCancellation()

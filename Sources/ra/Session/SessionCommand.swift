@@ -99,7 +99,7 @@ struct SessionShowCommand: ParsableCommand {
     var lines = [
       "session    \(description.directory)",
       "model      \(description.modelName) (\(description.architecture)), \(description.modelPath)",
-      "attention  \(description.attention)",
+      "attention  \(description.attention), keys and values in \(description.format)",
       "tokens     \(description.tokenCount)"
         + (description.pendingTokenCount > 0
           ? ", \(description.pendingTokenCount) still to be read (ra ingest --resume)" : ""),

@@ -1,6 +1,7 @@
 // Options of the commands that work with sessions.
 
 import ArgumentParser
+import AttentionKernels
 import Foundation
 import Generation
 import LlamaHost
@@ -48,14 +49,17 @@ struct SessionModelOptions: ParsableArguments {
   @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model and makes it ready for guest attention, telling the progress on standard error.
-  func host(_ console: Console, for session: SessionDescription? = nil) throws -> GuestHost {
+  func host(
+    _ console: Console, for session: SessionDescription? = nil, store: StoreOptions? = nil
+  ) throws -> GuestHost {
     let pool = try threading.makePool()
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
       throw CommandError.modelGone(path: session.modelPath, name: session.name)
     }
     let model = try console.loadModel(
       path: model ?? session?.modelPath ?? "", options: devices.options(console))
-    return try GuestHost(model: model, pool: pool)
+    return try GuestHost(
+      model: model, pool: pool, format: session?.format ?? store?.format ?? KeyValueFormat())
   }
 }
 

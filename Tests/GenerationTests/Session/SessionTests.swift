@@ -1,5 +1,6 @@
 // Sessions of a real model: the same to the bit after reopening, interrupted or not.
 
+import AttentionKernels
 import Foundation
 import Generation
 import LlamaHost
@@ -53,6 +54,34 @@ extension GenerationTests {
       #expect(try found == Array(reference.prefill(more, progress: nil).last))
       #expect((session.runner.engine.indexedTokenCount > 100) == (policy != .exact))
       try Session.verify(at: folder.path("a"))
+    }
+
+    /// A session keeps its format, whatever a host uses for new contexts.
+    @Test func rowsInEightBitsStayInEightBits() throws {
+      let folder = try SessionFolder()
+      let format = KeyValueFormat(keys: .int8, values: .int8)
+      let eightBits = try GuestHost(
+        model: host.model, pool: host.pool, batchCapacity: 256, format: format, takeover: host.takeover)
+      let reference = try GuestRunner(host: eightBits, policy: .retrieval(earlyIndex), plannedTokens: 4096)
+      _ = try reference.prefill(Array(tokens[..<300]), progress: nil)
+      let expected = try reference.answers(tokens[300..<308])
+      do {
+        let session = try Session.create(
+          at: folder.path("a"), host: eightBits, policy: .retrieval(earlyIndex))
+        try session.ingest(
+          Array(tokens[..<300]),
+          documents: [SessionDocument(name: "one", firstToken: 0, tokenCount: 300)])
+      }
+      #expect(try SessionDescription(at: folder.path("a")).format == format)
+      let session = try Session.open(folder.path("a"), host: host, access: .write)
+      #expect(session.runner.engine.shape.format == format)
+      #expect(try session.runner.answers(tokens[300..<308]) == expected)
+      try session.save()
+      #expect(session.description.format == format)
+      let kept = try Session.create(at: folder.path("b"), from: session.fork())
+      #expect(kept.description.format == format)
+      let rows = session.runner.engine.storeByteCount
+      #expect(rows == 308 * host.shape.layers.count * 3 * (2 * 68 + 4))
     }
 
     @Test func interruptedIngestCanBeResumed() async throws {

@@ -1,5 +1,6 @@
 // What every policy must do, whatever it chooses.
 
+import AttentionKernels
 import RetrievalAttention
 import Testing
 
@@ -49,13 +50,15 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     #expect(tested.map(String.init) == AttentionPolicy.names)
   }
 
-  @Test(arguments: PolicyCase.all)
-  func readingEverythingIsExact(policy: PolicyCase) throws {
+  @Test(arguments: PolicyCase.all, [RowFormat.float16, .int8])
+  func readingEverythingIsExact(policy: PolicyCase, format: RowFormat) throws {
     let data = try data()
-    let run = try PolicyRun(.parse(policy.everything), data)
+    let format = KeyValueFormat(keys: format, values: format)
+    let run = try PolicyRun(.parse(policy.everything), data, format: format)
     try run.prompt(0..<600)
     let output = try run.decode(600..<640)
-    #expect(data.input.largestError(output, firstToken: 600, tokens: 600..<640) < 4 * Tolerance.exact)
+    let input = data.input.stored(as: format)
+    #expect(input.largestError(output, firstToken: 600, tokens: 600..<640) < 4 * Tolerance.exact)
   }
 
   @Test(arguments: PolicyCase.all)
@@ -68,16 +71,19 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     #expect(data.input.largestError(output, firstToken: 450, tokens: 450..<600) < Tolerance.exact)
   }
 
-  @Test(arguments: PolicyCase.all)
-  func littleIsReadAndCounted(policy: PolicyCase) throws {
-    let run = try PolicyRun(.parse(policy.little), try data())
+  @Test(arguments: PolicyCase.all, [RowFormat.float16, .int8])
+  func littleIsReadAndCounted(policy: PolicyCase, format: RowFormat) throws {
+    let format = KeyValueFormat(keys: format, values: format)
+    let run = try PolicyRun(.parse(policy.little), try data(), format: format)
     try run.prompt(0..<600)
     _ = try run.decode(600..<630)
     let reads = run.engine.statistics
     #expect(reads.steps == 30)
     #expect(reads.visibleKeys == 2 * (601...630).reduce(0, +))
     #expect(reads.retrievedKeys + reads.staticKeys <= reads.visibleKeys)
-    #expect(Double(reads.bytes) >= Double(reads.retrievedKeys + reads.staticKeys) * 64)
+    #expect(
+      Double(reads.bytes)
+        >= Double((reads.retrievedKeys + reads.staticKeys) * format.bytesPerRow(dimension: 16)))
     if policy.little != "exact" {
       #expect(reads.retrievedKeys + reads.staticKeys < reads.visibleKeys)
     }

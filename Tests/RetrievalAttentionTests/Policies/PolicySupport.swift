@@ -1,6 +1,7 @@
 // Running a policy on a synthetic layer, and attention from the definition to compare it with.
 
 import Foundation
+import AttentionKernels
 import RetrievalAttention
 import Testing
 import VectorIndex
@@ -14,8 +15,12 @@ struct PolicyInput {
   var layer: LayerShape { input.layer }
 
   init(_ layer: LayerShape, tokens: Int, seed: UInt64, queryScale: Float = 3) {
-    input = LayerInput(layer, tokens: tokens, seed: seed, queryScale: queryScale)
-    let d = layer.headDimension
+    self.init(LayerInput(layer, tokens: tokens, seed: seed, queryScale: queryScale))
+  }
+
+  init(_ input: LayerInput) {
+    self.input = input
+    let (d, tokens) = (input.layer.headDimension, input.tokenCount)
     func wide(_ rows: [[UInt16]]) -> [[[Double]]] {
       rows.map { bits in
         let all = floats(bits).map(Double.init)
@@ -85,11 +90,15 @@ struct PolicyRun {
   let engine: AttentionEngine
   let parallel: ParallelRunner
 
-  init(_ policy: AttentionPolicy, _ data: PolicyInput, parallel: ParallelRunner = .serial) throws {
+  init(
+    _ policy: AttentionPolicy, _ data: PolicyInput, format: KeyValueFormat = KeyValueFormat(),
+    parallel: ParallelRunner = .serial
+  ) throws {
     self.data = data
     self.parallel = parallel
     engine = try AttentionEngine(
-      shape: ModelShape(layers: [data.layer]), policy: policy, capacity: data.input.tokenCount)
+      shape: ModelShape(layers: [data.layer], format: format), policy: policy, capacity: data.input.tokenCount
+    )
   }
 
   /// Reads a prompt in batches.

@@ -2,6 +2,7 @@
 //
 // RA_TEST_MUTATIONS sets the number of random changes of each kind, for long runs under a sanitizer.
 
+import AttentionKernels
 import Foundation
 import RetrievalAttention
 import Testing
@@ -23,8 +24,10 @@ import VectorIndex
         try layerShape(heads: 2, kvHeads: 1, dimension: 16, window: 40),
       ]
       context = try StoredContext(
-        layers.enumerated().map { LayerInput($1, tokens: 700, seed: UInt64($0)) },
-        policy: .retrieval(smallRetrieval(tolerance: 0.02)), capacity: 2 * AttentionEngine.maximumBatch)
+        layers.enumerated().map { LayerInput($1, tokens: 700, seed: UInt64($0)).addingToKeys([2: 50]) },
+        policy: .retrieval(smallRetrieval(tolerance: 0.02)), capacity: 2 * AttentionEngine.maximumBatch,
+        // Keys and values of different widths, and something that was taken away from keys.
+        format: KeyValueFormat(keys: .int8))
       directory = try TemporaryFolder()
       try context.read(0..<500, context.engine, batch: 100)
       var image = try context.engine.freeze(to: .directory(directory.path, commit: 1, home: "a"))

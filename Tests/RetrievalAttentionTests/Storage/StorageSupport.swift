@@ -1,5 +1,6 @@
 // Engines over made-up layers, read and decoded layer by layer as a host does.
 
+import AttentionKernels
 import Foundation
 import RetrievalAttention
 import VectorIndex
@@ -25,12 +26,14 @@ struct StoredContext {
   let capacity: Int
   let engine: AttentionEngine
 
-  init(_ inputs: [LayerInput], policy: AttentionPolicy, capacity: Int) throws {
+  init(
+    _ inputs: [LayerInput], policy: AttentionPolicy, capacity: Int, format: KeyValueFormat = KeyValueFormat()
+  ) throws {
     self.inputs = inputs
     self.policy = policy
     self.capacity = capacity
     engine = try AttentionEngine(
-      shape: ModelShape(layers: inputs.map(\.layer)), policy: policy, capacity: capacity)
+      shape: ModelShape(layers: inputs.map(\.layer), format: format), policy: policy, capacity: capacity)
   }
 
   func makeEngine() throws -> AttentionEngine {
@@ -45,7 +48,7 @@ struct StoredContext {
   func changed(seed: UInt64) throws -> StoredContext {
     try StoredContext(
       inputs.enumerated().map { LayerInput($1.layer, tokens: $1.tokenCount, seed: seed + UInt64($0)) },
-      policy: policy, capacity: capacity)
+      policy: policy, capacity: capacity, format: engine.shape.format)
   }
 
   func read(_ range: Range<Int>, _ engine: AttentionEngine, batch: Int) throws {
@@ -67,18 +70,15 @@ struct StoredContext {
     return outputs
   }
 
-  /// Everything in the rows, of all heads.
-  func rows(_ engine: AttentionEngine) -> [[UInt16]] {
-    var all: [[UInt16]] = []
+  /// All bytes of the rows, of all heads.
+  func rows(_ engine: AttentionEngine) -> [[UInt8]] {
+    var all: [[UInt8]] = []
     for (layer, input) in inputs.enumerated() {
       for head in 0..<input.layer.kvHeadCount {
         let rows = engine.rows(layer: layer, kvHead: head)
-        let count = rows.count * rows.dimension
-        all.append(Array(UnsafeBufferPointer(start: rows.keys, count: count)))
-        all.append(Array(UnsafeBufferPointer(start: rows.values, count: count)))
-        all.append(
-          UnsafeBufferPointer(start: rows.positions, count: rows.count).map { UInt16(truncatingIfNeeded: $0) }
-        )
+        all.append(rows.keys.bytes(0..<rows.count))
+        all.append(rows.values.bytes(0..<rows.count))
+        all.append(Array(UnsafeRawBufferPointer(start: rows.positions, count: 4 * rows.count)))
       }
     }
     return all

@@ -94,7 +94,9 @@ extension IndexedRows where Index == ScanIndex {
             QueryGroup(queries: queries.baseAddress!, count: m), workspace: workspace)
           index.scorer.score(
             range, of: prepared,
-            rows: IndexRows(keys: keys.baseAddress!, values: values.baseAddress!, count: index.rowCount),
+            rows: IndexRows(
+              keys: PackedRows(keys.baseAddress!, stride: dimension),
+              values: PackedRows(values.baseAddress!, stride: dimension), count: index.rowCount),
             scores: &scores, scoreStride: range.count, kernels: workspace.kernels)
         }
       }

@@ -15,7 +15,7 @@ import VectorIndex
     #expect(recall >= CodeTolerance.recall(codes))
     #expect(twice >= CodeTolerance.recallOfTwice(codes))
     #expect(scores.relativeError <= CodeTolerance.error(codes))
-    #expect(store.index.scorer.bytesPerRow <= 2 * dimension)
+    #expect(store.index.scorer.bytesPerRow ?? 0 <= 2 * dimension)
   }
 
   /// What the queries teach: errors fall where queries look. Without them the keys' own geometry is used, as plain
