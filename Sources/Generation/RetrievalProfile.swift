@@ -3,10 +3,11 @@
 public import Foundation
 public import RetrievalAttention
 
-/// A tolerance for each layer, with what it was found on and what it gave there.
+/// First and last tokens that are always attended to and a tolerance for each layer, with what they were found on and what
+/// they gave there.
 public struct RetrievalProfile: Sendable, Hashable, Codable {
   /// The form of the file; another number is not read.
-  public static let currentVersion = 1
+  public static let currentVersion = 2
 
   /// KL and bytes on one text, with the profile and with the settings it started from.
   public struct Outcome: Sendable, Hashable, Codable {
@@ -43,6 +44,10 @@ public struct RetrievalProfile: Sendable, Hashable, Codable {
   public var version = currentVersion
   /// The model in words.
   public var model: String
+  /// ``RetrievalAttention/RetrievalSettings/sinkCount``.
+  public var sinkCount: Int
+  /// ``RetrievalAttention/RetrievalSettings/windowCount``.
+  public var windowCount: Int
   /// ``VectorIndex/ClusterIndex/SearchParameters/tolerance`` of each layer.
   public var layerTolerances: [Float]
   /// The KL that was aimed at.
@@ -52,9 +57,12 @@ public struct RetrievalProfile: Sendable, Hashable, Codable {
   public var validation: Outcome?
 
   public init(
-    model: String, layerTolerances: [Float], targetKL: Double, calibration: Outcome, validation: Outcome?
+    model: String, sinkCount: Int, windowCount: Int, layerTolerances: [Float], targetKL: Double,
+    calibration: Outcome, validation: Outcome?
   ) {
     self.model = model
+    self.sinkCount = sinkCount
+    self.windowCount = windowCount
     self.layerTolerances = layerTolerances
     self.targetKL = targetKL
     self.calibration = calibration
@@ -65,18 +73,28 @@ public struct RetrievalProfile: Sendable, Hashable, Codable {
   ///
   /// Throws ``GenerationError/badProfile(path:reason:)``.
   public init(contentsOf path: String) throws(GenerationError) {
+    struct Header: Decodable { var version: Int }
     do {
-      self = try JSONDecoder().decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+      let data = try Data(contentsOf: URL(fileURLWithPath: path))
+      // Other versions have other members.
+      let version = try JSONDecoder().decode(Header.self, from: data).version
+      guard version == Self.currentVersion else {
+        throw GenerationError.badProfile(
+          path: path, reason: "its version is \(version), not \(Self.currentVersion); tune again")
+      }
+      self = try JSONDecoder().decode(Self.self, from: data)
+    } catch let error as GenerationError {
+      throw error
     } catch is DecodingError {
       throw .badProfile(path: path, reason: "it is no profile that ra tune wrote")
     } catch {
       throw .badProfile(path: path, reason: (error as NSError).localizedDescription)
     }
-    guard version == Self.currentVersion else {
-      throw .badProfile(path: path, reason: "its version is \(version), not \(Self.currentVersion)")
-    }
     guard !layerTolerances.isEmpty, layerTolerances.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
       throw .badProfile(path: path, reason: "a tolerance is missing or negative")
+    }
+    guard (0...Int(UInt32.max)).contains(sinkCount), (1...Int(UInt32.max)).contains(windowCount) else {
+      throw .badProfile(path: path, reason: "sink \(sinkCount) or window \(windowCount) is out of range")
     }
   }
 
@@ -87,9 +105,11 @@ public struct RetrievalProfile: Sendable, Hashable, Codable {
     return try encoder.encode(self) + Data("\n".utf8)
   }
 
-  /// `settings` with the profile's tolerances.
+  /// `settings` with the profile's sink, window and tolerances.
   public func applied(to settings: RetrievalSettings) -> RetrievalSettings {
     var settings = settings
+    settings.sinkCount = sinkCount
+    settings.windowCount = windowCount
     settings.layerTolerances = layerTolerances
     return settings
   }

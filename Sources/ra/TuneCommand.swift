@@ -7,10 +7,10 @@ import LlamaHost
 struct TuneCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tune",
-    abstract: "Find a tolerance for each layer, by what its errors do to the output.",
+    abstract: "Find how many first and last tokens to read, and a tolerance for each layer.",
     discussion: """
-      Reads a text, measures what each group of layers does to the model's output when it alone reads less, and spends \
-      bytes where they matter. The profile it writes is used with --profile. Give --validate a text of another kind to \
+      Reads a text, tries smaller sinks and windows, measures what each group of layers does to the model's output when it \
+      alone reads less, and spends bytes where they matter. The profile it writes is used with --profile. Give --validate a text of another kind to \
       see what the profile is worth where nothing was tuned.
 
       Example: ra tune --model model.gguf --text book.txt --validate other.txt --output profile.json
@@ -126,6 +126,7 @@ struct TuneCommand: AsyncParsableCommand {
     row(profile.calibration)
     if let validation = profile.validation { row(validation) }
     lines.append("")
+    lines.append("sink \(profile.sinkCount), window \(profile.windowCount)")
     lines.append(
       "tolerances: " + profile.layerTolerances.map { String(format: "%.2g", $0) }.joined(separator: " "))
     return lines.joined(separator: "\n")

@@ -41,13 +41,17 @@ import Testing
       "profile.json")
     // Of another model: one layer instead of thirty.
     let other = """
-      {"version": 1, "model": "m", "layerTolerances": [0.1], "targetKL": 0.1, "calibration": {"text": "t", "context": 1, \
-      "tokens": 1, "uniformKL": 1, "uniformBytes": 1, "profileKL": 1, "profileBytes": 1}}
+      {"version": 2, "model": "m", "sinkCount": 64, "windowCount": 128, "layerTolerances": [0.1], \
+      "targetKL": 0.1, "calibration": {"text": "t", "context": 1, "tokens": 1, "uniformKL": 1, \
+      "uniformBytes": 1, "profileKL": 1, "profileBytes": 1}}
       """
     expectRefusal(
       try Program.generate(
         ["--prompt", "x", "--max-tokens", "1", "--profile", try folder.file("other.json", Data(other.utf8))]),
       "30 layers")
+    let old = try folder.file("old.json", Data(other.replacingOccurrences(of: ": 2,", with: ": 1,").utf8))
+    expectRefusal(
+      try Program.generate(["--prompt", "x", "--max-tokens", "1", "--profile", old]), "version is 1, not 2")
   }
 
   @Test func aSmallRunAndItsReport() throws {

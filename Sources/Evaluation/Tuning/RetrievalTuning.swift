@@ -1,4 +1,4 @@
-// Finds a tolerance for each layer: the fewest bytes for a KL.
+// Finds how many first and last tokens to read always, and a tolerance for each layer: the fewest bytes for a KL.
 
 public import Generation
 public import LlamaHost
@@ -7,7 +7,11 @@ import VectorIndex
 
 /// Tunes retrieval for a model on a text.
 ///
-/// Two things are measured. How far the output of each layer's heads is from exact attention, and what it reads, at
+/// First, sink and window: in a context of a few thousand tokens they are most of what is read, and an index can look up
+/// what is worth it there as well. Smaller ones are tried with one tolerance for all layers, and the pair stays whose
+/// bytes are fewest at the KL that is aimed at.
+///
+/// Then the tolerances, for which two things are measured. How far the output of each layer's heads is from exact attention, and what it reads, at
 /// several tolerances: both are plain numbers even where the error is small. And what the output of the model makes of
 /// the error of a group of layers, in KL, when it alone is very coarse: next to exact attention KL cannot be measured,
 /// because any change at all, even of the order of a sum, is amplified by the host's 8-bit activations to a noise floor. KL
@@ -25,6 +29,8 @@ public final class RetrievalTuning {
     public var groupSize = 2
     /// What tuning begins with.
     public var retrieval = RetrievalSettings()
+    /// Parts of its sink and window that are tried: 4 for a quarter of both.
+    public var staticDivisors = [1, 2, 4, 8]
 
     public init() {}
   }
@@ -58,9 +64,8 @@ public final class RetrievalTuning {
   private static let uniformLevels: [Double] = [0.5, 0.7, 1, 1.4, 2, 2.8]
 
   private let model: LlamaModel
-  private let pool: ThreadPool
   private let settings: Settings
-  private let takeover: TakeoverReport
+  private let host: GuestHost
   private let onPhase: (Phase) -> Void
 
   /// Throws ``Generation/GenerationError/invalidCount(name:value:requirement:)`` and
@@ -72,10 +77,9 @@ public final class RetrievalTuning {
     for (name, value) in [
       ("context", settings.contextTokens), ("tokens", settings.decodeTokens),
       ("group size", settings.groupSize),
-    ] where value <= 0 {
+    ] + settings.staticDivisors.map({ ("divisor", $0) }) where value <= 0 {
       throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
     }
-    // Decoded tokens stay in the window, where they are not indexed and can be taken back.
     guard settings.retrieval.search.tolerance > 0 else {
       throw AttentionError.invalidSetting(
         name: "tolerance", value: "\(settings.retrieval.search.tolerance)",
@@ -85,10 +89,9 @@ public final class RetrievalTuning {
       throw AttentionError.invalidSetting(name: "target KL", value: "\(target)", requirement: "positive")
     }
     self.model = model
-    self.pool = pool
     self.settings = settings
     self.onPhase = onPhase
-    takeover = try TakeoverReport(probing: model, pool: pool)
+    host = try GuestHost(model: model, pool: pool)
   }
 
   /// Tunes on one text and says what the profile is worth there and on another.
@@ -102,31 +105,56 @@ public final class RetrievalTuning {
         throw GenerationError.textTooShort(tokens: text.tokens.count, required: required)
       }
     }
-    let context = try read(text)
+    let candidates = Self.candidates(settings)
+    let contexts = try read(text, candidates)
     var progress = MeasurementProgress(
-      total: (groups(context).count + 1) * Self.coarseLevels.count + Self.levels.count + 1 + Self.corrections
-        + Self.uniformLevels.count
+      total: groups(contexts[0]).count * Self.coarseLevels.count + Self.coarseLevels.count
+        + Self.levels.count + 2 + Self.corrections + candidates.count * Self.uniformLevels.count
         + (other == nil ? 0 : Self.uniformLevels.count + 1), tell: onPhase)
-    let uniform = try uniformCurve(context, &progress)
+    let uniform = try uniformCurve(contexts[0], candidates[0], &progress)
     let target = settings.targetKL ?? uniform.start.divergence
-    let (tolerances, found) = try allocate(context, target: target, &progress)
+    var best = (start: candidates[0], context: contexts[0], curve: uniform)
+    for (candidate, context) in zip(candidates, contexts).dropFirst() {
+      let curve = try uniformCurve(context, candidate, &progress)
+      if curve.leastBytes(for: target) < best.curve.leastBytes(for: target) {
+        best = (candidate, context, curve)
+      }
+    }
+    let (tolerances, found) = try allocate(
+      best.context, best.start, target: target, alike: best.curve.tolerance(for: target), &progress)
     var profile = RetrievalProfile(
-      model: "\(model.description)", layerTolerances: tolerances, targetKL: target,
+      model: "\(model.description)", sinkCount: best.start.sinkCount, windowCount: best.start.windowCount,
+      layerTolerances: tolerances, targetKL: target,
       calibration: outcome(text, uniform: uniform, profile: found), validation: nil)
     if let other {
-      let context = try read(other)
-      let uniform = try uniformCurve(context, &progress)
-      let found = try progress.measure(context, profile.applied(to: settings.retrieval))
+      let tuned = profile.applied(to: settings.retrieval)
+      let contexts = try read(other, [settings.retrieval, tuned])
+      let uniform = try uniformCurve(contexts[0], settings.retrieval, &progress)
+      let found = try progress.measure(contexts[1], tuned)
       profile.validation = outcome(other, uniform: uniform, profile: found)
     }
     return profile
   }
 
-  private func read(_ text: Text) throws -> TuningContext {
-    try TuningContext(
-      model: model, pool: pool,
-      tokens: Array(text.tokens.prefix(settings.contextTokens + settings.decodeTokens)),
-      contextTokens: settings.contextTokens, settings: settings.retrieval, takeover: takeover
+  /// What tuning begins with first, then smaller sinks and windows.
+  private static func candidates(_ settings: Settings) -> [RetrievalSettings] {
+    var pairs: [[Int]] = []
+    return [settings.retrieval]
+      + settings.staticDivisors.compactMap { divisor in
+        var candidate = settings.retrieval
+        candidate.sinkCount /= divisor
+        candidate.windowCount = max(1, candidate.windowCount / divisor)
+        let pair = [candidate.sinkCount, candidate.windowCount]
+        guard divisor > 1, !pairs.contains(pair) else { return nil }
+        pairs.append(pair)
+        return candidate
+      }
+  }
+
+  private func read(_ text: Text, _ candidates: [RetrievalSettings]) throws -> [TuningContext] {
+    try TuningContext.read(
+      host: host, tokens: Array(text.tokens.prefix(settings.contextTokens + settings.decodeTokens)),
+      contextTokens: settings.contextTokens, settings: candidates
     ) { onPhase(.reading(text: text.name, done: $0, total: settings.contextTokens)) }
   }
 
@@ -138,31 +166,38 @@ public final class RetrievalTuning {
   }
 
   /// The settings with tolerances of their own for some layers and zero, exact, for the others.
-  private func withTolerances(_ tolerances: [Int: Double], layerCount: Int) -> RetrievalSettings {
-    var changed = settings.retrieval
+  private static func withTolerances(
+    _ tolerances: [Int: Double], layerCount: Int, start: RetrievalSettings
+  ) -> RetrievalSettings {
+    var changed = start
     changed.layerTolerances = (0..<layerCount).map { Float(tolerances[$0] ?? 0) }
     // An exact layer must not be cut short.
     changed.search.maximumRetrieved = .max
     return changed
   }
 
+  /// - Parameter alike: the tolerance with which all layers alike come to the target; tried as well.
   private func allocate(
-    _ context: TuningContext, target: Double, _ progress: inout MeasurementProgress
+    _ context: TuningContext, _ start: RetrievalSettings, target: Double, alike: Float,
+    _ progress: inout MeasurementProgress
   ) throws -> (tolerances: [Float], found: TuningContext.Measurement) {
     let groups = groups(context)
-    let start = Double(settings.retrieval.search.tolerance)
-    let floor = try progress.measure(context, withTolerances([:], layerCount: context.layerCount)).divergence
-    let curves = try curves(context, groups: groups, floor: floor, &progress)
+    let floor = try progress.measure(
+      context, Self.withTolerances([:], layerCount: context.layerCount, start: start)
+    ).divergence
+    let curves = try curves(context, start, groups: groups, floor: floor, &progress)
     // Below the floor nothing can be told apart; a tenth of it is asked for even then.
     var budget = max(target - floor, 0.1 * floor)
     var best: (tolerances: [Float], found: TuningContext.Measurement)?
-    for _ in 0..<Self.corrections {
-      let chosen = ToleranceAllocation.tolerances(for: curves, budget: budget)
-      var tolerances = [Float](repeating: Float(start), count: context.layerCount)
-      for (group, tolerance) in zip(groups, chosen) {
-        for layer in group { tolerances[layer] = Float(tolerance) }
+    for attempt in 0...Self.corrections {
+      var tolerances = [Float](repeating: alike, count: context.layerCount)
+      if attempt > 0 {
+        let chosen = ToleranceAllocation.tolerances(for: curves, budget: budget)
+        for (group, tolerance) in zip(groups, chosen) {
+          for layer in group { tolerances[layer] = Float(tolerance) }
+        }
       }
-      var tuned = settings.retrieval
+      var tuned = start
       tuned.layerTolerances = tolerances
       let found = try progress.measure(context, tuned)
       // The fewest bytes that meet the target, or what comes closest.
@@ -176,6 +211,7 @@ public final class RetrievalTuning {
           }
         } ?? true
       if isBetter { best = (tolerances, found) }
+      guard attempt > 0 else { continue }
       budget *= min(
         4, max(0.25, max(target - floor, 0.1 * floor) / max(found.divergence - floor, 0.05 * floor, 1e-9)))
     }
@@ -185,11 +221,12 @@ public final class RetrievalTuning {
 
   /// KL above the noise floor and bytes of each group, at ``levels``.
   private func curves(
-    _ context: TuningContext, groups: [[Int]], floor: Double, _ progress: inout MeasurementProgress
+    _ context: TuningContext, _ settings: RetrievalSettings, groups: [[Int]], floor: Double,
+    _ progress: inout MeasurementProgress
   ) throws -> [LayerCurve] {
-    let start = settings.retrieval.search.tolerance
+    let start = settings.search.tolerance
     func observe(_ level: Double) throws -> TuningContext.LayerObservation {
-      var uniform = settings.retrieval
+      var uniform = settings
       uniform.search.tolerance = start * Float(level)
       return try progress.observe(context, uniform, steps: Self.observedSteps)
     }
@@ -204,7 +241,7 @@ public final class RetrievalTuning {
         let alone = Dictionary(uniqueKeysWithValues: group.map { ($0, Double(start) * level) })
         divergence +=
           try progress.measure(
-            context, withTolerances(alone, layerCount: context.layerCount)
+            context, Self.withTolerances(alone, layerCount: context.layerCount, start: settings)
           ).divergence - floor
       }
       // A group that seems to do no harm at all may still do a little, below what can be measured.
@@ -221,12 +258,12 @@ public final class RetrievalTuning {
   // MARK: All layers alike
 
   private func uniformCurve(
-    _ context: TuningContext, _ progress: inout MeasurementProgress
+    _ context: TuningContext, _ settings: RetrievalSettings, _ progress: inout MeasurementProgress
   ) throws -> UniformCurve {
     var points: [TuningContext.Measurement] = []
     var start: TuningContext.Measurement?
     for level in Self.uniformLevels {
-      var uniform = settings.retrieval
+      var uniform = settings
       uniform.layerTolerances = []
       uniform.search.tolerance *= Float(level)
       let point = try progress.measure(context, uniform)
@@ -234,7 +271,9 @@ public final class RetrievalTuning {
       if level == 1 { start = point }
     }
     guard let start else { preconditionFailure("the levels must have 1") }
-    return UniformCurve(start: start, points: points)
+    return UniformCurve(
+      start: start, points: points,
+      tolerances: Self.uniformLevels.map { settings.search.tolerance * Float($0) })
   }
 
   private func outcome(

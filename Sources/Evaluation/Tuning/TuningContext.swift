@@ -1,7 +1,7 @@
-// KL and bytes of retrieval at any tolerances, over one context that is read once.
+// KL and bytes of retrieval at any tolerances, over one context that is read once for several settings.
 
-import Generation
-package import LlamaHost
+package import Generation
+import LlamaHost
 package import RetrievalAttention
 
 /// A text that has been read, and exact attention's distributions behind it.
@@ -33,33 +33,45 @@ package final class TuningContext {
     runner.engine.shape.layers.indices.filter { runner.engine.shape.layers[$0].slidingWindow == nil }
   }
 
-  /// Reads `contextTokens` of `tokens` and decodes the others with exact attention.
+  private init(
+    runner: GuestRunner, decoded: ArraySlice<Int32>, contextTokens: Int, exact: LogitRecord
+  ) {
+    self.runner = runner
+    self.decoded = decoded
+    self.contextTokens = contextTokens
+    self.exact = exact
+  }
+
+  /// Reads `contextTokens` of `tokens`, for all settings at once, and decodes the others with exact attention.
   ///
   /// Throws what runners throw, and ``Generation/GenerationError/textTooShort(tokens:required:)`` when the context is
   /// too short for an index.
-  package init(
-    model: LlamaModel, pool: ThreadPool, tokens: [Int32], contextTokens: Int, settings: RetrievalSettings,
-    takeover: TakeoverReport?, onProgress: (Int) -> Void
-  ) throws {
-    runner = try GuestRunner(
-      model: model, pool: pool, policy: .retrieval(settings), plannedTokens: tokens.count, takeover: takeover)
-    runner.indexesDecodedTokens = false
-    self.contextTokens = contextTokens
-    decoded = tokens[contextTokens...]
-    let runner = runner
+  package static func read(
+    host: GuestHost, tokens: [Int32], contextTokens: Int, settings: [RetrievalSettings],
+    onProgress: (Int) -> Void
+  ) throws -> [TuningContext] {
+    let reader = try GuestRunner(host: host, policy: .exact, plannedTokens: tokens.count)
+    let runners = try settings.map {
+      try GuestRunner(host: host, policy: .retrieval($0), plannedTokens: tokens.count)
+    }
     _ = try withoutActuallyEscaping(onProgress) { tell in
-      try runner.prefill(Array(tokens[..<contextTokens])) { tell($0) }
+      try reader.prefill(Array(tokens[..<contextTokens]), with: runners) { tell($0) }
     }
-    guard runner.engine.indexedTokenCount > 0 else {
-      throw GenerationError.textTooShort(
-        tokens: contextTokens,
-        required: settings.sinkCount + settings.windowCount + settings.minimumIndexedCount)
+    for (runner, settings) in zip(runners, settings) {
+      // Decoded tokens stay in the window, where they are not indexed and can be taken back.
+      runner.indexesDecodedTokens = false
+      guard runner.engine.indexedTokenCount > 0 else {
+        throw GenerationError.textTooShort(
+          tokens: contextTokens,
+          required: settings.sinkCount + settings.windowCount + settings.minimumIndexedCount)
+      }
     }
-    runner.engine.ignoresIndex = true
-    var record = LogitRecord()
-    for token in decoded { record.append(try runner.decode(token).last) }
-    runner.engine.ignoresIndex = false
-    exact = record
+    let decoded = tokens[contextTokens...]
+    var exact = LogitRecord()
+    for token in decoded { exact.append(try reader.decode(token).last) }
+    return runners.map {
+      TuningContext(runner: $0, decoded: decoded, contextTokens: contextTokens, exact: exact)
+    }
   }
 
   /// Decodes with the search of `settings`, over the index that is there.

@@ -14,6 +14,22 @@ import RetrievalAttention
 struct UniformCurve {
   var start: TuningContext.Measurement
   var points: [TuningContext.Measurement]
+  /// Of the points, ascending.
+  var tolerances: [Float]
+
+  /// The last point, of the highest tolerance, that meets a KL; nil when none does. A KL that is lower at a higher
+  /// tolerance is noise, and is not counted on.
+  private func cheapest(for divergence: Double) -> Int? {
+    LayerCurve.rising(points.map(\.divergence)).lastIndex { $0 <= divergence }
+  }
+
+  /// Bytes of the cheapest point that meets a KL.
+  func leastBytes(for divergence: Double) -> Double {
+    cheapest(for: divergence).map { points[$0].bytes } ?? .infinity
+  }
+
+  /// The tolerance of the cheapest point that meets a KL; the lowest when none does.
+  func tolerance(for divergence: Double) -> Float { tolerances[cheapest(for: divergence) ?? 0] }
 
   /// Bytes at which a KL is reached, by interpolation in the logarithms; nil outside of what was measured.
   func bytes(at divergence: Double) -> Double? {

@@ -83,20 +83,27 @@ import Testing
       profileBytes: 70,
       uniformBytesAtProfileKL: nil)
     let profile = RetrievalProfile(
-      model: "m", layerTolerances: [0.1, 0.2], targetKL: 0.1, calibration: outcome, validation: nil)
+      model: "m", sinkCount: 32, windowCount: 128, layerTolerances: [0.1, 0.2], targetKL: 0.1,
+      calibration: outcome, validation: nil)
     try profile.json().write(to: URL(fileURLWithPath: path))
     #expect(try RetrievalProfile(contentsOf: path) == profile)
-    #expect(profile.applied(to: RetrievalSettings()).layerTolerances == [0.1, 0.2])
+    let applied = profile.applied(to: RetrievalSettings())
+    #expect(applied.layerTolerances == [0.1, 0.2])
+    #expect(applied.sinkCount == 32 && applied.windowCount == 128)
 
     let text = String(decoding: try profile.json(), as: UTF8.self)
     for damaged in [
-      "", "[]", text.replacingOccurrences(of: "\"version\" : 1", with: "\"version\" : 2"),
+      "", "[]", text.replacingOccurrences(of: "\"version\" : 2", with: "\"version\" : 1"),
       String(text.dropLast(20)),
       text.replacingOccurrences(of: "layerTolerances", with: "tolerances"),
     ] {
       try Data(damaged.utf8).write(to: URL(fileURLWithPath: path))
       #expect(throws: GenerationError.self) { try RetrievalProfile(contentsOf: path) }
     }
+    var empty = profile
+    empty.windowCount = 0
+    try empty.json().write(to: URL(fileURLWithPath: path))
+    #expect(throws: GenerationError.self) { try RetrievalProfile(contentsOf: path) }
     var negative = profile
     negative.layerTolerances[1] = -1
     try negative.json().write(to: URL(fileURLWithPath: path))

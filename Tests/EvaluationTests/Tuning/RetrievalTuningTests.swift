@@ -1,0 +1,66 @@
+// Tuning end to end, on a context as short as has an index.
+
+import Evaluation
+import Foundation
+import Generation
+import LlamaHost
+import RetrievalAttention
+import Testing
+import VectorIndex
+
+@Suite(.serialized) struct RetrievalTuningTests {
+  private static func loadModel() throws -> LlamaModel {
+    let path = try #require(ProcessInfo.processInfo.environment["RA_TEST_MODEL"], "set RA_TEST_MODEL")
+    return try LlamaModel.load(path: path)
+  }
+
+  private static func tokens(_ name: String, _ count: Int, model: LlamaModel) throws -> [Int32] {
+    var root = URL(fileURLWithPath: #filePath)
+    for _ in 0..<4 { root.deleteLastPathComponent() }
+    let text = try TextFile.read(root.appendingPathComponent("Texts/\(name)").path)
+    let tokens = try model.tokenizer.tokenize(
+      String(text.prefix(8 * count + 100)), addSpecial: true, parseSpecial: false)
+    return Array(tokens.prefix(count))
+  }
+
+  @Test func profilesMeetTheTargetOrComeCloser() throws {
+    let model = try Self.loadModel()
+    let pool = try ThreadPool(threadCount: 1)
+    var settings = RetrievalTuning.Settings()
+    settings.contextTokens = 500
+    settings.decodeTokens = 6
+    settings.groupSize = 15
+    settings.retrieval.sinkCount = 16
+    settings.retrieval.windowCount = 64
+    settings.retrieval.minimumIndexedCount = 128
+    settings.staticDivisors = [1, 4]
+    var phases: [String] = []
+    let tuning = try RetrievalTuning(model: model, pool: pool, settings: settings) { phase in
+      if case .measuring(let done, let total) = phase { phases.append("\(done)/\(total)") }
+    }
+    let texts = try ["alice.txt", "persuasion.txt"].map {
+      RetrievalTuning.Text(name: $0, tokens: try Self.tokens($0, 520, model: model))
+    }
+    let profile = try tuning.tune(on: texts[0], validatingOn: texts[1])
+    #expect(profile.layerTolerances.count == 30)
+    #expect([[16, 64], [4, 16]].contains([profile.sinkCount, profile.windowCount]))
+    let found = profile.calibration
+    #expect(found.text == "alice.txt" && found.context == 500 && found.tokens == 6)
+    #expect(found.profileKL >= 0 && found.profileBytes > 0)
+    // The settings that tuning begins with meet the target, so it ends with nothing that reads more.
+    #expect(profile.targetKL == found.uniformKL)
+    if found.profileKL <= profile.targetKL {
+      #expect(found.profileBytes <= found.uniformBytes)
+    }
+    let other = try #require(profile.validation)
+    #expect(other.text == "persuasion.txt" && other.profileBytes > 0)
+    #expect(phases.last == "\(phases.count)/\(phases.count)", "\(phases.last ?? "")")
+  }
+
+  @Test func textsThatAreTooShortAreRefused() throws {
+    let model = try Self.loadModel()
+    let tuning = try RetrievalTuning(model: model, pool: ThreadPool(threadCount: 1), settings: .init())
+    let text = RetrievalTuning.Text(name: "a", tokens: Array(repeating: 1, count: 100))
+    #expect(throws: GenerationError.self) { try tuning.tune(on: text, validatingOn: nil) }
+  }
+}
