@@ -249,6 +249,15 @@ public final class DecodeBenchmark {
     }
   }
 
+  private static func devices(_ host: GuestHost) -> [DeviceUse]? {
+    guard !host.deviceMemory.isEmpty else { return nil }
+    let now = ComputeDevice.all()
+    return host.deviceMemory.map { use in
+      DeviceUse(
+        device: use.device, heldBytes: use.total, freeBytes: now.first { $0.name == use.device }?.freeBytes)
+    }
+  }
+
   private func result(_ measurement: Measurement, depth: Int) -> DecodeResult? {
     guard let spread = measurement.samples.spread else { return nil }
     let isHost = measurement.subject.guest == nil
@@ -263,6 +272,7 @@ public final class DecodeBenchmark {
       bytesPerToken: isHost ? nil : measurement.reads.bytesPerToken,
       outputError: OutputError(measurement.errors),
       memory: measurement.subject.guest?.memory, peakResidentBytes: SystemMemory.peakResidentBytes,
+      devices: measurement.subject.guest.flatMap { Self.devices($0.host) },
       stages: StageTimes(
         measurement.profile, steps: measurement.samples.values.count,
         milliseconds: measurement.samples.values.reduce(0, +) / Double(measurement.samples.values.count),

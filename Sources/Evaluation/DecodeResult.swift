@@ -42,8 +42,19 @@ public struct DecodeResult: Sendable, Codable {
   public var memory: MemoryUse?
   /// The most memory that the process has had in use up to now, the host's and other contexts included.
   public var peakResidentBytes: Int?
+  /// What other devices hold for our context at this depth; nil for the host and when all layers are on the CPU.
+  public var devices: [DeviceUse]?
   /// What the mean step spends its time on; nil for the host.
   public var stages: StageTimes?
+}
+
+/// A device with some of the model's layers.
+public struct DeviceUse: Sendable, Codable {
+  public var device: String
+  /// Weights, cache of a batch, intermediate results.
+  public var heldBytes: Int
+  /// Free on the device now, whoever takes the rest; nil where it does not tell.
+  public var freeBytes: Int?
 }
 
 /// Relative L2 distances of the outputs of query heads.

@@ -148,6 +148,13 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         "\nmemory: the largest context \(formatBytes(context)) with its index, the process \(formatBytes(peak)) at most"
       )
     }
+    for result in report.results {
+      for device in result.devices ?? [] {
+        lines.append(
+          "\(device.device) at \(result.depth), \(result.policy): holds \(formatBytes(device.heldBytes))"
+            + (device.freeBytes.map { ", \(formatBytes($0)) free" } ?? ""))
+      }
+    }
     lines.append("\nhost: llama.cpp, flash attention off, f16 cache; x host: times faster than that")
     return lines.joined(separator: "\n") + "\n"
   }
