@@ -60,9 +60,14 @@ public enum SystemMemory {
 
   /// The number behind a key, in bytes.
   private static func kilobytes(_ key: String, inFile path: String) -> Int? {
-    guard let text = contents(path) else { return nil }
+    contents(path).flatMap { kilobytes(key, in: $0) }
+  }
+
+  /// The same in a text of such lines.
+  package static func kilobytes(_ key: String, in text: String) -> Int? {
     for line in text.split(separator: "\n") where line.hasPrefix(key) {
-      let fields = line.split(separator: " ")
+      // Large numbers leave no space behind the tab.
+      let fields = line.split { $0 == " " || $0 == "\t" }
       return fields.count > 1 ? Int(fields[1]).map { $0 * 1024 } : nil
     }
     return nil

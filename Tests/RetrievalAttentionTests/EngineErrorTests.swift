@@ -193,6 +193,11 @@ import VectorIndex
     let resident = try #require(SystemMemory.residentBytes)
     #expect(resident > 1 << 20)
     #expect(try #require(SystemMemory.peakResidentBytes) >= resident / 2)
+    let status = "VmPeak:\t85822132 kB\nVmHWM:\t  735176 kB\nMemAvailable:   23123456 kB\n"
+    #expect(SystemMemory.kilobytes("VmHWM:", in: status) == 735_176 * 1024)
+    #expect(SystemMemory.kilobytes("VmPeak:", in: status) == 85_822_132 * 1024)
+    #expect(SystemMemory.kilobytes("MemAvailable:", in: status) == 23_123_456 * 1024)
+    #expect(SystemMemory.kilobytes("VmSwap:", in: status) == nil)
   }
 
   @Test func describesErrorsWithTheirValues() {
