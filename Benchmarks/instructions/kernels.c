@@ -60,10 +60,10 @@ MEASURE(dot_q8) { kernels->dot(query_rows(d), m, q8_rows(d, 0), NULL, rows, d, s
 MEASURE(dot_gather_f16) { kernels->dot(query_rows(d), m, f16_rows(d, 0), indices, listed, d, scores, listed); }
 MEASURE(softmax_f16) { kernels->softmax_accumulate(scores, rows, m, f16_rows(d, 0), NULL, rows, d, states); }
 MEASURE(attend_f16) {
-  kernels->attend(query_rows(d), m, f16_rows(d, 0), f16_rows(d, rows), NULL, rows, d, states, scratch);
+  kernels->attend(query_rows(d), m, f16_rows(d, 0), f16_rows(d, rows), NULL, NULL, rows, d, states, scratch);
 }
 MEASURE(attend_q8) {
-  kernels->attend(query_rows(d), m, q8_rows(d, 0), q8_rows(d, rows), NULL, rows, d, states, scratch);
+  kernels->attend(query_rows(d), m, q8_rows(d, 0), q8_rows(d, rows), NULL, NULL, rows, d, states, scratch);
 }
 MEASURE(prefill_f16) {
   kernels->prefill(
@@ -91,6 +91,11 @@ MEASURE(sample_f32) {
   kernels->sample_f32(worths, rows, 100.0f * (float)m, rows, &sum, items, chances);
 }
 MEASURE(exp_f32) { kernels->exp_f32(queries, scores, rows); }
+MEASURE(add_mass_f32) {
+  float max = -INFINITY, sum = 0;
+  kernels->add_mass_f32(queries, rows, &max, &sum);
+}
+MEASURE(add_shares_f32) { kernels->add_shares_f32(queries, worths, rows, 1, 0.5f, 8, scores); }
 MEASURE(log_f32) { kernels->log_f32(worths, scores, rows); }
 
 int main(int count, char **arguments) {
@@ -118,6 +123,8 @@ int main(int count, char **arguments) {
   RUN(sample_f32);
   RUN(exp_f32);
   RUN(log_f32);
+  RUN(add_mass_f32);
+  RUN(add_shares_f32);
   printf("%s\n", ak_level_name(kernels->level));
   free(scratch);
   return 0;

@@ -81,6 +81,22 @@ extension Kernels {
     table.pointee.log_f32(source, target, count)
   }
 
+  /// Adds scores to the running maximum and sum of one query's softmax.
+  package func unsafeAddMass(
+    _ scores: UnsafePointer<Float>, count: Int, maximum: UnsafeMutablePointer<Float>,
+    sum: UnsafeMutablePointer<Float>
+  ) {
+    table.pointee.add_mass_f32(scores, count, maximum, sum)
+  }
+
+  /// `shares[i] += exp(scores[i] - logTotal + min(perSpread * spreads[i], most))`
+  package func unsafeAddShares(
+    _ scores: UnsafePointer<Float>, spreads: UnsafePointer<Float>, count: Int, logTotal: Float,
+    perSpread: Float, most: Float, to shares: UnsafeMutablePointer<Float>
+  ) {
+    table.pointee.add_shares_f32(scores, spreads, count, logTotal, perSpread, most, shares)
+  }
+
   /// `y[i] += a * x[i]`
   package func unsafeAddScaled(
     _ x: UnsafePointer<Float>, by a: Float, to y: UnsafeMutablePointer<Float>, count: Int

@@ -97,20 +97,21 @@ extension Kernels {
   }
 
   /// Attention of a group of queries (scaled by the caller) over keys and values, or those of the indices, each read
-  /// once.
+  /// once; `biases[i]`, if given, is added to all scores of row i.
   ///
   /// Scratch: ``attendScratchCount(queryCount:)``.
   package func unsafeAttend(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    keys: PackedRows, values: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int,
-    dimension: Int,
+    keys: PackedRows, values: PackedRows, indices: UnsafePointer<UInt32>? = nil,
+    biases: UnsafePointer<Float>? = nil, rowCount: Int, dimension: Int,
     maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
     accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
     scratch: UnsafeMutablePointer<Float>
   ) {
     table.pointee.attend(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, keys.rows, values.rows, indices, rowCount,
-      dimension, ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
+      ak_rows_f32(data: queries, stride: queryStride), queryCount, keys.rows, values.rows, indices, biases,
+      rowCount, dimension,
+      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
   }
 
   /// The same over f16 keys and values.

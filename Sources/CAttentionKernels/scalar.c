@@ -115,12 +115,15 @@ static void ak_softmax_accumulate_scalar(
 }
 
 static void ak_attend_scalar(
-  ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, size_t n, size_t d,
-  ak_states states, float *scratch) {
+  ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, const float *biases,
+  size_t n, size_t d, ak_states states, float *scratch) {
   for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
     const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
     const uint32_t *list = indices ? indices + i : NULL;
     ak_dot_scalar(queries, m, indices ? keys : ak_rows_from(keys, i), list, count, d, scratch, AK_ATTEND_BLOCK);
+    for (size_t h = 0; biases && h < m; h++) {
+      for (size_t j = 0; j < count; j++) scratch[h * AK_ATTEND_BLOCK + j] += biases[i + j];
+    }
     ak_softmax_accumulate_scalar(
       scratch, AK_ATTEND_BLOCK, m, indices ? values : ak_rows_from(values, i), list, count, d, states);
   }
@@ -137,8 +140,27 @@ static void ak_prefill_scalar(
     ak_rows_f32 query_row = {query, d};
     ak_states state = {states.max + r, states.sum + r, states.acc + r * states.acc_stride, states.acc_stride};
     ak_attend_scalar(
-      query_row, 1, ak_rows_from(keys, begin[r]), ak_rows_from(values, begin[r]), NULL, last - begin[r], d, state,
-      scratch);
+      query_row, 1, ak_rows_from(keys, begin[r]), ak_rows_from(values, begin[r]), NULL, NULL, last - begin[r], d,
+      state, scratch);
+  }
+}
+
+static void ak_add_mass_f32_scalar(const float *scores, size_t n, float *max, float *sum) {
+  float highest = *max;
+  for (size_t i = 0; i < n; i++) highest = scores[i] > highest ? scores[i] : highest;
+  if (highest == -INFINITY) return;
+  *sum *= *max == -INFINITY ? 0 : expf(*max - highest);
+  *max = highest;
+  for (size_t i = 0; i < n; i++) {
+    if (scores[i] - highest > AK_SOFTMAX_CUTOFF) *sum += expf(scores[i] - highest);
+  }
+}
+
+static void ak_add_shares_f32_scalar(
+  const float *scores, const float *spreads, size_t n, float log_total, float per_spread, float most,
+  float *shares) {
+  for (size_t i = 0; i < n; i++) {
+    shares[i] += expf(scores[i] - log_total + fminf(per_spread * spreads[i], most));
   }
 }
 
@@ -367,6 +389,8 @@ const ak_kernels ak_table_scalar = {
   .softmax_accumulate = ak_softmax_accumulate_scalar,
   .attend = ak_attend_scalar,
   .prefill = ak_prefill_scalar,
+  .add_mass_f32 = ak_add_mass_f32_scalar,
+  .add_shares_f32 = ak_add_shares_f32_scalar,
   .gemm_f32 = ak_gemm_f32_scalar,
   .assign_f32 = ak_assign_f32_scalar,
   .dot_lvq8 = ak_dot_lvq8_scalar,

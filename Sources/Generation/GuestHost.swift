@@ -16,6 +16,13 @@ public final class GuestHost {
   public let shape: ModelShape
   let context: LlamaContext
   let parallel: ParallelRunner
+  /// How the prompt of the last context was read.
+  public internal(set) var promptReading = PromptReading()
+  /// Where the model's devices attend, while a prompt is read there.
+  var promptContext: LlamaContext?
+  /// What went from devices to the store here while prompts were read, until the last one ended.
+  var promptTraffic = DeviceTraffic()
+  private let promptLogits = LogitStorage()
 
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
@@ -45,16 +52,22 @@ public final class GuestHost {
   public var deviceMemory: [DeviceMemoryUse] { context.deviceMemory }
 
   /// What went between the model's devices and the attention here, since the host was made.
-  public var deviceTraffic: DeviceTraffic { context.deviceTraffic }
+  public var deviceTraffic: DeviceTraffic {
+    var traffic = context.deviceTraffic
+    traffic.add(promptTraffic)
+    return traffic
+  }
 
   /// Evaluates a batch, with `engine` for attention.
   func evaluate(
     _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine
   ) throws -> Logits {
-    context.guest = EngineGuest(engine: engine, parallel: parallel)
+    let context = promptContext ?? self.context
+    context.guest = EngineGuest(engine: engine, parallel: parallel, promptEnd: promptContext?.contextLength)
     // So that an engine goes when its runner does.
     defer { context.guest = NoGuest() }
-    return try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
+    let logits = try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
+    return promptContext == nil ? logits : promptLogits.copy(logits)
   }
 
   /// Evaluates a batch of several contexts.
@@ -66,7 +79,7 @@ public final class GuestHost {
 }
 
 /// Stands in between evaluations.
-private final class NoGuest: AttentionGuest {
+final class NoGuest: AttentionGuest {
   func attend(_ call: borrowing AttentionCall) throws {
     preconditionFailure("the host was evaluated without an engine")
   }
@@ -76,10 +89,13 @@ private final class NoGuest: AttentionGuest {
 private final class EngineGuest: AttentionGuest {
   private let engine: AttentionEngine
   private let parallel: ParallelRunner
+  private let promptEnd: Int?
 
-  init(engine: AttentionEngine, parallel: ParallelRunner) {
+  /// - Parameter promptEnd: position behind the prompt's last token, when devices attend to it.
+  init(engine: AttentionEngine, parallel: ParallelRunner, promptEnd: Int?) {
     self.engine = engine
     self.parallel = parallel
+    self.promptEnd = promptEnd
   }
 
   func attend(_ call: borrowing AttentionCall) throws {
@@ -90,6 +106,10 @@ private final class EngineGuest: AttentionGuest {
       keys: call.keys, keyTokenStride: call.keyTokenStride, keyHeadStride: call.keyHeadStride,
       values: call.values, valueTokenStride: call.valueTokenStride, valueHeadStride: call.valueHeadStride,
       output: call.output, outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
-    try engine.attend(batch, parallel: parallel)
+    if call.isAttended, let promptEnd {
+      try engine.takeIn(batch, promptEnd: promptEnd, parallel: parallel)
+    } else {
+      try engine.attend(batch, parallel: parallel)
+    }
   }
 }

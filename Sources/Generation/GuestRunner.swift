@@ -13,6 +13,8 @@ public final class GuestRunner: SequenceRunner {
   public private(set) var indexSeconds = 0.0
   /// While false, decoded tokens stay in the window, so that they can be taken back, however many they are.
   package var indexesDecodedTokens = true
+  /// The host attends to prompts wherever layers are, for tests without a device.
+  package var leavesPromptsToHost = false
   private var readTokens: [Int32]
   /// Contexts that read the present prompt along.
   private var companions: [GuestRunner] = []
@@ -111,13 +113,15 @@ public final class GuestRunner: SequenceRunner {
     }
     let end = tokenCount + tokens.count
     var done = 0
-    while true {
-      let batch = tokens[
-        done..<done + Self.nextBatch(of: tokens.count - done, capacity: host.context.batchCapacity)]
-      done = batch.endIndex
-      let logits = try read(batch, endingAt: end)
-      progress?(done)
-      if done == tokens.count { return logits }
+    return try host.readingPrompt(of: tokens.count, engine: engine, anywhere: leavesPromptsToHost) {
+      while true {
+        let batch = tokens[
+          done..<done + Self.nextBatch(of: tokens.count - done, capacity: host.context.batchCapacity)]
+        done = batch.endIndex
+        let logits = try read(batch, endingAt: end)
+        progress?(done)
+        if done == tokens.count { return logits }
+      }
     }
   }
 

@@ -52,6 +52,9 @@ public struct AttentionCall: ~Copyable {
   public let valueTokenStride: Int
   public let valueHeadStride: Int
 
+  /// Whether the host has computed this attention itself, as a context for prompts does: there is nothing to write then,
+  /// and the output is not to be read either.
+  public let isAttended: Bool
   /// Where the result goes. Holds nothing of use before, unless the context also lets the host compute.
   public let output: UnsafeMutablePointer<Float>
   public let outputTokenStride: Int
@@ -70,7 +73,7 @@ public struct AttentionCall: ~Copyable {
     queryTokenStride: Int, queryHeadStride: Int, keys: UnsafePointer<UInt16>, keyTokenStride: Int,
     keyHeadStride: Int, values: UnsafePointer<UInt16>, valueTokenStride: Int, valueHeadStride: Int,
     output: UnsafeMutablePointer<Float>, outputTokenStride: Int, outputHeadStride: Int, rope: RopeParameters?,
-    pool: ThreadPool
+    pool: ThreadPool, isAttended: Bool = false
   ) {
     self.layer = layer
     self.tokenCount = tokenCount
@@ -95,5 +98,6 @@ public struct AttentionCall: ~Copyable {
     self.outputHeadStride = outputHeadStride
     self.rope = rope
     self.pool = pool
+    self.isAttended = isAttended
   }
 }

@@ -21,6 +21,13 @@ public struct DeviceTraffic: Sendable, Hashable, Encodable {
   public internal(set) var readBytes = 0
   /// To devices: outputs.
   public internal(set) var writtenBytes = 0
+
+  public init() {}
+
+  package mutating func add(_ other: DeviceTraffic) {
+    readBytes += other.readBytes
+    writtenBytes += other.writtenBytes
+  }
 }
 
 /// The buffers that the nodes of a graph lie in.
@@ -79,6 +86,7 @@ extension LlamaContext {
     let code = llama_decode(handle.pointer, batch.batch)
     if let failure = guestObserver.failure { throw failure }
     guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }
+    llama_memory_clear(handle.memory, false)
     return survey.result
   }
 

@@ -23,7 +23,7 @@ public final class LlamaContext {
   public let outputCapacity: Int
   /// Sequences that one batch can have, in guest mode.
   public let sequenceCapacity: Int
-  /// Positions a host-mode context holds; nil in guest mode, where it is the guest's affair.
+  /// Positions that a context in host mode or for prompts holds; nil in guest mode, where it is the guest's affair.
   public let contextLength: Int?
   /// What the probe found, in guest mode.
   public let takeover: TakeoverReport?
@@ -40,7 +40,7 @@ public final class LlamaContext {
   /// Guest mode: what the model's devices hold for this context, weights included; measured when it was made.
   public private(set) var deviceMemory: [DeviceMemoryUse] = []
 
-  /// Host mode: positions evaluated and kept. Guest mode: 0, the host keeps nothing.
+  /// Host mode, and contexts for prompts: positions evaluated and kept. Guest mode: 0, the host keeps nothing.
   public internal(set) var length = 0
 
   let handle: ContextHandle
@@ -74,12 +74,13 @@ public final class LlamaContext {
   ) throws {
     try self.init(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest, keepsHostAttention: false)
+      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest, hostAttention: .none)
   }
 
   init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int, outputCapacity: Int?, sequenceCapacity: Int = 1,
-    takeover: TakeoverReport?, guest: any AttentionGuest, keepsHostAttention: Bool
+    contextLength: Int? = nil, takeover: TakeoverReport?, guest: any AttentionGuest,
+    hostAttention: GuestObserver.HostAttention
   ) throws {
     try Self.check("sequence capacity", sequenceCapacity, Self.sequenceRange)
     try Self.check("batch capacity", batchCapacity, Self.batchRange)
@@ -87,11 +88,11 @@ public final class LlamaContext {
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
     let report = try takeover ?? TakeoverReport(probing: model, pool: pool)
     guard report.isSupported else { throw LlamaError.takeoverUnsupported(report.reasons) }
-    let observer = GuestObserver(pool: pool, layers: report.layers, keepsHostAttention: keepsHostAttention)
+    let observer = GuestObserver(pool: pool, layers: report.layers, hostAttention: hostAttention)
     observer.guest = guest
     // As many cells as a batch has tokens: the cache is only the way from the host to us.
     handle = try ContextHandle(
-      model: model, pool: pool, contextLength: batchCapacity, batchCapacity: batchCapacity,
+      model: model, pool: pool, contextLength: contextLength ?? batchCapacity, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, observer: observer
     ) {
       $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -102,7 +103,7 @@ public final class LlamaContext {
     self.pool = pool
     self.batchCapacity = batchCapacity
     self.outputCapacity = outputCapacity
-    contextLength = nil
+    self.contextLength = contextLength
     self.takeover = report
     guestObserver = observer
     fillObserver = nil

@@ -91,7 +91,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     case .remoteServer(let address, let reason): "The server \(address) cannot be used: \(reason)."
     case .deviceMemoryExceeded(let device, let weights, let cache, let compute, let limit):
       "\(device) would hold \(weights + cache + compute) bytes (weights \(weights)"
-        + (cache + compute > 0 ? ", cache of a batch \(cache), intermediate results \(compute)" : " alone")
+        + (cache + compute > 0 ? ", keys and values \(cache), intermediate results \(compute)" : " alone")
         + "), and \(limit) are allowed; give it fewer layers."
     }
   }

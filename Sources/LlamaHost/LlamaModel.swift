@@ -17,6 +17,8 @@ public final class LlamaModel: Sendable {
     public var gpuLayers = 0
     /// Where they go, in this order, shared out by free memory. With none of them everything stays on the CPU.
     public var devices: [ComputeDevice] = []
+    /// Whether prompts are attended to on the devices, which keep their keys and values meanwhile, where they fit.
+    public var readsPromptsOnDevices = true
     /// Most bytes that one device may hold; see ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
     public var deviceMemoryLimit: Int?
     /// Load no weights: enough to tokenize, not to evaluate.
@@ -31,6 +33,10 @@ public final class LlamaModel: Sendable {
   public let file: GGUFFile
   /// The devices that have layers; empty when all are on the CPU.
   public let devices: [ComputeDevice]
+  /// See ``Options/readsPromptsOnDevices``.
+  public let readsPromptsOnDevices: Bool
+  /// As many of the last layers as are on devices, the output counted as one; see ``Options/gpuLayers``.
+  let gpuLayers: Int
   let deviceMemoryLimit: Int?
   let handle: ModelHandle
 
@@ -57,6 +63,8 @@ public final class LlamaModel: Sendable {
     HostBackend.start()
     file = try GGUFFile(validating: path)
     devices = options.gpuLayers > 0 && !options.vocabularyOnly ? options.devices : []
+    gpuLayers = devices.isEmpty ? 0 : options.gpuLayers
+    readsPromptsOnDevices = options.readsPromptsOnDevices
     deviceMemoryLimit = options.deviceMemoryLimit
     try Self.checkDeviceMemory(
       file: file, layers: options.gpuLayers, devices: devices, limit: deviceMemoryLimit)

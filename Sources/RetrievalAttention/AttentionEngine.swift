@@ -159,12 +159,12 @@ public final class AttentionEngine {
     for follower in followers { follower.end(batch) }
   }
 
-  private func begin(_ batch: LayerBatch) {
+  func begin(_ batch: LayerBatch) {
     storage.stateChanged = true
     append(batch)
   }
 
-  private func end(_ batch: LayerBatch) {
+  func end(_ batch: LayerBatch) {
     tokenCounts[batch.layer] += batch.tokenCount
     releaseRestoredPages(layer: batch.layer)
   }
@@ -264,7 +264,7 @@ public final class AttentionEngine {
     }
   }
 
-  private func check(_ batch: LayerBatch) throws(AttentionError) {
+  func check(_ batch: LayerBatch) throws(AttentionError) {
     guard shape.layers.indices.contains(batch.layer) else {
       throw .unknownLayer(batch.layer, layerCount: shape.layers.count)
     }

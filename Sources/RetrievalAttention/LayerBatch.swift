@@ -57,7 +57,7 @@ public struct LayerBatch {
 
   /// Copies one group's queries to `[tokens, groupSize, headDimension]`.
   func gatherQueries(
-    kvHead: Int, tokens: Range<Int>, groupSize g: Int, into target: UnsafeMutablePointer<Float>
+    kvHead: Int, tokens: some Sequence<Int>, groupSize g: Int, into target: UnsafeMutablePointer<Float>
   ) {
     var next = target
     for token in tokens {
@@ -70,7 +70,9 @@ public struct LayerBatch {
   }
 
   /// Copies one group's outputs `[tokens, groupSize, headDimension]` to where the host reads them.
-  func scatterOutputs(_ source: UnsafePointer<Float>, kvHead: Int, tokens: Range<Int>, groupSize g: Int) {
+  func scatterOutputs(
+    _ source: UnsafePointer<Float>, kvHead: Int, tokens: some Sequence<Int>, groupSize g: Int
+  ) {
     var next = source
     for token in tokens {
       for h in 0..<g {

@@ -6,7 +6,7 @@ import LlamaHost
 struct DeviceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Layers whose weights go to a GPU, counted from the last, or 'all'. Attention stays ours, on the CPU. "
+      "Layers whose weights go to a GPU, counted from the last, or 'all'. "
         + "(default: none, or all with --device or --rpc)", valueName: "count"))
   var gpuLayers: LayerCount?
 
@@ -25,6 +25,12 @@ struct DeviceOptions: ParsableArguments {
     help: ArgumentHelp("Most memory to take on each device; more is refused. Such as 6G.", valueName: "size"))
   var gpuMemoryLimit: ByteCount?
 
+  @Option(
+    help: ArgumentHelp(
+      "Where a new context's prompt is attended to, for layers on devices: there, as long as its keys and values fit, "
+        + "or on the cpu. Answers are always attended to on the CPU.", valueName: "device|cpu"))
+  var prefillOn = PrefillPlace.device
+
   func validate() throws {
     if gpuLayers?.count == 0, device != nil || rpc != nil {
       throw ValidationError(
@@ -38,6 +44,7 @@ struct DeviceOptions: ParsableArguments {
   func options(_ console: Console) throws -> LlamaModel.Options {
     var options = LlamaModel.Options()
     options.deviceMemoryLimit = gpuMemoryLimit?.bytes
+    options.readsPromptsOnDevices = prefillOn == .device
     guard gpuLayers?.count ?? 1 > 0, gpuLayers != nil || device != nil || rpc != nil else { return options }
     let failures = BackendModules.load()
     do {
@@ -68,6 +75,11 @@ extension DeviceOptions {
     guard let names = device?.elements else { return ComputeDevice.preferred() }
     return try ComputeDevice.named(remote.filter { !names.contains($0) } + names)
   }
+}
+
+/// Where prompts are attended to.
+enum PrefillPlace: String, ExpressibleByArgument, CaseIterable {
+  case device, cpu
 }
 
 /// A number of layers, or all.

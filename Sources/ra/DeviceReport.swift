@@ -10,6 +10,8 @@ struct DeviceReport: Encodable {
   /// Free before the model was loaded, and now; nil where the device does not tell.
   var freeBefore: Int?
   var freeAfter: Int?
+  /// Keys and values that it held while it attended to the prompt; nil if it did not.
+  var promptCache: Int?
   /// Queries, keys, values and outputs that a token moves between all devices and the attention on the CPU.
   var trafficPerToken: Int
 
@@ -21,6 +23,7 @@ struct DeviceReport: Encodable {
       DeviceReport(
         use: use, freeBefore: host.model.devices.first { $0.name == use.device }?.freeBytes,
         freeAfter: now.first { $0.name == use.device }?.freeBytes,
+        promptCache: host.promptReading.memory.first { $0.device == use.device }?.cache,
         trafficPerToken: (traffic.readBytes + traffic.writtenBytes) / max(1, tokens))
     }
   }
@@ -33,6 +36,8 @@ struct DeviceReport: Encodable {
     if let freeBefore, let freeAfter {
       text += "; \(formatBytes(freeBefore)) free before, \(formatBytes(freeAfter)) after"
     }
-    return text + "; \(formatBytes(trafficPerToken)) a token to and from the CPU"
+    text += "; \(formatBytes(trafficPerToken)) a token to and from the CPU"
+    if let promptCache { text += "; \(formatBytes(promptCache)) of keys and values while it read the prompt" }
+    return text
   }
 }

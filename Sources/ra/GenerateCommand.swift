@@ -74,6 +74,7 @@ struct GenerateCommand: AsyncParsableCommand {
     var report = GenerationReport(result, seed: sampler.seed)
     if let host = (runner as? GuestRunner)?.host {
       report.devices = DeviceReport.all(host, tokens: runner.tokenCount)
+      report.prefillRefusal = host.promptReading.refusal
     }
     if json {
       try console.json(report)
@@ -176,6 +177,8 @@ struct GenerationReport: Encodable {
   var memory: MemoryUse
   /// Empty when all layers are on the CPU.
   var devices: [DeviceReport] = []
+  /// Why devices did not attend to the prompt, though they were to.
+  var prefillRefusal: String?
 
   init(_ result: TextGenerator.Result, seed: UInt32) {
     let statistics = result.statistics
@@ -223,6 +226,9 @@ struct GenerationReport: Encodable {
     if let resident = memory.resident { parts.append("process \(formatBytes(resident))") }
     if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
     lines += devices.map { "device     " + $0.summary }
+    if let prefillRefusal {
+      lines.append("device     the prompt was attended to on the CPU: \(prefillRefusal)")
+    }
     return lines.joined(separator: "\n")
   }
 }

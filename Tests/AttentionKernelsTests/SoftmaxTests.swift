@@ -1,4 +1,5 @@
 import AttentionKernels
+import Foundation
 import Testing
 
 /// What the scores of a case look like.
@@ -96,5 +97,97 @@ enum Scores: CaseIterable, Sendable {
     let error = difference(states, references.map { attention($0, dimension: d) })
     #expect(error.output < Tolerance.attention)
     #expect(error.lse < Tolerance.logSumExp)
+  }
+
+  /// A bias for each row, in calls that continue a state, over rows in turn and gathered.
+  @Test(arguments: SIMDLevel.supported, [(1, 70, 64), (3, 200, 64), (6, 129, 128), (8, 33, 40)])
+  func biasesAreAddedToScores(_ level: SIMDLevel, _ shape: (m: Int, n: Int, d: Int)) throws {
+    let kernels = try Kernels(level: level)
+    let (m, n, d) = shape
+    let keys = try Matrix<UInt16>.random(n, d, seed: 11)
+    let values = try Matrix<UInt16>.random(n, d, seed: 12)
+    let queries = try Matrix<Float>.random(m, d, seed: 13)
+    var generator = SeededGenerator(seed: 14)
+    var biases = generator.floats(n, in: -3...3)
+    biases[n / 2] = -.infinity
+    for isGathered in [false, true] {
+      let indices = (0..<n).map { UInt32(isGathered ? ($0 * 7 + 2) % n : $0) }
+      let references = (0..<m).map { h in
+        attention(
+          indices.enumerated().map { i, row in
+            let key = keys.values(Int(row))
+            let score = zip(queries.row(h), key).reduce(0) { $0 + Double($1.0) * $1.1 }
+            return (score + Double(biases[i]), values.values(Int(row)))
+          }, dimension: d)
+      }
+      var maxima = [Float](repeating: -.infinity, count: m)
+      var sums = [Float](repeating: 0, count: m)
+      var accumulators = [Float](repeating: 0, count: m * d)
+      var scratch = [Float](repeating: .nan, count: Kernels.attendScratchCount(queryCount: m))
+      let split = n / 3
+      for range in [0..<split, split..<n] {
+        indices[range].withUnsafeBufferPointer { indices in
+          biases[range].withUnsafeBufferPointer { biases in
+            let first = isGathered ? 0 : range.lowerBound * d
+            keys.elements.withUnsafeBufferPointer { keys in
+              values.elements.withUnsafeBufferPointer { values in
+                kernels.unsafeAttend(
+                  queries: queries.elements, queryStride: d, queryCount: m,
+                  keys: PackedRows(keys.baseAddress! + first, stride: d),
+                  values: PackedRows(values.baseAddress! + first, stride: d),
+                  indices: isGathered ? indices.baseAddress! : nil, biases: biases.baseAddress!,
+                  rowCount: range.count, dimension: d, maxima: &maxima, sums: &sums,
+                  accumulators: &accumulators, accumulatorStride: d, scratch: &scratch)
+              }
+            }
+          }
+        }
+      }
+      for h in 0..<m {
+        #expect(abs(Double(maxima[h] + log(sums[h])) - references[h].lse) < Tolerance.logSumExp)
+        for k in 0..<d {
+          #expect(
+            abs(Double(accumulators[h * d + k] / sums[h]) - references[h].output[k]) < Tolerance.attention)
+        }
+      }
+    }
+  }
+
+  @Test(arguments: SIMDLevel.supported, [0, 1, 15, 16, 17, 300])
+  func massesAddUp(_ level: SIMDLevel, _ count: Int) throws {
+    let kernels = try Kernels(level: level)
+    for kind in Scores.allCases {
+      let scores = kind.make(1, count, stride: count, seed: 15)
+      for start in [-Float.infinity, -40, 2, 90] {
+        var (maximum, sum) = (start, start > -.infinity ? Float(3) : 0)
+        kernels.unsafeAddMass(scores, count: count, maximum: &maximum, sum: &sum)
+        let all = scores.prefix(count).map { (Double($0), [Double]()) } + [(Double(start) + log(3), [])]
+        let expected = attention(all, dimension: 0).lse
+        if expected > -.infinity {
+          #expect(maximum == max(start, scores.prefix(count).max() ?? start), "\(kind)")
+          #expect(abs(Double(maximum + log(sum)) - expected) < Tolerance.logSumExp, "\(kind)")
+        } else {
+          #expect(maximum == -.infinity && sum == 0, "\(kind)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: SIMDLevel.supported, [0, 1, 16, 41])
+  func sharesAreRaisedBySpreads(_ level: SIMDLevel, _ count: Int) throws {
+    let kernels = try Kernels(level: level)
+    var generator = SeededGenerator(seed: 16)
+    var scores = generator.floats(count, in: -20...2)
+    if count > 3 { scores[3] = -.infinity }
+    let spreads = generator.floats(count, in: 0...3)
+    var shares = generator.floats(count, in: 0...1) + [7]
+    let before = shares
+    kernels.unsafeAddShares(
+      scores, spreads: spreads, count: count, logTotal: 1.5, perSpread: 2, most: 4, to: &shares)
+    for i in 0..<count {
+      let expected = Double(before[i]) + exp(Double(scores[i]) - 1.5 + min(2 * Double(spreads[i]), 4))
+      #expect(abs(Double(shares[i]) - expected) <= 1e-5 * expected)
+    }
+    #expect(shares[count] == 7)
   }
 }

@@ -127,6 +127,36 @@ extension GenerationTests {
       #expect(after.writtenBytes - before.writtenBytes == decoded * layers * queries)
     }
 
+    /// A prompt of more than a batch is attended to there, and only kept here; or here, when told so.
+    @Test(arguments: Placement.given)
+    func promptsAreAttendedToThere(placement: Placement) throws {
+      let (prompt, following) = (Array(tokens[..<40]), tokens[40..<42])
+      func logits(_ model: LlamaModel) throws -> (rows: [[Float]], host: GuestHost) {
+        let host = try GuestHost(model: model, pool: pool, batchCapacity: 16)
+        let runner = try GuestRunner(host: host, policy: .exact, plannedTokens: 64)
+        return (try runner.logits(context: prompt, following: following), host)
+      }
+      let expected = try logits(TestModel.load()).rows
+      let model = try placement.load()
+      let there = try logits(model)
+      let reading = there.host.promptReading
+      #expect(reading.refusal == nil)
+      #expect(reading.memory.map(\.device) == model.devices.map(\.name))
+      let layers = placement.layerCount(model)
+      #expect(try #require(reading.memory.first).cache >= layers * prompt.count * 2 * 3 * 64 * 2)
+      // Keys, values and queries come here, no output goes back.
+      #expect(there.host.deviceTraffic.writtenBytes == following.count * layers * 9 * 64 * 4)
+      var options = try placement.options()
+      options.readsPromptsOnDevices = false
+      let here = try logits(LlamaModel.load(path: model.file.path, options: options))
+      #expect(here.host.promptReading.memory.isEmpty && here.host.promptReading.refusal == nil)
+      #expect(here.host.deviceTraffic.writtenBytes == (prompt.count + following.count) * layers * 9 * 64 * 4)
+      let tolerance = max(Tolerance.sameAttention, 3 * (try floor(model)))
+      let divergences = [there, here].map { meanDivergence(expected, $0.rows) }
+      #expect(divergences.allSatisfy { $0 < tolerance }, "\(divergences)")
+      print("\(placement.rawValue): prompt there, here: KL \(divergences)")
+    }
+
     @Test(arguments: Placement.given)
     func everyLayerSeesWhatTheHostSees(placement: Placement) throws {
       let report = try ParityReport(checking: placement.load(), pool: pool, tokens: Array(tokens[..<12]))

@@ -182,10 +182,11 @@ typedef struct ak_kernels {
     size_t d, ak_states states);
 
   // Attention of m queries (already scaled) over n keys and values, each read once: keys[i] and values[i], or those of
-  // indices[i] unless indices is NULL. Values: f16 or 8 bits. scratch: ak_attend_scratch(m).
+  // indices[i] unless indices is NULL. Unless biases is NULL, biases[i] is added to every query's score i. Values: f16 or
+  // 8 bits. scratch: ak_attend_scratch(m).
   void (*attend)(
-    ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, size_t n, size_t d,
-    ak_states states, float *scratch);
+    ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, const float *biases,
+    size_t n, size_t d, ak_states states, float *scratch);
 
   // Attention of many queries, each multiplied by scale, query r over the keys begin[r] ..< end[r] (clamped
   // to n; may be empty). Key blocks nobody sees are not read. Best with m a multiple of 48, up to
@@ -193,6 +194,13 @@ typedef struct ak_kernels {
   void (*prefill)(
     ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, size_t n, size_t d,
     const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch);
+
+  // Adds n scores to the running maximum and sum of one query's softmax.
+  void (*add_mass_f32)(const float *scores, size_t n, float *max, float *sum);
+  // shares[i] += exp(scores[i] - log_total + the smaller of per_spread * spreads[i] and most)
+  void (*add_shares_f32)(
+    const float *scores, const float *spreads, size_t n, float log_total, float per_spread, float most,
+    float *shares);
 
   // c[i * c_stride + j] = (accumulate ? c : 0) + sum over p < k of A[i, p] * B[p, j], where A[i, p] is
   // a[i * a_row_stride + p * a_column_stride] and B[p, j] likewise, so either may be a transpose.

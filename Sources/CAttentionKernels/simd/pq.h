@@ -131,53 +131,99 @@ AK_TEMPLATE ak_v v_power(ak_v t) {
   return v_add_exponent(p, shifted);
 }
 
-// Weights of n rows from their sums of table entries; whole vectors, so that up to a vector more is written.
-AK_TEMPLATE void weigh_rows(const uint16_t *totals, size_t n, float scale, float base, float *weights) {
-  const float octave = 1.44269504088896341f;
-  const ak_v step = v_set(scale * octave), first = v_set(base * octave);
-  const ak_v most = v_set(87 * octave), least = v_set(-87 * octave);
-  for (size_t i = 0; i < n; i += AK_LANES) {
-    const ak_v t = v_fma(step, v_load_u16(totals + i), first);
-    v_store(weights + i, v_power(v_max(least, v_min(most, t))));
-  }
-}
-
 // The part of some lists that a scan takes at once: n rows from row `first` on, that of list selected[list].
 typedef struct ak_piece {
   size_t list, first, n;
 } ak_piece;
 
-// Calls for each list of a piece, with its number c, its rows from `i` to `end` counted from the piece's first.
-#define AK_EACH_LIST(piece, lists)                                                                    \
-  for (size_t s = (piece).list, i = 0, c, end;                                                        \
-       i < (piece).n && (c = (lists).selected[s],                                                     \
-                         end = ak_min((lists).ends[c] - (piece).first, (piece).n), 1);          \
-       i = end, s++)
+// Where the weights of some queries go: bases, weights and the queries' scales begin with the first of them.
+typedef struct ak_weighing {
+  ak_lists lists;
+  const float *scales, *table_bases, *bases, *factors;
+  size_t base_stride, weight_stride;
+  float *weights, *worths;
+  int adds;  // to the worths of other queries
+} ak_weighing;
+
+// Weights and worths of a piece from its sums of table entries; whole vectors, so that up to a vector more is written.
+AK_TEMPLATE void weigh_lists(
+  const int queries, uint16_t (*totals)[AK_PQ_TOTALS], size_t begin, ak_piece piece, const ak_weighing *to) {
+  const float octave = 1.44269504088896341f;
+  const ak_v most = v_set(87 * octave), least = v_set(-87 * octave);
+  for (size_t s = piece.list, i = 0, end; i < piece.n; i = end, s++) {
+    const size_t c = to->lists.selected[s];
+    end = ak_min(to->lists.ends[c] - piece.first, piece.n);
+    ak_v steps[AK_PQ_QUERIES], firsts[AK_PQ_QUERIES];
+    AK_UNROLL for (int h = 0; h < queries; h++) {
+      steps[h] = v_set(to->scales[h] * octave);
+      firsts[h] = v_set((to->bases[h * to->base_stride + c] + to->table_bases[h]) * octave);
+    }
+    const ak_v factor = v_set(to->factors[c]);
+    for (size_t j = i; j < end; j += AK_LANES) {
+      ak_v sum = v_set(0);
+      AK_UNROLL for (int h = 0; h < queries; h++) {
+        const ak_v t = v_fma(steps[h], v_load_u16(totals[h] + begin + j), firsts[h]);
+        const ak_v weight = v_power(v_max(least, v_min(most, t)));
+        v_store(to->weights + h * to->weight_stride + j, weight);
+        sum = v_add(sum, weight);
+      }
+      sum = v_mul(factor, sum);
+      // What is behind a list is the next one's, and must not be added to.
+      if (to->adds && end - j < AK_LANES) {
+        v_store_part(to->worths + j, end - j, v_add(v_load_part(to->worths + j, end - j, 0), sum));
+      } else {
+        v_store(to->worths + j, to->adds ? v_add(v_load(to->worths + j), sum) : sum);
+      }
+    }
+  }
+}
+
+typedef void (*weigh_function)(uint16_t (*)[AK_PQ_TOTALS], size_t, ak_piece, const ak_weighing *);
+#define AK_WEIGH_FUNCTION(queries)                                                                      \
+  static __attribute__((noinline)) void weigh_lists_##queries(                                          \
+    uint16_t (*totals)[AK_PQ_TOTALS], size_t begin, ak_piece piece, const ak_weighing *to) {            \
+    weigh_lists(queries <= AK_PQ_QUERIES ? queries : AK_PQ_QUERIES, totals, begin, piece, to);          \
+  }
+AK_WEIGH_FUNCTION(1)
+AK_WEIGH_FUNCTION(2)
+AK_WEIGH_FUNCTION(3)
+AK_WEIGH_FUNCTION(4)
+AK_WEIGH_FUNCTION(5)
+AK_WEIGH_FUNCTION(6)
+#undef AK_WEIGH_FUNCTION
 
 static void weigh_piece(
   ak_code_queries queries, size_t m, const uint8_t *blocks, size_t block_bytes, ak_lists lists, ak_piece piece,
   const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
   float *worths) {
+  static const weigh_function functions[6] = {weigh_lists_1, weigh_lists_2, weigh_lists_3,
+                                              weigh_lists_4, weigh_lists_5, weigh_lists_6};
   uint16_t totals[AK_PQ_QUERIES][AK_PQ_TOTALS];
   size_t shares = pq_shares(m);
   for (size_t h = 0; h < m; shares--) {
     const size_t share = query_share(m - h, shares);
     const size_t begin = pq_totals(share, queries, h, blocks, block_bytes, piece.first, piece.n, totals);
-    for (size_t q = 0; q < share; q++, h++) {
-      float *target = weights + h * weight_stride;
-      AK_EACH_LIST(piece, lists) {
-        const float base = bases[h * base_stride + c] + queries.bases[h];
-        weigh_rows(totals[q] + begin + i, end - i, queries.scales[h], base, target + i);
-      }
-    }
+    const ak_weighing to = {
+      lists, queries.scales + h, queries.bases + h, bases + h * base_stride, factors, base_stride, weight_stride,
+      weights + h * weight_stride, worths, h > 0};
+    functions[share - 1](totals, begin, piece, &to);
+    h += share;
   }
-  AK_EACH_LIST(piece, lists) {
-    const ak_v factor = v_set(factors[c]);
-    for (size_t j = i; j < end; j += AK_LANES) {
-      ak_v sum = v_set(0);
-      for (size_t h = 0; h < m; h++) sum = v_add(sum, v_load(weights + h * weight_stride + j));
-      v_store(worths + j, v_mul(factor, sum));
-    }
+}
+
+// Rows of the lists to come whose codes are asked for ahead of their turn: lists are short and lie anywhere, so that
+// without it most of the time goes into waiting for the first codes of each.
+#define AK_CODES_AHEAD 512
+
+// Asks for the codes of lists from number *fetched on, until `wanted` rows were asked for; *rows counts them.
+static void fetch_codes(
+  const uint8_t *blocks, size_t block_bytes, ak_lists lists, size_t wanted, size_t *fetched, size_t *rows) {
+  for (; *fetched < lists.count && *rows < wanted; (*fetched)++) {
+    const size_t c = lists.selected[*fetched], begin = lists.begins[c], end = lists.ends[c];
+    const uint8_t *first = blocks + begin / AK_PQ_BLOCK * block_bytes;
+    const uint8_t *last = blocks + (end + AK_PQ_BLOCK - 1) / AK_PQ_BLOCK * block_bytes;
+    for (; first < last; first += AK_CACHE_LINE) __builtin_prefetch(first, 0, 2);
+    *rows += end - begin;
   }
 }
 
@@ -187,8 +233,9 @@ static void AK_FN(weigh_pq4)(
   const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
   float *worths) {
   const size_t block_bytes = ak_pq4_block_bytes(subquantizers);
-  size_t next = 0;
+  size_t next = 0, fetched = 0, fetched_rows = 0;
   for (size_t s = 0; s < lists.count;) {
+    fetch_codes(blocks, block_bytes, lists, next + AK_CODES_AHEAD, &fetched, &fetched_rows);
     size_t last = s;
     while (last + 1 < lists.count && lists.begins[lists.selected[last + 1]] == lists.ends[lists.selected[last]]) last++;
     const size_t end = lists.ends[lists.selected[last]];

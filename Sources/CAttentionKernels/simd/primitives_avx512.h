@@ -104,6 +104,19 @@ AK_PRIMITIVE ak_v v_running(ak_v x) {
   return _mm512_add_ps(x, _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(x), zero, 8)));
 }
 
+// The lanes of x whose bits are set, one after the other from lane 0 on; then anything.
+#define AK_COMPRESSES
+AK_PRIMITIVE ak_v v_compress(uint32_t bits, ak_v x) { return _mm512_maskz_compress_ps((__mmask16)bits, x); }
+AK_PRIMITIVE ak_i i_compress(uint32_t bits, ak_i x) { return _mm512_maskz_compress_epi32((__mmask16)bits, x); }
+// Lanes of y where bits are set, of x elsewhere.
+AK_PRIMITIVE ak_v v_blend(uint32_t bits, ak_v x, ak_v y) { return _mm512_mask_blend_ps((__mmask16)bits, x, y); }
+// first, first + 1, ...
+AK_PRIMITIVE ak_i i_count_from(uint32_t first) {
+  const ak_i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return _mm512_add_epi32(_mm512_set1_epi32((int32_t)first), lanes);
+}
+AK_PRIMITIVE void i_store(void *p, ak_i x) { _mm512_storeu_si512(p, x); }
+
 AK_PRIMITIVE float v_highest(ak_v x) { return _mm512_reduce_max_ps(x); }
 
 // The sums of a, b, c, d.

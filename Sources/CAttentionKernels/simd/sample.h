@@ -26,6 +26,10 @@ static void AK_FN(sum_lists_f32)(
 static size_t AK_FN(sample_f32)(
   const float *worths, size_t n, float threshold, size_t limit, float *sum, uint32_t *items, float *chances) {
   const ak_v limit_worth = v_set(threshold), inverse = v_set(1 / threshold), zero = v_set(0);
+  #ifdef AK_COMPRESSES
+  const ak_v one = v_set(1);
+  const size_t room = ak_min(n, limit);
+  #endif
   size_t count = 0;
   float before = *sum;
   for (size_t i = 0; i < n && count < limit; i += AK_LANES) {
@@ -41,6 +45,14 @@ static size_t AK_FN(sample_f32)(
     if (last >= 1) taken |= v_greater(floors, v_behind(floors, floorf(before)));
     before = last - floorf(last);
     if (!taken) continue;
+    #ifdef AK_COMPRESSES
+    if (count + AK_LANES <= room) {
+      v_store(chances + count, v_compress(taken, v_blend(whole, chance, one)));
+      i_store(items + count, i_compress(taken, i_count_from((uint32_t)i)));
+      count += (size_t)__builtin_popcount(taken);
+      continue;
+    }
+    #endif
     float lane_chances[AK_LANES];
     v_store(lane_chances, chance);
     for (; taken && count < limit; taken &= taken - 1) {

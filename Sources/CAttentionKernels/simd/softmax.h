@@ -162,6 +162,37 @@ static int weigh(const float *scores, size_t n, size_t d, ak_states states, size
   return -v_highest(v_sub(v_set(0), lowest)) > 0;
 }
 
+static void AK_FN(add_mass_f32)(const float *scores, size_t n, float *max, float *sum) {
+  const float highest = highest_score(scores, n);
+  if (highest > *max) {
+    *sum *= rescale_factor(*max, highest);
+    *max = highest;
+  }
+  const ak_v reference = v_set(*max == -INFINITY ? 0 : *max);
+  ak_v total = v_set(0);
+  size_t i = 0;
+  for (; i + AK_LANES <= n; i += AK_LANES) total = v_add(total, v_weight(v_sub(v_load(scores + i), reference)));
+  if (i < n) total = v_add(total, v_weight(v_sub(v_load_part(scores + i, n - i, -INFINITY), reference)));
+  *sum += v_total(total);
+}
+
+static void AK_FN(add_shares_f32)(
+  const float *scores, const float *spreads, size_t n, float log_total, float per_spread, float most,
+  float *shares) {
+  const ak_v total = v_set(log_total), factor = v_set(per_spread), limit = v_set(most);
+  size_t i = 0;
+  for (; i + AK_LANES <= n; i += AK_LANES) {
+    const ak_v raised = v_min(v_mul(factor, v_load(spreads + i)), limit);
+    const ak_v share = v_exp(v_add(v_sub(v_load(scores + i), total), raised));
+    v_store(shares + i, v_add(v_load(shares + i), share));
+  }
+  if (i < n) {
+    const ak_v raised = v_min(v_mul(factor, v_load_part(spreads + i, n - i, 0)), limit);
+    const ak_v share = v_exp(v_add(v_sub(v_load_part(scores + i, n - i, 0), total), raised));
+    v_store_part(shares + i, n - i, v_add(v_load_part(shares + i, n - i, 0), share));
+  }
+}
+
 // Keeps the rows that some query weighs, their numbers in `list`.
 static void drop_weightless(ak_weighted *block, size_t queries, uint32_t *list) {
   size_t count = 0;
@@ -224,14 +255,17 @@ static void AK_FN(softmax_accumulate)(
 // While the keys of a block are multiplied its values are fetched, and the other way round: memory is never
 // idle. (dot_rows takes rows ahead to be as long as its own; where they are not, a line more or less is fetched.)
 static void AK_FN(attend)(
-  ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, size_t n, size_t d,
-  ak_states states, float *scratch) {
+  ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, const float *biases,
+  size_t n, size_t d, ak_states states, float *scratch) {
   for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
     const size_t count = ak_min(AK_ATTEND_BLOCK, n - i);
     const uint32_t *list = indices ? indices + i : NULL;
     dot_block(
       queries, m, indices ? keys : ak_rows_from(keys, i), list, count, d, scratch, AK_ATTEND_BLOCK,
       next_block(values, indices, i, n));
+    for (size_t h = 0; biases && h < m; h++) {
+      AK_FN(add_scaled_f32)(biases + i, 1, scratch + h * AK_ATTEND_BLOCK, count);
+    }
     softmax_block(
       scratch, AK_ATTEND_BLOCK, m, indices ? values : ak_rows_from(values, i), list, count, d, states,
       next_block(keys, indices, i + count, n), row_bytes(keys.type, d));

@@ -103,24 +103,23 @@ extension ClusterIndex {
       }
     }
     workspace.stages?.begin(.tail)
-    addMeanValues(scan.scores, stride: scan.stride, of: scan, queryCount: group.count, to: states, workspace)
+    addMeanValues(
+      scan.scores, stride: scan.stride, of: scan.ids, count: scan.count, queryCount: group.count, to: states,
+      workspace: workspace)
     read.bytes += read.retrieved * rows.bytesPerRow
     return read
   }
 
-  /// Adds mean values, weighted by log masses `[queries, stride]`.
+  /// Adds the mean values of clusters, weighted by log masses `[queries, stride]`.
   func addMeanValues(
-    _ logMasses: UnsafePointer<Float>, stride: Int, of scan: ClusterScan, queryCount: Int,
-    to states: StatePointers, _ workspace: Workspace
+    _ logMasses: UnsafePointer<Float>, stride: Int, of clusters: UnsafePointer<UInt32>, count: Int,
+    queryCount: Int, to states: StatePointers, workspace: Workspace
   ) {
-    let d = dimension
-    scan.forEachRun { run in
-      workspace.kernels.unsafeSoftmaxAccumulate(
-        scores: logMasses + run.lowerBound, scoreStride: stride, queryCount: queryCount,
-        values: meanValues.base + Int(scan.ids[run.lowerBound]) * d, valueStride: d, rowCount: run.count,
-        dimension: d, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-        accumulatorStride: d)
-    }
+    workspace.kernels.unsafeSoftmaxAccumulate(
+      scores: logMasses, scoreStride: stride, queryCount: queryCount,
+      values: PackedRows(meanValues.base, stride: dimension), indices: clusters, rowCount: count,
+      dimension: dimension, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
+      accumulatorStride: dimension)
   }
 
   /// Attends exactly to all keys of the clusters worth it, and takes their estimates out of the scan's scores.

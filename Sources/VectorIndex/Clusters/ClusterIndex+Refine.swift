@@ -45,17 +45,18 @@ extension ClusterIndex {
     let stride = candidateCount + Kernels.rowPadding
     let weights = workspace.floats(.candidates, (g + 1) * stride)
     let worth = weights + g * stride
-    // Chances of the chosen rows and [g, clusters] masses below zero; until those are known, what codes are added to.
+    // Chances of the chosen rows, [g, clusters] what codes are added to, and [g, lists] what is left of each list.
     let logChances = workspace.floats(.whitened, candidateCount + g * (clusters + 2 * lists.count))
-    let negative = logChances + candidateCount
+    let bases = logChances + candidateCount
     for h in 0..<g {
       // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
-      for c in 0..<clusters {
-        negative[h * clusters + c] = scan.scores[h * scan.stride + c] - scan.logMass[c] - scan.logTotals[h]
+      for number in selected {
+        let c = Int(number)
+        bases[h * clusters + c] = scan.scores[h * scan.stride + c] - scan.logMass[c] - scan.logTotals[h]
       }
     }
     codes.weigh(
-      tables, queryCount: g, lists: lists, bases: negative, baseStride: clusters, factors: scan.valueSpread,
+      tables, queryCount: g, lists: lists, bases: bases, baseStride: clusters, factors: scan.valueSpread,
       weights: weights, weightStride: stride, worths: worth, kernels: kernels)
 
     let chosen = workspace.indices(.order, candidateCount)
@@ -76,20 +77,21 @@ extension ClusterIndex {
     kernels.unsafeLog(logChances, logChances, count: chosenCount)
     kernels.unsafeScale(logChances, by: -1, count: chosenCount)
 
-    let sums = negative + g * clusters
+    let sums = bases + g * clusters
     kernels.unsafeSumLists(
       weights, stride: stride, rowCount: g, lists: lists, sums: sums, sumStride: lists.count)
-    putMasses(
-      sums, of: lists, in: scan, queryCount: g, into: scan.scores, stride: scan.stride, kernels: kernels)
-    negative.update(repeating: -.infinity, count: g * clusters)
-    kernels.unsafeScale(sums, by: -1, count: g * lists.count)
-    putMasses(sums, of: lists, in: scan, queryCount: g, into: negative, stride: clusters, kernels: kernels)
+    let logs = sums + g * lists.count
+    kernels.unsafeLog(sums, logs, count: g * lists.count)
+    for h in 0..<g {
+      let row = scan.scores + h * scan.stride
+      for s in 0..<lists.count { row[Int(lists.selected[s])] = scan.logTotals[h] + logs[h * lists.count + s] }
+    }
     workspace.stages?.begin(.retrieved)
     attendChosen(
       group, rows: rows, states: states, chosen: chosen, logChances: logChances, count: chosenCount,
       workspace: workspace)
     workspace.stages?.begin(.tail)
-    addMeanValues(negative, stride: clusters, of: scan, queryCount: g, to: excess, workspace)
+    addExcess(sums, logs: logs, of: lists, in: scan, queryCount: g, to: excess, workspace: workspace)
     recorder?.read(UnsafeBufferPointer(start: chosen, count: chosenCount))
     var read = ReadCount()
     read.retrieved = chosenCount
@@ -98,18 +100,30 @@ extension ClusterIndex {
     return read
   }
 
-  /// Writes the log masses of shares `[queries, lists]`, -infinity for what is not above zero, to their clusters in
-  /// `result` `[queries, stride]`. The shares are followed by room for as many.
-  private func putMasses(
-    _ shares: UnsafeMutablePointer<Float>, of lists: RowLists, in scan: ClusterScan, queryCount g: Int,
-    into result: UnsafeMutablePointer<Float>, stride: Int, kernels: Kernels
+  /// Adds the mean values of lists of which less than nothing is left, as much as that is.
+  ///
+  /// - Parameters:
+  ///   - sums: `[queries, lists]` shares; other signs afterwards.
+  ///   - logs: room for as many.
+  private func addExcess(
+    _ sums: UnsafeMutablePointer<Float>, logs: UnsafeMutablePointer<Float>, of lists: RowLists,
+    in scan: ClusterScan, queryCount g: Int, to states: StatePointers, workspace: Workspace
   ) {
-    let logs = shares + g * lists.count
-    kernels.unsafeLog(shares, logs, count: g * lists.count)
-    for h in 0..<g {
-      let row = result + h * stride
-      for s in 0..<lists.count { row[Int(lists.selected[s])] = scan.logTotals[h] + logs[h * lists.count + s] }
+    let ids = workspace.indices(.union, lists.count)
+    var count = 0
+    for s in 0..<lists.count where (0..<g).contains(where: { sums[$0 * lists.count + s] < 0 }) {
+      ids[count] = scan.ids[Int(lists.selected[s])]
+      // Column `count` is not to the right of column s.
+      for h in 0..<g { sums[h * lists.count + count] = -sums[h * lists.count + s] }
+      count += 1
     }
+    for h in 0..<g {
+      let row = logs + h * lists.count
+      workspace.kernels.unsafeLog(sums + h * lists.count, row, count: count)
+      for s in 0..<count { row[s] += scan.logTotals[h] }
+    }
+    addMeanValues(
+      logs, stride: lists.count, of: ids, count: count, queryCount: g, to: states, workspace: workspace)
   }
 
   /// Adds the chosen keys, each as often as it stands for.
@@ -118,19 +132,11 @@ extension ClusterIndex {
     logChances: UnsafePointer<Float>, count: Int, workspace: Workspace
   ) {
     let (d, g) = (dimension, group.count)
-    let scores = workspace.floats(.candidates, g * count)
-    workspace.kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: g, rows: rows.keys, indices: chosen,
-      rowCount: count,
-      dimension: d, scores: scores, scoreStride: count)
-    for h in 0..<g {
-      workspace.kernels.unsafeAddScaled(logChances, by: 1, to: scores + h * count, count: count)
-    }
-    workspace.kernels.unsafeSoftmaxAccumulate(
-      scores: scores, scoreStride: count, queryCount: g, values: rows.values, indices: chosen,
-      rowCount: count,
-      dimension: d, maxima: states.maxima, sums: states.sums,
-      accumulators: states.accumulators, accumulatorStride: d)
+    workspace.kernels.unsafeAttend(
+      queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys, values: rows.values,
+      indices: chosen, biases: logChances, rowCount: count, dimension: d, maxima: states.maxima,
+      sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g)))
   }
 
   /// Takes the keys worth the tolerance and a sample of the others, or just the best ones when more would be read than

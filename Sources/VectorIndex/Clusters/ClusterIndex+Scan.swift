@@ -44,17 +44,6 @@ struct ClusterScan {
       gains: gains + first, logTotals: logTotals)
   }
 
-  /// Calls `body` with ranges of clusters (numbers in the scan) that are neighbors in memory.
-  func forEachRun(_ body: (Range<Int>) -> Void) {
-    var begin = 0
-    while begin < count {
-      var end = begin + 1
-      while end < count, ids[end] == ids[end - 1] + 1 { end += 1 }
-      body(begin..<end)
-      begin = end
-    }
-  }
-
   /// Calls `body` with the rows of selected clusters (numbers in the scan), neighbors together, so that they are read
   /// in one go.
   func forEachRun(
@@ -90,9 +79,9 @@ extension ClusterIndex {
     kernels.unsafeDot(
       queries: group.queries, queryStride: d, queryCount: g, rows: groups.centroids.base, rowStride: d,
       rowCount: groupCount, dimension: d, scores: groupScores, scoreStride: groupCount)
-    // [2 groups] worth and scratch, then what is known outside of the clusters: [g] maxima and [g] sums.
-    let groupGains = workspace.floats(.groupWeights, 2 * groupCount + 3 * g)
-    let outsideMaxima = groupGains + 2 * groupCount
+    // [groups] worth, then what is known outside of the clusters: [g] maxima and [g] sums.
+    let groupGains = workspace.floats(.groupWeights, groupCount + 3 * g)
+    let outsideMaxima = groupGains + groupCount
     let outside = OutsideMass(maxima: outsideMaxima, sums: outsideMaxima + g)
     outside.maxima.update(from: states.maxima, count: g)
     outside.sums.update(from: states.sums, count: g)
@@ -100,11 +89,14 @@ extension ClusterIndex {
       group,
       ClusterEstimates(logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base),
       count: groupCount, scores: groupScores, outside: outside, result: groupGains,
-      shares: groupGains + groupCount, logTotals: outsideMaxima + 2 * g, kernels: kernels)
+      logTotals: outsideMaxima + 2 * g, kernels: kernels)
     let expansion = clusterCount < search.minimumGroupedClusters ? 0 : search.expansion
     let (ids, count) = expand(
       groupGains, limit: limit * expansion, groupScores: groupScores, queryCount: g, workspace: workspace)
-    addMass(of: groupScores, queryCount: g, to: outside, scratch: groupGains + groupCount, kernels: kernels)
+    for h in 0..<g {
+      kernels.unsafeAddMass(
+        groupScores + h * groupCount, count: groupCount, maximum: outside.maxima + h, sum: outside.sums + h)
+    }
     return score(group, clusters: ids, count: count, outside: outside, workspace: workspace)
   }
 
@@ -126,39 +118,19 @@ extension ClusterIndex {
     return (ids, count)
   }
 
-  /// Adds what the groups left in `scores` weigh.
-  private func addMass(
-    of scores: UnsafePointer<Float>, queryCount g: Int, to outside: OutsideMass,
-    scratch: UnsafeMutablePointer<Float>, kernels: Kernels
-  ) {
-    let groupCount = groups.count
-    for h in 0..<g {
-      let row = scores + h * groupCount
-      var highest = outside.maxima[h]
-      for number in 0..<groupCount { highest = max(highest, row[number]) }
-      guard highest > -.infinity else { continue }
-      for number in 0..<groupCount { scratch[number] = row[number] - highest }
-      kernels.unsafeExp(scratch, scratch, count: groupCount)
-      var sum = outside.maxima[h] > -.infinity ? outside.sums[h] * exp(outside.maxima[h] - highest) : 0
-      for number in 0..<groupCount { sum += scratch[number] }
-      outside.maxima[h] = highest
-      outside.sums[h] = sum
-    }
-  }
-
   private func score(
     _ group: QueryGroup, clusters ids: UnsafeMutablePointer<UInt32>, count: Int, outside: OutsideMass,
     workspace: Workspace
   ) -> ClusterScan {
     let (d, g) = (dimension, group.count)
-    let numbers = workspace.floats(.weights, 6 * count + g)
+    let numbers = workspace.floats(.weights, 5 * count + g)
     let scan = ClusterScan(
       count: count, ids: ids, begins: ids + clusterCount, ends: ids + 2 * clusterCount, logMass: numbers,
       valueSpread: numbers + count, scores: workspace.floats(.scores, g * count), stride: count,
       gains: numbers + 2 * count,
-      logTotals: numbers + 6 * count)
-    let spreads = numbers + 4 * count
-    let costs = numbers + 5 * count
+      logTotals: numbers + 5 * count)
+    let spreads = numbers + 3 * count
+    let costs = numbers + 4 * count
     for i in 0..<count {
       let c = Int(ids[i])
       scan.begins[i] = starts.base[c]
@@ -168,16 +140,13 @@ extension ClusterIndex {
       spreads[i] = spread.base[c]
       costs[i] = gain.base[c]
     }
-    scan.forEachRun { run in
-      workspace.kernels.unsafeDot(
-        queries: group.queries, queryStride: d, queryCount: g,
-        rows: centroids.base + Int(ids[run.lowerBound]) * d, rowStride: d, rowCount: run.count, dimension: d,
-        scores: scan.scores + run.lowerBound, scoreStride: count)
-    }
+    workspace.kernels.unsafeDot(
+      queries: group.queries, queryStride: d, queryCount: g, rows: PackedRows(centroids.base, stride: d),
+      indices: ids, rowCount: count, dimension: d, scores: scan.scores, scoreStride: count)
     estimateGains(
       group, ClusterEstimates(logMass: scan.logMass, spread: spreads, gain: costs), count: count,
-      scores: scan.scores, outside: outside, result: scan.gains, shares: numbers + 3 * count,
-      logTotals: scan.logTotals, kernels: workspace.kernels)
+      scores: scan.scores, outside: outside, result: scan.gains, logTotals: scan.logTotals,
+      kernels: workspace.kernels)
     return scan
   }
 
@@ -185,32 +154,21 @@ extension ClusterIndex {
   /// share of the attention of the group's queries, raised by its spread, times its gain.
   private func estimateGains(
     _ group: QueryGroup, _ estimates: ClusterEstimates, count: Int, scores: UnsafeMutablePointer<Float>,
-    outside: OutsideMass, result: UnsafeMutablePointer<Float>, shares: UnsafeMutablePointer<Float>,
-    logTotals: UnsafeMutablePointer<Float>, kernels: Kernels
+    outside: OutsideMass, result: UnsafeMutablePointer<Float>, logTotals: UnsafeMutablePointer<Float>,
+    kernels: Kernels
   ) {
-    let logMass = estimates.logMass
-    let spread = estimates.spread
     result.update(repeating: 0, count: count)
     for h in 0..<group.count {
       let row = scores + h * count
-      var highest = outside.maxima[h]
-      for c in 0..<count {
-        row[c] += logMass[c]
-        highest = max(highest, row[c])
-      }
-      for c in 0..<count { shares[c] = row[c] - highest }
-      kernels.unsafeExp(shares, shares, count: count)
-      var total = outside.maxima[h] > -.infinity ? outside.sums[h] * exp(outside.maxima[h] - highest) : 0
-      for c in 0..<count { total += shares[c] }
+      kernels.unsafeAddScaled(estimates.logMass, by: 1, to: row, count: count)
+      var (highest, total) = (outside.maxima[h], outside.sums[h])
+      kernels.unsafeAddMass(row, count: count, maximum: &highest, sum: &total)
       let perSpread =
         search.spreadFactor * Self.norm(group.queries + h * dimension, dimension: dimension)
-      let logTotal = highest + log(total)
-      logTotals[h] = logTotal
-      for c in 0..<count {
-        shares[c] = row[c] - logTotal + min(perSpread * spread[c], Self.maximumLogFactor)
-      }
-      kernels.unsafeExp(shares, shares, count: count)
-      kernels.unsafeAddScaled(shares, by: 1, to: result, count: count)
+      logTotals[h] = highest + log(total)
+      kernels.unsafeAddShares(
+        row, spreads: estimates.spread, count: count, logTotal: logTotals[h], perSpread: perSpread,
+        most: Self.maximumLogFactor, to: result)
     }
     for c in 0..<count { result[c] *= estimates.gain[c] }
   }
