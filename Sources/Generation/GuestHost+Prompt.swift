@@ -46,6 +46,6 @@ extension GuestHost {
   /// A prompt of a batch or less is not worth a context of its own.
   private func attendsOnDevices(_ tokenCount: Int) -> Bool {
     model.readsPromptsOnDevices && tokenCount > context.batchCapacity
-      && takeover.layers.contains { model.hasOnDevice(layer: $0.layer) }
+      && takeover.layers.contains { model.isOnDevice(layer: $0.layer) }
   }
 }

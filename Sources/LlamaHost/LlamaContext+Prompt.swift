@@ -30,14 +30,14 @@ extension LlamaContext {
     _ takeover: TakeoverReport, model: LlamaModel, promptLength: Int, batchCapacity: Int
   ) throws {
     func bytes(_ layers: [TakeoverReport.Layer]) -> Int {
-      let widths = layers.reduce(0) { $0 + $1.kvHeadCount * ($1.headDimension + $1.valueDimension) }
-      return widths.multipliedReportingOverflow(by: 2 * promptLength).partialValue
+      // A position has 31 bits, so that no width of a model that was loaded overflows this.
+      2 * promptLength * layers.reduce(0) { $0 + $1.kvHeadCount * ($1.headDimension + $1.valueDimension) }
     }
     let names = Set(model.devices.map(\.name))
     let free = names.isEmpty ? [] : ComputeDevice.all().filter { names.contains($0.name) }.map(\.freeBytes)
     let known = free.compactMap { $0 }
-    let onDevices = bytes(takeover.layers.filter { model.hasOnDevice(layer: $0.layer) })
-    let onCPU = bytes(takeover.layers.filter { !model.hasOnDevice(layer: $0.layer) })
+    let onDevices = bytes(takeover.layers.filter { model.isOnDevice(layer: $0.layer) })
+    let onCPU = bytes(takeover.layers.filter { !model.isOnDevice(layer: $0.layer) })
     let available = known.count == names.count ? known.reduce(0, +) : Int.max
     guard onDevices > available || onCPU > PhysicalMemory.byteCount else { return }
     throw LlamaError.contextNotCreated(
@@ -51,7 +51,7 @@ extension LlamaContext {
 
 extension LlamaModel {
   /// Whether a layer's weights, and with them its cache, are on a device.
-  public func hasOnDevice(layer: Int) -> Bool {
+  public func isOnDevice(layer: Int) -> Bool {
     // The output is the last of the layers that are counted, and is no layer here.
     layer >= description.layerCount + 1 - min(gpuLayers, description.layerCount + 1)
   }

@@ -33,14 +33,14 @@ extension AttentionEngine {
   /// Takes in a layer's part of a prompt whose attention is computed elsewhere, by a GPU say: keys, values, and what the
   /// index learns from. Only of the few tokens that are learned from is attention computed here.
   ///
-  /// For policies whose heads learn from single tokens, see ``takesInAttendedPrompts``.
+  /// Only where ``takesInAttendedPrompts`` says so: other policies would miss what they have to see. Traps with followers.
   ///
   /// - Parameter promptEnd: position behind the prompt's last token; the last tokens before it are learned from.
   /// - Throws: as ``attend(_:parallel:)``.
   package func takeIn(
     _ batch: LayerBatch, promptEnd: Int, parallel: ParallelRunner
   ) throws(AttentionError) {
-    precondition(takesInAttendedPrompts, "\(policy.name) has to see all of a prompt")
+    precondition(followers.isEmpty, "followers have to see all of a prompt")
     try check(batch)
     observer?(batch)
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
