@@ -17,11 +17,16 @@ public final class BatchRunner {
     public var engine: AttentionEngine
     public var tokens: [Int32]
     public var outputs: Outputs
+    /// Devices that attend to the prompt that the tokens are of; see ``BatchRunner/devicePrompt(of:endingAt:engine:)``.
+    public var prompt: DevicePrompt?
 
-    public init(engine: AttentionEngine, tokens: [Int32], outputs: Outputs) {
+    public init(
+      engine: AttentionEngine, tokens: [Int32], outputs: Outputs, prompt: DevicePrompt? = nil
+    ) {
       self.engine = engine
       self.tokens = tokens
       self.outputs = outputs
+      self.prompt = prompt
     }
   }
 
@@ -84,7 +89,7 @@ public final class BatchRunner {
     do {
       return try host.evaluate(
         zip(items, starts).map { SequenceTokens($0.tokens, startPosition: $1, outputs: $0.outputs) },
-        guest: guest)
+        guest: guest, deviceParts: Self.deviceParts(items))
     } catch {
       let failed = guest.failedItem
       // Layers before the one that failed have read the batch.
@@ -92,6 +97,29 @@ public final class BatchRunner {
       if let failed { throw ItemFailure(index: failed, underlying: error) }
       throw error
     }
+  }
+
+  /// The items that devices attend to. A token alone is attended to as generated ones are.
+  private static func deviceParts(_ items: [Item]) -> [DevicePart] {
+    var row = 0
+    return items.compactMap { item in
+      let rows = row..<row + item.tokens.count
+      row = rows.upperBound
+      guard let prompt = item.prompt, rows.count > 1 else { return nil }
+      return DevicePart(prompt: prompt, rows: rows, stored: EngineRows(item.engine))
+    }
+  }
+
+  /// Memory of the model's devices for a prompt that they are to attend to, kept until the object goes; nil where the CPU
+  /// attends, as for short prompts and where devices have no room. Give it to all items of the prompt.
+  ///
+  /// - Parameters:
+  ///   - tokenCount: tokens that are still to be read.
+  ///   - end: how many tokens the context has then.
+  public func devicePrompt(
+    of tokenCount: Int, endingAt end: Int, engine: AttentionEngine
+  ) throws -> DevicePrompt? {
+    try host.devicePrompt(of: tokenCount, endingAt: end, engine: engine)
   }
 
   /// Moves rows that left a context's window into its index.
@@ -153,7 +181,11 @@ private final class BatchGuest: AttentionGuest {
         valueHeadStride: call.valueHeadStride, output: call.output + row * call.outputTokenStride,
         outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
       do {
-        try item.engine.attend(batch, parallel: parallel)
+        if let prompt = item.prompt, call.isAttended(row: row) {
+          try item.engine.takeIn(batch, promptEnd: prompt.end, parallel: parallel)
+        } else {
+          try item.engine.attend(batch, parallel: parallel)
+        }
       } catch {
         failedItem = index
         throw error

@@ -1,51 +1,64 @@
 // Prompts that the model's devices attend to themselves: what is quadratic in the context goes where the arithmetic is.
 
+import AttentionKernels
 public import LlamaHost
 public import RetrievalAttention
 
 /// How a prompt was read.
 public struct PromptReading: Sendable, Hashable, Encodable {
   /// What devices held meanwhile, keys and values of the prompt among it; empty when they did not attend to it. All but
-  /// the weights was given back.
+  /// what they held before was given back.
   public internal(set) var memory: [DeviceMemoryUse] = []
+  /// What they did.
+  public internal(set) var activity = PromptActivity()
   /// Why they did not, though they were to.
   public internal(set) var refusal: String?
 }
 
+/// Which layers are attended to elsewhere while a prompt is read.
+package enum PromptPlacement {
+  /// Those on the model's devices.
+  case devices
+  /// All of them, those on the CPU by the CPU's own back end; for tests. At most so many bytes of keys and values.
+  case anywhere(limit: Int?)
+}
+
 extension GuestHost {
-  /// Calls `body`, which reads a prompt of `tokenCount` tokens into an engine that is empty. Layers on devices attend
-  /// there, to keys and values that devices keep for the time, and the engine takes in what it needs; where that is
-  /// not possible the engine attends, and ``promptReading`` tells why.
+  /// Memory of devices for a prompt that ends at `end`, nil where the CPU is to attend: when no layer is on a device, for
+  /// policies that have to see more, for a short one, or when devices have not the room, which ``promptReading`` tells.
   ///
-  /// - Parameter anywhere: the host's own attention on the CPU too; for tests.
-  func readingPrompt<Result>(
-    of tokenCount: Int, engine: AttentionEngine, anywhere: Bool = false, _ body: () throws -> Result
-  ) throws -> Result {
-    guard promptContext == nil, anywhere || attendsOnDevices(tokenCount), engine.tokenCount == 0,
-      engine.takesInAttendedPrompts
-    else { return try body() }
+  /// - Parameter tokenCount: tokens that are still to be read.
+  func devicePrompt(of tokenCount: Int, endingAt end: Int, engine: AttentionEngine) throws -> DevicePrompt? {
+    let isAnywhere = if case .anywhere = promptPlacement { true } else { false }
+    guard isAnywhere || model.readsPromptsOnDevices && context.hasDeviceLayers,
+      tokenCount > min(context.batchCapacity, Self.shortPrompt), engine.takesInAttendedPrompts
+    else { return nil }
     promptReading = PromptReading()
+    let limit: Int? = if case .anywhere(let limit) = promptPlacement { limit } else { nil }
     do {
-      let prompt = try LlamaContext(
-        promptLength: tokenCount, model: model, pool: pool, batchCapacity: context.batchCapacity,
-        takeover: takeover, guest: NoGuest(), devicesOnly: !anywhere)
-      prompt.isCancelled = context.isCancelled
-      promptReading.memory = prompt.deviceMemory
-      promptContext = prompt
+      let prompt = try DevicePrompt(end: end, context: context, anywhere: isAnywhere, limit: limit)
+      promptReading.memory = prompt.memory
+      return prompt
     } catch let error as LlamaError {
       promptReading.refusal = "\(error)"
-      return try body()
+      return nil
     }
-    defer {
-      if let promptContext { promptTraffic.add(promptContext.deviceTraffic) }
-      promptContext = nil
-    }
-    return try body()
   }
 
-  /// A prompt of a batch or less is not worth a context of its own.
-  private func attendsOnDevices(_ tokenCount: Int) -> Bool {
-    model.readsPromptsOnDevices && tokenCount > context.batchCapacity
-      && takeover.layers.contains { model.isOnDevice(layer: $0.layer) }
+  /// Questions are this short: sending a context's keys and values to devices for one would take longer.
+  static let shortPrompt = 64
+}
+
+/// An engine's keys and values, for devices.
+final class EngineRows: StoredRows {
+  private let engine: AttentionEngine
+
+  init(_ engine: AttentionEngine) { self.engine = engine }
+
+  func withRows(
+    layer: Int, kvHead: Int, last count: Int,
+    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void
+  ) throws {
+    try engine.withHalfPrecisionRows(layer: layer, kvHead: kvHead, last: count, body)
   }
 }

@@ -16,13 +16,9 @@ public final class GuestHost {
   public let shape: ModelShape
   let context: LlamaContext
   let parallel: ParallelRunner
-  /// How the prompt of the last context was read.
+  /// How the last prompt was read that devices were to attend to.
   public internal(set) var promptReading = PromptReading()
-  /// Where the model's devices attend, while a prompt is read there.
-  var promptContext: LlamaContext?
-  /// What went from devices to the store here while prompts were read, until the last one ended.
-  var promptTraffic = DeviceTraffic()
-  private let promptLogits = LogitStorage()
+  package var promptPlacement = PromptPlacement.devices
 
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
@@ -52,28 +48,35 @@ public final class GuestHost {
   public var deviceMemory: [DeviceMemoryUse] { context.deviceMemory }
 
   /// What went between the model's devices and the attention here, since the host was made.
-  public var deviceTraffic: DeviceTraffic {
-    var traffic = context.deviceTraffic
-    traffic.add(promptTraffic)
-    return traffic
-  }
+  public var deviceTraffic: DeviceTraffic { context.deviceTraffic }
 
-  /// Evaluates a batch, with `engine` for attention.
+  /// Evaluates a batch, with `engine` for attention, or devices with `prompt`.
   func evaluate(
-    _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine
+    _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine,
+    prompt: DevicePrompt? = nil
   ) throws -> Logits {
-    let context = promptContext ?? self.context
-    context.guest = EngineGuest(engine: engine, parallel: parallel, promptEnd: promptContext?.contextLength)
+    context.guest = EngineGuest(engine: engine, parallel: parallel, promptEnd: prompt?.end)
+    context.deviceParts =
+      prompt.map { [DevicePart(prompt: $0, rows: 0..<tokens.count, stored: EngineRows(engine))] } ?? []
     // So that an engine goes when its runner does.
-    defer { context.guest = NoGuest() }
-    let logits = try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
-    return promptContext == nil ? logits : promptLogits.copy(logits)
+    defer {
+      context.guest = NoGuest()
+      context.deviceParts = []
+      if let prompt { promptReading.activity = prompt.activity }
+    }
+    return try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
   }
 
   /// Evaluates a batch of several contexts.
-  func evaluate(_ sequences: [SequenceTokens], guest: any AttentionGuest) throws -> Logits {
+  func evaluate(
+    _ sequences: [SequenceTokens], guest: any AttentionGuest, deviceParts: [DevicePart] = []
+  ) throws -> Logits {
     context.guest = guest
-    defer { context.guest = NoGuest() }
+    context.deviceParts = deviceParts
+    defer {
+      context.guest = NoGuest()
+      context.deviceParts = []
+    }
     return try context.evaluate(sequences)
   }
 }
@@ -106,7 +109,7 @@ private final class EngineGuest: AttentionGuest {
       keys: call.keys, keyTokenStride: call.keyTokenStride, keyHeadStride: call.keyHeadStride,
       values: call.values, valueTokenStride: call.valueTokenStride, valueHeadStride: call.valueHeadStride,
       output: call.output, outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
-    if call.isAttended, let promptEnd {
+    if call.isAttended(row: 0), let promptEnd {
       try engine.takeIn(batch, promptEnd: promptEnd, parallel: parallel)
     } else {
       try engine.attend(batch, parallel: parallel)

@@ -13,11 +13,11 @@ public final class GuestRunner: SequenceRunner {
   public private(set) var indexSeconds = 0.0
   /// While false, decoded tokens stay in the window, so that they can be taken back, however many they are.
   package var indexesDecodedTokens = true
-  /// The host attends to prompts wherever layers are, for tests without a device.
-  package var leavesPromptsToHost = false
   private var readTokens: [Int32]
   /// Contexts that read the present prompt along.
   private var companions: [GuestRunner] = []
+  /// Where the present prompt is attended to by devices.
+  private var devicePrompt: DevicePrompt?
 
   /// Tokens for which address space is reserved at least, so that a conversation can go on.
   static let comfortableCapacity = 1 << 18
@@ -113,17 +113,24 @@ public final class GuestRunner: SequenceRunner {
     }
     let end = tokenCount + tokens.count
     var done = 0
-    return try host.readingPrompt(of: tokens.count, engine: engine, anywhere: leavesPromptsToHost) {
-      while true {
-        let batch = tokens[
-          done..<done + Self.nextBatch(of: tokens.count - done, capacity: host.context.batchCapacity)]
-        done = batch.endIndex
-        let logits = try read(batch, endingAt: end)
-        progress?(done)
-        if done == tokens.count { return logits }
-      }
+    try beginPrompt(of: tokens.count, endingAt: end)
+    defer { endPrompt() }
+    while true {
+      let batch = tokens[
+        done..<done + Self.nextBatch(of: tokens.count - done, capacity: host.context.batchCapacity)]
+      done = batch.endIndex
+      let logits = try read(batch, endingAt: end)
+      progress?(done)
+      if done == tokens.count { return logits }
     }
   }
+
+  /// Takes devices' memory for a prompt of `count` more tokens, where they are to attend to it.
+  func beginPrompt(of count: Int, endingAt end: Int) throws {
+    devicePrompt = try host.devicePrompt(of: count, endingAt: end, engine: engine)
+  }
+
+  func endPrompt() { devicePrompt = nil }
 
   /// Tokens of a prompt to read at once, of those that are left: as many as possible, but for a last one alone, which
   /// would be attended to as generated tokens are.
@@ -195,7 +202,9 @@ public final class GuestRunner: SequenceRunner {
   private func evaluate(_ tokens: ArraySlice<Int32>, outputs: Outputs) throws -> Logits {
     let before = tokenCount
     do {
-      let logits = try host.evaluate(tokens, startPosition: before, outputs: outputs, engine: engine)
+      let logits = try host.evaluate(
+        tokens, startPosition: before, outputs: outputs, engine: engine,
+        prompt: tokens.count > 1 ? devicePrompt : nil)
       for runner in [self] + companions { runner.note(tokens, after: before) }
       return logits
     } catch {

@@ -52,9 +52,8 @@ public struct AttentionCall: ~Copyable {
   public let valueTokenStride: Int
   public let valueHeadStride: Int
 
-  /// Whether the host has computed this attention itself, as a context for prompts does: there is nothing to write then,
-  /// and the output is not to be read either.
-  public let isAttended: Bool
+  /// Rows that a device attends to: their output is not to be written, and not there yet to be read. Rising.
+  public let attendedRows: [Range<Int>]
   /// Where the result goes. Holds nothing of use before, unless the context also lets the host compute.
   public let output: UnsafeMutablePointer<Float>
   public let outputTokenStride: Int
@@ -66,6 +65,9 @@ public struct AttentionCall: ~Copyable {
   /// The threads to use: they wait for this very call.
   public let pool: ThreadPool
 
+  /// Whether a device attends to the row.
+  public func isAttended(row: Int) -> Bool { attendedRows.contains { $0.contains(row) } }
+
   /// For tests of guests without a host.
   package init(
     layer: Int, tokenCount: Int, positions: UnsafeBufferPointer<Int32>, headCount: Int, kvHeadCount: Int,
@@ -73,7 +75,7 @@ public struct AttentionCall: ~Copyable {
     queryTokenStride: Int, queryHeadStride: Int, keys: UnsafePointer<UInt16>, keyTokenStride: Int,
     keyHeadStride: Int, values: UnsafePointer<UInt16>, valueTokenStride: Int, valueHeadStride: Int,
     output: UnsafeMutablePointer<Float>, outputTokenStride: Int, outputHeadStride: Int, rope: RopeParameters?,
-    pool: ThreadPool, isAttended: Bool = false
+    pool: ThreadPool, attendedRows: [Range<Int>] = []
   ) {
     self.layer = layer
     self.tokenCount = tokenCount
@@ -98,6 +100,6 @@ public struct AttentionCall: ~Copyable {
     self.outputHeadStride = outputHeadStride
     self.rope = rope
     self.pool = pool
-    self.isAttended = isAttended
+    self.attendedRows = attendedRows
   }
 }

@@ -30,10 +30,12 @@ public struct DeviceTraffic: Sendable, Hashable, Encodable {
   }
 }
 
-/// The buffers that the nodes of a graph lie in.
+/// The buffers that the nodes of a graph lie in, and the devices of its layers.
 final class DeviceMemorySurvey {
   private var seen: Set<UnsafeRawPointer> = []
   private var uses: [DeviceMemoryUse]
+  /// Devices that attention nodes are computed on, by layer; none for the CPU.
+  private(set) var layerDevices: [Int: ggml_backend_dev_t] = [:]
 
   init(devices: [ComputeDevice]) {
     uses = devices.map { DeviceMemoryUse(device: $0.name) }
@@ -42,16 +44,27 @@ final class DeviceMemorySurvey {
   /// Adds the buffers of a node and of what it reads.
   func note(_ node: TensorPointer) {
     note(buffer: node)
+    noteLayer(node)
     withUnsafeBytes(of: node.pointee.src) { bytes in
       for source in bytes.bindMemory(to: TensorPointer?.self) { source.map(note(buffer:)) }
     }
+  }
+
+  private func noteLayer(_ node: TensorPointer) {
+    guard node.pointee.op == GGML_OP_FLASH_ATTN_EXT, let key = node.pointee.src.1,
+      let cache = HostTensor.cacheLayer(key), cache.isKey,
+      let buffer = HostTensor.buffer(node), !ggml_backend_buffer_is_host(buffer),
+      HostTensor.buffer(key).map({ !ggml_backend_buffer_is_host($0) }) == true,
+      let device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer))
+    else { return }
+    layerDevices[cache.layer] = device
   }
 
   /// By device, in the order in which they were given.
   var result: [DeviceMemoryUse] { uses }
 
   private func note(buffer tensor: TensorPointer) {
-    guard let buffer = tensor.pointee.buffer ?? tensor.pointee.view_src?.pointee.buffer,
+    guard let buffer = HostTensor.buffer(tensor),
       seen.insert(UnsafeRawPointer(buffer)).inserted, !ggml_backend_buffer_is_host(buffer),
       let device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer)),
       let name = ggml_backend_dev_name(device).map({ String(cString: $0) }),
@@ -72,8 +85,8 @@ extension LlamaContext {
 
   /// Evaluates one token without attention and looks where everything lies. Buffers are as large as they will get:
   /// the host makes room for the largest batch at once. Devices are warm afterwards, too.
-  func surveyDeviceMemory() throws -> [DeviceMemoryUse] {
-    guard let guestObserver, !model.devices.isEmpty else { return [] }
+  func surveyDevices() throws {
+    guard let guestObserver, !model.devices.isEmpty else { return }
     let survey = DeviceMemorySurvey(devices: model.devices)
     guestObserver.survey = survey
     defer { guestObserver.survey = nil }
@@ -87,7 +100,8 @@ extension LlamaContext {
     if let failure = guestObserver.failure { throw failure }
     guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }
     llama_memory_clear(handle.memory, false)
-    return survey.result
+    deviceMemory = survey.result
+    layerDevices = survey.layerDevices
   }
 
   func checkDeviceMemory() throws {

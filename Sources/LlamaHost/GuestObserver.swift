@@ -18,20 +18,13 @@ final class GuestObserver: NodeObserver {
   /// What went between devices and us, since the context was made.
   private(set) var traffic = DeviceTraffic()
 
-  /// Which attention the host computes itself.
-  enum HostAttention {
-    case none
-    /// All of it, for comparisons: the guest finds it in the output, and writes over it.
-    case compared
-    /// That of layers on devices, whose caches keep the whole context; the guest is shown what goes by.
-    case onDevices
-    /// The same with all layers.
-    case everywhere
-  }
+  /// Tokens of the batch that devices attend to, in layers that are there.
+  var deviceParts: [DevicePart] = []
 
   private let pool: ThreadPool
   private let layers: [TakeoverReport.Layer?]
-  private let hostAttention: HostAttention
+  /// Let the host compute attention as well and leave its result in the output, for comparisons.
+  private let keepsHostAttention: Bool
   private var positions = UnsafeBufferPointer<Int32>(start: nil, count: 0)
 
   private var disabledNode: TensorPointer?
@@ -46,9 +39,9 @@ final class GuestObserver: NodeObserver {
     query: StagingBuffer(), key: StagingBuffer(), value: StagingBuffer(), output: StagingBuffer()
   )
 
-  init(pool: ThreadPool, layers: [TakeoverReport.Layer], hostAttention: HostAttention) {
+  init(pool: ThreadPool, layers: [TakeoverReport.Layer], keepsHostAttention: Bool) {
     self.pool = pool
-    self.hostAttention = hostAttention
+    self.keepsHostAttention = keepsHostAttention
     let count = (layers.map(\.layer).max() ?? -1) + 1
     var byNumber: [TakeoverReport.Layer?] = Array(repeating: nil, count: count)
     for layer in layers { byNumber[layer.layer] = layer }
@@ -81,7 +74,7 @@ final class GuestObserver: NodeObserver {
     survey?.note(node)
     switch node.pointee.op {
     case GGML_OP_FLASH_ATTN_EXT:
-      if hostAttention != .compared, !isLeftToHost(node) {
+      if !keepsHostAttention {
         node.pointee.op = GGML_OP_NONE
         disabledNode = node
       }
@@ -115,23 +108,6 @@ final class GuestObserver: NodeObserver {
     }
   }
 
-  /// Whether the host attends, and not the guest.
-  private func isLeftToHost(_ node: TensorPointer) -> Bool {
-    switch hostAttention {
-    case .none, .compared: false
-    case .everywhere: true
-    case .onDevices: node.pointee.src.1.map { !HostTensor.isHostMemory($0) } ?? false
-    }
-  }
-
-  /// The cell of the batch's first token: a cache that keeps the context has a cell for each position.
-  private var firstCell: Int {
-    switch hostAttention {
-    case .none, .compared: 0
-    case .onDevices, .everywhere: positions.first.map(Int.init) ?? 0
-    }
-  }
-
   private func restore() {
     disabledNode?.pointee.op = GGML_OP_FLASH_ATTN_EXT
     disabledNode = nil
@@ -153,24 +129,25 @@ final class GuestObserver: NodeObserver {
     else { throw LlamaError.unexpectedAttention(detail: "keys that are in no known layer's cache") }
     try check(node, query, key, value, layer)
     try checkRows(layer.layer)
-
+    // Whatever happens: nobody may touch what a device is working on.
+    defer { for part in deviceParts { part.prompt.finish() } }
+    let attendedRows = try startDevices(
+      AttentionNode(layer: layer, output: node, query: query, key: key, value: value))
     let queryData = UnsafePointer(
       try read(query, byteCount: ggml_nbytes(query), staging.query).assumingMemoryBound(to: Float.self))
     let keyData = UnsafePointer(
-      try read(key, from: firstCell * key.pointee.nb.1, byteCount: batchBytes(key), staging.key)
-        .assumingMemoryBound(to: UInt16.self))
+      try read(key, byteCount: batchBytes(key), staging.key).assumingMemoryBound(to: UInt16.self))
     let valueData = UnsafePointer(
-      try read(value, from: firstCell * value.pointee.nb.1, byteCount: batchBytes(value), staging.value)
-        .assumingMemoryBound(to: UInt16.self))
-    let isAttended = isLeftToHost(node)
+      try read(value, byteCount: batchBytes(value), staging.value).assumingMemoryBound(to: UInt16.self))
     let isDirect = HostTensor.isHostMemory(node)
     let outputBytes = ggml_nbytes(node)
     let output: UnsafeMutableRawPointer =
-      if hostAttention == .compared || isDirect {
+      if keepsHostAttention || isDirect {
         try read(node, byteCount: outputBytes, staging.output)
       } else {
         staging.output.reserve(outputBytes)
       }
+    for part in deviceParts { part.prompt.didRead() }
     let call = AttentionCall(
       layer: layer.layer, tokenCount: positions.count, positions: positions, headCount: layer.headCount,
       kvHeadCount: layer.kvHeadCount, headDimension: layer.headDimension,
@@ -180,11 +157,33 @@ final class GuestObserver: NodeObserver {
       keys: keyData, keyTokenStride: key.pointee.nb.1 / 2, keyHeadStride: key.pointee.nb.2 / 2,
       values: valueData, valueTokenStride: value.pointee.nb.1 / 2, valueHeadStride: value.pointee.nb.2 / 2,
       output: output.assumingMemoryBound(to: Float.self), outputTokenStride: node.pointee.nb.2 / 4,
-      outputHeadStride: node.pointee.nb.1 / 4, rope: rope(layer.layer), pool: pool, isAttended: isAttended)
+      outputHeadStride: node.pointee.nb.1 / 4, rope: rope(layer.layer), pool: pool,
+      attendedRows: attendedRows)
     try guest.attend(call)
-    if !isDirect, !isAttended {
-      ggml_backend_tensor_set(node, output, 0, outputBytes)
-      traffic.writtenBytes += outputBytes
+    if !isDirect { write(output, to: node, besides: attendedRows) }
+  }
+
+  /// Lets devices begin with their parts of the batch; returns the rows of those that did.
+  private func startDevices(_ node: AttentionNode) throws -> [Range<Int>] {
+    try deviceParts.compactMap { part in
+      let position = Int(positions[part.rows.lowerBound])
+      let isStarted = try part.prompt.start(
+        node, rows: part.rows, position: position, stored: part.stored)
+      return isStarted ? part.rows : nil
+    }
+  }
+
+  /// Hands over the rows that no device attends to; rows of a node are contiguous.
+  private func write(_ output: UnsafeRawPointer, to node: TensorPointer, besides attended: [Range<Int>]) {
+    let stride = node.pointee.nb.2
+    var first = 0
+    for rows in attended + [positions.count..<positions.count] {
+      let byteCount = (rows.lowerBound - first) * stride
+      if byteCount > 0 {
+        ggml_backend_tensor_set(node, output + first * stride, first * stride, byteCount)
+        traffic.writtenBytes += byteCount
+      }
+      first = rows.upperBound
     }
   }
 
@@ -195,7 +194,6 @@ final class GuestObserver: NodeObserver {
     _ layer: TakeoverReport.Layer
   ) throws {
     let tokens = Int64(positions.count)
-    let cells = Int64(firstCell) + tokens
     let shape = query.pointee.ne
     guard shape.0 == layer.headDimension, shape.1 == tokens, shape.2 == layer.headCount, shape.3 == 1,
       query.pointee.type == GGML_TYPE_F32, query.pointee.nb.0 == 4
@@ -203,9 +201,9 @@ final class GuestObserver: NodeObserver {
       throw LlamaError.unexpectedAttention(
         detail: "layer \(layer.layer) has queries \(shape) for \(tokens) tokens")
     }
-    guard key.pointee.ne.0 == layer.headDimension, key.pointee.ne.1 >= cells,
+    guard key.pointee.ne.0 == layer.headDimension, key.pointee.ne.1 >= tokens,
       key.pointee.ne.2 == layer.kvHeadCount, key.pointee.ne.3 == 1, key.pointee.type == GGML_TYPE_F16,
-      value.pointee.ne.0 == layer.valueDimension, value.pointee.ne.1 >= cells,
+      value.pointee.ne.0 == layer.valueDimension, value.pointee.ne.1 >= tokens,
       value.pointee.ne.2 == layer.kvHeadCount, value.pointee.ne.3 == 1, value.pointee.type == GGML_TYPE_F16
     else {
       throw LlamaError.unexpectedAttention(
@@ -218,7 +216,7 @@ final class GuestObserver: NodeObserver {
     }
   }
 
-  /// The rows of this batch must be the cells from ``firstCell`` on, in order.
+  /// The rows of this batch must be the cells from 0 on, in order.
   private func checkRows(_ layer: Int) throws {
     if let keyRows, let valueRows, keyRows == checkedRows.0, valueRows == checkedRows.1 { return }
     for (name, rows) in [("keys", keyRows), ("values", valueRows)] {
@@ -231,11 +229,10 @@ final class GuestObserver: NodeObserver {
         HostTensor.isHostMemory(rows), let data = rows.pointee.data
       {
         let indices = data.assumingMemoryBound(to: Int64.self)
-        isInOrder = positions.indices.allSatisfy { indices[$0] == Int64(firstCell + $0) }
+        isInOrder = positions.indices.allSatisfy { indices[$0] == Int64($0) }
       } else {
         isInOrder =
-          HostTensor.indices(rows, count: positions.count)?
-          .elementsEqual(Int64(firstCell)..<Int64(firstCell + positions.count)) ?? false
+          HostTensor.indices(rows, count: positions.count)?.elementsEqual(0..<Int64(positions.count)) ?? false
       }
       guard isInOrder else {
         throw LlamaError.unexpectedCacheLayout(layer: layer, detail: "its \(name) are not in batch order")
@@ -251,13 +248,13 @@ final class GuestObserver: NodeObserver {
     return (positions.count - 1) * strides.1 + (Int(shape.2) - 1) * strides.2 + Int(shape.0) * strides.0
   }
 
-  /// The tensor's own memory from byte `offset` on, or a copy of it when that is elsewhere.
+  /// The tensor's own memory, or a copy of it when that is elsewhere.
   private func read(
-    _ tensor: TensorPointer, from offset: Int = 0, byteCount: Int, _ staging: StagingBuffer
+    _ tensor: TensorPointer, byteCount: Int, _ staging: StagingBuffer
   ) throws -> UnsafeMutableRawPointer {
-    if HostTensor.isHostMemory(tensor), let data = tensor.pointee.data { return data + offset }
+    if HostTensor.isHostMemory(tensor), let data = tensor.pointee.data { return data }
     let copy = staging.reserve(byteCount)
-    ggml_backend_tensor_get(tensor, copy, offset, byteCount)
+    ggml_backend_tensor_get(tensor, copy, 0, byteCount)
     traffic.readBytes += byteCount
     return copy
   }

@@ -7,11 +7,13 @@ typealias TensorPointer = UnsafeMutablePointer<ggml_tensor>
 enum HostTensor {
   /// Whether the tensor's bytes can be read through a pointer.
   static func isHostMemory(_ tensor: TensorPointer) -> Bool {
-    // A view may lack a buffer of its own.
-    guard let buffer = tensor.pointee.buffer ?? tensor.pointee.view_src?.pointee.buffer else {
-      return tensor.pointee.data != nil
-    }
+    guard let buffer = buffer(tensor) else { return tensor.pointee.data != nil }
     return ggml_backend_buffer_is_host(buffer)
+  }
+
+  /// Where the tensor lies; a view may lack a buffer of its own.
+  static func buffer(_ tensor: TensorPointer) -> ggml_backend_buffer_t? {
+    tensor.pointee.buffer ?? tensor.pointee.view_src?.pointee.buffer
   }
 
   /// The layer that a cache tensor (or a view of one) belongs to, from a name such as `cache_k_l17`.

@@ -69,28 +69,14 @@ extension LlamaContext {
     guard tokens.count <= batchCapacity else {
       throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: batchCapacity)
     }
-    if let contextLength {
-      guard startPosition == length else {
-        throw LlamaError.positionNotNext(start: startPosition, length: length)
-      }
-      guard length + tokens.count <= contextLength else {
-        throw LlamaError.contextFull(needed: length + tokens.count, contextLength: contextLength)
-      }
-    }
     batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
     try decodeAsGuest(observer)
   }
 
   /// Evaluates what is in the batch.
   func decodeAsGuest(_ observer: GuestObserver) throws {
-    if contextLength == nil {
-      // The host forgets the last batch, so that this one fills the cells from 0 on.
-      llama_memory_clear(handle.memory, false)
-    }
-    var isKept = false
-    defer {
-      if contextLength != nil, !isKept { _ = llama_memory_seq_rm(handle.memory, 0, Int32(length), -1) }
-    }
+    // The host forgets the last batch, so that this one fills the cells from 0 on.
+    llama_memory_clear(handle.memory, false)
     observer.isCancelled = isCancelled
     observer.begin(positions: batch.positions)
     defer { observer.end() }
@@ -104,8 +90,6 @@ extension LlamaContext {
       throw LlamaError.unexpectedAttention(
         detail: "\(observer.attendedLayers) layers asked for attention, not \(expected)")
     }
-    isKept = true
-    if contextLength != nil { length += batch.positions.count }
   }
 
   private func evaluateAsHost(

@@ -23,7 +23,7 @@ public final class LlamaContext {
   public let outputCapacity: Int
   /// Sequences that one batch can have, in guest mode.
   public let sequenceCapacity: Int
-  /// Positions that a context in host mode or for prompts holds; nil in guest mode, where it is the guest's affair.
+  /// Positions a host-mode context holds; nil in guest mode, where it is the guest's affair.
   public let contextLength: Int?
   /// What the probe found, in guest mode.
   public let takeover: TakeoverReport?
@@ -38,9 +38,20 @@ public final class LlamaContext {
   public var isCancelled: (() -> Bool)?
 
   /// Guest mode: what the model's devices hold for this context, weights included; measured when it was made.
-  public private(set) var deviceMemory: [DeviceMemoryUse] = []
+  public internal(set) var deviceMemory: [DeviceMemoryUse] = []
+  /// Guest mode: the devices of layers that are not on the CPU, by layer.
+  var layerDevices: [Int: ggml_backend_dev_t] = [:]
 
-  /// Host mode, and contexts for prompts: positions evaluated and kept. Guest mode: 0, the host keeps nothing.
+  /// Guest mode: whether attention nodes of any layer are on a device.
+  package var hasDeviceLayers: Bool { !layerDevices.isEmpty }
+
+  /// Guest mode: what devices are to attend to in the next evaluations, in the order of the batch.
+  package var deviceParts: [DevicePart] {
+    get { guestObserver?.deviceParts ?? [] }
+    set { guestObserver?.deviceParts = newValue }
+  }
+
+  /// Host mode: positions evaluated and kept. Guest mode: 0, the host keeps nothing.
   public internal(set) var length = 0
 
   let handle: ContextHandle
@@ -74,13 +85,12 @@ public final class LlamaContext {
   ) throws {
     try self.init(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest, hostAttention: .none)
+      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest, keepsHostAttention: false)
   }
 
   init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int, outputCapacity: Int?, sequenceCapacity: Int = 1,
-    contextLength: Int? = nil, takeover: TakeoverReport?, guest: any AttentionGuest,
-    hostAttention: GuestObserver.HostAttention
+    takeover: TakeoverReport?, guest: any AttentionGuest, keepsHostAttention: Bool
   ) throws {
     try Self.check("sequence capacity", sequenceCapacity, Self.sequenceRange)
     try Self.check("batch capacity", batchCapacity, Self.batchRange)
@@ -88,11 +98,11 @@ public final class LlamaContext {
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
     let report = try takeover ?? TakeoverReport(probing: model, pool: pool)
     guard report.isSupported else { throw LlamaError.takeoverUnsupported(report.reasons) }
-    let observer = GuestObserver(pool: pool, layers: report.layers, hostAttention: hostAttention)
+    let observer = GuestObserver(pool: pool, layers: report.layers, keepsHostAttention: keepsHostAttention)
     observer.guest = guest
     // As many cells as a batch has tokens: the cache is only the way from the host to us.
     handle = try ContextHandle(
-      model: model, pool: pool, contextLength: contextLength ?? batchCapacity, batchCapacity: batchCapacity,
+      model: model, pool: pool, contextLength: batchCapacity, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, observer: observer
     ) {
       $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -103,12 +113,12 @@ public final class LlamaContext {
     self.pool = pool
     self.batchCapacity = batchCapacity
     self.outputCapacity = outputCapacity
-    self.contextLength = contextLength
+    contextLength = nil
     self.takeover = report
     guestObserver = observer
     fillObserver = nil
     batch = TokenBatch(capacity: batchCapacity)
-    deviceMemory = try surveyDeviceMemory()
+    try surveyDevices()
     try checkDeviceMemory()
   }
 

@@ -35,8 +35,6 @@ public final class LlamaModel: Sendable {
   public let devices: [ComputeDevice]
   /// See ``Options/readsPromptsOnDevices``.
   public let readsPromptsOnDevices: Bool
-  /// As many of the last layers as are on devices, the output counted as one; see ``Options/gpuLayers``.
-  let gpuLayers: Int
   let deviceMemoryLimit: Int?
   let handle: ModelHandle
 
@@ -63,7 +61,6 @@ public final class LlamaModel: Sendable {
     HostBackend.start()
     file = try GGUFFile(validating: path)
     devices = options.gpuLayers > 0 && !options.vocabularyOnly ? options.devices : []
-    gpuLayers = devices.isEmpty ? 0 : options.gpuLayers
     readsPromptsOnDevices = options.readsPromptsOnDevices
     deviceMemoryLimit = options.deviceMemoryLimit
     try Self.checkDeviceMemory(

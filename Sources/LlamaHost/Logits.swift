@@ -37,27 +37,3 @@ public struct Logits {
   /// The logits of the last token. Traps when none were asked for.
   public var last: UnsafeBufferPointer<Float> { self[rowCount - 1] }
 }
-
-/// Memory for logits that are to outlive their context.
-package final class LogitStorage {
-  private var memory = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
-
-  package init() {}
-
-  deinit { memory.deallocate() }
-
-  /// A copy, valid until the next one is made here.
-  package func copy(_ logits: Logits) -> Logits {
-    let count = logits.rowCount * logits.vocabularySize
-    if memory.count < count {
-      memory.deallocate()
-      memory = .allocate(capacity: count)
-    }
-    for row in 0..<logits.rowCount {
-      _ = memory[(row * logits.vocabularySize)...].update(fromContentsOf: logits[row])
-    }
-    return Logits(
-      start: UnsafePointer(memory.baseAddress), rowCount: logits.rowCount,
-      vocabularySize: logits.vocabularySize)
-  }
-}

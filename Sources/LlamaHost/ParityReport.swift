@@ -95,7 +95,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
     let comparing = ComparingGuest()
     let context = try LlamaContext(
       model: model, pool: pool, batchCapacity: tokens.count, outputCapacity: 1, takeover: report,
-      guest: comparing, hostAttention: .compared)
+      guest: comparing, keepsHostAttention: true)
     try context.evaluate(tokens, startPosition: 0)
     return comparing.errors
   }

@@ -1,5 +1,6 @@
 // What a model's devices hold, for reports.
 
+import Foundation
 import Generation
 import LlamaHost
 import RetrievalAttention
@@ -40,4 +41,20 @@ struct DeviceReport: Encodable {
     if let promptCache { text += "; \(formatBytes(promptCache)) of keys and values while it read the prompt" }
     return text
   }
+}
+
+extension PromptActivity {
+  /// The same for people.
+  var summary: String {
+    var parts = ["keys and values of \(residentLayers) layers stayed on devices"]
+    if streamedLayers > 0 { parts.append("those of \(streamedLayers) were sent for each batch") }
+    if sentBytes > 0 {
+      parts.append("\(formatBytes(sentBytes)) sent in \(formatted(sendingSeconds)) s")
+    }
+    parts.append(
+      "the CPU worked \(formatted(sharedSeconds)) s beside them and waited \(formatted(waitingSeconds)) s")
+    return parts.joined(separator: ", ")
+  }
+
+  private func formatted(_ seconds: Double) -> String { String(format: "%.2f", seconds) }
 }

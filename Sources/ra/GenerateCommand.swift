@@ -75,6 +75,7 @@ struct GenerateCommand: AsyncParsableCommand {
     if let host = (runner as? GuestRunner)?.host {
       report.devices = DeviceReport.all(host, tokens: runner.tokenCount)
       report.prefillRefusal = host.promptReading.refusal
+      report.prefillOnDevices = host.promptReading.memory.isEmpty ? nil : host.promptReading.activity
     }
     if json {
       try console.json(report)
@@ -179,6 +180,8 @@ struct GenerationReport: Encodable {
   var devices: [DeviceReport] = []
   /// Why devices did not attend to the prompt, though they were to.
   var prefillRefusal: String?
+  /// What devices did for the prompt; nil when the CPU attended to it.
+  var prefillOnDevices: PromptActivity?
 
   init(_ result: TextGenerator.Result, seed: UInt32) {
     let statistics = result.statistics
@@ -226,6 +229,7 @@ struct GenerationReport: Encodable {
     if let resident = memory.resident { parts.append("process \(formatBytes(resident))") }
     if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
     lines += devices.map { "device     " + $0.summary }
+    if let prefillOnDevices { lines.append("prompt     " + prefillOnDevices.summary) }
     if let prefillRefusal {
       lines.append("device     the prompt was attended to on the CPU: \(prefillRefusal)")
     }

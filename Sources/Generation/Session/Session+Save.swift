@@ -104,16 +104,9 @@ extension Session {
     guard access == .write else { throw SessionError.readOnly(path: directory) }
     let total = pendingTokens.count
     guard total > 0 else { throw GenerationError.emptyPrompt }
-    return try runner.host.readingPrompt(of: total, engine: runner.engine) {
-      try readPending(checkpointInterval: checkpointInterval, progress: progress)
-    }
-  }
-
-  private func readPending(
-    checkpointInterval: Double, progress: ((_ done: Int, _ total: Int) -> Void)?
-  ) throws -> Logits {
-    let total = pendingTokens.count
     let end = tokenCount + total
+    try runner.beginPrompt(of: total, endingAt: end)
+    defer { runner.endPrompt() }
     let clock = ContinuousClock()
     var saved = clock.now
     while true {

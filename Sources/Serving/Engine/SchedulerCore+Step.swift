@@ -9,7 +9,7 @@ extension SchedulerCore {
     let decoding = jobs.filter { $0.nextToken != nil && $0.indexing == nil }
     let hasIndexed = updateIndex(besides: decoding.count)
     var batch = decoding.map { job in
-      (job: job, tokens: job.nextToken.map { [$0] } ?? [], outputs: Outputs.last)
+      (job: job, tokens: job.nextToken.map { [$0] } ?? [], outputs: Outputs.last, devices: DevicePrompt?.none)
     }
     // Who waits for a token has waited for the index already.
     let readers = hasIndexed && !decoding.isEmpty ? [] : self.readers(besides: decoding.count)
@@ -17,7 +17,7 @@ extension SchedulerCore {
       let isLast = piece.count == reader.promptLeft
       // A document of a session is asked later: its last token needs no logits now.
       let wantsLogits = isLast && reader.sampler != nil
-      batch.append((reader, piece, wantsLogits ? .last : .none))
+      batch.append((reader, piece, wantsLogits ? .last : .none, devices(for: reader)))
     }
     guard !batch.isEmpty else { return }
     let start = ContinuousClock.now
@@ -27,7 +27,10 @@ extension SchedulerCore {
     defer { runner.isCancelled = nil }
     do {
       logits = try runner.evaluate(
-        batch.map { BatchRunner.Item(engine: $0.job.context.engine, tokens: $0.tokens, outputs: $0.outputs) })
+        batch.map {
+          BatchRunner.Item(
+            engine: $0.job.context.engine, tokens: $0.tokens, outputs: $0.outputs, prompt: $0.devices)
+        })
     } catch let failure as BatchRunner.ItemFailure {
       end(
         batch[failure.index].job, throwing: ServingError.engineFailure("\(failure.underlying)"),
@@ -70,13 +73,23 @@ extension SchedulerCore {
       // A smaller piece would not be worth reading the weights, and a single token would be read as an answer's.
       guard room >= min(StepPace.leastTokens, job.promptLeft) else { break }
       let position = job.context.tokens.count
-      var length = min(job.promptLeft, room)
-      // A session's document ends with a piece, so that its index is completed there.
-      if let pinned = job.context.pinnedCount, position < pinned { length = min(length, pinned - position) }
+      let length = min(job.readingEnd - position, room)
       readers.append((job, Array(job.group.prompt[position..<position + length])))
       room -= length
     }
     return readers
+  }
+
+  /// The devices that attend to what a sequence is reading; they get memory for it with its first piece.
+  private func devices(for job: SequenceJob) -> DevicePrompt? {
+    let end = job.readingEnd
+    if let reading = job.reading, reading.end == end { return reading.devices }
+    // The memory of the part before goes first.
+    job.reading = nil
+    let devices = try? runner.devicePrompt(
+      of: end - job.context.tokens.count, endingAt: end, engine: job.context.engine)
+    job.reading = (end, devices)
+    return devices
   }
 
   /// A piece of a prompt was read.
@@ -86,6 +99,7 @@ extension SchedulerCore {
     let end = job.group.prompt.count
     let indexedEnd = context.pinnedCount ?? end
     let isComplete = position == indexedEnd
+    if position == job.reading?.end { job.reading = nil }
     if position <= indexedEnd, context.engine.needsIndexUpdate(finishing: isComplete) {
       job.indexing = (isComplete, indexedEnd)
     }

@@ -70,6 +70,8 @@ final class SequenceJob {
   /// What is still to be put into the index before anything else is evaluated with the context: whether the prompt or
   /// the document is complete, and where it ends.
   var indexing: (finishing: Bool, end: Int)?
+  /// The part of the prompt that is being read: where it ends, and the devices that attend to it, if any do.
+  var reading: (end: Int, devices: DevicePrompt?)?
   private var decoder = TextStreamDecoder()
   private var stops: StopMatcher
   /// Tokens whose text is not certain yet, with the bytes of text up to their end.
@@ -91,6 +93,14 @@ final class SequenceJob {
 
   /// Prompt tokens that are not read yet.
   var promptLeft: Int { group.prompt.count - min(group.prompt.count, context.tokens.count) }
+
+  /// Where the part of the prompt ends that is being read: a session's document, so that its index is completed there, or
+  /// all of it.
+  var readingEnd: Int {
+    let end = group.prompt.count
+    guard let pinned = context.pinnedCount, context.tokens.count < pinned else { return end }
+    return min(pinned, end)
+  }
 
   /// Takes a token that was chosen; returns why the choice is complete, or nil when it goes on.
   func take(_ token: Int32, logits: UnsafeBufferPointer<Float>, tokenizer: Tokenizer) -> FinishReason? {

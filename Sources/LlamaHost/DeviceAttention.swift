@@ -1,0 +1,223 @@
+// One device's attention to a prompt: where its keys and values lie, and the graph of a batch.
+
+import CLlama
+
+/// Attends to a prompt in the layers that one device has.
+final class DeviceAttention {
+  let stream: DeviceStream
+  /// Bytes for keys and values, and for masks.
+  let rowBytes: Int
+  let maskBytes: Int
+  let residentLayers: Int
+  let streamedLayers: Int
+  /// Layers that stay on the device, by number.
+  private let resident: [Int: LayerRows]
+  /// Where the others come by.
+  private let passing: DeviceMemoryBlock?
+  private let masks: [Mask]
+  private let graph = DeviceGraph(capacity: 16)
+
+  /// Keys and values of one layer, `[KV heads, cells, width]` each.
+  private final class LayerRows {
+    let block: DeviceMemoryBlock
+    /// Tokens whose rows lie in the cells from 0 on.
+    var count = 0
+    /// The first of them came from main memory, in whatever order they had there.
+    var sentCount = 0
+
+    init(_ block: DeviceMemoryBlock) { self.block = block }
+  }
+
+  /// What tokens see in layers of one kind.
+  private final class Mask {
+    let window: Int?
+    let block: DeviceMemoryBlock
+    var before = -1
+    var count = 0
+
+    init(window: Int?, block: DeviceMemoryBlock) {
+      self.window = window
+      self.block = block
+    }
+  }
+
+  /// Kernels of GPUs want numbers of keys like these.
+  private static let cellMultiple = 256
+
+  /// - Parameter available: bytes to take at most; nil for as many as the device gives.
+  init(
+    layers: [TakeoverReport.Layer], end: Int, batchCapacity: Int, stream: DeviceStream, available: Int?
+  ) throws {
+    self.stream = stream
+    func cells(_ layer: TakeoverReport.Layer) -> Int {
+      Self.cellCount(layer.slidingWindow.map { min(end, $0 + batchCapacity) } ?? end)
+    }
+    let bytes = layers.map { Self.byteCount($0, cells: cells($0)) }
+    let windows = Set(layers.map(\.slidingWindow))
+    let maskSizes = windows.map { window in
+      (window, (layers.first { $0.slidingWindow == window }.map(cells) ?? 0) * batchCapacity * 2)
+    }
+    maskBytes = maskSizes.reduce(0) { $0 + $1.1 }
+    // Layers with a window send it with each batch: it is short.
+    let full = layers.indices.filter { layers[$0].slidingWindow == nil }
+    let largest = bytes.max() ?? 0
+    var room = (available ?? .max) - maskBytes
+    var kept = full.count
+    let total = full.reduce(0) { $0 + bytes[$1] }
+    if total > room || full.count < layers.count {
+      room -= largest
+      guard room >= 0 else {
+        throw LlamaError.promptMemoryInsufficient(
+          device: stream.name, needed: maskBytes + largest, available: max(0, available ?? 0))
+      }
+      kept = 0
+      for index in full {
+        guard bytes[index] <= room else { break }
+        room -= bytes[index]
+        kept += 1
+      }
+    }
+    masks = try maskSizes.map { window, byteCount in
+      Mask(window: window, block: try Self.block(byteCount, on: stream))
+    }
+    passing = kept < layers.count ? try Self.block(largest, on: stream) : nil
+    var resident: [Int: LayerRows] = [:]
+    for index in full.prefix(kept) {
+      resident[layers[index].layer] = LayerRows(try Self.block(bytes[index], on: stream))
+    }
+    self.resident = resident
+    residentLayers = resident.count
+    streamedLayers = layers.count - resident.count
+    rowBytes = full.prefix(kept).reduce(0) { $0 + bytes[$1] } + (passing?.byteCount ?? 0)
+  }
+
+  private static func block(_ byteCount: Int, on stream: DeviceStream) throws -> DeviceMemoryBlock {
+    guard let block = DeviceMemoryBlock(byteCount: byteCount, on: stream) else {
+      throw LlamaError.promptMemoryInsufficient(
+        device: stream.name, needed: byteCount, available: stream.freeBytes ?? 0)
+    }
+    return block
+  }
+
+  private static func cellCount(_ tokens: Int) -> Int {
+    (tokens + cellMultiple - 1) / cellMultiple * cellMultiple
+  }
+
+  private static func byteCount(_ layer: TakeoverReport.Layer, cells: Int) -> Int {
+    cells * layer.kvHeadCount * (layer.headDimension + layer.valueDimension) * 2
+  }
+
+  /// Cells between one KV head and the next: all that a block has room for.
+  private static func cells(of block: DeviceMemoryBlock, _ layer: TakeoverReport.Layer) -> Int {
+    let row = byteCount(layer, cells: 1)
+    return block.byteCount / row / cellMultiple * cellMultiple
+  }
+
+  /// Earlier tokens that a batch's tokens may see.
+  private static func visible(_ layer: TakeoverReport.Layer, before: Int) -> Int {
+    layer.slidingWindow.map { min(before, $0 - 1) } ?? before
+  }
+
+  /// Sends the keys and values of earlier tokens that are not on the device. Returns how many bytes they are.
+  ///
+  /// - Parameter before: tokens of the context before the batch.
+  func send(
+    _ layer: TakeoverReport.Layer, before: Int, count: Int, stored: any StoredRows
+  ) throws -> Int {
+    let rows = resident[layer.layer]
+    if let rows {
+      // Of rows in another order than the text's nobody knows which ones a context that was cut has kept.
+      rows.count = before < rows.sentCount ? 0 : min(rows.count, before)
+      // Whatever is there, it is not all of the context: the store tells only of all of it.
+      if rows.count < before { rows.count = 0 }
+      guard rows.count < before else { return 0 }
+    }
+    guard let block = rows?.block ?? passing else { return 0 }
+    let wanted = Self.visible(layer, before: before)
+    guard wanted > 0 else { return 0 }
+    let cells = Self.cells(of: block, layer)
+    let (keyRow, valueRow) = (2 * layer.headDimension, 2 * layer.valueDimension)
+    let values = layer.kvHeadCount * cells * keyRow
+    for head in 0..<layer.kvHeadCount {
+      try stored.withRows(layer: layer.layer, kvHead: head, last: wanted) { keys, source in
+        block.write(keys, byteCount: wanted * keyRow, at: head * cells * keyRow)
+        block.write(source, byteCount: wanted * valueRow, at: values + head * cells * valueRow)
+      }
+    }
+    rows?.count = before
+    rows?.sentCount = before
+    return wanted * layer.kvHeadCount * (keyRow + valueRow)
+  }
+
+  /// Begins to copy the batch's keys and values to the others and to attend to all of them. The answer is false for a layer
+  /// that the device cannot attend to.
+  func start(_ node: AttentionNode, rows: Range<Int>, before: Int) throws -> Bool {
+    let layer = node.layer
+    let kept = resident[layer.layer]
+    guard let block = kept?.block ?? passing,
+      let mask = masks.first(where: { $0.window == layer.slidingWindow }),
+      let outputBuffer = HostTensor.buffer(node.output), let outputData = node.output.pointee.data,
+      let queryBuffer = HostTensor.buffer(node.query), let queryData = node.query.pointee.data
+    else { return false }
+    let visible = Self.visible(layer, before: before)
+    let used = Self.cellCount(visible + rows.count)
+    let cells = Self.cells(of: block, layer)
+    precondition(used <= cells, "\(used) of \(cells) cells")
+    prepare(mask, before: visible, count: rows.count, cells: used)
+    graph.removeAll()
+    let (d, width, heads) = (layer.headDimension, layer.valueDimension, layer.kvHeadCount)
+    let valueBase = block.base + heads * cells * d * 2
+    func own(_ base: UnsafeMutableRawPointer, _ width: Int, from first: Int, count: Int) -> TensorPointer {
+      graph.tensor(
+        GGML_TYPE_F16, (width, count, heads), strides: (2 * width, 2 * width * cells), buffer: block.buffer,
+        data: base + first * 2 * width)
+    }
+    func new(_ tensor: TensorPointer, _ width: Int) -> TensorPointer? {
+      guard let buffer = HostTensor.buffer(tensor), let data = tensor.pointee.data else { return nil }
+      return graph.tensor(
+        GGML_TYPE_F16, (width, rows.count, heads), strides: (tensor.pointee.nb.1, tensor.pointee.nb.2),
+        buffer: buffer, data: data + rows.lowerBound * tensor.pointee.nb.1)
+    }
+    guard let newKeys = new(node.key, d), let newValues = new(node.value, width) else { return false }
+    graph.copy(newKeys, to: own(block.base, d, from: visible, count: rows.count))
+    graph.copy(newValues, to: own(valueBase, width, from: visible, count: rows.count))
+    let query = node.query.pointee
+    let output = graph.attend(
+      graph.tensor(
+        GGML_TYPE_F32, (d, rows.count, layer.headCount), strides: (query.nb.1, query.nb.2),
+        buffer: queryBuffer, data: queryData + rows.lowerBound * query.nb.1),
+      own(block.base, d, from: 0, count: used), own(valueBase, width, from: 0, count: used),
+      mask: graph.tensor(
+        GGML_TYPE_F16, (used, rows.count, 1), strides: (2 * used, 2 * used * rows.count),
+        buffer: mask.block.buffer, data: mask.block.base),
+      scale: layer.scale, buffer: outputBuffer,
+      data: outputData + rows.lowerBound * node.output.pointee.nb.2)
+    guard ggml_backend_supports_op(stream.handle, output) else { return false }
+    kept?.count = 0
+    let status = ggml_backend_graph_compute_async(stream.handle, graph.graph)
+    guard status == GGML_STATUS_SUCCESS else {
+      throw LlamaError.deviceFailed(device: stream.name, operation: "attend (status \(status.rawValue))")
+    }
+    kept?.count = before + rows.count
+    return true
+  }
+
+  /// Token i sees the `before` cells and those of the batch up to its own, or of these the last ones.
+  private func prepare(_ mask: Mask, before: Int, count: Int, cells: Int) {
+    guard mask.before != before || mask.count != count else { return }
+    let hidden: UInt16 = 0xfc00  // -infinity
+    let values = [UInt16](unsafeUninitializedCapacity: cells * count) { buffer, initialized in
+      for token in 0..<count {
+        let row = UnsafeMutableBufferPointer(rebasing: buffer[token * cells..<(token + 1) * cells])
+        let end = before + token + 1
+        let begin = mask.window.map { max(0, end - $0) } ?? 0
+        row[..<begin].initialize(repeating: hidden)
+        row[begin..<end].initialize(repeating: 0)
+        row[end...].initialize(repeating: hidden)
+      }
+      initialized = cells * count
+    }
+    values.withUnsafeBytes { mask.block.write($0.baseAddress!, byteCount: $0.count, at: 0) }
+    (mask.before, mask.count) = (before, count)
+  }
+}

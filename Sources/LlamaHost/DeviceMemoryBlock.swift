@@ -1,0 +1,152 @@
+// Memory of a device, and graphs over memory that others own.
+
+import CLlama
+
+/// A back end of its own for a device: what it computes and what the host computes there take turns on the device, but
+/// neither waits for the other's commands to be described.
+final class DeviceStream {
+  let device: ggml_backend_dev_t
+  let name: String
+  let handle: ggml_backend_t
+
+  /// - Throws: ``LlamaError/deviceFailed(device:operation:)`` for a device that does not start.
+  init(_ device: ggml_backend_dev_t, pool: ThreadPool) throws {
+    let name = ggml_backend_dev_name(device).map { String(cString: $0) } ?? "?"
+    guard let handle = ggml_backend_dev_init(device, nil) else {
+      throw LlamaError.deviceFailed(device: name, operation: "start a second time")
+    }
+    self.device = device
+    self.name = name
+    self.handle = handle
+    if ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU {
+      ggml_backend_cpu_set_n_threads(handle, Int32(pool.threadCount))
+      ggml_backend_cpu_set_threadpool(handle, pool.handle)
+    }
+  }
+
+  deinit { ggml_backend_free(handle) }
+
+  /// Bytes that are free; nil where the device does not tell.
+  var freeBytes: Int? {
+    var (free, total) = (0, 0)
+    ggml_backend_dev_memory(device, &free, &total)
+    return total > 0 ? free : nil
+  }
+}
+
+/// Bytes on a device, all zero at first.
+final class DeviceMemoryBlock {
+  let byteCount: Int
+  let buffer: ggml_backend_buffer_t
+  private let context: OpaquePointer
+  /// All of it as bytes.
+  private let whole: TensorPointer
+
+  /// Nil when the device has not so much.
+  init?(byteCount: Int, on stream: DeviceStream) {
+    let parameters = ggml_init_params(
+      mem_size: 2 * ggml_tensor_overhead(), mem_buffer: nil, no_alloc: true)
+    guard let context = ggml_init(parameters) else { return nil }
+    guard let whole = ggml_new_tensor_1d(context, GGML_TYPE_I8, Int64(byteCount)),
+      let buffer = ggml_backend_alloc_buffer(stream.handle, byteCount)
+    else {
+      ggml_free(context)
+      return nil
+    }
+    guard
+      ggml_backend_tensor_alloc(buffer, whole, ggml_backend_buffer_get_base(buffer)) == GGML_STATUS_SUCCESS
+    else {
+      ggml_backend_buffer_free(buffer)
+      ggml_free(context)
+      return nil
+    }
+    self.byteCount = byteCount
+    self.buffer = buffer
+    self.context = context
+    self.whole = whole
+    ggml_backend_buffer_clear(buffer, 0)
+  }
+
+  deinit {
+    ggml_backend_buffer_free(buffer)
+    ggml_free(context)
+  }
+
+  var base: UnsafeMutableRawPointer { whole.pointee.data }
+
+  /// Returns when the bytes are there.
+  func write(_ source: UnsafeRawPointer, byteCount: Int, at offset: Int) {
+    precondition(offset >= 0 && byteCount <= self.byteCount - offset, "\(byteCount) bytes at \(offset)")
+    ggml_backend_tensor_set(whole, source, offset, byteCount)
+  }
+}
+
+/// A short graph, made anew for each use. Its tensors lie in memory that is there.
+final class DeviceGraph {
+  private let context: OpaquePointer
+  private let capacity: Int
+  private(set) var graph: OpaquePointer
+
+  init(capacity: Int) {
+    let size = ggml_graph_overhead_custom(capacity, false) + 4 * capacity * ggml_tensor_overhead()
+    guard let context = ggml_init(ggml_init_params(mem_size: size, mem_buffer: nil, no_alloc: true)),
+      let graph = ggml_new_graph_custom(context, capacity, false)
+    else { preconditionFailure("no memory for a graph of \(capacity) nodes") }
+    self.context = context
+    self.capacity = capacity
+    self.graph = graph
+  }
+
+  deinit { ggml_free(context) }
+
+  func removeAll() {
+    ggml_reset(context)
+    guard let new = ggml_new_graph_custom(context, capacity, false) else {
+      preconditionFailure("a graph of \(capacity) nodes fitted before")
+    }
+    graph = new
+  }
+
+  /// A tensor in memory that is there, with strides in bytes for the second and third dimension.
+  func tensor(
+    _ type: ggml_type, _ shape: (Int, Int, Int), strides: (Int, Int), buffer: ggml_backend_buffer_t,
+    data: UnsafeMutableRawPointer
+  ) -> TensorPointer {
+    guard
+      let tensor = ggml_new_tensor_3d(context, type, Int64(shape.0), Int64(shape.1), Int64(shape.2))
+    else { preconditionFailure("no room for a tensor") }
+    tensor.pointee.nb.1 = strides.0
+    tensor.pointee.nb.2 = strides.1
+    tensor.pointee.nb.3 = strides.1 * shape.2
+    place(tensor, buffer: buffer, data: data)
+    return tensor
+  }
+
+  func copy(_ source: TensorPointer, to target: TensorPointer) {
+    guard let copy = ggml_cpy(context, source, target),
+      ggml_backend_view_init(copy) == GGML_STATUS_SUCCESS
+    else { preconditionFailure("no room for a copy") }
+    ggml_build_forward_expand(graph, copy)
+  }
+
+  /// Attention, with its result at `data`.
+  func attend(
+    _ query: TensorPointer, _ key: TensorPointer, _ value: TensorPointer, mask: TensorPointer, scale: Float,
+    buffer: ggml_backend_buffer_t, data: UnsafeMutableRawPointer
+  ) -> TensorPointer {
+    guard let output = ggml_flash_attn_ext(context, query, key, value, mask, scale, 0, 0) else {
+      preconditionFailure("no room for attention")
+    }
+    ggml_flash_attn_ext_set_prec(output, GGML_PREC_F32)
+    place(output, buffer: buffer, data: data)
+    ggml_build_forward_expand(graph, output)
+    return output
+  }
+
+  private func place(
+    _ tensor: TensorPointer, buffer: ggml_backend_buffer_t, data: UnsafeMutableRawPointer
+  ) {
+    let status = ggml_backend_tensor_alloc(buffer, tensor, data)
+    precondition(status == GGML_STATUS_SUCCESS, "ggml could not place a tensor: \(status)")
+  }
+}

@@ -1,0 +1,155 @@
+// Prompts that the model's devices attend to: what is quadratic in the context goes where the arithmetic is.
+
+import CLlama
+
+/// Keys and values that were read before, for devices that do not have them.
+package protocol StoredRows: AnyObject {
+  /// Calls `body` with keys and values `[count, width]`, f16, of one KV head: those of the last `count` tokens before the
+  /// batch, in any order where all of the context is asked for, otherwise in the order of the text.
+  func withRows(
+    layer: Int, kvHead: Int, last count: Int,
+    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void) throws
+}
+
+/// Tokens of a batch that devices are to attend to.
+package struct DevicePart {
+  package var prompt: DevicePrompt
+  /// Rows of the batch, at consecutive positions.
+  package var rows: Range<Int>
+  package var stored: any StoredRows
+
+  package init(prompt: DevicePrompt, rows: Range<Int>, stored: any StoredRows) {
+    self.prompt = prompt
+    self.rows = rows
+    self.stored = stored
+  }
+}
+
+/// What was done for a prompt by devices and beside them.
+public struct PromptActivity: Sendable, Hashable, Encodable {
+  /// Layers whose keys and values devices kept, and layers whose were sent for each batch.
+  public internal(set) var residentLayers = 0
+  public internal(set) var streamedLayers = 0
+  /// Keys and values of earlier batches that were sent to devices.
+  public internal(set) var sentBytes = 0
+  /// Seconds that it took to send them.
+  public internal(set) var sendingSeconds = 0.0
+  /// Seconds that the CPU worked while devices attended: it stores keys and values, and computes what indexes learn from.
+  public internal(set) var sharedSeconds = 0.0
+  /// Seconds that the CPU waited for devices then, and for queries, keys and values from them.
+  public internal(set) var waitingSeconds = 0.0
+
+  public init() {}
+}
+
+/// Attention to one prompt by the devices that have the model's layers.
+///
+/// Devices keep keys and values of as many layers as they have room for, until this object goes. Those of the others are
+/// sent from main memory for each batch: a layer at 128K tokens is half a gigabyte for an 8B model, which takes less time
+/// on its way than a batch of attention to it.
+public final class DevicePrompt {
+  /// Position behind the prompt's last token.
+  public let end: Int
+  /// What devices hold meanwhile, weights included.
+  public private(set) var memory: [DeviceMemoryUse]
+  public private(set) var activity = PromptActivity()
+  private let shares: [DeviceAttention]
+  private let shareOfLayer: [Int: Int]
+  private var running: [(share: DeviceAttention, since: ContinuousClock.Instant)] = []
+
+  /// Takes the memory that devices need at least, and more of it where there is more.
+  ///
+  /// - Parameters:
+  ///   - end: position behind the prompt's last token.
+  ///   - anywhere: layers on the CPU too, with the CPU as one more device; for tests.
+  ///   - limit: most bytes for keys and values on each device, for tests; the model's limit holds as well.
+  /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)`` when a device has not room for one layer.
+  package init(end: Int, context: LlamaContext, anywhere: Bool = false, limit: Int? = nil) throws {
+    try LlamaContext.check("prompt length", end, 1...LlamaContext.positionRange.upperBound)
+    self.end = end
+    memory = context.deviceMemory
+    let layers = context.takeover?.layers ?? []
+    let cpu = anywhere ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : nil
+    var devices: [ggml_backend_dev_t] = []
+    var layersOf: [[TakeoverReport.Layer]] = []
+    var shareOfLayer: [Int: Int] = [:]
+    for layer in layers {
+      guard let device = context.layerDevices[layer.layer] ?? cpu else { continue }
+      let number = devices.firstIndex(of: device) ?? devices.count
+      if number == devices.count {
+        devices.append(device)
+        layersOf.append([])
+      }
+      layersOf[number].append(layer)
+      shareOfLayer[layer.layer] = number
+    }
+    self.shareOfLayer = shareOfLayer
+    shares = try zip(devices, layersOf).map { device, layers in
+      let stream = try DeviceStream(device, pool: context.pool)
+      let used = context.deviceMemory.first { $0.device == stream.name }?.total ?? 0
+      let allowed = context.model.deviceMemoryLimit.map { $0 - used }
+      let free = stream.freeBytes.map { $0 - $0 / 16 }
+      let available = [allowed, free, limit].compactMap { $0 }.min()
+      return try DeviceAttention(
+        layers: layers, end: end, batchCapacity: context.batchCapacity, stream: stream, available: available)
+    }
+    for share in shares {
+      activity.residentLayers += share.residentLayers
+      activity.streamedLayers += share.streamedLayers
+      if let index = memory.firstIndex(where: { $0.device == share.stream.name }) {
+        memory[index].cache += share.rowBytes
+        memory[index].compute += share.maskBytes
+      }
+    }
+  }
+
+  /// Bytes for keys and values that devices, the CPU among them in tests, hold.
+  package var rowBytes: Int { shares.reduce(0) { $0 + $1.rowBytes } }
+
+  /// Sends what the layer's device lacks and lets it begin to attend. Nothing is done, and the answer is false, where
+  /// the layer has no device.
+  ///
+  /// - Parameters:
+  ///   - rows: tokens of the batch.
+  ///   - position: that of the first of them.
+  func start(_ node: AttentionNode, rows: Range<Int>, position: Int, stored: any StoredRows) throws -> Bool {
+    guard let number = shareOfLayer[node.layer.layer], position + rows.count <= end else { return false }
+    let share = shares[number]
+    let begin = ContinuousClock.now
+    let sent = try share.send(node.layer, before: position, count: rows.count, stored: stored)
+    let start = ContinuousClock.now
+    activity.sentBytes += sent
+    if sent > 0 { activity.sendingSeconds += (start - begin) / .seconds(1) }
+    guard try share.start(node, rows: rows, before: position) else { return false }
+    running.append((share, start))
+    return true
+  }
+
+  /// Queries, keys and values of the batch have come from the device; the CPU's own work begins.
+  func didRead() {
+    let now = ContinuousClock.now
+    for index in running.indices {
+      activity.waitingSeconds += (now - running[index].since) / .seconds(1)
+      running[index].since = now
+    }
+  }
+
+  /// Waits for what was begun.
+  func finish() {
+    while let (share, start) = running.popLast() {
+      let waiting = ContinuousClock.now
+      ggml_backend_synchronize(share.stream.handle)
+      activity.sharedSeconds += (waiting - start) / .seconds(1)
+      activity.waitingSeconds += (ContinuousClock.now - waiting) / .seconds(1)
+    }
+  }
+}
+
+/// A flash-attention node with what it reads, after ``GuestObserver`` has checked it.
+struct AttentionNode {
+  var layer: TakeoverReport.Layer
+  var output: TensorPointer
+  var query: TensorPointer
+  var key: TensorPointer
+  var value: TensorPointer
+}

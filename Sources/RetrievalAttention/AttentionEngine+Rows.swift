@@ -1,0 +1,50 @@
+// Rows for others to compute with.
+
+import AttentionKernels
+
+extension AttentionEngine {
+  /// Calls `body` with keys and values `[count, d]` of one KV head in half precision: the last `count` rows, which are in
+  /// the order of the text where no index has put them into another. Where rows are stored so, nothing is copied.
+  package func withHalfPrecisionRows(
+    layer: Int, kvHead: Int, last count: Int,
+    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void
+  ) throws {
+    guard shape.layers.indices.contains(layer) else {
+      throw AttentionError.unknownLayer(layer, layerCount: shape.layers.count)
+    }
+    let rows = rows(layer: layer, kvHead: kvHead)
+    guard (0...rows.count).contains(count) else {
+      throw AttentionError.invalidSetting(
+        name: "count", value: "\(count)", requirement: "in 0...\(rows.count)")
+    }
+    let first = rows.count - count
+    try withHalfPrecision(rows.keys.from(first), rows, count: count, offsets: rows.keyOffsets) { keys in
+      try withHalfPrecision(rows.values.from(first), rows, count: count, offsets: nil) { values in
+        try body(keys, values)
+      }
+    }
+  }
+
+  private func withHalfPrecision(
+    _ packed: PackedRows, _ rows: HeadRows, count: Int, offsets: UnsafePointer<Float>?,
+    _ body: (UnsafePointer<UInt16>) throws -> Void
+  ) rethrows {
+    let d = rows.dimension
+    switch packed.format {
+    case .float16: try body(packed.base.assumingMemoryBound(to: UInt16.self))
+    case .int8:
+      let kernels = Kernels.active
+      var row = [Float](repeating: 0, count: d)
+      let target = [UInt16](unsafeUninitializedCapacity: max(1, count * d)) { buffer, initialized in
+        for number in 0..<count {
+          kernels.unsafeUnpack(packed.from(number), rowCount: 1, dimension: d, target: &row, targetStride: d)
+          // What was taken away from every key: keys of a batch have it.
+          if let offsets { for i in 0..<d { row[i] += offsets[i] } }
+          kernels.unsafeConvertToFloat16(row, buffer.baseAddress! + number * d, count: d)
+        }
+        initialized = count * d
+      }
+      try body(target)
+    }
+  }
+}
