@@ -169,6 +169,7 @@ public final class DecodeBenchmark {
     var samples = TimeSamples()
     var reads = ReadStatistics()
     let profile = DecodeProfile()
+    var window = WindowActivity()
     /// Relative L2 distances of outputs.
     var errors: [Double] = []
   }
@@ -228,6 +229,7 @@ public final class DecodeBenchmark {
     let begin = runner.tokenCount
     defer { if let guest { measurement.reads = guest.engine.statistics } }
     let first = firstToken(after: begin)
+    var window = WindowActivity()
     let clock = ContinuousClock()
     for step in 0..<steps {
       let start = clock.now
@@ -235,12 +237,14 @@ public final class DecodeBenchmark {
       let time = clock.now - start
       // The first step finds the caches full of another attention's keys.
       guest?.engine.profile = measurement.profile
+      if step == 0, let guest { window = guest.host.windowReading.activity }
       if step > 0 {
         measurement.samples.append(time)
         onStep()
       }
     }
     if let guest {
+      measurement.window.add(guest.host.windowReading.activity.since(window))
       guest.engine.profile = nil
       guest.engine.ignoresIndex = false
       try guest.engine.truncate(to: begin)
@@ -254,7 +258,8 @@ public final class DecodeBenchmark {
     let now = ComputeDevice.all()
     return host.deviceMemory.map { use in
       DeviceUse(
-        device: use.device, heldBytes: use.total, freeBytes: now.first { $0.name == use.device }?.freeBytes)
+        device: use.device, heldBytes: use.total + (host.windowReading.byteCounts[use.device] ?? 0),
+        freeBytes: now.first { $0.name == use.device }?.freeBytes)
     }
   }
 
@@ -273,6 +278,7 @@ public final class DecodeBenchmark {
       outputError: OutputError(measurement.errors),
       memory: measurement.subject.guest?.memory, peakResidentBytes: SystemMemory.peakResidentBytes,
       devices: measurement.subject.guest.flatMap { Self.devices($0.host) },
+      window: measurement.window.layers > 0 ? measurement.window : nil,
       stages: StageTimes(
         measurement.profile, steps: measurement.samples.values.count,
         milliseconds: measurement.samples.values.reduce(0, +) / Double(measurement.samples.values.count),

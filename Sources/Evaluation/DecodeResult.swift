@@ -1,6 +1,7 @@
 // What the decode benchmark tells.
 
 public import Generation
+public import LlamaHost
 import RetrievalAttention
 import VectorIndex
 
@@ -44,6 +45,8 @@ public struct DecodeResult: Sendable, Codable {
   public var peakResidentBytes: Int?
   /// What other devices hold for our context at this depth; nil for the host and when all layers are on the CPU.
   public var devices: [DeviceUse]?
+  /// What devices did for first and last tokens; nil when the CPU attended to them.
+  public var window: WindowActivity?
   /// What the mean step spends its time on; nil for the host.
   public var stages: StageTimes?
 }
@@ -51,7 +54,7 @@ public struct DecodeResult: Sendable, Codable {
 /// A device with some of the model's layers.
 public struct DeviceUse: Sendable, Codable {
   public var device: String
-  /// Weights, cache of a batch, intermediate results.
+  /// Weights, cache of a batch, intermediate results; first and last tokens, when they are attended to there.
   public var heldBytes: Int
   /// Free on the device now, whoever takes the rest; nil where it does not tell.
   public var freeBytes: Int?

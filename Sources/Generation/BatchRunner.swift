@@ -106,7 +106,7 @@ public final class BatchRunner {
       let rows = row..<row + item.tokens.count
       row = rows.upperBound
       guard let prompt = item.prompt, rows.count > 1 else { return nil }
-      return DevicePart(prompt: prompt, rows: rows, stored: EngineRows(item.engine))
+      return DevicePart(work: prompt, rows: rows, stored: EngineRows(item.engine))
     }
   }
 

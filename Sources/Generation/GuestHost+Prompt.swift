@@ -15,12 +15,14 @@ public struct PromptReading: Sendable, Hashable, Encodable {
   public internal(set) var refusal: String?
 }
 
-/// Which layers are attended to elsewhere while a prompt is read.
-package enum PromptPlacement {
-  /// Those on the model's devices.
+/// Which layers devices do something for.
+package enum DevicePlacement {
+  /// Those that are on devices, as far as the model's options say so.
   case devices
-  /// All of them, those on the CPU by the CPU's own back end; for tests. At most so many bytes of keys and values.
+  /// All of them, those on the CPU by the CPU's own back end; for tests. At most so many bytes of a prompt's keys and values.
   case anywhere(limit: Int?)
+
+  var isAnywhere: Bool { if case .anywhere = self { true } else { false } }
 }
 
 extension GuestHost {
@@ -29,14 +31,13 @@ extension GuestHost {
   ///
   /// - Parameter tokenCount: tokens that are still to be read.
   func devicePrompt(of tokenCount: Int, endingAt end: Int, engine: AttentionEngine) throws -> DevicePrompt? {
-    let isAnywhere = if case .anywhere = promptPlacement { true } else { false }
-    guard isAnywhere || model.readsPromptsOnDevices && context.hasDeviceLayers,
+    guard placement.isAnywhere || model.readsPromptsOnDevices && context.hasDeviceLayers,
       tokenCount > min(context.batchCapacity, Self.shortPrompt), engine.takesInAttendedPrompts
     else { return nil }
     promptReading = PromptReading()
-    let limit: Int? = if case .anywhere(let limit) = promptPlacement { limit } else { nil }
+    let limit: Int? = if case .anywhere(let limit) = placement { limit } else { nil }
     do {
-      let prompt = try DevicePrompt(end: end, context: context, anywhere: isAnywhere, limit: limit)
+      let prompt = try DevicePrompt(end: end, context: context, anywhere: placement.isAnywhere, limit: limit)
       promptReading.memory = prompt.memory
       return prompt
     } catch let error as LlamaError {
@@ -47,18 +48,4 @@ extension GuestHost {
 
   /// Questions are this short: sending a context's keys and values to devices for one would take longer.
   static let shortPrompt = 64
-}
-
-/// An engine's keys and values, for devices.
-final class EngineRows: StoredRows {
-  private let engine: AttentionEngine
-
-  init(_ engine: AttentionEngine) { self.engine = engine }
-
-  func withRows(
-    layer: Int, kvHead: Int, last count: Int,
-    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void
-  ) throws {
-    try engine.withHalfPrecisionRows(layer: layer, kvHead: kvHead, last: count, body)
-  }
 }

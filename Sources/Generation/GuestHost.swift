@@ -18,7 +18,9 @@ public final class GuestHost {
   let parallel: ParallelRunner
   /// How the last prompt was read that devices were to attend to.
   public internal(set) var promptReading = PromptReading()
-  package var promptPlacement = PromptPlacement.devices
+  /// The same of first and last tokens, while others were generated.
+  public internal(set) var windowReading = WindowReading()
+  package var placement = DevicePlacement.devices
 
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
@@ -50,19 +52,21 @@ public final class GuestHost {
   /// What went between the model's devices and the attention here, since the host was made.
   public var deviceTraffic: DeviceTraffic { context.deviceTraffic }
 
-  /// Evaluates a batch, with `engine` for attention, or devices with `prompt`.
+  /// Evaluates a batch, with `engine` for attention, and devices for a `prompt` or for a generated token's `window`.
   func evaluate(
     _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine,
-    prompt: DevicePrompt? = nil
+    prompt: DevicePrompt? = nil, window: DeviceWindow? = nil
   ) throws -> Logits {
-    context.guest = EngineGuest(engine: engine, parallel: parallel, promptEnd: prompt?.end)
+    context.guest = EngineGuest(engine: engine, parallel: parallel, promptEnd: prompt?.end, window: window)
+    let work: (any DeviceWork)? = prompt ?? window
     context.deviceParts =
-      prompt.map { [DevicePart(prompt: $0, rows: 0..<tokens.count, stored: EngineRows(engine))] } ?? []
+      work.map { [DevicePart(work: $0, rows: 0..<tokens.count, stored: EngineRows(engine))] } ?? []
     // So that an engine goes when its runner does.
     defer {
       context.guest = NoGuest()
       context.deviceParts = []
       if let prompt { promptReading.activity = prompt.activity }
+      if let window { windowReading.activity = window.activity }
     }
     return try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
   }
@@ -93,12 +97,18 @@ private final class EngineGuest: AttentionGuest {
   private let engine: AttentionEngine
   private let parallel: ParallelRunner
   private let promptEnd: Int?
+  private let window: DeviceWindow?
+  private let fixed: DeviceFixedAttention?
 
-  /// - Parameter promptEnd: position behind the prompt's last token, when devices attend to it.
-  init(engine: AttentionEngine, parallel: ParallelRunner, promptEnd: Int?) {
+  /// - Parameters:
+  ///   - promptEnd: position behind the prompt's last token, when devices attend to it.
+  ///   - window: devices that attend to a generated token's first and last ones.
+  init(engine: AttentionEngine, parallel: ParallelRunner, promptEnd: Int?, window: DeviceWindow?) {
     self.engine = engine
     self.parallel = parallel
     self.promptEnd = promptEnd
+    self.window = window
+    fixed = window.map(DeviceFixedAttention.init)
   }
 
   func attend(_ call: borrowing AttentionCall) throws {
@@ -111,6 +121,8 @@ private final class EngineGuest: AttentionGuest {
       output: call.output, outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
     if call.isAttended(row: 0), let promptEnd {
       try engine.takeIn(batch, promptEnd: promptEnd, parallel: parallel)
+    } else if let window, window.isRunning, let fixed {
+      try engine.attend(batch, fixed: fixed, parallel: parallel)
     } else {
       try engine.attend(batch, parallel: parallel)
     }

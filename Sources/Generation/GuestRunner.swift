@@ -18,6 +18,8 @@ public final class GuestRunner: SequenceRunner {
   private var companions: [GuestRunner] = []
   /// Where the present prompt is attended to by devices.
   private var devicePrompt: DevicePrompt?
+  /// Where generated tokens' first and last ones are attended to by devices; nil inside while none was asked for.
+  private var deviceWindow: DeviceWindow??
 
   /// Tokens for which address space is reserved at least, so that a conversation can go on.
   static let comfortableCapacity = 1 << 18
@@ -127,6 +129,8 @@ public final class GuestRunner: SequenceRunner {
 
   /// Takes devices' memory for a prompt of `count` more tokens, where they are to attend to it.
   func beginPrompt(of count: Int, endingAt end: Int) throws {
+    // A prompt needs more of the device.
+    deviceWindow = nil
     devicePrompt = try host.devicePrompt(of: count, endingAt: end, engine: engine)
   }
 
@@ -149,7 +153,8 @@ public final class GuestRunner: SequenceRunner {
   }
 
   public func decode(_ token: Int32) throws -> Logits {
-    let logits = try evaluate([token][...], outputs: .last)
+    if deviceWindow == nil { deviceWindow = .some(try host.deviceWindow(of: engine)) }
+    let logits = try evaluate([token][...], outputs: .last, window: deviceWindow ?? nil)
     if indexesDecodedTokens { updateIndex(finishing: true, askPosition: tokenCount + Self.askDistance) }
     return logits
   }
@@ -199,12 +204,14 @@ public final class GuestRunner: SequenceRunner {
   }
 
   /// Reads a batch; on failure or cancellation, layers that had read it already are taken back.
-  private func evaluate(_ tokens: ArraySlice<Int32>, outputs: Outputs) throws -> Logits {
+  private func evaluate(
+    _ tokens: ArraySlice<Int32>, outputs: Outputs, window: DeviceWindow? = nil
+  ) throws -> Logits {
     let before = tokenCount
     do {
       let logits = try host.evaluate(
         tokens, startPosition: before, outputs: outputs, engine: engine,
-        prompt: tokens.count > 1 ? devicePrompt : nil)
+        prompt: tokens.count > 1 ? devicePrompt : nil, window: window)
       for runner in [self] + companions { runner.note(tokens, after: before) }
       return logits
     } catch {

@@ -128,7 +128,7 @@ final class DeviceAttention {
     if let rows {
       // Of rows in another order than the text's nobody knows which ones a context that was cut has kept.
       rows.count = before < rows.sentCount ? 0 : min(rows.count, before)
-      // Whatever is there, it is not all of the context: the store tells only of all of it.
+      // What is missing lies among the rest in the store, in whatever order.
       if rows.count < before { rows.count = 0 }
       guard rows.count < before else { return 0 }
     }
@@ -139,7 +139,7 @@ final class DeviceAttention {
     let (keyRow, valueRow) = (2 * layer.headDimension, 2 * layer.valueDimension)
     let values = layer.kvHeadCount * cells * keyRow
     for head in 0..<layer.kvHeadCount {
-      try stored.withRows(layer: layer.layer, kvHead: head, last: wanted) { keys, source in
+      try stored.withRows(layer: layer.layer, kvHead: head, count: wanted, skipping: 0) { keys, source in
         block.write(keys, byteCount: wanted * keyRow, at: head * cells * keyRow)
         block.write(source, byteCount: wanted * valueRow, at: values + head * cells * valueRow)
       }
@@ -179,25 +179,27 @@ final class DeviceAttention {
         buffer: buffer, data: data + rows.lowerBound * tensor.pointee.nb.1)
     }
     guard let newKeys = new(node.key, d), let newValues = new(node.value, width) else { return false }
-    graph.copy(newKeys, to: own(block.base, d, from: visible, count: rows.count))
-    graph.copy(newValues, to: own(valueBase, width, from: visible, count: rows.count))
+    let keyCells = own(block.base, d, from: visible, count: rows.count)
+    let valueCells = own(valueBase, width, from: visible, count: rows.count)
     let query = node.query.pointee
-    let output = graph.attend(
-      graph.tensor(
-        GGML_TYPE_F32, (d, rows.count, layer.headCount), strides: (query.nb.1, query.nb.2),
-        buffer: queryBuffer, data: queryData + rows.lowerBound * query.nb.1),
-      own(block.base, d, from: 0, count: used), own(valueBase, width, from: 0, count: used),
-      mask: graph.tensor(
-        GGML_TYPE_F16, (used, rows.count, 1), strides: (2 * used, 2 * used * rows.count),
-        buffer: mask.block.buffer, data: mask.block.base),
-      scale: layer.scale, buffer: outputBuffer,
-      data: outputData + rows.lowerBound * node.output.pointee.nb.2)
-    guard ggml_backend_supports_op(stream.handle, output) else { return false }
-    kept?.count = 0
-    let status = ggml_backend_graph_compute_async(stream.handle, graph.graph)
-    guard status == GGML_STATUS_SUCCESS else {
-      throw LlamaError.deviceFailed(device: stream.name, operation: "attend (status \(status.rawValue))")
+    let queries = graph.tensor(
+      GGML_TYPE_F32, (d, rows.count, layer.headCount), strides: (query.nb.1, query.nb.2), buffer: queryBuffer,
+      data: queryData + rows.lowerBound * query.nb.1)
+    let keys = own(block.base, d, from: 0, count: used)
+    let values = own(valueBase, width, from: 0, count: used)
+    let seen = graph.tensor(
+      GGML_TYPE_F16, (used, rows.count, 1), strides: (2 * used, 2 * used * rows.count),
+      buffer: mask.block.buffer, data: mask.block.base)
+    let nodes = graph.nodes { context, add in
+      _ = add(ggml_cpy(context, newKeys, keyCells), nil)
+      _ = add(ggml_cpy(context, newValues, valueCells), nil)
+      let attention = ggml_flash_attn_ext(context, queries, keys, values, seen, layer.scale, 0, 0)
+      if let attention { ggml_flash_attn_ext_set_prec(attention, GGML_PREC_F32) }
+      _ = add(attention, (outputBuffer, outputData + rows.lowerBound * node.output.pointee.nb.2))
     }
+    guard nodes.allSatisfy({ ggml_backend_supports_op(stream.handle, $0) }) else { return false }
+    kept?.count = 0
+    try stream.start(graph)
     kept?.count = before + rows.count
     return true
   }

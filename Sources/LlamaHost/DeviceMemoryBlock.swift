@@ -2,12 +2,22 @@
 
 import CLlama
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// A back end of its own for a device: what it computes and what the host computes there take turns on the device, but
 /// neither waits for the other's commands to be described.
 final class DeviceStream {
   let device: ggml_backend_dev_t
   let name: String
   let handle: ggml_backend_t
+  /// Whether calls return before what they ask for is done.
+  let isAsynchronous: Bool
 
   /// - Throws: ``LlamaError/deviceFailed(device:operation:)`` for a device that does not start.
   init(_ device: ggml_backend_dev_t, pool: ThreadPool) throws {
@@ -18,6 +28,9 @@ final class DeviceStream {
     self.device = device
     self.name = name
     self.handle = handle
+    var properties = ggml_backend_dev_props()
+    ggml_backend_dev_get_props(device, &properties)
+    isAsynchronous = properties.caps.async
     if ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU {
       ggml_backend_cpu_set_n_threads(handle, Int32(pool.threadCount))
       ggml_backend_cpu_set_threadpool(handle, pool.handle)
@@ -25,6 +38,16 @@ final class DeviceStream {
   }
 
   deinit { ggml_backend_free(handle) }
+
+  /// Begins with a graph, which must stay as it is until it is done.
+  func start(_ graph: DeviceGraph) throws {
+    let status = ggml_backend_graph_compute_async(handle, graph.graph)
+    guard status == GGML_STATUS_SUCCESS else {
+      throw LlamaError.deviceFailed(device: name, operation: "attend (status \(status.rawValue))")
+    }
+    // ggml's RPC sends from a thread of its own, which wakes on this core and would wait for this thread's work.
+    sched_yield()
+  }
 
   /// Bytes that are free; nil where the device does not tell.
   var freeBytes: Int? {
@@ -40,7 +63,7 @@ final class DeviceMemoryBlock {
   let buffer: ggml_backend_buffer_t
   private let context: OpaquePointer
   /// All of it as bytes.
-  private let whole: TensorPointer
+  fileprivate let whole: TensorPointer
 
   /// Nil when the device has not so much.
   init?(byteCount: Int, on stream: DeviceStream) {
@@ -78,6 +101,14 @@ final class DeviceMemoryBlock {
   func write(_ source: UnsafeRawPointer, byteCount: Int, at offset: Int) {
     precondition(offset >= 0 && byteCount <= self.byteCount - offset, "\(byteCount) bytes at \(offset)")
     ggml_backend_tensor_set(whole, source, offset, byteCount)
+  }
+}
+
+extension DeviceMemoryBlock {
+  /// Returns when the bytes are here.
+  func read(_ target: UnsafeMutableRawPointer, byteCount: Int, at offset: Int) {
+    precondition(offset >= 0 && byteCount <= self.byteCount - offset, "\(byteCount) bytes at \(offset)")
+    ggml_backend_tensor_get(whole, target, offset, byteCount)
   }
 }
 
@@ -122,25 +153,30 @@ final class DeviceGraph {
     return tensor
   }
 
-  func copy(_ source: TensorPointer, to target: TensorPointer) {
-    guard let copy = ggml_cpy(context, source, target),
-      ggml_backend_view_init(copy) == GGML_STATUS_SUCCESS
-    else { preconditionFailure("no room for a copy") }
-    ggml_build_forward_expand(graph, copy)
-  }
+  typealias Place = (buffer: ggml_backend_buffer_t, data: UnsafeMutableRawPointer)
 
-  /// Attention, with its result at `data`.
-  func attend(
-    _ query: TensorPointer, _ key: TensorPointer, _ value: TensorPointer, mask: TensorPointer, scale: Float,
-    buffer: ggml_backend_buffer_t, data: UnsafeMutableRawPointer
-  ) -> TensorPointer {
-    guard let output = ggml_flash_attn_ext(context, query, key, value, mask, scale, 0, 0) else {
-      preconditionFailure("no room for attention")
+  /// Adds nodes, which are computed in this order: `add` takes one and where its result goes; nil for those that lie in
+  /// what they read.
+  @discardableResult
+  func nodes(
+    _ body: (_ context: OpaquePointer, _ add: (TensorPointer?, Place?) -> TensorPointer) -> Void
+  ) -> [TensorPointer] {
+    var nodes: [TensorPointer] = []
+    withoutActuallyEscaping(body) { body in
+      body(context) { node, place in
+        guard let node else { preconditionFailure("no room for a node") }
+        if let place {
+          self.place(node, buffer: place.buffer, data: place.data)
+        } else {
+          let status = ggml_backend_view_init(node)
+          precondition(status == GGML_STATUS_SUCCESS, "ggml could not place a view: \(status)")
+        }
+        ggml_build_forward_expand(graph, node)
+        nodes.append(node)
+        return node
+      }
     }
-    ggml_flash_attn_ext_set_prec(output, GGML_PREC_F32)
-    place(output, buffer: buffer, data: data)
-    ggml_build_forward_expand(graph, output)
-    return output
+    return nodes
   }
 
   private func place(

@@ -2,29 +2,6 @@
 
 import CLlama
 
-/// Keys and values that were read before, for devices that do not have them.
-package protocol StoredRows: AnyObject {
-  /// Calls `body` with keys and values `[count, width]`, f16, of one KV head: those of the last `count` tokens before the
-  /// batch, in any order where all of the context is asked for, otherwise in the order of the text.
-  func withRows(
-    layer: Int, kvHead: Int, last count: Int,
-    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void) throws
-}
-
-/// Tokens of a batch that devices are to attend to.
-package struct DevicePart {
-  package var prompt: DevicePrompt
-  /// Rows of the batch, at consecutive positions.
-  package var rows: Range<Int>
-  package var stored: any StoredRows
-
-  package init(prompt: DevicePrompt, rows: Range<Int>, stored: any StoredRows) {
-    self.prompt = prompt
-    self.rows = rows
-    self.stored = stored
-  }
-}
-
 /// What was done for a prompt by devices and beside them.
 public struct PromptActivity: Sendable, Hashable, Encodable {
   /// Layers whose keys and values devices kept, and layers whose were sent for each batch.
@@ -47,7 +24,7 @@ public struct PromptActivity: Sendable, Hashable, Encodable {
 /// Devices keep keys and values of as many layers as they have room for, until this object goes. Those of the others are
 /// sent from main memory for each batch: a layer at 128K tokens is half a gigabyte for an 8B model, which takes less time
 /// on its way than a batch of attention to it.
-public final class DevicePrompt {
+public final class DevicePrompt: DeviceWork {
   /// Position behind the prompt's last token.
   public let end: Int
   /// What devices hold meanwhile, weights included.
@@ -55,6 +32,8 @@ public final class DevicePrompt {
   public private(set) var activity = PromptActivity()
   private let shares: [DeviceAttention]
   private let shareOfLayer: [Int: Int]
+  package let writesOutput = true
+  package var startsBeforeReading: Bool { shares.allSatisfy(\.stream.isAsynchronous) }
   private var running: [(share: DeviceAttention, since: ContinuousClock.Instant)] = []
 
   /// Takes the memory that devices need at least, and more of it where there is more.
@@ -106,13 +85,10 @@ public final class DevicePrompt {
   /// Bytes for keys and values that devices, the CPU among them in tests, hold.
   package var rowBytes: Int { shares.reduce(0) { $0 + $1.rowBytes } }
 
-  /// Sends what the layer's device lacks and lets it begin to attend. Nothing is done, and the answer is false, where
-  /// the layer has no device.
-  ///
-  /// - Parameters:
-  ///   - rows: tokens of the batch.
-  ///   - position: that of the first of them.
-  func start(_ node: AttentionNode, rows: Range<Int>, position: Int, stored: any StoredRows) throws -> Bool {
+  /// Sends what the layer's device lacks and lets it begin to attend.
+  package func start(
+    _ node: AttentionNode, rows: Range<Int>, position: Int, stored: any StoredRows
+  ) throws -> Bool {
     guard let number = shareOfLayer[node.layer.layer], position + rows.count <= end else { return false }
     let share = shares[number]
     let begin = ContinuousClock.now
@@ -125,8 +101,7 @@ public final class DevicePrompt {
     return true
   }
 
-  /// Queries, keys and values of the batch have come from the device; the CPU's own work begins.
-  func didRead() {
+  package func didRead() {
     let now = ContinuousClock.now
     for index in running.indices {
       activity.waitingSeconds += (now - running[index].since) / .seconds(1)
@@ -134,8 +109,7 @@ public final class DevicePrompt {
     }
   }
 
-  /// Waits for what was begun.
-  func finish() {
+  package func finish() {
     while let (share, start) = running.popLast() {
       let waiting = ContinuousClock.now
       ggml_backend_synchronize(share.stream.handle)
@@ -143,13 +117,4 @@ public final class DevicePrompt {
       activity.waitingSeconds += (ContinuousClock.now - waiting) / .seconds(1)
     }
   }
-}
-
-/// A flash-attention node with what it reads, after ``GuestObserver`` has checked it.
-struct AttentionNode {
-  var layer: TakeoverReport.Layer
-  var output: TensorPointer
-  var query: TensorPointer
-  var key: TensorPointer
-  var value: TensorPointer
 }

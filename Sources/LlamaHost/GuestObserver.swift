@@ -18,7 +18,7 @@ final class GuestObserver: NodeObserver {
   /// What went between devices and us, since the context was made.
   private(set) var traffic = DeviceTraffic()
 
-  /// Tokens of the batch that devices attend to, in layers that are there.
+  /// What devices do for tokens of the batch, in layers that are there.
   var deviceParts: [DevicePart] = []
 
   private let pool: ThreadPool
@@ -130,9 +130,9 @@ final class GuestObserver: NodeObserver {
     try check(node, query, key, value, layer)
     try checkRows(layer.layer)
     // Whatever happens: nobody may touch what a device is working on.
-    defer { for part in deviceParts { part.prompt.finish() } }
-    let attendedRows = try startDevices(
-      AttentionNode(layer: layer, output: node, query: query, key: key, value: value))
+    defer { for part in deviceParts { part.work.finish() } }
+    let attention = AttentionNode(layer: layer, output: node, query: query, key: key, value: value)
+    let isStarted = try deviceParts.map { try $0.work.startsBeforeReading && start($0, attention) }
     let queryData = UnsafePointer(
       try read(query, byteCount: ggml_nbytes(query), staging.query).assumingMemoryBound(to: Float.self))
     let keyData = UnsafePointer(
@@ -147,7 +147,11 @@ final class GuestObserver: NodeObserver {
       } else {
         staging.output.reserve(outputBytes)
       }
-    for part in deviceParts { part.prompt.didRead() }
+    let attendedRows = try zip(deviceParts, isStarted).compactMap { part, isStarted in
+      if isStarted { part.work.didRead() }
+      let isAtIt = try isStarted || !part.work.startsBeforeReading && start(part, attention)
+      return isAtIt && part.work.writesOutput ? part.rows : nil
+    }
     let call = AttentionCall(
       layer: layer.layer, tokenCount: positions.count, positions: positions, headCount: layer.headCount,
       kvHeadCount: layer.kvHeadCount, headDimension: layer.headDimension,
@@ -163,14 +167,9 @@ final class GuestObserver: NodeObserver {
     if !isDirect { write(output, to: node, besides: attendedRows) }
   }
 
-  /// Lets devices begin with their parts of the batch; returns the rows of those that did.
-  private func startDevices(_ node: AttentionNode) throws -> [Range<Int>] {
-    try deviceParts.compactMap { part in
-      let position = Int(positions[part.rows.lowerBound])
-      let isStarted = try part.prompt.start(
-        node, rows: part.rows, position: position, stored: part.stored)
-      return isStarted ? part.rows : nil
-    }
+  private func start(_ part: DevicePart, _ node: AttentionNode) throws -> Bool {
+    let position = Int(positions[part.rows.lowerBound])
+    return try part.work.start(node, rows: part.rows, position: position, stored: part.stored)
   }
 
   /// Hands over the rows that no device attends to; rows of a node are contiguous.

@@ -45,7 +45,7 @@ public final class LlamaContext {
   /// Guest mode: whether attention nodes of any layer are on a device.
   package var hasDeviceLayers: Bool { !layerDevices.isEmpty }
 
-  /// Guest mode: what devices are to attend to in the next evaluations, in the order of the batch.
+  /// Guest mode: what devices are to do in the next evaluations, in the order of the batch.
   package var deviceParts: [DevicePart] {
     get { guestObserver?.deviceParts ?? [] }
     set { guestObserver?.deviceParts = newValue }

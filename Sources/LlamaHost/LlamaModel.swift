@@ -19,6 +19,8 @@ public final class LlamaModel: Sendable {
     public var devices: [ComputeDevice] = []
     /// Whether prompts are attended to on the devices, which keep their keys and values meanwhile, where they fit.
     public var readsPromptsOnDevices = true
+    /// Whether devices attend to the first and the last tokens of a context while others are generated.
+    public var attendsToWindowsOnDevices = false
     /// Most bytes that one device may hold; see ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
     public var deviceMemoryLimit: Int?
     /// Load no weights: enough to tokenize, not to evaluate.
@@ -35,6 +37,8 @@ public final class LlamaModel: Sendable {
   public let devices: [ComputeDevice]
   /// See ``Options/readsPromptsOnDevices``.
   public let readsPromptsOnDevices: Bool
+  /// See ``Options/attendsToWindowsOnDevices``.
+  public let attendsToWindowsOnDevices: Bool
   let deviceMemoryLimit: Int?
   let handle: ModelHandle
 
@@ -62,6 +66,7 @@ public final class LlamaModel: Sendable {
     file = try GGUFFile(validating: path)
     devices = options.gpuLayers > 0 && !options.vocabularyOnly ? options.devices : []
     readsPromptsOnDevices = options.readsPromptsOnDevices
+    attendsToWindowsOnDevices = options.attendsToWindowsOnDevices
     deviceMemoryLimit = options.deviceMemoryLimit
     try Self.checkDeviceMemory(
       file: file, layers: options.gpuLayers, devices: devices, limit: deviceMemoryLimit)

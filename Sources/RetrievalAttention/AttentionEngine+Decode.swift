@@ -13,7 +13,9 @@ import VectorIndex
 
 extension AttentionEngine {
   /// One token: each KV head as its policy says, in parts and shares where it can use several workers.
-  func decode(_ batch: LayerBatch, parallel: ParallelRunner) {
+  ///
+  /// - Parameter fixed: attention to rows in no index, computed at the same time.
+  func decode(_ batch: LayerBatch, fixed: (any FixedAttention)?, parallel: ParallelRunner) {
     let layer = shape.layers[batch.layer]
     let layerHeads = heads[batch.layer]
     let isExact = ignoresIndex && layer.slidingWindow == nil
@@ -22,7 +24,7 @@ extension AttentionEngine {
       headCount: layerHeads.count,
       parts: isExact
         ? ExactHead.partCount(rows: layerHeads[0].rows.count, workers: workers)
-        : layerHeads[0].partCount(workers: workers),
+        : fixed != nil ? 1 : layerHeads[0].partCount(workers: workers),
       shares: isExact ? 0 : layerHeads[0].shareCount,
       groupSize: layer.groupSize, dimension: layer.headDimension)
     decoding.prepare(step)
@@ -42,13 +44,14 @@ extension AttentionEngine {
         workspace.stages?.begin(.wait)
         progress.wait(for: task, of: step)
         reads[index] = run(
-          task, of: step, head: layerHeads[task.head], isExact: isExact, queries: queries, states: states,
-          workspace: workspace, planWorkspace: planWorkspaces[task.head])
+          task, of: step, head: layerHeads[task.head], isExact: isExact, isProbed: fixed != nil,
+          queries: queries, states: states, workspace: workspace, planWorkspace: planWorkspaces[task.head])
         progress.finished(task)
         workspace.stages?.begin(nil)
       }
     }
     workspaces[0].stages?.begin(.merge)
+    if let fixed { take(fixed, batch: batch, layer: layer, step: step, states: states) }
     collect(batch, layer: layer, step: step, states: states)
     workspaces[0].stages?.begin(nil)
     count(batch, tasks: step.taskCount)
@@ -66,7 +69,7 @@ extension AttentionEngine {
   }
 
   private func run(
-    _ task: DecodeTask, of step: DecodeStep, head: any HeadPolicy, isExact: Bool,
+    _ task: DecodeTask, of step: DecodeStep, head: any HeadPolicy, isExact: Bool, isProbed: Bool,
     queries: UnsafePointer<Float>, states: StepStates, workspace: Workspace, planWorkspace: Workspace
   ) -> ReadStatistics.Head {
     let (g, d) = (step.groupSize, step.dimension)
@@ -76,6 +79,10 @@ extension AttentionEngine {
     switch task.work {
     case .part(let part):
       workspace.stages?.begin(.exact)
+      if isProbed, let head = head as? RetrievalHead {
+        read = head.probe(queries, states: running, workspace: workspace)
+        break
+      }
       read =
         isExact
         ? ExactHead.attend(
@@ -89,6 +96,7 @@ extension AttentionEngine {
           Self.logSumExp($0, states.logSumExps(first + $1)[h])
         }
       }
+      if isProbed { (head as? RetrievalHead)?.expectFixed(known, count: g) }
       planWorkspace.stages = workspace.stages
       read = head.plan(queries, known: known, states: running, workspace: planWorkspace)
     case .share(let share):

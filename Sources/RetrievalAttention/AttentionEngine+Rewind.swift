@@ -38,6 +38,7 @@ extension AttentionEngine {
         owners.append((head, order, try head.emptyIndex()))
       }
     }
+    rewriteCount += 1
     if !owners.isEmpty { storage.indexesChanged = true }
     storage.stateChanged = true
     parallel.run(owners.count) { number, _ in

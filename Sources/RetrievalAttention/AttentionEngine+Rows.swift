@@ -3,21 +3,22 @@
 import AttentionKernels
 
 extension AttentionEngine {
-  /// Calls `body` with keys and values `[count, d]` of one KV head in half precision: the last `count` rows, which are in
-  /// the order of the text where no index has put them into another. Where rows are stored so, nothing is copied.
+  /// Calls `body` with keys and values `[count, d]` of one KV head in half precision: the last `count` rows but for the very
+  /// last `skipped` ones, in the order of the text where no index has put them into another. Where rows are stored so,
+  /// nothing is copied.
   package func withHalfPrecisionRows(
-    layer: Int, kvHead: Int, last count: Int,
+    layer: Int, kvHead: Int, count: Int, skipping skipped: Int,
     _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void
   ) throws {
     guard shape.layers.indices.contains(layer) else {
       throw AttentionError.unknownLayer(layer, layerCount: shape.layers.count)
     }
     let rows = rows(layer: layer, kvHead: kvHead)
-    guard (0...rows.count).contains(count) else {
+    guard skipped >= 0, count >= 0, skipped <= rows.count, count <= rows.count - skipped else {
       throw AttentionError.invalidSetting(
-        name: "count", value: "\(count)", requirement: "in 0...\(rows.count)")
+        name: "count", value: "\(count) before \(skipped)", requirement: "among \(rows.count) rows")
     }
-    let first = rows.count - count
+    let first = rows.count - skipped - count
     try withHalfPrecision(rows.keys.from(first), rows, count: count, offsets: rows.keyOffsets) { keys in
       try withHalfPrecision(rows.values.from(first), rows, count: count, offsets: nil) { values in
         try body(keys, values)

@@ -54,6 +54,8 @@ public final class AttentionEngine {
   /// prompt. Each is told by itself when to update its index, and takes back a batch by itself.
   package var followers: [AttentionEngine] = []
 
+  /// How often rows were changed or taken back, other than by adding a step's.
+  var rewriteCount = 0
   let heads: [[any HeadPolicy]]  // [layer][KV head]
   var tokenCounts: [Int]  // [layer]
   /// Where the prompt began whose end has not been told; nil while tokens are generated.
@@ -150,7 +152,7 @@ public final class AttentionEngine {
     begin(batch)
     for follower in followers { follower.begin(batch) }
     if isStep {
-      decode(batch, parallel: parallel)
+      decode(batch, fixed: nil, parallel: parallel)
       if let start { profile?.end(start, workspaces) }
     } else {
       prefill(batch, parallel: parallel)
@@ -209,6 +211,7 @@ public final class AttentionEngine {
     let moment = updateMoment(finishing: finishing)
     let due = heads.joined().filter { $0.needsUpdate(moment) }
     if !due.isEmpty {
+      rewriteCount += 1
       storage.indexesChanged = true
       storage.stateChanged = true
     }
@@ -232,6 +235,7 @@ public final class AttentionEngine {
   /// ``AttentionError/invalidSetting(name:value:requirement:)`` for a negative count; nothing has changed then.
   public func truncate(to count: Int) throws(AttentionError) {
     try checkTruncation(to: count)
+    rewriteCount += 1
     storage.stateChanged = true
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       let dropped = tokenCounts[layer] - count

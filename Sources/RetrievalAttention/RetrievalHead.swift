@@ -12,6 +12,8 @@ package final class RetrievalHead: HeadPolicy {
   private var clusters: ClusterIndex?
   /// Of the decode step that is going on.
   private var plan: ClusterPlan?
+  /// By how much fixed rows weigh more than those that are probed, `[groupSize]`: see ``probe(_:states:workspace:)``.
+  var fixedExcess: [Float] = []
   package let samples: TrainingSamples
   let settings: IndexedSegments
   private let makeIndex: () throws(AttentionError) -> any AttentionIndex

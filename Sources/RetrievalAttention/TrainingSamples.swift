@@ -12,7 +12,7 @@ package final class TrainingSamples {
   static let stridedCount = 96
   static let recentCount = 32
 
-  private let groupSize: Int
+  let groupSize: Int
   private let dimension: Int
   private var queries: RowBuffer<UInt16>  // [slots, groupSize, d]
   private var outputs: RowBuffer<UInt16>  // [slots, groupSize, d]

@@ -154,6 +154,9 @@ struct BenchDecodeCommand: AsyncParsableCommand {
           "\(device.device) at \(result.depth), \(result.policy): holds \(formatBytes(device.heldBytes))"
             + (device.freeBytes.map { ", \(formatBytes($0)) free" } ?? ""))
       }
+      if let window = result.window {
+        lines.append("first and last tokens at \(result.depth), \(result.policy): \(window.summary)")
+      }
     }
     lines.append("\nhost: llama.cpp, flash attention off, f16 cache; x host: times faster than that")
     return lines.joined(separator: "\n") + "\n"

@@ -27,9 +27,14 @@ struct DeviceOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Where a new context's prompt is attended to, for layers on devices: there, as long as its keys and values fit, "
-        + "or on the cpu. Answers are always attended to on the CPU.", valueName: "device|cpu"))
-  var prefillOn = PrefillPlace.device
+      "Where prompts are attended to, for layers on devices: there, or on the cpu.", valueName: "device|cpu"))
+  var prefillOn = AttentionPlace.device
+
+  @Option(
+    help: ArgumentHelp(
+      "Where generated tokens attend to the first and the last tokens, for layers on devices: there, while the CPU "
+        + "searches the rest, or on the cpu too.", valueName: "device|cpu"))
+  var windowOn = AttentionPlace.cpu
 
   func validate() throws {
     if gpuLayers?.count == 0, device != nil || rpc != nil {
@@ -45,6 +50,7 @@ struct DeviceOptions: ParsableArguments {
     var options = LlamaModel.Options()
     options.deviceMemoryLimit = gpuMemoryLimit?.bytes
     options.readsPromptsOnDevices = prefillOn == .device
+    options.attendsToWindowsOnDevices = windowOn == .device
     guard gpuLayers?.count ?? 1 > 0, gpuLayers != nil || device != nil || rpc != nil else { return options }
     let failures = BackendModules.load()
     do {
@@ -77,8 +83,8 @@ extension DeviceOptions {
   }
 }
 
-/// Where prompts are attended to.
-enum PrefillPlace: String, ExpressibleByArgument, CaseIterable {
+/// Where something is attended to.
+enum AttentionPlace: String, ExpressibleByArgument, CaseIterable {
   case device, cpu
 }
 

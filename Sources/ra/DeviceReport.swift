@@ -13,6 +13,8 @@ struct DeviceReport: Encodable {
   var freeAfter: Int?
   /// Keys and values that it held while it attended to the prompt; nil if it did not.
   var promptCache: Int?
+  /// First and last tokens, with room for what is computed of them; nil if it did not attend to them.
+  var window: Int?
   /// Queries, keys, values and outputs that a token moves between all devices and the attention on the CPU.
   var trafficPerToken: Int
 
@@ -25,6 +27,7 @@ struct DeviceReport: Encodable {
         use: use, freeBefore: host.model.devices.first { $0.name == use.device }?.freeBytes,
         freeAfter: now.first { $0.name == use.device }?.freeBytes,
         promptCache: host.promptReading.memory.first { $0.device == use.device }?.cache,
+        window: host.windowReading.byteCounts[use.device],
         trafficPerToken: (traffic.readBytes + traffic.writtenBytes) / max(1, tokens))
     }
   }
@@ -39,6 +42,7 @@ struct DeviceReport: Encodable {
     }
     text += "; \(formatBytes(trafficPerToken)) a token to and from the CPU"
     if let promptCache { text += "; \(formatBytes(promptCache)) of keys and values while it read the prompt" }
+    if let window { text += "; \(formatBytes(window)) for first and last tokens" }
     return text
   }
 }
@@ -57,4 +61,15 @@ extension PromptActivity {
   }
 
   private func formatted(_ seconds: Double) -> String { String(format: "%.2f", seconds) }
+}
+
+extension WindowActivity {
+  /// The same for people.
+  var summary: String {
+    guard let times = microsecondsPerLayer else { return "not used" }
+    var text =
+      "a layer's CPU part \(Int(times.cpu.rounded())) us, then \(Int(times.waiting.rounded())) us waited"
+    if let device = times.device { text += "; the device's alone \(Int(device.rounded())) us" }
+    return text
+  }
 }

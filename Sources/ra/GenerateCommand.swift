@@ -75,6 +75,9 @@ struct GenerateCommand: AsyncParsableCommand {
     if let host = (runner as? GuestRunner)?.host {
       report.devices = DeviceReport.all(host, tokens: runner.tokenCount)
       report.prefillRefusal = host.promptReading.refusal
+      report.windowRefusal = host.windowReading.refusal
+      report.windowOnDevices =
+        host.windowReading.activity.layers > 0 ? host.windowReading.activity : nil
       report.prefillOnDevices = host.promptReading.memory.isEmpty ? nil : host.promptReading.activity
     }
     if json {
@@ -180,6 +183,10 @@ struct GenerationReport: Encodable {
   var devices: [DeviceReport] = []
   /// Why devices did not attend to the prompt, though they were to.
   var prefillRefusal: String?
+  /// The same of first and last tokens, while others were generated.
+  var windowRefusal: String?
+  /// What devices did for those; nil when the CPU attended to them.
+  var windowOnDevices: WindowActivity?
   /// What devices did for the prompt; nil when the CPU attended to it.
   var prefillOnDevices: PromptActivity?
 
@@ -230,6 +237,10 @@ struct GenerationReport: Encodable {
     if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
     lines += devices.map { "device     " + $0.summary }
     if let prefillOnDevices { lines.append("prompt     " + prefillOnDevices.summary) }
+    if let windowOnDevices { lines.append("window     " + windowOnDevices.summary) }
+    if let windowRefusal {
+      lines.append("device     first and last tokens were attended to on the CPU: \(windowRefusal)")
+    }
     if let prefillRefusal {
       lines.append("device     the prompt was attended to on the CPU: \(prefillRefusal)")
     }

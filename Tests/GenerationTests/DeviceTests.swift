@@ -157,6 +157,27 @@ extension GenerationTests {
       print("\(placement.rawValue): prompt there, here: KL \(divergences)")
     }
 
+    /// Shared mode: the first and last tokens there, the index here.
+    @Test(arguments: Placement.given)
+    func firstAndLastTokensAreAttendedToThere(placement: Placement) throws {
+      var options = try placement.options()
+      options.attendsToWindowsOnDevices = true
+      let model = try LlamaModel.load(path: TestModel.load().file.path, options: options)
+      let host = try GuestHost(model: model, pool: pool, batchCapacity: 16)
+      let expected = try decode(runner.fork(), exact: false)
+      let there = try runner.fork(on: host)
+      let found = try decode(there, exact: false)
+      let tolerance = max(Tolerance.sameAttention, 3 * (try floor(model)))
+      let divergence = meanDivergence(expected, found)
+      #expect(divergence < tolerance)
+      #expect(there.engine.statistics.keysReadWithStatic < 1)
+      let reading = host.windowReading
+      #expect(reading.refusal == nil)
+      #expect(Array(reading.byteCounts.keys) == model.devices.map(\.name))
+      #expect(reading.activity.layers == decoded * placement.layerCount(model))
+      print("\(placement.rawValue): first and last tokens there: KL \(divergence), \(reading.activity)")
+    }
+
     @Test(arguments: Placement.given)
     func everyLayerSeesWhatTheHostSees(placement: Placement) throws {
       let report = try ParityReport(checking: placement.load(), pool: pool, tokens: Array(tokens[..<12]))

@@ -41,8 +41,8 @@ extension GenerationTests {
     private func read(
       _ tokens: ArraySlice<Int32>, _ runner: GuestRunner, byDevices: Bool, limit: Int? = nil
     ) throws -> [Float] {
-      runner.host.promptPlacement = byDevices ? .anywhere(limit: limit) : .devices
-      defer { runner.host.promptPlacement = .devices }
+      runner.host.placement = byDevices ? .anywhere(limit: limit) : .devices
+      defer { runner.host.placement = .devices }
       return Array(try runner.prefill(Array(tokens), progress: nil).last)
     }
 
@@ -121,7 +121,7 @@ extension GenerationTests {
       let runner = try runner("exact")
       let context = Array(tokens[..<contextLength])
       nonisolated(unsafe) let reader = runner
-      host.promptPlacement = .anywhere(limit: nil)
+      host.placement = .anywhere(limit: nil)
       let task = Task.detached { [context] in
         _ = try reader.prefill(context) { done in
           if done == 192 { withUnsafeCurrentTask { $0?.cancel() } }
@@ -146,7 +146,7 @@ extension GenerationTests {
     /// again.
     @Test func promptsOfABatchHaveTheirOwnDevices() throws {
       let runner = BatchRunner(host: host)
-      host.promptPlacement = .anywhere(limit: nil)
+      host.placement = .anywhere(limit: nil)
       let spans = [0..<120, 140..<210, 220..<250]
       let engines = try spans.map { _ in try runner.makeEngine(policy: .exact, capacity: 512) }
       _ = try runner.evaluate([.init(engine: engines[2], tokens: Array(tokens[220..<249]), outputs: .none)])
@@ -177,7 +177,7 @@ extension GenerationTests {
       let second = try runner.evaluate([item(1, 40..<70), item(0, 90..<120)])
       found += [Array(second[0]), Array(second[1])]
       for prompt in prompts { #expect(prompt.activity.sharedSeconds > 0) }
-      host.promptPlacement = .devices
+      host.placement = .devices
       for (row, span) in zip(found, [spans[2], spans[1], spans[0]]) {
         let expected = try read(tokens[span], self.runner("exact"), byDevices: false)
         #expect(LogitComparison.divergence(expected, row) < Tolerance.sameAttention)

@@ -182,7 +182,7 @@ extension AttentionEngine {
   ///   - headMajor: rows of one head stand together, instead of rows of one token.
   func attend(
     _ input: LayerInput, _ range: Range<Int>, layer: Int = 0, gap: Int = 0, headMajor: Bool = false,
-    parallel: ParallelRunner = .serial, firstPosition: Int? = nil,
+    parallel: ParallelRunner = .serial, firstPosition: Int? = nil, fixed: (any FixedAttention)? = nil,
     change: (inout LayerBatch) -> Void = { _ in }
   ) throws -> [Float] {
     let d = input.layer.headDimension
@@ -225,7 +225,11 @@ extension AttentionEngine {
               valueTokenStride: kv.token, valueHeadStride: kv.head, output: output.baseAddress!,
               outputTokenStride: q.token, outputHeadStride: q.head)
             change(&batch)
-            try attend(batch, parallel: parallel)
+            if let fixed {
+              try attend(batch, fixed: fixed, parallel: parallel)
+            } else {
+              try attend(batch, parallel: parallel)
+            }
           }
         }
       }

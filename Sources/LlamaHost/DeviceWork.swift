@@ -1,0 +1,76 @@
+// What devices do for the guest in a layer's attention, while the CPU does the rest.
+
+import CLlama
+
+/// Keys and values that were read before, for devices that do not have them.
+package protocol StoredRows: AnyObject {
+  /// Calls `body` with keys and values `[count, width]`, f16, of one KV head: the last `count` rows but for the very last
+  /// `skipped` ones, as they are before the batch. They are in the order of the text, but for those of an index.
+  func withRows(
+    layer: Int, kvHead: Int, count: Int, skipping skipped: Int,
+    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void) throws
+
+  /// Rows that a generated token attends to in any case; nil where it attends to all.
+  func window(layer: Int) -> WindowRows?
+}
+
+/// The first and the last rows of a layer, before the batch.
+package struct WindowRows: Sendable, Hashable {
+  package var sinkCount: Int
+  package var windowCount: Int
+  /// All rows, those between among them.
+  package var rowCount: Int
+  /// Changes when rows that were there have changed.
+  package var version: Int
+
+  package init(sinkCount: Int, windowCount: Int, rowCount: Int, version: Int) {
+    self.sinkCount = sinkCount
+    self.windowCount = windowCount
+    self.rowCount = rowCount
+    self.version = version
+  }
+
+  var count: Int { sinkCount + windowCount }
+}
+
+/// A flash-attention node with what it reads, after ``GuestObserver`` has checked it.
+package struct AttentionNode {
+  var layer: TakeoverReport.Layer
+  var output: TensorPointer
+  var query: TensorPointer
+  var key: TensorPointer
+  var value: TensorPointer
+}
+
+/// Something that devices do for consecutive tokens of a batch.
+package protocol DeviceWork: AnyObject {
+  /// Whether the output of its tokens is left where the host wants it.
+  var writesOutput: Bool { get }
+  /// Whether to begin before queries, keys and values are read: better where a device does both at once, worse where
+  /// reading would wait for what was begun.
+  var startsBeforeReading: Bool { get }
+  /// Lets the layer's device begin. The answer is false where the layer has none, or one that cannot do it.
+  ///
+  /// - Parameters:
+  ///   - rows: tokens of the batch.
+  ///   - position: that of the first of them.
+  func start(_ node: AttentionNode, rows: Range<Int>, position: Int, stored: any StoredRows) throws -> Bool
+  /// What was begun before reading: queries, keys and values have come from the device, the CPU's own work begins.
+  func didRead()
+  /// Waits for what was begun.
+  func finish()
+}
+
+/// Tokens of a batch that devices do something for.
+package struct DevicePart {
+  package var work: any DeviceWork
+  /// Rows of the batch, at consecutive positions.
+  package var rows: Range<Int>
+  package var stored: any StoredRows
+
+  package init(work: any DeviceWork, rows: Range<Int>, stored: any StoredRows) {
+    self.work = work
+    self.rows = rows
+    self.stored = stored
+  }
+}

@@ -1,0 +1,189 @@
+// One device's first and last tokens: where their keys and values lie, and the graph of a step.
+
+import CLlama
+
+/// Attends to the fixed rows of the layers that one device has.
+final class WindowShare {
+  let stream: DeviceStream
+  let byteCount: Int
+  private let capacity: Int
+  private let rows: [Int: LayerRows]
+  private let scratch: DeviceMemoryBlock
+  private let results: DeviceMemoryBlock
+  private let graph = DeviceGraph(capacity: 32)
+  private var current: TakeoverReport.Layer?
+
+  /// Keys `[KV heads, cells, width]` and values `[KV heads, width, cells]` of one layer: the first tokens, then the last.
+  private final class LayerRows {
+    let block: DeviceMemoryBlock
+    /// What lies there.
+    var window: WindowRows?
+
+    init(_ block: DeviceMemoryBlock) { self.block = block }
+  }
+
+  private static let cellMultiple = 64
+
+  /// - Parameter allowed: most bytes to take, nil for as many as the device gives.
+  init(layers: [TakeoverReport.Layer], capacity: Int, stream: DeviceStream, allowed: Int?) throws {
+    self.stream = stream
+    // A step's own row comes to those that are there.
+    let cells = (capacity + 1 + Self.cellMultiple - 1) / Self.cellMultiple * Self.cellMultiple
+    self.capacity = cells
+    let sizes = layers.map { cells * $0.kvHeadCount * ($0.headDimension + $0.valueDimension) * 2 }
+    let heads = layers.map(\.headCount).max() ?? 0
+    let widest = layers.map { $0.headCount * ($0.valueDimension + 1) }.max() ?? 0
+    let scratchSize = Self.scratchTensors * Self.padded(heads * cells * 4)
+    let resultSize = Self.padded(widest * 4) + Self.alignment
+    byteCount = sizes.reduce(0, +) + scratchSize + resultSize
+    let free = stream.freeBytes.map { $0 - $0 / 16 }
+    let available = [allowed, free].compactMap { $0 }.min() ?? .max
+    guard byteCount <= available else {
+      throw LlamaError.promptMemoryInsufficient(
+        device: stream.name, needed: byteCount, available: max(0, available))
+    }
+    func block(_ byteCount: Int) throws -> DeviceMemoryBlock {
+      guard let block = DeviceMemoryBlock(byteCount: byteCount, on: stream) else {
+        throw LlamaError.promptMemoryInsufficient(
+          device: stream.name, needed: byteCount, available: stream.freeBytes ?? 0)
+      }
+      return block
+    }
+    var rows: [Int: LayerRows] = [:]
+    for (layer, size) in zip(layers, sizes) { rows[layer.layer] = LayerRows(try block(size)) }
+    self.rows = rows
+    scratch = try block(scratchSize)
+    results = try block(resultSize)
+  }
+
+  private static let alignment = 256
+  private static func padded(_ bytes: Int) -> Int { (bytes + alignment - 1) / alignment * alignment }
+
+  /// Sends rows, unless only the last step's is new, which the device has. Returns how many bytes they are.
+  func send(_ layer: TakeoverReport.Layer, _ window: WindowRows, stored: any StoredRows) throws -> Int {
+    guard let rows = rows[layer.layer], window.count < capacity else { return 0 }
+    if rows.window == window { return 0 }
+    rows.window = nil
+    let (d, width) = (layer.headDimension, layer.valueDimension)
+    let valueOffset = layer.kvHeadCount * capacity * d * 2
+    var column = [UInt16](repeating: 0, count: width * capacity)
+    for head in 0..<layer.kvHeadCount {
+      var cell = 0
+      for (count, skipped) in [
+        (window.sinkCount, window.rowCount - window.sinkCount), (window.windowCount, 0),
+      ] where count > 0 {
+        try stored.withRows(layer: layer.layer, kvHead: head, count: count, skipping: skipped) {
+          keys, values in
+          rows.block.write(keys, byteCount: count * d * 2, at: (head * capacity + cell) * d * 2)
+          for row in 0..<count {
+            for i in 0..<width { column[i * capacity + cell + row] = values[row * width + i] }
+          }
+        }
+        cell += count
+      }
+      column.withUnsafeBytes {
+        rows.block.write(
+          $0.baseAddress!, byteCount: $0.count, at: valueOffset + head * width * capacity * 2)
+      }
+    }
+    rows.window = window
+    return window.count * layer.kvHeadCount * (d + width) * 2
+  }
+
+  private static let scratchTensors = 7
+
+  /// Begins to add the token's own row and to attend to all of them. The answer is false for what the device cannot do.
+  ///
+  /// With s the scores and p their softmax, log-sum-exp is the mean of `s - log p` under p: every term is the same, so that
+  /// small ones, whose logarithm says nothing, do not count.
+  func start(_ node: AttentionNode, row: Int, _ window: WindowRows) throws -> Bool {
+    let layer = node.layer
+    guard let rows = rows[layer.layer], rows.window == window, window.count < capacity,
+      let queryBuffer = HostTensor.buffer(node.query), let queryData = node.query.pointee.data,
+      let keyBuffer = HostTensor.buffer(node.key), let keyData = node.key.pointee.data,
+      let valueBuffer = HostTensor.buffer(node.value), let valueData = node.value.pointee.data
+    else { return false }
+    let (d, width, heads) = (layer.headDimension, layer.valueDimension, layer.kvHeadCount)
+    let (g, n, last) = (layer.headCount / heads, window.count + 1, window.count)
+    let own = rows.block
+    let valueBase = own.base + heads * capacity * d * 2
+    graph.removeAll()
+    let newKey = graph.tensor(
+      GGML_TYPE_F16, (d, 1, heads), strides: (node.key.pointee.nb.1, node.key.pointee.nb.2),
+      buffer: keyBuffer,
+      data: keyData + row * node.key.pointee.nb.1)
+    let keyCell = graph.tensor(
+      GGML_TYPE_F16, (d, 1, heads), strides: (2 * d, 2 * d * capacity), buffer: own.buffer,
+      data: own.base + last * 2 * d)
+    let newValue = graph.tensor(
+      GGML_TYPE_F16, (1, width, heads), strides: (2, node.value.pointee.nb.2), buffer: valueBuffer,
+      data: valueData + row * node.value.pointee.nb.1)
+    let valueCells = graph.tensor(
+      GGML_TYPE_F16, (1, width, heads), strides: (2 * capacity, 2 * capacity * width), buffer: own.buffer,
+      data: valueBase + last * 2)
+    let keys = graph.tensor(
+      GGML_TYPE_F16, (d, n, heads), strides: (2 * d, 2 * d * capacity), buffer: own.buffer, data: own.base)
+    let values = graph.tensor(
+      GGML_TYPE_F16, (n, width, heads), strides: (2 * capacity, 2 * capacity * width), buffer: own.buffer,
+      data: valueBase)
+    let query = node.query.pointee
+    let queries = graph.tensor(
+      GGML_TYPE_F32, (d, g, heads), strides: (query.nb.2, g * query.nb.2), buffer: queryBuffer,
+      data: queryData + row * query.nb.1)
+    var place = 0
+    func scratchSpace() -> UnsafeMutableRawPointer {
+      defer { place += Self.padded(layer.headCount * n * 4) }
+      return scratch.base + place
+    }
+    let outputData = results.base
+    let sumData = results.base + outputBytes(layer)
+    let nodes = graph.nodes { context, add in
+      _ = add(ggml_cpy(context, newKey, keyCell), nil)
+      _ = add(ggml_cpy(context, newValue, valueCells), nil)
+      let scores = add(Self.product(context, keys, queries), (scratch.buffer, scratchSpace()))
+      let shares = add(
+        ggml_soft_max_ext(context, scores, nil, layer.scale, 0), (scratch.buffer, scratchSpace()))
+      _ = add(Self.product(context, values, shares), (results.buffer, outputData))
+      let positive = add(ggml_clamp(context, shares, 1e-30, 1), (scratch.buffer, scratchSpace()))
+      let logarithms = add(ggml_log(context, positive), (scratch.buffer, scratchSpace()))
+      let scaled = add(ggml_scale(context, scores, layer.scale), (scratch.buffer, scratchSpace()))
+      let differences = add(ggml_sub(context, scaled, logarithms), (scratch.buffer, scratchSpace()))
+      let terms = add(ggml_mul(context, positive, differences), (scratch.buffer, scratchSpace()))
+      _ = add(ggml_sum_rows(context, terms), (results.buffer, sumData))
+    }
+    guard nodes.allSatisfy({ ggml_backend_supports_op(stream.handle, $0) }) else { return false }
+    rows.window = nil
+    try stream.start(graph)
+    // As the store will have it after the step.
+    rows.window = WindowRows(
+      sinkCount: window.sinkCount, windowCount: window.windowCount + 1, rowCount: window.rowCount + 1,
+      version: window.version)
+    current = layer
+    return true
+  }
+
+  private static func product(_ context: OpaquePointer, _ a: TensorPointer, _ b: TensorPointer)
+    -> TensorPointer?
+  {
+    guard let product = ggml_mul_mat(context, a, b) else { return nil }
+    ggml_mul_mat_set_prec(product, GGML_PREC_F32)
+    return product
+  }
+
+  private func outputBytes(_ layer: TakeoverReport.Layer) -> Int {
+    Self.padded(layer.headCount * layer.valueDimension * 4)
+  }
+
+  /// Bytes of the present layer's result, and floats up to the log-sum-exps.
+  var resultSize: (byteCount: Int, outputCount: Int) {
+    guard let current else { return (0, 0) }
+    let outputs = outputBytes(current)
+    return (outputs + current.headCount * 4, outputs / 4)
+  }
+
+  /// Waits for the present layer and reads its result.
+  func readResult(into memory: UnsafeMutableRawPointer) {
+    ggml_backend_synchronize(stream.handle)
+    results.read(memory, byteCount: resultSize.byteCount, at: 0)
+  }
+}
