@@ -115,7 +115,7 @@ public final class DeviceWindow: DeviceWork {
     activity.layers += 1
     if activity.layers % Self.measuringInterval == 0 {
       // A machine far away is known to be ready only by what it answers.
-      share.readResult(into: results.reserve(share.resultSize.byteCount))
+      share.readResult(into: results.reserve(share.resultSize.byteCount, for: share.stream.device))
       activity.measuredLayers += 1
       activity.measuredSeconds += (ContinuousClock.now - begin) / .seconds(1)
     }
@@ -133,7 +133,7 @@ public final class DeviceWindow: DeviceWork {
     guard let (share, since) = running else { return nil }
     let waiting = ContinuousClock.now
     let (byteCount, outputCount) = share.resultSize
-    let memory = results.reserve(byteCount)
+    let memory = results.reserve(byteCount, for: share.stream.device)
     share.readResult(into: memory)
     let now = ContinuousClock.now
     activity.cpuSeconds += (waiting - since) / .seconds(1)

@@ -145,7 +145,7 @@ final class GuestObserver: NodeObserver {
       if keepsHostAttention || isDirect {
         try read(node, byteCount: outputBytes, staging.output)
       } else {
-        staging.output.reserve(outputBytes)
+        staging.output.reserve(outputBytes, for: HostTensor.device(node))
       }
     let attendedRows = try zip(deviceParts, isStarted).compactMap { part, isStarted in
       if isStarted { part.work.didRead() }
@@ -252,7 +252,7 @@ final class GuestObserver: NodeObserver {
     _ tensor: TensorPointer, byteCount: Int, _ staging: StagingBuffer
   ) throws -> UnsafeMutableRawPointer {
     if HostTensor.isHostMemory(tensor), let data = tensor.pointee.data { return data }
-    let copy = staging.reserve(byteCount)
+    let copy = staging.reserve(byteCount, for: HostTensor.device(tensor))
     ggml_backend_tensor_get(tensor, copy, 0, byteCount)
     traffic.readBytes += byteCount
     return copy

@@ -11,6 +11,11 @@ enum HostTensor {
     return ggml_backend_buffer_is_host(buffer)
   }
 
+  /// The device that the tensor lies on.
+  static func device(_ tensor: TensorPointer) -> ggml_backend_dev_t? {
+    buffer(tensor).flatMap { ggml_backend_buft_get_device(ggml_backend_buffer_get_type($0)) }
+  }
+
   /// Where the tensor lies; a view may lack a buffer of its own.
   static func buffer(_ tensor: TensorPointer) -> ggml_backend_buffer_t? {
     tensor.pointee.buffer ?? tensor.pointee.view_src?.pointee.buffer
@@ -64,18 +69,43 @@ enum HostTensor {
   }
 }
 
-/// Memory that is kept between uses and grows when needed.
+/// Memory that is kept between uses and grows when needed: for copies from and to a device, in memory that this can read
+/// and write by itself, where it has such.
 final class StagingBuffer {
   private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+  /// Owns the memory when it is of a back end's making.
+  private var pinned: ggml_backend_buffer_t?
+  private var device: ggml_backend_dev_t?
 
-  deinit { memory.deallocate() }
+  deinit { free() }
 
-  func reserve(_ count: Int) -> UnsafeMutableRawPointer {
-    if memory.count < count {
-      memory.deallocate()
-      memory = .allocate(byteCount: max(count, 4096), alignment: 64)
+  /// - Parameter device: whose copies go there; nil for none in particular.
+  func reserve(_ count: Int, for device: ggml_backend_dev_t? = nil) -> UnsafeMutableRawPointer {
+    if memory.count < count || device != self.device {
+      free()
+      self.device = device
+      memory = allocate(max(count, 4096))
     }
     guard let start = memory.baseAddress else { preconditionFailure("allocated memory has an address") }
     return start
+  }
+
+  private func allocate(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    if let device, let kind = ggml_backend_dev_host_buffer_type(device),
+      let buffer = ggml_backend_buft_alloc_buffer(kind, count)
+    {
+      if let base = ggml_backend_buffer_get_base(buffer) {
+        pinned = buffer
+        return UnsafeMutableRawBufferPointer(start: base, count: count)
+      }
+      ggml_backend_buffer_free(buffer)
+    }
+    return .allocate(byteCount: count, alignment: 64)
+  }
+
+  private func free() {
+    if let pinned { ggml_backend_buffer_free(pinned) } else { memory.deallocate() }
+    pinned = nil
+    memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   }
 }
