@@ -105,13 +105,16 @@ public final class BatchRunner {
     return items.compactMap { item in
       let rows = row..<row + item.tokens.count
       row = rows.upperBound
-      guard let prompt = item.prompt, rows.count > 1 else { return nil }
+      guard let prompt = item.prompt, rows.count > 1, prompt.owner == ObjectIdentifier(item.engine) else {
+        return nil
+      }
       return DevicePart(work: prompt, rows: rows, stored: EngineRows(item.engine))
     }
   }
 
   /// Memory of the model's devices for a prompt that they are to attend to, kept until the object goes; nil where the CPU
-  /// attends, as for short prompts and where devices have no room. Give it to all items of the prompt.
+  /// attends, as for short prompts and where devices have no room. Give it to all items of the prompt; with another engine it
+  /// is of no effect.
   ///
   /// - Parameters:
   ///   - tokenCount: tokens that are still to be read.

@@ -39,6 +39,7 @@ extension GuestHost {
     do {
       let prompt = try DevicePrompt(end: end, context: context, anywhere: placement.isAnywhere, limit: limit)
       promptReading.memory = prompt.memory
+      prompt.owner = ObjectIdentifier(engine)
       return prompt
     } catch let error as LlamaError {
       promptReading.refusal = "\(error)"

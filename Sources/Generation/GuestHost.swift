@@ -66,7 +66,10 @@ public final class GuestHost {
       context.guest = NoGuest()
       context.deviceParts = []
       if let prompt { promptReading.activity = prompt.activity }
-      if let window { windowReading.activity = window.activity }
+      if let window {
+        windowReading.activity = window.activity
+        windowReading.refusal = window.incapableDevice.map { "\($0) lacks an operation of it" }
+      }
     }
     return try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
   }

@@ -10,12 +10,16 @@ final class DeviceAttention {
   let maskBytes: Int
   let residentLayers: Int
   let streamedLayers: Int
+  /// Whether all layers stay that see the whole context.
+  let keepsContext: Bool
   /// Layers that stay on the device, by number.
   private let resident: [Int: LayerRows]
   /// Where the others come by.
   private let passing: DeviceMemoryBlock?
   private let masks: [Mask]
   private let graph = DeviceGraph(capacity: 16)
+  /// Bytes of masks that were sent.
+  private(set) var sentMaskBytes = 0
 
   /// Keys and values of one layer, `[KV heads, cells, width]` each.
   private final class LayerRows {
@@ -32,7 +36,7 @@ final class DeviceAttention {
   private final class Mask {
     let window: Int?
     let block: DeviceMemoryBlock
-    var before = -1
+    var visible = -1
     var count = 0
 
     init(window: Int?, block: DeviceMemoryBlock) {
@@ -80,15 +84,26 @@ final class DeviceAttention {
     masks = try maskSizes.map { window, byteCount in
       Mask(window: window, block: try Self.block(byteCount, on: stream))
     }
-    passing = kept < layers.count ? try Self.block(largest, on: stream) : nil
-    var resident: [Int: LayerRows] = [:]
+    var passing = kept < layers.count ? try Self.block(largest, on: stream) : nil
+    var resident: [(layer: Int, rows: LayerRows)] = []
     for index in full.prefix(kept) {
-      resident[layers[index].layer] = LayerRows(try Self.block(bytes[index], on: stream))
+      if let block = DeviceMemoryBlock(byteCount: bytes[index], on: stream) {
+        resident.append((layers[index].layer, LayerRows(block)))
+        continue
+      }
+      // Less than it said: this layer and the rest come by as well.
+      if passing == nil {
+        if !resident.isEmpty { resident.removeLast() }
+        passing = try Self.block(largest, on: stream)
+      }
+      break
     }
-    self.resident = resident
+    self.passing = passing
+    self.resident = Dictionary(uniqueKeysWithValues: resident.map { ($0.layer, $0.rows) })
     residentLayers = resident.count
     streamedLayers = layers.count - resident.count
-    rowBytes = full.prefix(kept).reduce(0) { $0 + bytes[$1] } + (passing?.byteCount ?? 0)
+    keepsContext = resident.count == full.count
+    rowBytes = resident.reduce(0) { $0 + $1.rows.block.byteCount } + (passing?.byteCount ?? 0)
   }
 
   private static func block(_ byteCount: Int, on stream: DeviceStream) throws -> DeviceMemoryBlock {
@@ -163,7 +178,7 @@ final class DeviceAttention {
     let used = Self.cellCount(visible + rows.count)
     let cells = Self.cells(of: block, layer)
     precondition(used <= cells, "\(used) of \(cells) cells")
-    prepare(mask, before: visible, count: rows.count, cells: used)
+    sentMaskBytes += prepare(mask, visible: visible, count: rows.count, cells: used)
     graph.removeAll()
     let (d, width, heads) = (layer.headDimension, layer.valueDimension, layer.kvHeadCount)
     let valueBase = block.base + heads * cells * d * 2
@@ -190,28 +205,34 @@ final class DeviceAttention {
     let seen = graph.tensor(
       GGML_TYPE_F16, (used, rows.count, 1), strides: (2 * used, 2 * used * rows.count),
       buffer: mask.block.buffer, data: mask.block.base)
+    var hasRoom = true
     let nodes = graph.nodes { context, add in
       _ = add(ggml_cpy(context, newKeys, keyCells), nil)
       _ = add(ggml_cpy(context, newValues, valueCells), nil)
       let attention = ggml_flash_attn_ext(context, queries, keys, values, seen, layer.scale, 0, 0)
-      if let attention { ggml_flash_attn_ext_set_prec(attention, GGML_PREC_F32) }
+      guard let attention else { return }
+      ggml_flash_attn_ext_set_prec(attention, GGML_PREC_F32)
+      // Some back ends (Metal) work behind the output, where the host has left room for its own shapes only.
+      hasRoom = ggml_backend_buffer_get_alloc_size(outputBuffer, attention) <= ggml_nbytes(attention)
+      guard hasRoom else { return }
       _ = add(attention, (outputBuffer, outputData + rows.lowerBound * node.output.pointee.nb.2))
     }
-    guard nodes.allSatisfy({ ggml_backend_supports_op(stream.handle, $0) }) else { return false }
+    guard hasRoom, nodes.allSatisfy({ ggml_backend_supports_op(stream.handle, $0) }) else { return false }
     kept?.count = 0
     try stream.start(graph)
     kept?.count = before + rows.count
     return true
   }
 
-  /// Token i sees the `before` cells and those of the batch up to its own, or of these the last ones.
-  private func prepare(_ mask: Mask, before: Int, count: Int, cells: Int) {
-    guard mask.before != before || mask.count != count else { return }
+  /// Token i sees the `visible` cells and those of the batch up to its own, or of these the last ones. Returns how many
+  /// bytes were sent.
+  private func prepare(_ mask: Mask, visible: Int, count: Int, cells: Int) -> Int {
+    guard mask.visible != visible || mask.count != count else { return 0 }
     let hidden: UInt16 = 0xfc00  // -infinity
     let values = [UInt16](unsafeUninitializedCapacity: cells * count) { buffer, initialized in
       for token in 0..<count {
         let row = UnsafeMutableBufferPointer(rebasing: buffer[token * cells..<(token + 1) * cells])
-        let end = before + token + 1
+        let end = visible + token + 1
         let begin = mask.window.map { max(0, end - $0) } ?? 0
         row[..<begin].initialize(repeating: hidden)
         row[begin..<end].initialize(repeating: 0)
@@ -220,6 +241,7 @@ final class DeviceAttention {
       initialized = cells * count
     }
     values.withUnsafeBytes { mask.block.write($0.baseAddress!, byteCount: $0.count, at: 0) }
-    (mask.before, mask.count) = (before, count)
+    (mask.visible, mask.count) = (visible, count)
+    return 2 * cells * count
   }
 }

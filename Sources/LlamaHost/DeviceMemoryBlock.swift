@@ -16,8 +16,8 @@ final class DeviceStream {
   let device: ggml_backend_dev_t
   let name: String
   let handle: ggml_backend_t
-  /// Whether calls return before what they ask for is done.
-  let isAsynchronous: Bool
+  /// Whether it copies to the CPU while it computes. RPC servers do one thing after the other.
+  let readsWhileComputing: Bool
 
   /// - Throws: ``LlamaError/deviceFailed(device:operation:)`` for a device that does not start.
   init(_ device: ggml_backend_dev_t, pool: ThreadPool) throws {
@@ -30,7 +30,7 @@ final class DeviceStream {
     self.handle = handle
     var properties = ggml_backend_dev_props()
     ggml_backend_dev_get_props(device, &properties)
-    isAsynchronous = properties.caps.async
+    readsWhileComputing = properties.caps.async && properties.caps.host_buffer
     if ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU {
       ggml_backend_cpu_set_n_threads(handle, Int32(pool.threadCount))
       ggml_backend_cpu_set_threadpool(handle, pool.handle)
@@ -55,38 +55,50 @@ final class DeviceStream {
     ggml_backend_dev_memory(device, &free, &total)
     return total > 0 ? free : nil
   }
+
+  /// Bytes that may be taken; nil where nobody knows. Back ends take more for themselves as they work, and end the process
+  /// when there is none: some is left to them.
+  func availableBytes(for context: LlamaContext) -> Int? {
+    let used = context.deviceMemory.first { $0.device == name }?.total ?? 0
+    let allowed = context.model.deviceMemoryLimit.map { $0 - used - context.holdings[name] }
+    let free = freeBytes.map { $0 - max($0 / 16, Self.reserve) }
+    return [allowed, free].compactMap { $0 }.min()
+  }
+
+  private static let reserve = 64 << 20
+}
+
+/// Bytes that contexts' prompts and windows hold on devices, by name.
+final class DeviceHoldings {
+  private var bytes: [String: Int] = [:]
+
+  subscript(device: String) -> Int { bytes[device, default: 0] }
+
+  func add(_ count: Int, on device: String) { bytes[device, default: 0] += count }
 }
 
 /// Bytes on a device, all zero at first.
 final class DeviceMemoryBlock {
   let byteCount: Int
   let buffer: ggml_backend_buffer_t
+  let base: UnsafeMutableRawPointer
   private let context: OpaquePointer
-  /// All of it as bytes.
-  fileprivate let whole: TensorPointer
 
   /// Nil when the device has not so much.
   init?(byteCount: Int, on stream: DeviceStream) {
     let parameters = ggml_init_params(
       mem_size: 2 * ggml_tensor_overhead(), mem_buffer: nil, no_alloc: true)
     guard let context = ggml_init(parameters) else { return nil }
-    guard let whole = ggml_new_tensor_1d(context, GGML_TYPE_I8, Int64(byteCount)),
-      let buffer = ggml_backend_alloc_buffer(stream.handle, byteCount)
+    guard let buffer = ggml_backend_alloc_buffer(stream.handle, byteCount),
+      let base = ggml_backend_buffer_get_base(buffer)
     else {
-      ggml_free(context)
-      return nil
-    }
-    guard
-      ggml_backend_tensor_alloc(buffer, whole, ggml_backend_buffer_get_base(buffer)) == GGML_STATUS_SUCCESS
-    else {
-      ggml_backend_buffer_free(buffer)
       ggml_free(context)
       return nil
     }
     self.byteCount = byteCount
     self.buffer = buffer
+    self.base = base
     self.context = context
-    self.whole = whole
     ggml_backend_buffer_clear(buffer, 0)
   }
 
@@ -95,20 +107,24 @@ final class DeviceMemoryBlock {
     ggml_free(context)
   }
 
-  var base: UnsafeMutableRawPointer { whole.pointee.data }
-
   /// Returns when the bytes are there.
   func write(_ source: UnsafeRawPointer, byteCount: Int, at offset: Int) {
-    precondition(offset >= 0 && byteCount <= self.byteCount - offset, "\(byteCount) bytes at \(offset)")
-    ggml_backend_tensor_set(whole, source, offset, byteCount)
+    ggml_backend_tensor_set(piece(byteCount, at: offset), source, 0, byteCount)
   }
-}
 
-extension DeviceMemoryBlock {
   /// Returns when the bytes are here.
   func read(_ target: UnsafeMutableRawPointer, byteCount: Int, at offset: Int) {
+    ggml_backend_tensor_get(piece(byteCount, at: offset), target, 0, byteCount)
+  }
+
+  /// A part of it as bytes. One tensor for all of it would be longer than the 32 bits that RPC has for lengths.
+  private func piece(_ byteCount: Int, at offset: Int) -> TensorPointer {
     precondition(offset >= 0 && byteCount <= self.byteCount - offset, "\(byteCount) bytes at \(offset)")
-    ggml_backend_tensor_get(whole, target, offset, byteCount)
+    ggml_reset(context)
+    guard let tensor = ggml_new_tensor_1d(context, GGML_TYPE_I8, Int64(byteCount)),
+      ggml_backend_tensor_alloc(buffer, tensor, base + offset) == GGML_STATUS_SUCCESS
+    else { preconditionFailure("no room for a tensor") }
+    return tensor
   }
 }
 

@@ -9,7 +9,9 @@ public struct PromptActivity: Sendable, Hashable, Encodable {
   public internal(set) var streamedLayers = 0
   /// Keys and values of earlier batches that were sent to devices.
   public internal(set) var sentBytes = 0
-  /// Seconds that it took to send them.
+  /// Bytes of what each token sees, which every batch needs anew: two for each of its tokens and each one before.
+  public internal(set) var maskBytes = 0
+  /// Seconds that it took to send keys and values.
   public internal(set) var sendingSeconds = 0.0
   /// Seconds that the CPU worked while devices attended: it stores keys and values, and computes what indexes learn from.
   public internal(set) var sharedSeconds = 0.0
@@ -30,10 +32,13 @@ public final class DevicePrompt: DeviceWork {
   /// What devices hold meanwhile, weights included.
   public private(set) var memory: [DeviceMemoryUse]
   public private(set) var activity = PromptActivity()
+  /// Whose context it is, for whoever has several.
+  package var owner: ObjectIdentifier?
+  private let holdings: DeviceHoldings
   private let shares: [DeviceAttention]
   private let shareOfLayer: [Int: Int]
   package let writesOutput = true
-  package var startsBeforeReading: Bool { shares.allSatisfy(\.stream.isAsynchronous) }
+  package var startsBeforeReading: Bool { shares.allSatisfy(\.stream.readsWhileComputing) }
   private var running: [(share: DeviceAttention, since: ContinuousClock.Instant)] = []
 
   /// Takes the memory that devices need at least, and more of it where there is more.
@@ -47,31 +52,16 @@ public final class DevicePrompt: DeviceWork {
     try LlamaContext.check("prompt length", end, 1...LlamaContext.positionRange.upperBound)
     self.end = end
     memory = context.deviceMemory
-    let layers = context.takeover?.layers ?? []
-    let cpu = anywhere ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : nil
-    var devices: [ggml_backend_dev_t] = []
-    var layersOf: [[TakeoverReport.Layer]] = []
-    var shareOfLayer: [Int: Int] = [:]
-    for layer in layers {
-      guard let device = context.layerDevices[layer.layer] ?? cpu else { continue }
-      let number = devices.firstIndex(of: device) ?? devices.count
-      if number == devices.count {
-        devices.append(device)
-        layersOf.append([])
-      }
-      layersOf[number].append(layer)
-      shareOfLayer[layer.layer] = number
-    }
-    self.shareOfLayer = shareOfLayer
-    shares = try zip(devices, layersOf).map { device, layers in
+    let layers = context.layersByDevice(anywhere: anywhere) { _ in true }
+    holdings = context.holdings
+    shareOfLayer = layers.shareOfLayer
+    shares = try layers.devices.map { device, layers in
       let stream = try DeviceStream(device, pool: context.pool)
-      let used = context.deviceMemory.first { $0.device == stream.name }?.total ?? 0
-      let allowed = context.model.deviceMemoryLimit.map { $0 - used }
-      let free = stream.freeBytes.map { $0 - $0 / 16 }
-      let available = [allowed, free, limit].compactMap { $0 }.min()
+      let available = [stream.availableBytes(for: context), limit].compactMap { $0 }.min()
       return try DeviceAttention(
         layers: layers, end: end, batchCapacity: context.batchCapacity, stream: stream, available: available)
     }
+    for share in shares { holdings.add(share.rowBytes + share.maskBytes, on: share.stream.name) }
     for share in shares {
       activity.residentLayers += share.residentLayers
       activity.streamedLayers += share.streamedLayers
@@ -82,8 +72,12 @@ public final class DevicePrompt: DeviceWork {
     }
   }
 
-  /// Bytes for keys and values that devices, the CPU among them in tests, hold.
-  package var rowBytes: Int { shares.reduce(0) { $0 + $1.rowBytes } }
+  deinit {
+    for share in shares { holdings.add(-share.rowBytes - share.maskBytes, on: share.stream.name) }
+  }
+
+  /// Whether nothing but windows is sent with each batch.
+  package var keepsContext: Bool { shares.allSatisfy(\.keepsContext) }
 
   /// Sends what the layer's device lacks and lets it begin to attend.
   package func start(
@@ -96,7 +90,9 @@ public final class DevicePrompt: DeviceWork {
     let start = ContinuousClock.now
     activity.sentBytes += sent
     if sent > 0 { activity.sendingSeconds += (start - begin) / .seconds(1) }
-    guard try share.start(node, rows: rows, before: position) else { return false }
+    let isStarted = try share.start(node, rows: rows, before: position)
+    activity.maskBytes = shares.reduce(0) { $0 + $1.sentMaskBytes }
+    guard isStarted else { return false }
     running.append((share, start))
     return true
   }

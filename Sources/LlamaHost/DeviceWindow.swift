@@ -62,6 +62,7 @@ public final class DeviceWindow: DeviceWork {
   public let byteCounts: [String: Int]
   package let writesOutput = false
   package let startsBeforeReading = false
+  private let holdings: DeviceHoldings
   private let shares: [WindowShare]
   private let shareOfLayer: [Int: Int]
   private var running: (share: WindowShare, since: ContinuousClock.Instant)?
@@ -76,30 +77,24 @@ public final class DeviceWindow: DeviceWork {
   ///   - anywhere: layers on the CPU too, with the CPU as one more device; for tests.
   /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)``, also for the model's limit.
   package init(capacity: Int, context: LlamaContext, anywhere: Bool = false) throws {
-    let cpu = anywhere ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : nil
-    var devices: [ggml_backend_dev_t] = []
-    var layersOf: [[TakeoverReport.Layer]] = []
-    var shareOfLayer: [Int: Int] = [:]
-    for layer in context.takeover?.layers ?? [] where layer.slidingWindow == nil {
-      guard let device = context.layerDevices[layer.layer] ?? cpu else { continue }
-      let number = devices.firstIndex(of: device) ?? devices.count
-      if number == devices.count {
-        devices.append(device)
-        layersOf.append([])
-      }
-      layersOf[number].append(layer)
-      shareOfLayer[layer.layer] = number
-    }
-    self.shareOfLayer = shareOfLayer
-    shares = try zip(devices, layersOf).map { device, layers in
+    let layers = context.layersByDevice(anywhere: anywhere) { $0.slidingWindow == nil }
+    holdings = context.holdings
+    shareOfLayer = layers.shareOfLayer
+    shares = try layers.devices.map { device, layers in
       let stream = try DeviceStream(device, pool: context.pool)
-      let used = context.deviceMemory.first { $0.device == stream.name }?.total ?? 0
       return try WindowShare(
-        layers: layers, capacity: capacity, stream: stream,
-        allowed: context.model.deviceMemoryLimit.map { $0 - used })
+        layers: layers, capacity: capacity, stream: stream, available: stream.availableBytes(for: context))
     }
     byteCounts = Dictionary(uniqueKeysWithValues: shares.map { ($0.stream.name, $0.byteCount) })
+    for (device, count) in byteCounts { holdings.add(count, on: device) }
   }
+
+  deinit {
+    for (device, count) in byteCounts { holdings.add(-count, on: device) }
+  }
+
+  /// A device that has not what the graph needs; the CPU does its layers.
+  package var incapableDevice: String? { shares.first(where: \.isIncapable)?.stream.name }
 
   package func start(
     _ node: AttentionNode, rows: Range<Int>, position: Int, stored: any StoredRows
@@ -109,15 +104,17 @@ public final class DeviceWindow: DeviceWork {
       let window = stored.window(layer: node.layer.layer)
     else { return false }
     let share = shares[number]
-    let begin = ContinuousClock.now
     activity.sentBytes += try share.send(node.layer, window, stored: stored)
+    var begin = ContinuousClock.now
     guard try share.start(node, row: rows.lowerBound, window) else { return false }
     activity.layers += 1
     if activity.layers % Self.measuringInterval == 0 {
       // A machine far away is known to be ready only by what it answers.
       share.readResult(into: results.reserve(share.resultSize.byteCount, for: share.stream.device))
       activity.measuredLayers += 1
-      activity.measuredSeconds += (ContinuousClock.now - begin) / .seconds(1)
+      let end = ContinuousClock.now
+      activity.measuredSeconds += (end - begin) / .seconds(1)
+      begin = end
     }
     running = (share, begin)
     return true

@@ -72,40 +72,45 @@ enum HostTensor {
 /// Memory that is kept between uses and grows when needed: for copies from and to a device, in memory that this can read
 /// and write by itself, where it has such.
 final class StagingBuffer {
-  private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-  /// Owns the memory when it is of a back end's making.
-  private var pinned: ggml_backend_buffer_t?
-  private var device: ggml_backend_dev_t?
+  private var regions: [Region] = []
 
-  deinit { free() }
+  private struct Region {
+    var device: ggml_backend_dev_t?
+    var memory: UnsafeMutableRawBufferPointer
+    /// Owns the memory when it is of a back end's making.
+    var pinned: ggml_backend_buffer_t?
+
+    func free() {
+      if let pinned { ggml_backend_buffer_free(pinned) } else { memory.deallocate() }
+    }
+  }
+
+  deinit { for region in regions { region.free() } }
 
   /// - Parameter device: whose copies go there; nil for none in particular.
   func reserve(_ count: Int, for device: ggml_backend_dev_t? = nil) -> UnsafeMutableRawPointer {
-    if memory.count < count || device != self.device {
-      free()
-      self.device = device
-      memory = allocate(max(count, 4096))
+    if let index = regions.firstIndex(where: { $0.device == device }) {
+      if regions[index].memory.count < count {
+        regions[index].free()
+        regions[index] = Self.allocate(max(count, 4096), for: device)
+      }
+      return regions[index].memory.baseAddress!
     }
-    guard let start = memory.baseAddress else { preconditionFailure("allocated memory has an address") }
-    return start
+    let region = Self.allocate(max(count, 4096), for: device)
+    regions.append(region)
+    return region.memory.baseAddress!
   }
 
-  private func allocate(_ count: Int) -> UnsafeMutableRawBufferPointer {
+  private static func allocate(_ count: Int, for device: ggml_backend_dev_t?) -> Region {
     if let device, let kind = ggml_backend_dev_host_buffer_type(device),
       let buffer = ggml_backend_buft_alloc_buffer(kind, count)
     {
       if let base = ggml_backend_buffer_get_base(buffer) {
-        pinned = buffer
-        return UnsafeMutableRawBufferPointer(start: base, count: count)
+        return Region(
+          device: device, memory: UnsafeMutableRawBufferPointer(start: base, count: count), pinned: buffer)
       }
       ggml_backend_buffer_free(buffer)
     }
-    return .allocate(byteCount: count, alignment: 64)
-  }
-
-  private func free() {
-    if let pinned { ggml_backend_buffer_free(pinned) } else { memory.deallocate() }
-    pinned = nil
-    memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    return Region(device: device, memory: .allocate(byteCount: count, alignment: 64))
   }
 }

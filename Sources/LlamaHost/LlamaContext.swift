@@ -42,6 +42,9 @@ public final class LlamaContext {
   /// Guest mode: the devices of layers that are not on the CPU, by layer.
   var layerDevices: [Int: ggml_backend_dev_t] = [:]
 
+  /// Guest mode: what prompts and windows hold on devices, besides ``deviceMemory``.
+  let holdings = DeviceHoldings()
+
   /// Guest mode: whether attention nodes of any layer are on a device.
   package var hasDeviceLayers: Bool { !layerDevices.isEmpty }
 

@@ -41,7 +41,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case remoteServer(address: String, reason: String)
   /// A device could not do what it was asked.
   case deviceFailed(device: String, operation: String)
-  /// A device has not the memory, in bytes, to attend to a prompt.
+  /// A device has not the memory, in bytes, to attend to a prompt, or to a context's first and last tokens.
   case promptMemoryInsufficient(device: String, needed: Int, available: Int)
   /// A device would hold more than it was allowed to, in bytes; `cache` and `compute` are 0 while they are not known.
   case deviceMemoryExceeded(device: String, weights: Int, cache: Int, compute: Int, limit: Int)
@@ -95,7 +95,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     case .remoteServer(let address, let reason): "The server \(address) cannot be used: \(reason)."
     case .deviceFailed(let device, let operation): "\(device) could not \(operation)."
     case .promptMemoryInsufficient(let device, let needed, let available):
-      "\(device) has \(available) bytes for a prompt's keys and values, and one layer needs \(needed)"
+      "\(device) has \(available) bytes for keys and values, and \(needed) are needed at least."
     case .deviceMemoryExceeded(let device, let weights, let cache, let compute, let limit):
       "\(device) would hold \(weights + cache + compute) bytes (weights \(weights)"
         + (cache + compute > 0 ? ", keys and values \(cache), intermediate results \(compute)" : " alone")

@@ -12,6 +12,8 @@ final class WindowShare {
   private let results: DeviceMemoryBlock
   private let graph = DeviceGraph(capacity: 32)
   private var current: TakeoverReport.Layer?
+  /// Whether the device turned out not to have an operation of the graph.
+  private(set) var isIncapable = false
 
   /// Keys `[KV heads, cells, width]` and values `[KV heads, width, cells]` of one layer: the first tokens, then the last.
   private final class LayerRows {
@@ -24,8 +26,8 @@ final class WindowShare {
 
   private static let cellMultiple = 64
 
-  /// - Parameter allowed: most bytes to take, nil for as many as the device gives.
-  init(layers: [TakeoverReport.Layer], capacity: Int, stream: DeviceStream, allowed: Int?) throws {
+  /// - Parameter available: bytes to take at most; nil for as many as the device gives.
+  init(layers: [TakeoverReport.Layer], capacity: Int, stream: DeviceStream, available: Int?) throws {
     self.stream = stream
     // A step's own row comes to those that are there.
     let cells = (capacity + 1 + Self.cellMultiple - 1) / Self.cellMultiple * Self.cellMultiple
@@ -36,9 +38,7 @@ final class WindowShare {
     let scratchSize = Self.scratchTensors * Self.padded(heads * cells * 4)
     let resultSize = Self.padded(widest * 4) + Self.alignment
     byteCount = sizes.reduce(0, +) + scratchSize + resultSize
-    let free = stream.freeBytes.map { $0 - $0 / 16 }
-    let available = [allowed, free].compactMap { $0 }.min() ?? .max
-    guard byteCount <= available else {
+    if let available, byteCount > available {
       throw LlamaError.promptMemoryInsufficient(
         device: stream.name, needed: byteCount, available: max(0, available))
     }
@@ -61,7 +61,7 @@ final class WindowShare {
 
   /// Sends rows, unless only the last step's is new, which the device has. Returns how many bytes they are.
   func send(_ layer: TakeoverReport.Layer, _ window: WindowRows, stored: any StoredRows) throws -> Int {
-    guard let rows = rows[layer.layer], window.count < capacity else { return 0 }
+    guard !isIncapable, let rows = rows[layer.layer], window.count < capacity else { return 0 }
     if rows.window == window { return 0 }
     rows.window = nil
     let (d, width) = (layer.headDimension, layer.valueDimension)
@@ -98,7 +98,7 @@ final class WindowShare {
   /// small ones, whose logarithm says nothing, do not count.
   func start(_ node: AttentionNode, row: Int, _ window: WindowRows) throws -> Bool {
     let layer = node.layer
-    guard let rows = rows[layer.layer], rows.window == window, window.count < capacity,
+    guard !isIncapable, let rows = rows[layer.layer], rows.window == window, window.count < capacity,
       let queryBuffer = HostTensor.buffer(node.query), let queryData = node.query.pointee.data,
       let keyBuffer = HostTensor.buffer(node.key), let keyData = node.key.pointee.data,
       let valueBuffer = HostTensor.buffer(node.value), let valueData = node.value.pointee.data
@@ -151,7 +151,8 @@ final class WindowShare {
       let terms = add(ggml_mul(context, positive, differences), (scratch.buffer, scratchSpace()))
       _ = add(ggml_sum_rows(context, terms), (results.buffer, sumData))
     }
-    guard nodes.allSatisfy({ ggml_backend_supports_op(stream.handle, $0) }) else { return false }
+    isIncapable = !nodes.allSatisfy { ggml_backend_supports_op(stream.handle, $0) }
+    guard !isIncapable else { return false }
     rows.window = nil
     try stream.start(graph)
     // As the store will have it after the step.

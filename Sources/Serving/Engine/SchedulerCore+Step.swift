@@ -86,8 +86,13 @@ extension SchedulerCore {
     if let reading = job.reading, reading.end == end { return reading.devices }
     // The memory of the part before goes first.
     job.reading = nil
-    let devices = try? runner.devicePrompt(
+    // One at a time: several would have to share devices' memory, and those that come first would have it all. Others are
+    // read on the CPU meanwhile, and go on there when it is their turn.
+    guard !jobs.contains(where: { $0.reading?.devices != nil }) else { return nil }
+    var devices = try? runner.devicePrompt(
       of: end - job.context.tokens.count, endingAt: end, engine: job.context.engine)
+    // Pieces are too small to send keys and values with each.
+    if devices?.keepsContext == false { devices = nil }
     job.reading = (end, devices)
     return devices
   }

@@ -214,6 +214,8 @@ final class SchedulerCore {
   /// Takes a job off the list and keeps its context for others.
   private func release(_ job: SequenceJob, keepsContext: Bool = true) {
     jobs.removeAll { $0 === job }
+    // Whoever still knows the job must not keep devices' memory.
+    job.reading = nil
     guard keepsContext else { return }
     if let indexing = job.indexing {
       // An answer of one token, or a client that left: whoever finds the context wants its index, too.
