@@ -16,7 +16,7 @@ public struct PromptReading: Sendable, Hashable, Encodable {
 }
 
 /// Which layers devices do something for.
-package enum DevicePlacement {
+package enum DevicePlacement: Sendable {
   /// Those that are on devices, as far as the model's options say so.
   case devices
   /// All of them, those on the CPU by the CPU's own back end; for tests. At most so many bytes of a prompt's keys and values.

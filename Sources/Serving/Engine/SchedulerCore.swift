@@ -44,6 +44,7 @@ final class SchedulerCore {
     runner = try BatchRunner(
       model: model, pool: pool, sequenceCapacity: min(settings.parallel, 256),
       batchCapacity: max(512, settings.parallel), format: settings.format)
+    runner.host.placement = settings.placement
     self.settings = settings
     self.folder = folder
     self.mailbox = mailbox

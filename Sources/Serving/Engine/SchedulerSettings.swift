@@ -1,6 +1,7 @@
 // How many requests at once, and how much memory for them.
 
 public import AttentionKernels
+package import Generation
 public import RetrievalAttention
 
 /// Settings of a ``Scheduler``.
@@ -32,6 +33,8 @@ public struct SchedulerSettings: Sendable {
   /// A folder in which uploaded documents are kept, so that they are there after the next start. One server has it at a
   /// time. Nil keeps them in memory.
   public var sessionFolder: String?
+  /// Which layers devices may attend to prompts in; for tests.
+  package var placement = DevicePlacement.devices
 
   public init() {}
 }
