@@ -53,7 +53,7 @@ public struct WindowActivity: Sendable, Hashable, Codable {
 
 /// Attention of generated tokens to the first and the last tokens of one context, by the devices that have the layers.
 ///
-/// The shared mode of RetrievalAttention (arXiv 2409.10516, section 3.3): these few keys and values stay on the device, and
+/// The shared mode of RetrievalAttention (arXiv 2409.10516): these few keys and values stay on the device, and
 /// their part of attention is computed there while the CPU attends to what it finds in the index. A state is merged from
 /// both: ggml's attention does not tell log-sum-exps, so this is a graph of its own parts.
 public final class DeviceWindow: DeviceWork {
