@@ -1,9 +1,9 @@
-// One device's attention to a prompt: where its keys and values lie, and the graph of a batch.
+// One device's part of the attention to a prompt: where its keys and values lie, and the graph of a batch.
 
 import CLlama
 
 /// Attends to a prompt in the layers that one device has.
-final class DeviceAttention {
+final class PromptShare {
   let stream: DeviceStream
   /// Bytes for keys and values, and for masks.
   let rowBytes: Int
@@ -137,16 +137,13 @@ final class DeviceAttention {
   ///
   /// - Parameter before: tokens of the context before the batch.
   func send(
-    _ layer: TakeoverReport.Layer, before: Int, count: Int, stored: any StoredRows
+    _ layer: TakeoverReport.Layer, before: Int, stored: any StoredRows
   ) throws -> Int {
     let rows = resident[layer.layer]
-    if let rows {
-      // Of rows in another order than the text's nobody knows which ones a context that was cut has kept.
-      rows.count = before < rows.sentCount ? 0 : min(rows.count, before)
-      // What is missing lies among the rest in the store, in whatever order.
-      if rows.count < before { rows.count = 0 }
-      guard rows.count < before else { return 0 }
-    }
+    // Of rows in another order than the text's nobody knows which ones a context that was cut has kept; what is missing
+    // lies among the rest in the store, in whatever order. So it is all or nothing.
+    if let rows, rows.sentCount <= before, before <= rows.count { return 0 }
+    rows?.count = 0
     guard let block = rows?.block ?? passing else { return 0 }
     let wanted = Self.visible(layer, before: before)
     guard wanted > 0 else { return 0 }

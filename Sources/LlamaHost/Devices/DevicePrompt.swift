@@ -35,11 +35,11 @@ public final class DevicePrompt: DeviceWork {
   /// Whose context it is, for whoever has several.
   package var owner: ObjectIdentifier?
   private let holdings: DeviceHoldings
-  private let shares: [DeviceAttention]
+  private let shares: [PromptShare]
   private let shareOfLayer: [Int: Int]
   package let writesOutput = true
   package var startsBeforeReading: Bool { shares.allSatisfy(\.stream.readsWhileComputing) }
-  private var running: [(share: DeviceAttention, since: ContinuousClock.Instant)] = []
+  private var running: [(share: PromptShare, since: ContinuousClock.Instant)] = []
 
   /// Takes the memory that devices need at least, and more of it where there is more.
   ///
@@ -58,7 +58,7 @@ public final class DevicePrompt: DeviceWork {
     shares = try layers.devices.map { device, layers in
       let stream = try DeviceStream(device, pool: context.pool)
       let available = [stream.availableBytes(for: context), limit].compactMap { $0 }.min()
-      return try DeviceAttention(
+      return try PromptShare(
         layers: layers, end: end, batchCapacity: context.batchCapacity, stream: stream, available: available)
     }
     for share in shares { holdings.add(share.rowBytes + share.maskBytes, on: share.stream.name) }
@@ -86,7 +86,7 @@ public final class DevicePrompt: DeviceWork {
     guard let number = shareOfLayer[node.layer.layer], position + rows.count <= end else { return false }
     let share = shares[number]
     let begin = ContinuousClock.now
-    let sent = try share.send(node.layer, before: position, count: rows.count, stored: stored)
+    let sent = try share.send(node.layer, before: position, stored: stored)
     let start = ContinuousClock.now
     activity.sentBytes += sent
     if sent > 0 { activity.sendingSeconds += (start - begin) / .seconds(1) }
