@@ -10,7 +10,7 @@
 
 enum { rows = 1024, listed = 256, widest = 128, most = 288 };
 
-static float queries[most * widest], scores[8 * (rows + AK_ROW_PADDING)], worths[rows + AK_ROW_PADDING];
+static float queries[most * widest], scores[8 * rows], worths[rows];
 static float maxima[most], sums[most], accumulators[most * widest], floats[rows * widest], chances[rows];
 static uint16_t halves[2 * rows * widest];
 static uint8_t bytes[2 * rows * widest * 2], codes[rows * widest / 2], tables[8 * widest / 2 * 16];
@@ -77,18 +77,14 @@ MEASURE(dot_pq4) {
   kernels->dot_pq4(
     (ak_code_queries){tables, d / 2 * 16, steps, ones, ones}, m, codes, d / 2, 0, rows, scores, rows);
 }
-MEASURE(weigh_pq4) {
-  kernels->weigh_pq4(
+MEASURE(sample_pq4) {
+  kernels->sample_pq4(
     (ak_code_queries){tables, d / 2 * 16, steps, ones, ones}, m, codes, d / 2,
-    (ak_lists){starts, starts + 1, selected, rows / 64}, queries, rows / 64, ones, scores, rows + AK_ROW_PADDING, worths);
+    (ak_lists){starts, starts + 1, selected, rows / 64}, queries, rows / 64, ones,
+    (ak_sample){100.0f * (float)m, 1, rows, items, chances, accumulators, rows / 64}, NULL, scratch);
 }
-MEASURE(sum_lists_f32) {
-  kernels->sum_lists_f32(
-    scores, rows + AK_ROW_PADDING, m, (ak_lists){starts, starts + 1, selected, rows / 64}, accumulators, rows / 64);
-}
-MEASURE(sample_f32) {
-  float sum = 0.5f;
-  kernels->sample_f32(worths, rows, 100.0f * (float)m, rows, &sum, items, chances);
+MEASURE(add_rows) {
+  kernels->add_rows(queries, listed, m, f16_rows(d, 0), indices, listed, d, states.sum, states.acc, d);
 }
 MEASURE(exp_f32) { kernels->exp_f32(queries, scores, rows); }
 MEASURE(add_mass_f32) {
@@ -101,9 +97,10 @@ MEASURE(log_f32) { kernels->log_f32(worths, scores, rows); }
 int main(int count, char **arguments) {
   const ak_kernels *kernels = ak_kernels_active();
   const size_t d = count == 2 && strcmp(arguments[1], "d128") == 0 ? 128 : 64, m = d == 128 ? 6 : 3;
-  const size_t needs[] = {ak_attend_scratch(8), ak_prefill_scratch(widest), ak_gemm_scratch(), ak_assign_scratch(widest)};
+  const size_t needs[] = {ak_attend_scratch(8), ak_prefill_scratch(widest), ak_gemm_scratch(), ak_assign_scratch(widest),
+                          ak_sample_scratch(8)};
   size_t most_scratch = 0;
-  for (size_t i = 0; i < 4; i++) most_scratch = needs[i] > most_scratch ? needs[i] : most_scratch;
+  for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) most_scratch = needs[i] > most_scratch ? needs[i] : most_scratch;
   if (!(scratch = malloc(most_scratch * sizeof *scratch))) return 1;
   fill(kernels);
 #define RUN(name) measure_##name(kernels, d, m, empty_states(d))
@@ -118,9 +115,8 @@ int main(int count, char **arguments) {
   RUN(assign_f32);
   RUN(gemm_f32);
   RUN(dot_pq4);
-  RUN(weigh_pq4);
-  RUN(sum_lists_f32);
-  RUN(sample_f32);
+  RUN(sample_pq4);
+  RUN(add_rows);
   RUN(exp_f32);
   RUN(log_f32);
   RUN(add_mass_f32);

@@ -96,6 +96,18 @@ extension Kernels {
       accumulatorStride: accumulatorStride)
   }
 
+  /// Adds weights of any sign, `[queryCount, weightStride]`, to `sums` `[queryCount]`, and rows, or those of the indices,
+  /// times these weights to `accumulators` `[queryCount, accumulatorStride]`.
+  package func unsafeAddRows(
+    _ rows: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int, dimension: Int,
+    weights: UnsafePointer<Float>, weightStride: Int, queryCount: Int, sums: UnsafeMutablePointer<Float>,
+    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
+  ) {
+    table.pointee.add_rows(
+      weights, weightStride, queryCount, rows.rows, indices, rowCount, dimension, sums, accumulators,
+      accumulatorStride)
+  }
+
   /// Attention of a group of queries (scaled by the caller) over keys and values, or those of the indices, each read
   /// once; `biases[i]`, if given, is added to all scores of row i.
   ///

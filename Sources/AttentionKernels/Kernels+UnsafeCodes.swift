@@ -76,49 +76,31 @@ extension Kernels {
     table.pointee.pq4_tables(query, coordinates, starts, entries, codebookCount, tables, scale, base, scratch)
   }
 
-  /// For the coded rows of some lists, in order, row `i` of list c: `weights[h * weightStride + i]` is
-  /// `exp(bases[h * baseStride + c] + the score of query h)`, `worths[i]` is `factors[c]` times their sum over h.
+  /// Takes a sample of the coded rows of some lists, which are gone through in order. Returns how many rows are to be
+  /// taken, of which those beyond the sample's limit are not.
   ///
-  /// Tables as for ``unsafeDotPQ4``. Rows of weights, and worths, have room for ``rowPadding`` floats more.
-  package func unsafeWeighPQ4(
+  /// A row of list c weighs `exp(bases[h * baseStride + c] + the score of query h)`, and is worth `factors[c]` times the sum of
+  /// that over h. Those worth the threshold are taken, and of the others, if the sample is systematic, one whenever the sum
+  /// of worths over the threshold passes a whole number, half of one being there at first.
+  ///
+  /// Tables as for ``unsafeDotPQ4``. Scratch: ``sampleScratchCount(queryCount:)``.
+  ///
+  /// - Parameter worths: room for what all rows are worth, if that is wanted.
+  package func unsafeSamplePQ4(
     tables: UnsafePointer<UInt8>, tableStride: Int, queryCount: Int,
     scales: UnsafePointer<Float>, tableBases: UnsafePointer<Float>,
     blocks: UnsafePointer<UInt8>, subquantizers: Int, lists: RowLists,
     bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>,
-    weights: UnsafeMutablePointer<Float>, weightStride: Int, worths: UnsafeMutablePointer<Float>
-  ) {
-    table.pointee.weigh_pq4(
-      ak_code_queries(data: tables, stride: tableStride, scales: scales, sums: tableBases, bases: tableBases),
-      queryCount, blocks, subquantizers, lists.lists, bases, baseStride, factors, weights, weightStride,
-      worths)
-  }
-
-  /// `sums[h * sumStride + s]` = the sum of `x[h * stride + i]` over the rows of list `selected[s]`, rows of all lists
-  /// counted in order. Reads ``rowPadding`` floats behind the rows.
-  package func unsafeSumLists(
-    _ x: UnsafePointer<Float>, stride: Int, rowCount: Int, lists: RowLists, sums: UnsafeMutablePointer<Float>,
-    sumStride: Int
-  ) {
-    table.pointee.sum_lists_f32(x, stride, rowCount, lists.lists, sums, sumStride)
-  }
-
-  /// A systematic sample: every item worth the threshold, and of the others one whenever the sum of
-  /// `worths[i] / threshold` passes a whole number. Returns how many were taken, at most `limit`.
-  ///
-  /// - Parameters:
-  ///   - sum: that sum before the first item, from 0 on below 1.
-  ///   - items: room for the smaller of `count` and `limit`.
-  ///   - chances: the same; the chance with which each was taken.
-  package func unsafeSample(
-    _ worths: UnsafePointer<Float>, count: Int, threshold: Float, limit: Int, sum: Float,
-    items: UnsafeMutablePointer<UInt32>, chances: UnsafeMutablePointer<Float>
+    sample: RowSample, worths: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
   ) -> Int {
-    var sum = sum
-    return table.pointee.sample_f32(worths, count, threshold, limit, &sum, items, chances)
+    table.pointee.sample_pq4(
+      ak_code_queries(data: tables, stride: tableStride, scales: scales, sums: tableBases, bases: tableBases),
+      queryCount, blocks, subquantizers, lists.lists, bases, baseStride, factors, sample.sample, worths,
+      scratch)
   }
 
-  /// Floats that rows need behind their end where a function says so.
-  package static let rowPadding = Int(AK_ROW_PADDING)
+  /// Floats that ``unsafeSamplePQ4`` needs as scratch.
+  package static func sampleScratchCount(queryCount: Int) -> Int { ak_sample_scratch(queryCount) }
 
   /// Writes ``rank(score:index:)`` of each score above the threshold, index `firstIndex + i`, in order, and returns
   /// how many. Room for `count` ranks is needed.
@@ -139,6 +121,41 @@ extension Kernels {
   package static func score(ofRank rank: UInt64) -> Float {
     let ordered = UInt32(truncatingIfNeeded: rank >> 32)
     return Float(bitPattern: ordered >> 31 == 1 ? ordered ^ 0x8000_0000 : ~ordered)
+  }
+}
+
+/// How a sample of the rows of lists is taken, and where it goes.
+package struct RowSample {
+  /// What a row must be worth to be taken for sure.
+  package var threshold: Float
+  /// Whether others are taken too, in proportion to what they are worth.
+  package var isSystematic = true
+  /// Most rows to take.
+  package var limit: Int
+  /// Room for `limit`, or for as many as there are.
+  package var rows: UnsafeMutablePointer<UInt32>
+  /// The same: with which chance each was taken.
+  package var chances: UnsafeMutablePointer<Float>
+  /// `[queries, lists]`: the weights of each list, less those that were taken, each as often as it stands for.
+  package var rests: UnsafeMutablePointer<Float>
+  package var restStride: Int
+
+  package init(
+    threshold: Float, limit: Int, rows: UnsafeMutablePointer<UInt32>, chances: UnsafeMutablePointer<Float>,
+    rests: UnsafeMutablePointer<Float>, restStride: Int
+  ) {
+    self.threshold = threshold
+    self.limit = limit
+    self.rows = rows
+    self.chances = chances
+    self.rests = rests
+    self.restStride = restStride
+  }
+
+  fileprivate var sample: ak_sample {
+    ak_sample(
+      threshold: threshold, systematic: isSystematic ? 1 : 0, limit: limit, rows: rows, chances: chances,
+      rests: rests, rest_stride: restStride)
   }
 }
 

@@ -32,6 +32,11 @@ static inline size_t ak_round_up(size_t value, size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+// Coded rows after which the next share of the queries has its turn, with the codes in cache.
+#define AK_CODE_ROWS 1024
+// Room for what they weigh, with a block more.
+#define AK_SAMPLE_ROWS (AK_CODE_ROWS + AK_PQ_BLOCK)
+
 static inline size_t ak_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t ak_max(size_t a, size_t b) { return a > b ? a : b; }
 

@@ -114,6 +114,18 @@ static void ak_softmax_accumulate_scalar(
   }
 }
 
+static void ak_add_rows_scalar(
+  const float *weights, size_t weight_stride, size_t m, ak_rows rows, const uint32_t *indices, size_t n, size_t d,
+  float *sums, float *acc, size_t acc_stride) {
+  for (size_t h = 0; h < m; h++) {
+    for (size_t i = 0; i < n; i++) {
+      const float weight = weights[h * weight_stride + i];
+      sums[h] += weight;
+      for (size_t k = 0; k < d; k++) acc[h * acc_stride + k] += weight * element(rows, indices ? indices[i] : i, d, k);
+    }
+  }
+}
+
 static void ak_attend_scalar(
   ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, const float *biases,
   size_t n, size_t d, ak_states states, float *scratch) {
@@ -264,54 +276,38 @@ static void ak_dot_pq4_scalar(
   }
 }
 
-static void ak_weigh_pq4_scalar(
+static size_t ak_sample_pq4_scalar(
   ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, ak_lists lists,
-  const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
-  float *worths) {
-  size_t i = 0;
+  const float *bases, size_t base_stride, const float *factors, ak_sample sample, float *worths, float *scratch) {
+  size_t taken = 0, next = 0;
+  float before = 0.5f;
   for (size_t s = 0; s < lists.count; s++) {
-    const size_t c = lists.selected[s], first = lists.begins[c], n = lists.ends[c] - first;
-    ak_dot_pq4_scalar(queries, m, blocks, subquantizers, first, n, weights + i, weight_stride);
-    for (size_t end = i + n; i < end; i++) {
-      float sum = 0;
+    const size_t c = lists.selected[s];
+    for (size_t h = 0; h < m; h++) sample.rests[h * sample.rest_stride + s] = 0;
+    for (size_t row = lists.begins[c]; row < lists.ends[c]; row++) {
+      float *weights = scratch, sum = 0;
+      ak_dot_pq4_scalar(queries, m, blocks, subquantizers, row, 1, weights, 1);
       for (size_t h = 0; h < m; h++) {
-        float *weight = weights + h * weight_stride + i;
-        *weight = expf(fminf(fmaxf(*weight + bases[h * base_stride + c], -87), 87));
-        sum += *weight;
+        weights[h] = expf(fminf(fmaxf(weights[h] + bases[h * base_stride + c], -87), 87));
+        sample.rests[h * sample.rest_stride + s] += weights[h];
+        sum += weights[h];
       }
-      worths[i] = factors[c] * sum;
+      const float worth = factors[c] * sum;
+      if (worths) worths[next++] = worth;
+      float chance = 1;
+      if (worth < sample.threshold) {
+        chance = sample.systematic ? worth / sample.threshold : 0;
+        before += chance;
+        if (before < 1) continue;
+        before -= 1;
+      }
+      if (taken++ >= sample.limit) continue;
+      sample.rows[taken - 1] = (uint32_t)row;
+      sample.chances[taken - 1] = chance;
+      for (size_t h = 0; h < m; h++) sample.rests[h * sample.rest_stride + s] -= weights[h] / chance;
     }
   }
-}
-
-static void ak_sum_lists_f32_scalar(
-  const float *x, size_t stride, size_t m, ak_lists lists, float *sums, size_t sum_stride) {
-  for (size_t h = 0; h < m; h++) {
-    const float *next = x + h * stride;
-    for (size_t s = 0; s < lists.count; s++) {
-      const size_t c = lists.selected[s];
-      float sum = 0;
-      for (size_t i = lists.begins[c]; i < lists.ends[c]; i++) sum += *next++;
-      sums[h * sum_stride + s] = sum;
-    }
-  }
-}
-
-static size_t ak_sample_f32_scalar(
-  const float *worths, size_t n, float threshold, size_t limit, float *sum, uint32_t *items, float *chances) {
-  size_t count = 0;
-  for (size_t i = 0; i < n && count < limit; i++) {
-    float chance = 1;
-    if (worths[i] < threshold) {
-      chance = worths[i] * (1 / threshold);
-      *sum += chance;
-      if (*sum < 1) continue;
-      *sum -= 1;
-    }
-    items[count] = (uint32_t)i;
-    chances[count++] = chance;
-  }
-  return count;
+  return taken;
 }
 
 static void ak_pq4_tables_scalar(
@@ -387,6 +383,7 @@ const ak_kernels ak_table_scalar = {
   .unpack = ak_unpack_scalar,
   .dot = ak_dot_scalar,
   .softmax_accumulate = ak_softmax_accumulate_scalar,
+  .add_rows = ak_add_rows_scalar,
   .attend = ak_attend_scalar,
   .prefill = ak_prefill_scalar,
   .add_mass_f32 = ak_add_mass_f32_scalar,
@@ -397,9 +394,7 @@ const ak_kernels ak_table_scalar = {
   .dot_lvq4 = ak_dot_lvq4_scalar,
   .dot_pq4 = ak_dot_pq4_scalar,
   .pq4_tables = ak_pq4_tables_scalar,
-  .weigh_pq4 = ak_weigh_pq4_scalar,
-  .sum_lists_f32 = ak_sum_lists_f32_scalar,
-  .sample_f32 = ak_sample_f32_scalar,
+  .sample_pq4 = ak_sample_pq4_scalar,
   .collect_above_f32 = ak_collect_above_f32_scalar,
   .read_memory = ak_read_memory_scalar,
   .read_rows = ak_read_rows_scalar,

@@ -59,3 +59,5 @@ size_t ak_gemm_scratch(void) {
 
 // A packed panel of points, a tile of products, and the best value and index of each point.
 size_t ak_assign_scratch(size_t d) { return AK_MAX_PANEL * (d + AK_MAX_TILE_ROWS + 2); }
+
+size_t ak_sample_scratch(size_t m) { return (m + 1) * AK_SAMPLE_ROWS; }

@@ -2,7 +2,7 @@
 
 import AttentionKernels
 public import LlamaHost
-public import RetrievalAttention
+import RetrievalAttention
 
 /// How a prompt was read.
 public struct PromptReading: Sendable, Hashable, Encodable {

@@ -1,7 +1,7 @@
 // Generated tokens: devices attend to the first and last tokens while the CPU searches the index.
 
 public import LlamaHost
-public import RetrievalAttention
+import RetrievalAttention
 
 /// How the last context's first and last tokens were attended to by devices.
 public struct WindowReading: Sendable, Hashable, Encodable {

@@ -100,10 +100,10 @@ extension AttentionEngine {
       planWorkspace.stages = workspace.stages
       read = head.plan(queries, known: known, states: running, workspace: planWorkspace)
     case .share(let share):
-      let excess = RunningStates(excessCount: g, dimension: d, workspace: workspace)
+      let tail = states.tail(head: task.head, share: share)
+      tail.clear()
       read = head.attend(
-        share: share, queries: queries, states: running, excess: excess, workspace: workspace)
-      states.finish(excess, slot: slot + step.shares, kernels: workspace.kernels)
+        share: share, queries: queries, states: running, tail: tail, workspace: workspace)
     }
     states.finish(running, slot: slot, kernels: workspace.kernels)
     return read
@@ -115,12 +115,8 @@ extension AttentionEngine {
     let workspace = workspaces[0]
     for (number, head) in heads[batch.layer].enumerated() {
       let first = step.slot(head: number)
-      for slot in 1..<step.sumSlots { states.merge(first + slot, into: first, kernels: workspace.kernels) }
-      if step.shares > 0 {
-        let excess = first + step.sumSlots
-        for slot in 1..<step.shares { states.merge(excess + slot, into: excess, kernels: workspace.kernels) }
-        states.subtract(excess, from: first, kernels: workspace.kernels)
-      }
+      for slot in 1..<step.slots { states.merge(first + slot, into: first, kernels: workspace.kernels) }
+      if step.shares > 0 { states.addTail(head: number, into: first, workspace: workspace) }
       batch.scatterOutputs(states.outputs(first), kvHead: number, tokens: 0..<1, groupSize: g)
       let position = batch.firstPosition
       guard !ignoresIndex, head.wants(position: position, batchEnd: position + 1) else { continue }

@@ -137,7 +137,7 @@ public struct RetrievalSettings: Sendable, Hashable {
 ///
 /// A policy takes rows and answers with softmax states; it never hands out which keys it used. All calls for one
 /// head come from one thread at a time, except ``attend(part:of:queries:states:workspace:)`` and
-/// ``attend(share:queries:states:excess:workspace:)``, whose parts may run at the same time, and
+/// ``attend(share:queries:states:tail:workspace:)``, whose parts may run at the same time, and
 /// ``observe(_:workspace:)``, which may run for several tokens of a prompt batch at once.
 ///
 /// Everything but the first group has a default that does nothing: see `HeadPolicy+Defaults.swift`.
@@ -159,9 +159,9 @@ package protocol HeadPolicy: AnyObject {
   func plan(
     _ queries: UnsafePointer<Float>, known: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head
-  /// Adds one share of the plan to `states`, and to `excess` what is to be taken away from the whole.
+  /// Adds one share of the plan to `states`, and to `tail` estimates that may take away from the whole; begins it.
   func attend(
-    share: Int, queries: UnsafePointer<Float>, states: RunningStates, excess: RunningStates,
+    share: Int, queries: UnsafePointer<Float>, states: RunningStates, tail: TailSums,
     workspace: Workspace
   ) -> ReadStatistics.Head
   /// Drops rows from `count` on. ``checkTruncation(to:)`` has passed.

@@ -36,10 +36,10 @@ struct DecodeStep {
 
   private var plans: Int { shares > 0 ? 1 : 0 }
   var taskCount: Int { headCount * (parts + plans + shares) }
-  /// States of a head that are added up.
-  var sumSlots: Int { parts + plans + shares }
-  /// States of a head: one for each task, and what is in excess for each share.
-  var slots: Int { sumSlots + shares }
+  /// States of a head: one for each task.
+  var slots: Int { parts + plans + shares }
+  /// Floats of a share's estimates.
+  var tailSize: Int { TailSums.floatCount(queries: groupSize, dimension: dimension) }
 
   func task(_ index: Int) -> DecodeTask {
     if index < headCount * parts { return DecodeTask(head: index / parts, work: .part(index % parts)) }
@@ -68,18 +68,24 @@ struct DecodeStep {
   }
 }
 
-/// Normalized outputs and log-sum-exps of a step, in slots of one state for each query of the group.
+/// Normalized outputs and log-sum-exps of a step, in slots of one state for each query of the group, and the estimates
+/// of each share.
 struct StepStates {
   private let base: UnsafeMutablePointer<Float>
   private let logSumExpBase: UnsafeMutablePointer<Float>
-  private let groupSize: Int
-  private let dimension: Int
+  private let tailBase: UnsafeMutablePointer<Float>
+  private let step: DecodeStep
+  private var groupSize: Int { step.groupSize }
+  private var dimension: Int { step.dimension }
 
-  init(_ step: DecodeStep, outputs: UnsafeMutablePointer<Float>, logSumExps: UnsafeMutablePointer<Float>) {
+  init(
+    _ step: DecodeStep, outputs: UnsafeMutablePointer<Float>, logSumExps: UnsafeMutablePointer<Float>,
+    tails: UnsafeMutablePointer<Float>
+  ) {
     base = outputs
     logSumExpBase = logSumExps
-    groupSize = step.groupSize
-    dimension = step.dimension
+    tailBase = tails
+    self.step = step
   }
 
   /// `[groupSize, d]`.
@@ -99,16 +105,25 @@ struct StepStates {
       stateCount: groupSize, dimension: dimension)
   }
 
-  /// Takes away what the other state weighs, unless that is nearly everything.
-  func subtract(_ other: Int, from slot: Int, kernels: Kernels) {
-    for h in 0..<groupSize where logSumExps(other)[h] > -.infinity {
-      let share = exp(logSumExps(other)[h] - logSumExps(slot)[h])
-      guard share < ClusterIndex.maximumExcess else { continue }
-      let output = outputs(slot) + h * dimension
-      kernels.unsafeAddScaled(outputs(other) + h * dimension, by: -share, to: output, count: dimension)
-      kernels.unsafeScale(output, by: 1 / (1 - share), count: dimension)
-      logSumExps(slot)[h] += log1p(-share)
-    }
+  func tail(head: Int, share: Int) -> TailSums {
+    TailSums(
+      tailBase + (head * step.shares + share) * step.tailSize, queries: groupSize, dimension: dimension)
+  }
+
+  /// Adds the estimates of all shares of a head to a state.
+  func addTail(head: Int, into slot: Int, workspace: Workspace) {
+    let tail = tail(head: head, share: 0)
+    for share in 1..<step.shares { tail.add(self.tail(head: head, share: share), kernels: workspace.kernels) }
+    // A normalized state is one whose weights add up to one; without keys it is empty.
+    let sums = workspace.floats(.sums, groupSize)
+    for h in 0..<groupSize { sums[h] = logSumExps(slot)[h] > -.infinity ? 1 : 0 }
+    tail.add(
+      to: StatePointers(maxima: logSumExps(slot), sums: sums, accumulators: outputs(slot)),
+      kernels: workspace.kernels)
+    workspace.kernels.unsafeFinishStates(
+      maxima: logSumExps(slot), sums: sums, accumulators: outputs(slot), accumulatorStride: dimension,
+      stateCount: groupSize, dimension: dimension, outputs: outputs(slot), outputStride: dimension,
+      logSumExps: logSumExps(slot))
   }
 }
 
@@ -116,6 +131,7 @@ struct StepStates {
 struct DecodeMemory: ~Copyable {
   private var outputs = RowBuffer<Float>()
   private var logSumExps = RowBuffer<Float>()
+  private var tails = RowBuffer<Float>()
   /// What each task read.
   var reads: [ReadStatistics.Head] = []
   /// Where the plan of each head lies.
@@ -125,6 +141,7 @@ struct DecodeMemory: ~Copyable {
   mutating func prepare(_ step: DecodeStep) {
     outputs.reserve(step.headCount * step.slots * step.groupSize * step.dimension)
     logSumExps.reserve(step.headCount * step.slots * step.groupSize)
+    tails.reserve(step.headCount * step.shares * step.tailSize)
     if reads.count < step.taskCount { reads = Array(repeating: .init(), count: step.taskCount) }
     while planWorkspaces.count < step.headCount { planWorkspaces.append(Workspace()) }
     if progress.headCount < step.headCount { progress = StepProgress(headCount: step.headCount) }
@@ -132,7 +149,7 @@ struct DecodeMemory: ~Copyable {
   }
 
   func states(_ step: DecodeStep) -> StepStates {
-    StepStates(step, outputs: outputs.base, logSumExps: logSumExps.base)
+    StepStates(step, outputs: outputs.base, logSumExps: logSumExps.base, tails: tails.base)
   }
 }
 

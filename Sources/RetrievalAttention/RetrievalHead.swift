@@ -128,16 +128,17 @@ package final class RetrievalHead: HeadPolicy {
   }
 
   package func attend(
-    share: Int, queries: UnsafePointer<Float>, states: RunningStates, excess: RunningStates,
-    workspace: Workspace
+    share: Int, queries: UnsafePointer<Float>, states: RunningStates, tail: TailSums, workspace: Workspace
   ) -> ReadStatistics.Head {
     var read = ReadStatistics.Head()
-    guard let clusters, let plan, share < plan.sliceCount else { return read }
+    guard let clusters, let plan else { return read }
+    tail.begin(logScales: plan.logTotals)
+    guard share < plan.sliceCount else { return read }
     workspace.recorder?.offset = settings.sinkCount
     add(
       clusters.attend(
         QueryGroup(queries: queries, count: states.count), slice: share, of: plan, rows: indexedRows,
-        states: states.pointers, excess: excess.pointers, workspace: workspace, recorder: workspace.recorder),
+        states: states.pointers, tail: tail, workspace: workspace, recorder: workspace.recorder),
       to: &read)
     return read
   }

@@ -25,14 +25,6 @@ package struct RunningStates {
     accumulators.update(repeating: 0, count: count * dimension)
   }
 
-  /// Empty states besides the ones of ``init(count:dimension:workspace:)``.
-  package init(excessCount count: Int, dimension: Int, workspace: Workspace) {
-    let states = workspace.emptyStates(count: count, dimension: dimension)
-    (maxima, sums, accumulators) = (states.maxima, states.sums, states.accumulators)
-    self.count = count
-    self.dimension = dimension
-  }
-
   package var pointers: StatePointers {
     StatePointers(maxima: maxima, sums: sums, accumulators: accumulators)
   }

@@ -35,7 +35,7 @@ package final class Workspace {
     case neighbors, neighborScores, candidateDistances, kept, together
     case point, searchPoint, keyNorms, mappedKeys
     case groupScores, groupWeights, clusterIDs, groupStates, groupMeans, groupOrder, thinnedTraining, slices
-    case mappedQueries, codeQueries, codeScales, union
+    case mappedQueries, codeQueries, codeScales, union, tail, clusterWeights
   }
 
   private final class Slot<Element: BitwiseCopyable> {
@@ -77,17 +77,6 @@ package final class Workspace {
     let slot = lineBuffers[purpose.rawValue]
     slot.buffer.reserve(count)
     return slot.buffer.base
-  }
-}
-
-extension Workspace {
-  /// Empty softmax states in memory of their own.
-  package func emptyStates(count: Int, dimension: Int) -> StatePointers {
-    let maxima = floats(.best, count * (2 + dimension))
-    let states = StatePointers(maxima: maxima, sums: maxima + count, accumulators: maxima + 2 * count)
-    states.maxima.update(repeating: -.infinity, count: count)
-    states.sums.update(repeating: 0, count: count * (1 + dimension))
-    return states
   }
 }
 

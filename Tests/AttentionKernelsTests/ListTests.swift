@@ -1,4 +1,4 @@
-// What keys of lists weigh by their codes, sums over lists, and samples.
+// What keys of lists weigh by their codes, and samples of them.
 
 import AttentionKernels
 import Foundation
@@ -36,59 +36,117 @@ import Testing
     }
   }
 
-  @Test(
-    arguments: SIMDLevel.supported,
-    [(1, 8, 3), (2, 64, 40), (3, 32, 60), (6, 20, 30), (7, 64, 5), (13, 4, 9)])
-  func weightsAreExponentialsOfScores(_ level: SIMDLevel, _ shape: (Int, Int, Int)) throws {
-    let kernels = try Kernels(level: level)
-    let (m, subquantizers, listCount) = shape
-    for share in [0.1, 0.7, 1] {
+  /// Coded rows in lists, and queries.
+  private struct Coded {
+    let (m, subquantizers, listCount): (Int, Int, Int)
+    let lists: Lists
+    var blocks: [UInt8]
+    var tables: [UInt8]
+    var scales: [Float]
+    var tableBases: [Float]
+    var bases: [Float]
+    var factors: [Float]
+
+    init(_ shape: (Int, Int, Int), share: Double, bases range: ClosedRange<Float> = -12...3) {
+      (m, subquantizers, listCount) = shape
       var generator = SeededGenerator(seed: m + listCount)
-      let lists = Lists(count: listCount, share: share, seed: m + listCount)
+      lists = Lists(count: listCount, share: share, seed: m + listCount)
       let rows = Int(lists.starts.last!)
-      let blocks = (0..<(rows + 31) / 32 * Kernels.pq4BlockByteCount(subquantizers: subquantizers)).map { _ in
+      blocks = (0..<(rows + 31) / 32 * Kernels.pq4BlockByteCount(subquantizers: subquantizers)).map { _ in
         UInt8.random(in: 0...255, using: &generator)
       }
-      let tables = (0..<m * subquantizers * 16).map { _ in UInt8.random(in: 0...63, using: &generator) }
-      let scales = (0..<m).map { Float(1 + $0) / 512 }
-      let tableBases = generator.floats(m)
-      let bases = generator.floats(m * listCount, in: -12...3)
-      let factors = generator.floats(listCount, in: 0...2)
-      let n = lists.rowCount
-      let stride = n + Kernels.rowPadding
-      var weights = [Float](repeating: .nan, count: m * stride)
-      var worths = [Float](repeating: .nan, count: stride)
-      lists.with {
-        kernels.unsafeWeighPQ4(
-          tables: tables, tableStride: 16 * subquantizers, queryCount: m, scales: scales,
-          tableBases: tableBases,
-          blocks: blocks, subquantizers: subquantizers, lists: $0, bases: bases, baseStride: listCount,
-          factors: factors, weights: &weights, weightStride: stride, worths: &worths)
-      }
-      // The scores are those of the scan, which has tests of its own.
-      var scores = [Float](repeating: .nan, count: m * max(rows, 1))
+      tables = (0..<m * subquantizers * 16).map { _ in UInt8.random(in: 0...63, using: &generator) }
+      scales = (0..<m).map { Float(1 + $0) / 512 }
+      tableBases = generator.floats(m)
+      bases = generator.floats(m * listCount, in: range)
+      factors = generator.floats(listCount, in: 0...2)
+    }
+
+    /// Rows of the selected lists, in order, with the number of their list among those.
+    var rows: [(row: Int, list: Int)] {
+      lists.lists.enumerated().flatMap { number, list in list.map { ($0, number) } }
+    }
+
+    /// `[m][rows]`, in Double from the scan's scores, which have tests of their own.
+    func weights(_ kernels: Kernels) -> [[Double]] {
+      let count = Int(lists.starts.last!)
+      var scores = [Float](repeating: .nan, count: m * max(count, 1))
       kernels.unsafeDotPQ4(
         tables: tables, tableStride: 16 * subquantizers, queryCount: m, scales: scales, bases: tableBases,
-        blocks: blocks, subquantizers: subquantizers, firstRow: 0, rowCount: rows, scores: &scores,
-        scoreStride: rows)
-      var i = 0
-      var worst = 0.0
-      for (c, list) in zip(lists.selected, lists.lists) {
-        for row in list {
-          var sum = 0.0
-          for h in 0..<m {
-            let (base, coded) = (Double(bases[h * listCount + Int(c)]), Double(scores[h * rows + row]))
-            let weight = exp(min(max(base + coded, -87), 87))
-            worst = max(
-              worst,
-              abs(Double(weights[h * stride + i]) / weight - 1)
-                / Tolerance.weight(magnitude: abs(base) + abs(coded)))
-            sum += Double(weights[h * stride + i])
-          }
-          let worth = sum * Double(factors[Int(c)])
-          worst = max(worst, abs(Double(worths[i]) - worth) / (Tolerance.dot * worth + 1e-37))
-          i += 1
+        blocks: blocks, subquantizers: subquantizers, firstRow: 0, rowCount: count, scores: &scores,
+        scoreStride: count)
+      return (0..<m).map { h in
+        rows.map { row, list in
+          let base = Double(bases[h * listCount + Int(lists.selected[list])])
+          return exp(min(max(base + Double(scores[h * count + row]), -87), 87))
         }
+      }
+    }
+
+    struct Answer {
+      var wanted = 0
+      var rows: [UInt32]
+      var chances: [Float]
+      /// `[m, lists]`.
+      var rests: [Float]
+      var worths: [Float]
+    }
+
+    func sample(
+      _ kernels: Kernels, threshold: Float, limit: Int = .max, isSystematic: Bool = true
+    ) -> Answer {
+      let count = lists.rowCount
+      let room = min(count, limit)
+      // One more of everything, to see whether it is left alone.
+      var answer = Answer(
+        rows: Array(repeating: .max, count: room + 1), chances: Array(repeating: -1, count: room + 1),
+        rests: Array(repeating: .nan, count: m * lists.selected.count + 1),
+        worths: Array(repeating: -1, count: count + 1))
+      var scratch = [Float](repeating: .nan, count: Kernels.sampleScratchCount(queryCount: m))
+      answer.wanted = lists.with { lists in
+        answer.rows.withUnsafeMutableBufferPointer { rows in
+          answer.chances.withUnsafeMutableBufferPointer { chances in
+            answer.rests.withUnsafeMutableBufferPointer { rests in
+              var sample = RowSample(
+                threshold: threshold, limit: limit, rows: rows.baseAddress!, chances: chances.baseAddress!,
+                rests: rests.baseAddress!, restStride: lists.count)
+              sample.isSystematic = isSystematic
+              return kernels.unsafeSamplePQ4(
+                tables: tables, tableStride: 16 * subquantizers, queryCount: m, scales: scales,
+                tableBases: tableBases, blocks: blocks, subquantizers: subquantizers, lists: lists,
+                bases: bases,
+                baseStride: listCount, factors: factors, sample: sample, worths: &answer.worths,
+                scratch: &scratch)
+            }
+          }
+        }
+      }
+      #expect(answer.rows.last == .max && answer.chances.last == -1 && answer.worths.last == -1)
+      #expect(answer.rests.last!.isNaN)
+      let taken = min(answer.wanted, room)
+      answer.rows.removeLast(answer.rows.count - taken)
+      answer.chances.removeLast(answer.chances.count - taken)
+      answer.worths.removeLast()
+      answer.rests.removeLast()
+      return answer
+    }
+  }
+
+  private static let shapes = [(1, 8, 3), (2, 64, 40), (3, 32, 60), (6, 20, 30), (7, 64, 5), (13, 4, 9)]
+
+  @Test(arguments: SIMDLevel.supported, shapes)
+  func worthsAreSumsOfExponentials(_ level: SIMDLevel, _ shape: (Int, Int, Int)) throws {
+    let kernels = try Kernels(level: level)
+    for share in [0.1, 0.7, 1] {
+      let coded = Coded(shape, share: share)
+      let weights = coded.weights(kernels)
+      let answer = coded.sample(kernels, threshold: 1)
+      var worst = 0.0
+      for (i, (_, list)) in coded.rows.enumerated() {
+        let factor = Double(coded.factors[Int(coded.lists.selected[list])])
+        let worth = factor * weights.reduce(0) { $0 + $1[i] }
+        worst = max(
+          worst, abs(Double(answer.worths[i]) - worth) / (Tolerance.weight(magnitude: 20) * worth + 1e-37))
       }
       #expect(worst < 1)
     }
@@ -96,90 +154,108 @@ import Testing
 
   /// Scores beyond what f32 can raise e to give the largest and the least weight, and no infinity.
   @Test(arguments: SIMDLevel.supported) func weightsAreCut(_ level: SIMDLevel) throws {
-    let kernels = try Kernels(level: level)
-    let blocks = [UInt8](repeating: 0, count: Kernels.pq4BlockByteCount(subquantizers: 4))
-    var weights = [Float](repeating: .nan, count: 4 + Kernels.rowPadding)
-    var worths = weights
-    kernels.unsafeWeighPQ4(
-      tables: [UInt8](repeating: 0, count: 64), tableStride: 64, queryCount: 1, scales: [1], tableBases: [0],
-      blocks: blocks, subquantizers: 4,
-      lists: RowLists(begins: [0, 1, 2, 3], ends: [1, 2, 3, 4], selected: [0, 1, 2, 3], count: 4),
-      bases: [500, -500, 0, -1e30],
-      baseStride: 4, factors: [1, 1, 1, 1], weights: &weights, weightStride: 4, worths: &worths)
-    let expected = [exp(87.0), exp(-87.0), 1, exp(-87.0)]
-    for (weight, value) in zip(weights, expected) { #expect(abs(Double(weight) / value - 1) < 2e-5) }
+    var coded = Coded((1, 4, 4), share: 1)
+    coded.factors = [1, 1, 1, 1]
+    coded.bases = [500, -500, 90, -1e30]
+    let answer = coded.sample(try Kernels(level: level), threshold: 1)
+    let expected = [exp(87.0), exp(-87.0), exp(87.0), exp(-87.0)]
+    for (i, (_, list)) in coded.rows.enumerated() {
+      #expect(abs(Double(answer.worths[i]) / expected[list] - 1) < 2e-5)
+    }
   }
 
-  @Test(arguments: SIMDLevel.supported, [0, 1, 5, 40]) func sumsOfListsAreExact(
-    _ level: SIMDLevel, _ count: Int
-  )
-    throws
-  {
+  /// Keys worth the threshold are taken; of the others one whenever the sum of chances passes a whole number.
+  @Test(arguments: SIMDLevel.supported, shapes)
+  func samplesAreSystematic(_ level: SIMDLevel, _ shape: (Int, Int, Int)) throws {
     let kernels = try Kernels(level: level)
-    let lists = Lists(count: count, share: 0.6, seed: count)
-    let (m, n) = (3, lists.rowCount)
-    let stride = n + Kernels.rowPadding
-    var generator = SeededGenerator(seed: count)
-    var x = generator.integers(m * stride, limit: 9)
-    // Whatever is behind the rows.
-    for h in 0..<m { for i in n..<stride { x[h * stride + i] = .nan } }
-    var sums = [Float](repeating: .nan, count: m * lists.selected.count + 1)
-    lists.with {
-      kernels.unsafeSumLists(
-        x, stride: stride, rowCount: m, lists: $0, sums: &sums, sumStride: lists.selected.count)
-    }
-    for h in 0..<m {
-      var i = h * stride
-      for (s, list) in lists.lists.enumerated() {
-        #expect(sums[h * lists.selected.count + s] == x[i..<i + list.count].reduce(0, +))
-        i += list.count
-      }
-    }
-    #expect(sums.last!.isNaN)
-  }
-
-  /// Worths are multiples of 1/64 of the threshold, so that sums are exact whatever their order.
-  @Test(arguments: SIMDLevel.supported, [0, 1, 7, 16, 33, 1000])
-  func samplesAreSystematic(_ level: SIMDLevel, _ count: Int) throws {
-    let kernels = try Kernels(level: level)
-    var generator = SeededGenerator(seed: count)
-    for (largest, limit) in [(4, Int.max), (20, Int.max), (80, Int.max), (80, count / 3), (64, 1), (9, 0)] {
-      var worths = (0..<count).map { _ in Float(Int.random(in: 0...largest, using: &generator)) / 32 }
-      if count > 20 { worths[18] = .nan }
+    for (share, threshold) in [(0.2, Float(0.3)), (1, 1), (1, 20), (0.8, 1e4), (1, 1e-6), (1, 0)] {
+      let coded = Coded(shape, share: share)
+      let answer = coded.sample(kernels, threshold: threshold)
+      #expect(answer.wanted == answer.rows.count)
+      let chances = Dictionary(zip(answer.rows, answer.chances), uniquingKeysWith: { _, _ in .nan })
+      #expect(answer.rows == coded.rows.map { UInt32($0.row) }.filter { chances[$0] != nil })
       var sum = 0.5
-      var expected: [(item: Int, chance: Float)] = []
-      for (i, worth) in worths.enumerated() where expected.count < limit {
-        if !(worth < 2) {
-          expected.append((i, 1))
+      for (i, (row, _)) in coded.rows.enumerated() {
+        let chance = chances[UInt32(row)]
+        let worth = answer.worths[i]
+        guard worth < threshold else {
+          #expect(chance == 1)
+          continue
+        }
+        let own = Double(worth) / Double(threshold)
+        let before = sum
+        sum += own
+        // Sums of f32 may pass a whole number a little sooner or later.
+        let slack = 1e-5 * (1 + sum)
+        if let chance {
+          #expect(abs(Double(chance) - own) <= 1e-6 * own)
+          #expect((sum + slack).rounded(.down) > (before - slack).rounded(.down), "row \(row)")
         } else {
-          sum += Double(worth) / 2
-          if sum >= 1 {
-            sum -= 1
-            expected.append((i, worth / 2))
-          }
+          #expect((sum - slack).rounded(.down) <= (before + slack).rounded(.down), "row \(row)")
         }
       }
-      let room = min(count, limit) + 1
-      var items = [UInt32](repeating: .max, count: room)
-      var chances = [Float](repeating: -1, count: room)
-      let taken = kernels.unsafeSample(
-        worths, count: count, threshold: 2, limit: limit, sum: 0.5, items: &items, chances: &chances)
-      #expect(taken == expected.count)
-      #expect(items.prefix(taken).map(Int.init) == expected.map(\.item))
-      #expect(chances.prefix(taken).elementsEqual(expected.map(\.chance)))
-      #expect(items.last == .max && chances.last == -1)
     }
   }
 
-  /// A threshold of zero takes everything.
-  @Test(arguments: SIMDLevel.supported) func nothingIsBelowZero(_ level: SIMDLevel) throws {
-    let worths = (0..<37).map { Float($0 % 3) }
-    var items = [UInt32](repeating: 0, count: 37)
-    var chances = [Float](repeating: 0, count: 37)
-    let taken = try Kernels(level: level).unsafeSample(
-      worths, count: 37, threshold: 0, limit: .max, sum: 0.5, items: &items, chances: &chances)
-    #expect(taken == 37)
-    #expect(chances.allSatisfy { $0 == 1 })
+  @Test(arguments: SIMDLevel.supported, shapes)
+  func restsAreWhatIsNotTaken(_ level: SIMDLevel, _ shape: (Int, Int, Int)) throws {
+    let kernels = try Kernels(level: level)
+    for (threshold, limit) in [
+      (Float(0.3), Int.max), (5, .max), (1e4, .max), (0, .max), (1, 7), (1, 0), (0, 40),
+    ] {
+      let coded = Coded(shape, share: 0.8)
+      let weights = coded.weights(kernels)
+      let answer = coded.sample(kernels, threshold: threshold, limit: limit)
+      #expect(answer.rows.count <= limit)
+      let chances = Dictionary(zip(answer.rows, answer.chances), uniquingKeysWith: { _, _ in .nan })
+      for h in 0..<coded.m {
+        var rests = [Double](repeating: 0, count: coded.lists.selected.count)
+        var magnitudes = rests
+        for (i, (row, list)) in coded.rows.enumerated() {
+          let times = chances[UInt32(row)].map { 1 / Double($0) } ?? 0
+          rests[list] += (1 - times) * weights[h][i]
+          magnitudes[list] += (1 + times) * weights[h][i]
+        }
+        for s in rests.indices {
+          let error = abs(Double(answer.rests[h * rests.count + s]) - rests[s])
+          #expect(error <= Tolerance.weight(magnitude: 20) * magnitudes[s] + 1e-37)
+          // Nothing is left of a list that was read whole, not even a rounding error.
+          if threshold == 0, limit == .max { #expect(answer.rests[h * rests.count + s] == 0) }
+        }
+      }
+    }
+  }
+
+  /// What is wanted beyond the limit is counted, and the sample before it is the same.
+  @Test(arguments: SIMDLevel.supported, [0, 1, 15, 16, 17, 100])
+  func limitsCutTheEnd(_ level: SIMDLevel, _ limit: Int) throws {
+    let kernels = try Kernels(level: level)
+    let coded = Coded((3, 32, 60), share: 1)
+    let whole = coded.sample(kernels, threshold: 1)
+    try #require(whole.wanted > 100)
+    let cut = coded.sample(kernels, threshold: 1, limit: limit)
+    #expect(cut.wanted == whole.wanted)
+    #expect(cut.rows == Array(whole.rows.prefix(limit)))
+    #expect(cut.chances == Array(whole.chances.prefix(limit)))
+  }
+
+  @Test(arguments: SIMDLevel.supported) func withoutASampleOnlyTheBestAreTaken(_ level: SIMDLevel) throws {
+    let coded = Coded((3, 32, 60), share: 0.7)
+    let answer = coded.sample(try Kernels(level: level), threshold: 3, isSystematic: false)
+    let best = zip(coded.rows, answer.worths).filter { $1 >= 3 }.map { UInt32($0.0.row) }
+    #expect(!best.isEmpty && best.count < coded.rows.count)
+    #expect(answer.rows == best)
+    #expect(answer.chances.allSatisfy { $0 == 1 })
+  }
+
+  /// What is no number is read and not estimated.
+  @Test(arguments: SIMDLevel.supported) func notANumberIsTaken(_ level: SIMDLevel) throws {
+    var coded = Coded((1, 8, 9), share: 1)
+    coded.factors[4] = .nan
+    let answer = coded.sample(try Kernels(level: level), threshold: 1e9)
+    let rows = coded.lists.lists[4].map { UInt32($0) }
+    #expect(!rows.isEmpty)
+    #expect(answer.rows.filter { rows.contains($0) } == rows)
   }
 
   @Test(arguments: SIMDLevel.supported) func logarithms(_ level: SIMDLevel) throws {

@@ -159,6 +159,45 @@ import Testing
     }
   }
 
+  /// Sums continue, and weights have both signs.
+  @Test(arguments: SIMDLevel.supported, shapes)
+  func weightedRowsAreAdded(_ level: SIMDLevel, _ shape: (Int, Int, Int)) throws {
+    let kernels = try Kernels(level: level)
+    let (m, n, d) = shape
+    for format in [RowFormat.float16, .int8] {
+      let rows = Stored(format, rows: n, dimension: d, gap: 2 * (m % 3), seed: 81, kernels: kernels)
+      for indices in [nil, (0..<n).reversed().filter { $0 % 3 != 1 }.map { UInt32($0) }] {
+        let chosen = indices.map { $0.map(Int.init) } ?? Array(0..<n)
+        var generator = SeededGenerator(seed: 82)
+        let stride = chosen.count + m % 2
+        let weights = generator.floats(m * stride, in: -2...3)
+        let (firstSums, first) = (generator.floats(m), generator.floats(m * (d + 1)))
+        var (sums, accumulators) = (firstSums, first)
+        rows.with { rows in
+          (indices ?? [0] + [0]).withUnsafeBufferPointer { list in
+            kernels.unsafeAddRows(
+              rows, indices: indices == nil ? nil : list.baseAddress, rowCount: chosen.count, dimension: d,
+              weights: weights, weightStride: stride, queryCount: m, sums: &sums, accumulators: &accumulators,
+              accumulatorStride: d + 1)
+          }
+        }
+        for h in 0..<m {
+          let own = weights[h * stride..<h * stride + chosen.count].map(Double.init)
+          let magnitude = own.reduce(1) { $0 + abs($1) }
+          #expect(
+            abs(Double(sums[h]) - own.reduce(Double(firstSums[h]), +)) < Tolerance.dot * magnitude)
+          for k in 0..<d {
+            let exact = zip(own, chosen).reduce(Double(first[h * (d + 1) + k])) {
+              $0 + $1.0 * rows.values[$1.1][k]
+            }
+            #expect(abs(Double(accumulators[h * (d + 1) + k]) - exact) < 4 * Tolerance.dot * magnitude)
+          }
+          #expect(accumulators[h * (d + 1) + d] == first[h * (d + 1) + d])
+        }
+      }
+    }
+  }
+
   @Test(arguments: SIMDLevel.supported, [(50, 200, 64), (13, 97, 80), (96, 100, 128)])
   func prefillTakesEveryFormat(_ level: SIMDLevel, _ shape: (Int, Int, Int)) throws {
     let kernels = try Kernels(level: level)

@@ -31,32 +31,41 @@ import VectorIndex
       let slot = step.slot(of: task)
       #expect(slots.insert(slot).inserted, "slot \(slot) has two tasks")
       #expect(
-        (step.slot(head: task.head)..<step.slot(head: task.head) + step.sumSlots).contains(slot))
+        (step.slot(head: task.head)..<step.slot(head: task.head) + step.slots).contains(slot))
     }
     let plans = shape.shares > 0 ? 1 : 0
     #expect(done.allSatisfy { $0 == shape.parts + plans + shape.shares })
-    #expect(step.slots == step.sumSlots + shape.shares)
+    #expect(step.slots == shape.parts + plans + shape.shares)
   }
 
-  @Test func excessIsTakenAwayUnlessItIsNearlyAll() {
-    let step = DecodeStep(headCount: 1, parts: 1, shares: 1, groupSize: 2, dimension: 2)
+  @Test func estimatesOfAllSharesAreAddedToTheirHead() {
+    let step = DecodeStep(headCount: 2, parts: 1, shares: 3, groupSize: 2, dimension: 2)
     var memory = DecodeMemory()
     memory.prepare(step)
     let states = memory.states(step)
-    // Two keys of weights 3 and 1 with values (1, 0) and (5, 8); the second is in excess. For the other query it is
-    // 19 of 20, and stays.
-    let whole: [Float] = [2, 2, 4.8, 7.6]
-    for i in 0..<4 { states.outputs(0)[i] = whole[i] }
-    states.logSumExps(0)[0] = log(4)
-    states.logSumExps(0)[1] = log(20)
-    for (i, value) in ([5, 8, 5, 8] as [Float]).enumerated() { states.outputs(1)[i] = value }
-    states.logSumExps(1)[0] = log(1)
-    states.logSumExps(1)[1] = log(19)
-    states.subtract(1, from: 0, kernels: .active)
-    #expect(abs(states.outputs(0)[0] - 1) < 1e-5)
-    #expect(abs(states.outputs(0)[1]) < 1e-5)
-    #expect(abs(states.logSumExps(0)[0] - log(3)) < 1e-5)
-    #expect(states.outputs(0)[2] == whole[2])
-    #expect(states.logSumExps(0)[1] == log(20))
+    let slot = step.slot(head: 1)
+    // Weight 4 with value (2, 2) is there; shares bring 2, 1 and -4 times (5, 8): one is taken away again. For the
+    // other query there is nothing yet.
+    for (i, value) in ([2, 2, 0, 0] as [Float]).enumerated() { states.outputs(slot)[i] = value }
+    states.logSumExps(slot)[0] = log(4)
+    states.logSumExps(slot)[1] = -.infinity
+    for (share, weight) in ([2, 1, -4] as [Float]).enumerated() {
+      // Those of the other head are of no concern.
+      for head in 0..<2 {
+        let tail = states.tail(head: head, share: share)
+        tail.begin(logScales: [0, 7])
+        for (h, weight) in [weight, abs(weight)].enumerated() {
+          tail.sums[h] = head == 0 ? 99 : weight
+          tail.accumulators[2 * h] = 5 * tail.sums[h]
+          tail.accumulators[2 * h + 1] = 8 * tail.sums[h]
+        }
+      }
+    }
+    states.addTail(head: 1, into: slot, workspace: Workspace())
+    for (found, expected) in zip(0..<4, [1, 0, 5, 8] as [Float]) {
+      #expect(abs(states.outputs(slot)[found] - expected) < 1e-5)
+    }
+    #expect(abs(states.logSumExps(slot)[0] - log(3)) < 1e-5)
+    #expect(abs(states.logSumExps(slot)[1] - 7 - log(7)) < 1e-5)
   }
 }

@@ -132,8 +132,16 @@ typedef struct ak_lists {
   size_t count;
 } ak_lists;
 
-// Floats that functions write behind a row of floats, where they say so: one vector of any level.
-#define AK_ROW_PADDING 16
+// How a sample of rows is taken, and where it goes.
+typedef struct ak_sample {
+  float threshold;  // above 0 and normal, or nothing but 0 is below it
+  int systematic;   // whether any of the rows below the threshold are taken
+  size_t limit;
+  uint32_t *rows;  // room for `limit`, or as many as there are
+  float *chances;  // the same
+  float *rests;    // [queries, lists]
+  size_t rest_stride;
+} ak_sample;
 
 // One level's functions. Argument order: inputs, their sizes, outputs, scratch.
 typedef struct ak_kernels {
@@ -180,6 +188,12 @@ typedef struct ak_kernels {
   void (*softmax_accumulate)(
     const float *scores, size_t score_stride, size_t m, ak_rows values, const uint32_t *indices, size_t n,
     size_t d, ak_states states);
+
+  // sums[h] += the sum of weights[h * weight_stride + i], acc[h * acc_stride ..< + d] += the sum of these times rows[i], or
+  // rows[indices[i]] unless indices is NULL. Weights may be negative. Rows: f16 or 8 bits.
+  void (*add_rows)(
+    const float *weights, size_t weight_stride, size_t m, ak_rows rows, const uint32_t *indices, size_t n, size_t d,
+    float *sums, float *acc, size_t acc_stride);
 
   // Attention of m queries (already scaled) over n keys and values, each read once: keys[i] and values[i], or those of
   // indices[i] unless indices is NULL. Unless biases is NULL, biases[i] is added to every query's score i. Values: f16 or
@@ -239,26 +253,17 @@ typedef struct ak_kernels {
     const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
     size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch);
 
-  // For the coded rows of some lists, in order, i counting all of them and c the list of row i:
-  //   weights[h * weight_stride + i] = exp(bases[h * base_stride + c] + the score of query h with the row)
-  //   worths[i] = factors[c] * the sum over h of these
-  // with exponents cut to -87 ... 87. Rows of weights, and worths, need room for AK_ROW_PADDING more.
-  void (*weigh_pq4)(
+  // A sample of the coded rows of some lists, which are gone through in order; row i is of list c.
+  //   weight[h] = exp(bases[h * base_stride + c] + the score of query h with the row), the exponent cut to -87 ... 87
+  //   worth = factors[c] * the sum of weight[h]
+  // Rows that are worth the threshold or more (or NaN) are taken with chance 1; of the others, in a systematic sample,
+  // one whenever 0.5 and the sum of worth / threshold over those so far pass a whole number, with chance worth /
+  // threshold. Answers how many that are; but only the first `limit` of them are taken.
+  // The rest of list selected[s] is the sum of its rows' weights, less weight[h] / chance of those that were taken.
+  // worths: unless NULL, the worths of all rows. scratch: ak_sample_scratch(m).
+  size_t (*sample_pq4)(
     ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, ak_lists lists,
-    const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
-    float *worths);
-
-  // sums[h * sum_stride + s] = the sum of x[h * stride + i] over the rows i of list selected[s], rows counted as by
-  // weigh_pq4. Reads AK_ROW_PADDING floats behind the rows, whatever is there.
-  void (*sum_lists_f32)(
-    const float *x, size_t stride, size_t m, ak_lists lists, float *sums, size_t sum_stride);
-
-  // A systematic sample of n items: those worth the threshold or more (or NaN), and of the others one whenever the sum
-  // of worths[i] / threshold passes a whole number; *sum has that sum before the first, its fraction after the last.
-  // Writes what was taken to items and its chance, worths[i] / threshold but at most 1, to chances, and answers how
-  // many; stops after `limit`. threshold > 0 and normal; items, chances: room for the smaller of n and limit.
-  size_t (*sample_f32)(
-    const float *worths, size_t n, float threshold, size_t limit, float *sum, uint32_t *items, float *chances);
+    const float *bases, size_t base_stride, const float *factors, ak_sample sample, float *worths, float *scratch);
 
   // Appends ak_rank(scores[i], first + i) for each i < n with scores[i] > threshold, in order, and returns how
   // many. ranks: room for n.
@@ -316,6 +321,7 @@ size_t ak_attend_scratch(size_t m);
 size_t ak_prefill_scratch(size_t d);
 size_t ak_gemm_scratch(void);
 size_t ak_assign_scratch(size_t d);
+size_t ak_sample_scratch(size_t m);
 
 // Normalizes m states: outputs[h] = acc[h] / sum[h], log_sum_exps[h] = max[h] + log(sum[h]).
 // A state without keys gives zeros and -INFINITY. outputs may be states.acc, with the same stride.

@@ -7,7 +7,8 @@
 #include "prefill.h"
 #include "lvq.h"
 #include "pq.h"
-#include "sample.h"
+#include "pq_sample.h"
+#include "collect.h"
 #include "probe.h"
 
 const ak_kernels AK_FN(table) = {
@@ -24,6 +25,7 @@ const ak_kernels AK_FN(table) = {
   .unpack = AK_FN(unpack),
   .dot = AK_FN(dot),
   .softmax_accumulate = AK_FN(softmax_accumulate),
+  .add_rows = AK_FN(add_rows),
   .attend = AK_FN(attend),
   .prefill = AK_FN(prefill),
   .add_mass_f32 = AK_FN(add_mass_f32),
@@ -34,9 +36,7 @@ const ak_kernels AK_FN(table) = {
   .dot_lvq4 = AK_FN(dot_lvq4),
   .dot_pq4 = AK_FN(dot_pq4),
   .pq4_tables = AK_FN(pq4_tables),
-  .weigh_pq4 = AK_FN(weigh_pq4),
-  .sum_lists_f32 = AK_FN(sum_lists_f32),
-  .sample_f32 = AK_FN(sample_f32),
+  .sample_pq4 = AK_FN(sample_pq4),
   .collect_above_f32 = AK_FN(collect_above_f32),
   .read_memory = AK_FN(read_memory),
   .read_rows = AK_FN(read_rows),

@@ -1,8 +1,5 @@
 // Template: scores with rows of scalar codes (LVQ), whole blocks at a time.
 
-// Rows after which the next share of the queries has its turn, with the codes in cache.
-#define AK_CODE_ROWS 1024
-
 #define AK_LVQ_VECTORS (AK_LVQ_BLOCK / AK_LANES)  // of a line
 #define AK_LVQ_MAX_BLOCKS 4
 

@@ -50,15 +50,37 @@ AK_TEMPLATE void pq_block(
   }
 }
 
+// The codes of lists that come next, those from `next` to `end` and then those of lists.selected[list] and so on: lists
+// are short and lie anywhere, so that otherwise most of the time would go into waiting for the first codes of each.
+typedef struct ak_coming {
+  const uint8_t *blocks, *next, *end;
+  ak_lists lists;
+  size_t list;
+} ak_coming;
+
+// Asks for as many bytes of them.
+static inline void fetch_codes(ak_coming *coming, size_t bytes, size_t block_bytes) {
+  for (size_t i = 0; i < bytes; i += AK_CACHE_LINE, coming->next += AK_CACHE_LINE) {
+    while (coming->next >= coming->end) {
+      if (coming->list >= coming->lists.count) return;
+      const size_t c = coming->lists.selected[coming->list++];
+      coming->next = coming->blocks + coming->lists.begins[c] / AK_PQ_BLOCK * block_bytes;
+      coming->end = coming->blocks + (coming->lists.ends[c] + AK_PQ_BLOCK - 1) / AK_PQ_BLOCK * block_bytes;
+    }
+    __builtin_prefetch(coming->next, 0, 2);
+  }
+}
+
 // A function for each number of queries, so that no compiler mixes up their registers. Numbers above the level's
-// AK_PQ_QUERIES are never asked for.
+// AK_PQ_QUERIES are never asked for. While a block is scanned, as much of what comes next is asked for.
 typedef void (*pq_function)(
-  const char *, size_t, const uint8_t *, size_t, size_t, uint16_t (*)[AK_PQ_TOTALS]);
+  const char *, size_t, const uint8_t *, size_t, size_t, ak_coming *, uint16_t (*)[AK_PQ_TOTALS]);
 #define AK_PQ_FUNCTION(queries)                                                                                \
   static __attribute__((noinline)) void pq_blocks_##queries(                                                   \
     const char *tables, size_t table_stride, const uint8_t *block, size_t block_bytes, size_t n,               \
-    uint16_t (*totals)[AK_PQ_TOTALS]) {                                                                        \
+    ak_coming *coming, uint16_t (*totals)[AK_PQ_TOTALS]) {                                                     \
     for (size_t i = 0; i < n; i += AK_PQ_BLOCK, block += block_bytes) {                                        \
+      if (coming) fetch_codes(coming, block_bytes, block_bytes);                                               \
       pq_block(                                                                                                \
         queries <= AK_PQ_QUERIES ? queries : AK_PQ_QUERIES, tables, table_stride, block, block_bytes,          \
         (uint16_t(*)[AK_PQ_TOTALS])(totals[0] + i));                                                           \
@@ -75,13 +97,13 @@ AK_PQ_FUNCTION(6)
 // totals[h][i] for the n rows from the start of the block of row `first`, up to its end; answers where `first` is.
 static size_t pq_totals(
   size_t queries, ak_code_queries set, size_t first_query, const uint8_t *blocks, size_t block_bytes, size_t first,
-  size_t n, uint16_t (*totals)[AK_PQ_TOTALS]) {
+  size_t n, ak_coming *coming, uint16_t (*totals)[AK_PQ_TOTALS]) {
   static const pq_function functions[6] = {pq_blocks_1, pq_blocks_2, pq_blocks_3,
                                            pq_blocks_4, pq_blocks_5, pq_blocks_6};
   const size_t begin = first % AK_PQ_BLOCK;
   functions[queries - 1](
     (const char *)set.data + first_query * set.stride, set.stride, blocks + first / AK_PQ_BLOCK * block_bytes,
-    block_bytes, begin + n, totals);
+    block_bytes, begin + n, coming, totals);
   return begin;
 }
 
@@ -100,7 +122,7 @@ static void AK_FN(dot_pq4)(
     size_t shares = pq_shares(m);
     for (size_t h = 0; h < m; shares--) {
       const size_t share = query_share(m - h, shares);
-      const size_t begin = pq_totals(share, queries, h, blocks, block_bytes, first + i, count, totals);
+      const size_t begin = pq_totals(share, queries, h, blocks, block_bytes, first + i, count, NULL, totals);
       for (size_t s = 0; s < share; s++, h++) {
         const uint16_t *total = totals[s] + begin;
         const ak_v base = v_set(queries.bases[h]), scale = v_set(queries.scales[h]);
@@ -113,142 +135,6 @@ static void AK_FN(dot_pq4)(
       }
     }
     i += count;
-  }
-}
-
-// 2^t for -126 <= t <= 126, relative error below 3e-7: a polynomial of least relative error, 1e-7, for the
-// fraction, the rest into the exponent.
-AK_TEMPLATE ak_v v_power(ak_v t) {
-  const ak_v magic = v_set(12582912.0f);
-  const ak_v shifted = v_add(t, magic);
-  const ak_v r = v_sub(t, v_sub(shifted, magic));
-  ak_v p = v_set(1.32647273e-03f);
-  p = v_fma(p, r, v_set(9.67151279e-03f));
-  p = v_fma(p, r, v_set(5.55073374e-02f));
-  p = v_fma(p, r, v_set(2.40222421e-01f));
-  p = v_fma(p, r, v_set(6.93146978e-01f));
-  p = v_fma(p, r, v_set(1));
-  return v_add_exponent(p, shifted);
-}
-
-// The part of some lists that a scan takes at once: n rows from row `first` on, that of list selected[list].
-typedef struct ak_piece {
-  size_t list, first, n;
-} ak_piece;
-
-// Where the weights of some queries go: bases, weights and the queries' scales begin with the first of them.
-typedef struct ak_weighing {
-  ak_lists lists;
-  const float *scales, *table_bases, *bases, *factors;
-  size_t base_stride, weight_stride;
-  float *weights, *worths;
-  int adds;  // to the worths of other queries
-} ak_weighing;
-
-// Weights and worths of a piece from its sums of table entries; whole vectors, so that up to a vector more is written.
-AK_TEMPLATE void weigh_lists(
-  const int queries, uint16_t (*totals)[AK_PQ_TOTALS], size_t begin, ak_piece piece, const ak_weighing *to) {
-  const float octave = 1.44269504088896341f;
-  const ak_v most = v_set(87 * octave), least = v_set(-87 * octave);
-  for (size_t s = piece.list, i = 0, end; i < piece.n; i = end, s++) {
-    const size_t c = to->lists.selected[s];
-    end = ak_min(to->lists.ends[c] - piece.first, piece.n);
-    ak_v steps[AK_PQ_QUERIES], firsts[AK_PQ_QUERIES];
-    AK_UNROLL for (int h = 0; h < queries; h++) {
-      steps[h] = v_set(to->scales[h] * octave);
-      firsts[h] = v_set((to->bases[h * to->base_stride + c] + to->table_bases[h]) * octave);
-    }
-    const ak_v factor = v_set(to->factors[c]);
-    for (size_t j = i; j < end; j += AK_LANES) {
-      ak_v sum = v_set(0);
-      AK_UNROLL for (int h = 0; h < queries; h++) {
-        const ak_v t = v_fma(steps[h], v_load_u16(totals[h] + begin + j), firsts[h]);
-        const ak_v weight = v_power(v_max(least, v_min(most, t)));
-        v_store(to->weights + h * to->weight_stride + j, weight);
-        sum = v_add(sum, weight);
-      }
-      sum = v_mul(factor, sum);
-      // What is behind a list is the next one's, and must not be added to.
-      if (to->adds && end - j < AK_LANES) {
-        v_store_part(to->worths + j, end - j, v_add(v_load_part(to->worths + j, end - j, 0), sum));
-      } else {
-        v_store(to->worths + j, to->adds ? v_add(v_load(to->worths + j), sum) : sum);
-      }
-    }
-  }
-}
-
-typedef void (*weigh_function)(uint16_t (*)[AK_PQ_TOTALS], size_t, ak_piece, const ak_weighing *);
-#define AK_WEIGH_FUNCTION(queries)                                                                      \
-  static __attribute__((noinline)) void weigh_lists_##queries(                                          \
-    uint16_t (*totals)[AK_PQ_TOTALS], size_t begin, ak_piece piece, const ak_weighing *to) {            \
-    weigh_lists(queries <= AK_PQ_QUERIES ? queries : AK_PQ_QUERIES, totals, begin, piece, to);          \
-  }
-AK_WEIGH_FUNCTION(1)
-AK_WEIGH_FUNCTION(2)
-AK_WEIGH_FUNCTION(3)
-AK_WEIGH_FUNCTION(4)
-AK_WEIGH_FUNCTION(5)
-AK_WEIGH_FUNCTION(6)
-#undef AK_WEIGH_FUNCTION
-
-static void weigh_piece(
-  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t block_bytes, ak_lists lists, ak_piece piece,
-  const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
-  float *worths) {
-  static const weigh_function functions[6] = {weigh_lists_1, weigh_lists_2, weigh_lists_3,
-                                              weigh_lists_4, weigh_lists_5, weigh_lists_6};
-  uint16_t totals[AK_PQ_QUERIES][AK_PQ_TOTALS];
-  size_t shares = pq_shares(m);
-  for (size_t h = 0; h < m; shares--) {
-    const size_t share = query_share(m - h, shares);
-    const size_t begin = pq_totals(share, queries, h, blocks, block_bytes, piece.first, piece.n, totals);
-    const ak_weighing to = {
-      lists, queries.scales + h, queries.bases + h, bases + h * base_stride, factors, base_stride, weight_stride,
-      weights + h * weight_stride, worths, h > 0};
-    functions[share - 1](totals, begin, piece, &to);
-    h += share;
-  }
-}
-
-// Rows of the lists to come whose codes are asked for ahead of their turn: lists are short and lie anywhere, so that
-// without it most of the time goes into waiting for the first codes of each.
-#define AK_CODES_AHEAD 512
-
-// Asks for the codes of lists from number *fetched on, until `wanted` rows were asked for; *rows counts them.
-static void fetch_codes(
-  const uint8_t *blocks, size_t block_bytes, ak_lists lists, size_t wanted, size_t *fetched, size_t *rows) {
-  for (; *fetched < lists.count && *rows < wanted; (*fetched)++) {
-    const size_t c = lists.selected[*fetched], begin = lists.begins[c], end = lists.ends[c];
-    const uint8_t *first = blocks + begin / AK_PQ_BLOCK * block_bytes;
-    const uint8_t *last = blocks + (end + AK_PQ_BLOCK - 1) / AK_PQ_BLOCK * block_bytes;
-    for (; first < last; first += AK_CACHE_LINE) __builtin_prefetch(first, 0, 2);
-    *rows += end - begin;
-  }
-}
-
-// Lists that are neighbors are scanned together: a block that two of them share is looked at once.
-static void AK_FN(weigh_pq4)(
-  ak_code_queries queries, size_t m, const uint8_t *blocks, size_t subquantizers, ak_lists lists,
-  const float *bases, size_t base_stride, const float *factors, float *weights, size_t weight_stride,
-  float *worths) {
-  const size_t block_bytes = ak_pq4_block_bytes(subquantizers);
-  size_t next = 0, fetched = 0, fetched_rows = 0;
-  for (size_t s = 0; s < lists.count;) {
-    fetch_codes(blocks, block_bytes, lists, next + AK_CODES_AHEAD, &fetched, &fetched_rows);
-    size_t last = s;
-    while (last + 1 < lists.count && lists.begins[lists.selected[last + 1]] == lists.ends[lists.selected[last]]) last++;
-    const size_t end = lists.ends[lists.selected[last]];
-    for (size_t row = lists.begins[lists.selected[s]]; row < end;) {
-      while (lists.ends[lists.selected[s]] <= row) s++;
-      const ak_piece piece = {s, row, pq_scan_rows(row, end - row)};
-      weigh_piece(
-        queries, m, blocks, block_bytes, lists, piece, bases, base_stride, factors, weights + next,
-        weight_stride, worths + next);
-      row += piece.n;
-      next += piece.n;
-    }
-    s = last + 1;
   }
 }
 

@@ -110,6 +110,7 @@ AK_PRIMITIVE ak_v v_compress(uint32_t bits, ak_v x) { return _mm512_maskz_compre
 AK_PRIMITIVE ak_i i_compress(uint32_t bits, ak_i x) { return _mm512_maskz_compress_epi32((__mmask16)bits, x); }
 // Lanes of y where bits are set, of x elsewhere.
 AK_PRIMITIVE ak_v v_blend(uint32_t bits, ak_v x, ak_v y) { return _mm512_mask_blend_ps((__mmask16)bits, x, y); }
+AK_PRIMITIVE ak_v v_divide(ak_v a, ak_v b) { return _mm512_div_ps(a, b); }
 // first, first + 1, ...
 AK_PRIMITIVE ak_i i_count_from(uint32_t first) {
   const ak_i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

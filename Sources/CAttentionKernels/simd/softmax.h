@@ -252,6 +252,48 @@ static void AK_FN(softmax_accumulate)(
   }
 }
 
+// Copies n weights and answers their sum.
+static float copy_weights(const float *source, size_t n, float *target) {
+  ak_v sum = v_set(0);
+  size_t i = 0;
+  for (; i + AK_LANES <= n; i += AK_LANES) {
+    const ak_v weights = v_load(source + i);
+    v_store(target + i, weights);
+    sum = v_add(sum, weights);
+  }
+  if (i < n) {
+    const ak_v weights = v_load_part(source + i, n - i, 0);
+    v_store_part(target + i, n - i, weights);
+    sum = v_add(sum, weights);
+  }
+  return v_total(sum);
+}
+
+static void AK_FN(add_rows)(
+  const float *weights, size_t weight_stride, size_t m, ak_rows rows, const uint32_t *indices, size_t n, size_t d,
+  float *sums, float *acc, size_t acc_stride) {
+  ak_weighted block;
+  block.d = d;
+  block.ahead_bytes = row_bytes(rows.type, d);
+  for (size_t i = 0; i < n; i += AK_ATTEND_BLOCK) {
+    block.count = ak_min(AK_ATTEND_BLOCK, n - i);
+    block.values = indices ? rows : ak_rows_from(rows, i);
+    block.list = indices ? indices + i : NULL;
+    block.ahead = next_block(rows, indices, i + block.count, n);
+    size_t shares = query_shares(m), fetched = 0;
+    block.ahead_interval = shares * sum_passes(query_share(m, shares), d);
+    for (size_t first = 0; first < m; shares--) {
+      const size_t queries = query_share(m - first, shares);
+      for (size_t h = 0; h < queries; h++) {
+        sums[first + h] +=
+          copy_weights(weights + (first + h) * weight_stride + i, block.count, block.weights[h]);
+      }
+      sum_block(queries, &block, acc + first * acc_stride, acc_stride, d, &fetched);
+      first += queries;
+    }
+  }
+}
+
 // While the keys of a block are multiplied its values are fetched, and the other way round: memory is never
 // idle. (dot_rows takes rows ahead to be as long as its own; where they are not, a line more or less is fetched.)
 static void AK_FN(attend)(

@@ -52,7 +52,7 @@ extension HeadPolicy {
     _ queries: UnsafePointer<Float>, known: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head { ReadStatistics.Head() }
   package func attend(
-    share: Int, queries: UnsafePointer<Float>, states: RunningStates, excess: RunningStates,
+    share: Int, queries: UnsafePointer<Float>, states: RunningStates, tail: TailSums,
     workspace: Workspace
   ) -> ReadStatistics.Head { ReadStatistics.Head() }
   package func checkTruncation(to count: Int) throws(AttentionError) {}

@@ -16,27 +16,19 @@ extension ClusterIndex {
   ) -> ReadCount {
     guard clusterCount > 0 else { return ReadCount() }
     let plan = plan(group, states: states, workspace: workspace)
-    let excess = workspace.emptyStates(count: group.count, dimension: dimension)
+    let tail = TailSums(
+      workspace.floats(.tail, TailSums.floatCount(queries: group.count, dimension: dimension)),
+      queries: group.count, dimension: dimension)
+    tail.begin(logScales: plan.logTotals)
     var read = plan.read
     for slice in 0..<plan.sliceCount {
       read += attend(
-        group, slice: slice, of: plan, rows: rows, states: states, excess: excess, workspace: workspace,
+        group, slice: slice, of: plan, rows: rows, states: states, tail: tail, workspace: workspace,
         recorder: recorder)
     }
-    for h in 0..<group.count where excess.maxima[h] > -.infinity {
-      let scale = exp(excess.maxima[h] - states.maxima[h])
-      guard scale * excess.sums[h] < Self.maximumExcess * states.sums[h] else { continue }
-      states.sums[h] -= scale * excess.sums[h]
-      workspace.kernels.unsafeAddScaled(
-        excess.accumulators + h * dimension, by: -scale, to: states.accumulators + h * dimension,
-        count: dimension)
-    }
+    tail.add(to: states, kernels: workspace.kernels)
     return read
   }
-
-  /// What is taken away again is less than this share of the whole: more would have to go only if codes were worthless,
-  /// and is left then.
-  package static let maximumExcess: Float = 0.9
 
   /// Scores groups and clusters, adds the groups that promise little to `states` through their estimates, and chooses
   /// the clusters whose keys are worth a look. Traps without rows.
@@ -79,53 +71,56 @@ extension ClusterIndex {
       workspace: workspace)
   }
 
-  /// Adds one slice of the clusters to `states`: what is worth it by its keys, the rest by its estimate. Slices of a plan
-  /// may run at the same time, with other states and workspaces.
+  /// Attends to the keys of one slice of the clusters that are worth it, and adds estimates of all others. Slices of a
+  /// plan may run at the same time, with other states and workspaces.
   ///
-  /// - Parameter excess: a state of what has to be taken away from the sum of all slices.
+  /// - Parameters:
+  ///   - states: where the keys go.
+  ///   - tail: where the estimates go, sums that ``TailSums/begin(logScales:)`` began with ``ClusterPlan/logTotals``.
   package func attend(
     _ group: QueryGroup, slice: Int, of plan: ClusterPlan, rows: IndexRows, states: StatePointers,
-    excess: StatePointers, workspace: Workspace, recorder: ReadRecorder?
+    tail: TailSums, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     let scan = plan.scan.part(plan.clusters(ofSlice: slice))
     let selected = plan.selection(ofSlice: slice)
+    let weights = workspace.floats(.clusterWeights, group.count * scan.count)
     var read = ReadCount()
+    workspace.stages?.begin(.tail)
+    for h in 0..<group.count {
+      let (row, scores, logTotal) = (
+        weights + h * scan.count, scan.scores + h * scan.stride, scan.logTotals[h]
+      )
+      for c in 0..<scan.count { row[c] = scores[c] - logTotal }
+    }
+    workspace.kernels.unsafeExp(weights, weights, count: group.count * scan.count)
     if !selected.isEmpty {
       if let tables = plan.tables {
         read = attendKeys(
-          group, rows: rows, states: states, excess: excess, scan: scan, selected: selected, tables: tables,
-          limit: plan.share(of: search.maximumRetrieved, slice: slice), workspace: workspace,
-          recorder: recorder)
+          group, rows: rows, states: states, scan: scan, selected: selected, tables: tables,
+          limit: plan.share(of: search.maximumRetrieved, slice: slice), weights: weights,
+          workspace: workspace, recorder: recorder)
       } else {
         read = attendClusters(
-          group, rows: rows, states: states, scan: scan, selected: selected, workspace: workspace,
-          recorder: recorder)
+          group, rows: rows, states: states, scan: scan, selected: selected, weights: weights,
+          workspace: workspace, recorder: recorder)
       }
     }
     workspace.stages?.begin(.tail)
-    addMeanValues(
-      scan.scores, stride: scan.stride, of: scan.ids, count: scan.count, queryCount: group.count, to: states,
-      workspace: workspace)
+    workspace.kernels.unsafeAddRows(
+      PackedRows(meanValues.base, stride: dimension), indices: scan.ids, rowCount: scan.count,
+      dimension: dimension, weights: weights, weightStride: scan.count, queryCount: group.count,
+      sums: tail.sums, accumulators: tail.accumulators, accumulatorStride: dimension)
     read.bytes += read.retrieved * rows.bytesPerRow
     return read
   }
 
-  /// Adds the mean values of clusters, weighted by log masses `[queries, stride]`.
-  func addMeanValues(
-    _ logMasses: UnsafePointer<Float>, stride: Int, of clusters: UnsafePointer<UInt32>, count: Int,
-    queryCount: Int, to states: StatePointers, workspace: Workspace
-  ) {
-    workspace.kernels.unsafeSoftmaxAccumulate(
-      scores: logMasses, scoreStride: stride, queryCount: queryCount,
-      values: PackedRows(meanValues.base, stride: dimension), indices: clusters, rowCount: count,
-      dimension: dimension, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-      accumulatorStride: dimension)
-  }
-
-  /// Attends exactly to all keys of the clusters worth it, and takes their estimates out of the scan's scores.
+  /// Attends exactly to all keys of the clusters worth it, whose weights become zero.
+  ///
+  /// - Parameter weights: `[queries, clusters]`.
   private func attendClusters(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, scan: ClusterScan,
-    selected: UnsafeBufferPointer<UInt32>, workspace: Workspace, recorder: ReadRecorder?
+    selected: UnsafeBufferPointer<UInt32>, weights: UnsafeMutablePointer<Float>, workspace: Workspace,
+    recorder: ReadRecorder?
   ) -> ReadCount {
     let (d, g) = (dimension, group.count)
     let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g))
@@ -142,7 +137,7 @@ extension ClusterIndex {
       read.retrieved += run.count
     }
     for h in 0..<g {
-      for c in selected { scan.scores[h * scan.stride + Int(c)] = -.infinity }
+      for c in selected { weights[h * scan.count + Int(c)] = 0 }
     }
     read.scored = read.retrieved
     return read

@@ -160,7 +160,7 @@ struct ResidualCodes: ~Copyable {
     rowCount += count
   }
 
-  /// What ``weigh(_:queryCount:lists:bases:baseStride:factors:weights:weightStride:worths:kernels:)`` needs of a group's queries.
+  /// What ``sample(_:of:tables:queryCount:bases:baseStride:factors:worths:workspace:)`` needs of a group's queries.
   struct Tables {
     /// `[queries, subquantizers, 16]`.
     var entries: UnsafeMutablePointer<UInt8>
@@ -194,19 +194,16 @@ struct ResidualCodes: ~Copyable {
     return tables
   }
 
-  /// `weights[h * weightStride + i]` = the exponential of `bases[h * baseStride + c]` and the score of query h with the
-  /// residual of the i-th row of the lists, of list c; `worths[i]` = `factors[c]` times their sum.
-  ///
-  /// ``Kernels/rowPadding`` floats behind each row of weights, and behind the worths, are written as well.
-  func weigh(
-    _ tables: Tables, queryCount g: Int, lists: RowLists, bases: UnsafePointer<Float>, baseStride: Int,
-    factors: UnsafePointer<Float>, weights: UnsafeMutablePointer<Float>, weightStride: Int,
-    worths: UnsafeMutablePointer<Float>, kernels: Kernels
-  ) {
-    kernels.unsafeWeighPQ4(
+  /// Takes a sample of the rows of lists: see ``Kernels/unsafeSamplePQ4(tables:tableStride:queryCount:scales:tableBases:blocks:subquantizers:lists:bases:baseStride:factors:sample:worths:scratch:)``.
+  func sample(
+    _ sample: RowSample, of lists: RowLists, tables: Tables, queryCount g: Int, bases: UnsafePointer<Float>,
+    baseStride: Int, factors: UnsafePointer<Float>, worths: UnsafeMutablePointer<Float>? = nil,
+    workspace: Workspace
+  ) -> Int {
+    workspace.kernels.unsafeSamplePQ4(
       tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g,
-      scales: tables.steps,
-      tableBases: tables.bases, blocks: blocks.base, subquantizers: subquantizers, lists: lists, bases: bases,
-      baseStride: baseStride, factors: factors, weights: weights, weightStride: weightStride, worths: worths)
+      scales: tables.steps, tableBases: tables.bases, blocks: blocks.base, subquantizers: subquantizers,
+      lists: lists, bases: bases, baseStride: baseStride, factors: factors, sample: sample, worths: worths,
+      scratch: workspace.floats(.kernel, Kernels.sampleScratchCount(queryCount: g)))
   }
 }
