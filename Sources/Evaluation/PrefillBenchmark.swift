@@ -16,6 +16,8 @@ public final class PrefillBenchmark {
     public var lengths = [512, 2048, 8192]
     /// How often each prompt is read by each.
     public var rounds = 1
+    /// Longest prompt that is read more than once. Short ones end before a busy machine is quiet for a moment.
+    public var longestRepeated = Int.max
     public var attentions: [BenchmarkAttention] = [.host, .retrieval]
     public var retrieval = RetrievalSettings()
     /// How our contexts store keys and values; the host's are f16.
@@ -91,7 +93,7 @@ public final class PrefillBenchmark {
         results += new
         onLength(new)
       }
-      for _ in 0..<settings.rounds {
+      for _ in 0..<(length > settings.longestRepeated ? 1 : settings.rounds) {
         for (index, contender) in contenders.enumerated() {
           samples[index].append(try sample(contender, length: length, takeover: takeover, onPhase: onPhase))
         }

@@ -108,11 +108,20 @@ public struct SpeedReport: Sendable, Codable {
         let host = prefill.first { $0.policy == PrefillResult.hostPolicy && $0.length == result.length }
         return Self.row([
           "\(result.length)", result.policy + (result.configuration.map { " (\($0))" } ?? ""),
-          number(result.tokensPerSecond, 1), number(result.seconds, 2),
+          number(result.tokensPerSecond, 1), seconds(result),
           host.map { number($0.seconds / result.seconds, 2) } ?? "-",
           result.indexShare.map { number($0 * 100, 1) + " %" } ?? "-",
         ])
-      } + ["", "x host: against the faster of the host's two configurations. Index: its share of the time."]
+      } + [
+        "",
+        "Medians, of short prompts with the least and the most. x host: against the faster of the host's two configurations. Index: its share of the time.",
+      ]
+  }
+
+  private func seconds(_ result: PrefillResult) -> String {
+    let median = number(result.seconds, 2)
+    guard result.rounds > 1 else { return median }
+    return "\(median) (\(number(result.spread.minimum, 2))-\(number(result.spread.maximum, 2)))"
   }
 
   /// Milliseconds a token against tokens of context, a line for each attention, as an SVG document.

@@ -38,7 +38,10 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Decode steps at each depth.", valueName: "tokens"))
   var tokens = 32
 
-  @Option(help: ArgumentHelp("Turns in which they are decoded.", valueName: "turns"))
+  @Option(
+    help: ArgumentHelp(
+      "Turns in which they are decoded, and in which prompts of up to 1024 tokens are read.",
+      valueName: "turns"))
   var rounds = 4
 
   func validate() throws {
@@ -122,6 +125,8 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     settings.attentions = [.host, .exact, .retrieval]
     settings.retrieval = try retrieval.settings()
     settings.format = store.format
+    settings.rounds = rounds
+    settings.longestRepeated = 1024
     let input = try options.tokens(count: longest, model: model)
     let benchmark = try PrefillBenchmark(model: model, pool: pool, tokens: input, settings: settings)
     var failure: (any Error)?

@@ -11,7 +11,7 @@ import Testing
     let output = try Program.run([
       "bench", "speed", "--model", Program.model(), "--depth", "0,64,128", "--period", "64", "--prefill",
       "48",
-      "--tokens", "2", "--rounds", "1", "--report", folder.path, "-t", "1",
+      "--tokens", "2", "--rounds", "2", "--report", folder.path, "-t", "1",
     ])
     #expect(output.status == 0, "\(output.standardError)")
     let table = try String(contentsOf: folder.appendingPathComponent("speed.md"), encoding: .utf8)
@@ -24,7 +24,9 @@ import Testing
     let decode = try #require(report["decode"] as? [[String: Any]])
     #expect(decode.count == 9)
     #expect(decode.filter { $0["synthetic"] as? Bool == true }.count == 3)
-    #expect((report["prefill"] as? [[String: Any]])?.count == 4)
+    let prefill = try #require(report["prefill"] as? [[String: Any]])
+    #expect(prefill.count == 4)
+    #expect(prefill.allSatisfy { $0["rounds"] as? Int == 2 })
     let plot = try String(contentsOf: folder.appendingPathComponent("speed.svg"), encoding: .utf8)
     for name in ["host", "exact", "retrieval"] { #expect(plot.contains(">\(name) ")) }
     // A circle, a square and a triangle at each of two depths, and in the legend.

@@ -32,7 +32,7 @@ typedef struct ak_weighing {
   size_t base_stride;
   float *weights;  // [queries, AK_SAMPLE_ROWS]
   float *worths;   // [AK_SAMPLE_ROWS]
-  int adds;  // to the worths of other queries
+  int adds;        // to the worths of other queries
 } ak_weighing;
 
 // Weights and worths of a piece from its sums of table entries, in whole vectors, so that up to a vector more is
@@ -92,7 +92,7 @@ static void weigh_piece(
   size_t shares = pq_shares(m);
   for (size_t h = 0; h < m; shares--) {
     const size_t share = query_share(m - h, shares);
-    const size_t begin = 
+    const size_t begin =
       pq_totals(share, queries, h, blocks, block_bytes, piece.first, piece.n, h > 0 ? NULL : coming, totals);
     ak_weighing part = *to;
     part.scales += h;
@@ -108,8 +108,8 @@ static void weigh_piece(
 // A sample that is being taken.
 typedef struct ak_taking {
   ak_sample to;
-  size_t room;  // for rows
-  size_t count;
+  size_t room;   // for rows
+  size_t count;  // also of those for which there was no room
   float before;  // the fraction of the sum of chances so far
 } ak_taking;
 
@@ -178,7 +178,7 @@ static void take_piece(ak_taking *taking, size_t m, ak_piece piece, const ak_wei
 }
 
 // Codes that are asked for before the first ones are scanned.
-#define AK_CODES_AHEAD 16384
+#define AK_CODES_AHEAD 32768
 
 // Lists that are neighbors are scanned together: a block that two of them share is looked at once.
 static size_t AK_FN(sample_pq4)(

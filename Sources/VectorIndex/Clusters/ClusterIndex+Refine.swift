@@ -3,16 +3,8 @@
 
 import AttentionKernels
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 extension ClusterIndex {
-  /// Attends to the keys worth it, and replaces the estimates of their clusters in the scan by what is left of them.
+  /// Attends to the keys worth it, and leaves of their clusters what those do not stand for.
   ///
   /// With w what the codes say a key weighs, p the chance that it is read (1 when it is worth the tolerance, in
   /// proportion below), m the mean value of its cluster, and k, v the key and value themselves, the sum over a
