@@ -76,21 +76,21 @@ extension ClusterIndex {
     _ sample: RowSample, of lists: RowLists, candidates: Int, tables: ResidualCodes.Tables, queryCount g: Int,
     bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>, workspace: Workspace
   ) -> Int {
-    func take(_ sample: RowSample, worths: UnsafeMutablePointer<Float>?) -> Int {
+    func scan(_ sample: RowSample, worths: UnsafeMutablePointer<Float>? = nil) -> Int {
       codes.sample(
         sample, of: lists, tables: tables, queryCount: g, bases: bases, baseStride: baseStride,
         factors: factors, worths: worths, workspace: workspace)
     }
-    let wanted = take(sample, worths: nil)
+    let wanted = scan(sample)
     guard wanted > sample.limit else { return wanted }
     guard sample.limit > 0 else { return 0 }
     let worths = workspace.floats(.values, candidates)
-    _ = take(sample, worths: worths)
+    _ = scan(sample, worths: worths)
     var sorted = UnsafeMutableBufferPointer(start: worths, count: candidates)
     sorted.sort(by: >)
     var best = sample
     best.threshold = sorted[sample.limit - 1]
     best.isSystematic = false
-    return min(take(best, worths: nil), sample.limit)
+    return min(scan(best), sample.limit)
   }
 }
