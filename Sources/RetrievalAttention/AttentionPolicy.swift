@@ -159,7 +159,8 @@ package protocol HeadPolicy: AnyObject {
   func plan(
     _ queries: UnsafePointer<Float>, known: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head
-  /// Adds one share of the plan to `states`, and to `tail` estimates that may take away from the whole; begins it.
+  /// Adds one share of the plan to `states`, and to `tail`, in which nothing is yet, estimates that may take
+  /// away from the whole.
   func attend(
     share: Int, queries: UnsafePointer<Float>, states: RunningStates, tail: TailSums,
     workspace: Workspace

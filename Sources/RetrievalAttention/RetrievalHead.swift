@@ -131,9 +131,7 @@ package final class RetrievalHead: HeadPolicy {
     share: Int, queries: UnsafePointer<Float>, states: RunningStates, tail: TailSums, workspace: Workspace
   ) -> ReadStatistics.Head {
     var read = ReadStatistics.Head()
-    guard let clusters, let plan else { return read }
-    tail.begin(logScales: plan.logTotals)
-    guard share < plan.sliceCount else { return read }
+    guard let clusters, let plan, share < plan.sliceCount else { return read }
     workspace.recorder?.offset = settings.sinkCount
     add(
       clusters.attend(

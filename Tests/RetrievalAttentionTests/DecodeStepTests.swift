@@ -53,7 +53,8 @@ import VectorIndex
       // Those of the other head are of no concern.
       for head in 0..<2 {
         let tail = states.tail(head: head, share: share)
-        tail.begin(logScales: [0, 7])
+        tail.clear()
+        tail.logScales.update(from: [0, 7], count: 2)
         for (h, weight) in [weight, abs(weight)].enumerated() {
           tail.sums[h] = head == 0 ? 99 : weight
           tail.accumulators[2 * h] = 5 * tail.sums[h]

@@ -17,7 +17,8 @@ import Testing
     memory.withUnsafeMutableBufferPointer { memory in
       state.withUnsafeMutableBufferPointer { state in
         let tail = TailSums(memory.baseAddress!, queries: 1, dimension: 2)
-        tail.begin(logScales: [logScale])
+        tail.clear()
+        tail.logScales[0] = logScale
         tail.sums[0] = weight
         tail.accumulators[0] = weight * value.0
         tail.accumulators[1] = weight * value.1
@@ -68,7 +69,10 @@ import Testing
       let base = memory.baseAddress!
       let whole = TailSums(base, queries: 2, dimension: 3)
       let share = TailSums(base + TailSums.floatCount(queries: 2, dimension: 3), queries: 2, dimension: 3)
-      for tail in [whole, share] { tail.begin(logScales: [4, 5]) }
+      for tail in [whole, share] {
+        tail.clear()
+        tail.logScales.update(from: [4, 5], count: 2)
+      }
       for i in 0..<2 {
         whole.sums[i] = 1
         share.sums[i] = -3

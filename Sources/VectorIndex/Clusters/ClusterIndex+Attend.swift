@@ -11,7 +11,7 @@ extension ClusterIndex {
     let tail = TailSums(
       workspace.floats(.tail, TailSums.floatCount(queries: group.count, dimension: dimension)),
       queries: group.count, dimension: dimension)
-    tail.begin(logScales: plan.logTotals)
+    tail.clear()
     var read = plan.read
     for slice in 0..<plan.sliceCount {
       read += attend(
@@ -68,7 +68,7 @@ extension ClusterIndex {
   ///
   /// - Parameters:
   ///   - states: where the keys go.
-  ///   - tail: where the estimates go, sums that ``TailSums/begin(logScales:)`` began with ``ClusterPlan/logTotals``.
+  ///   - tail: where the estimates go, in the scale of the plan: nothing yet, or what other slices gave.
   package func attend(
     _ group: QueryGroup, slice: Int, of plan: ClusterPlan, rows: IndexRows, states: StatePointers,
     tail: TailSums, workspace: Workspace, recorder: ReadRecorder?
@@ -78,6 +78,7 @@ extension ClusterIndex {
     let weights = workspace.floats(.clusterWeights, group.count * scan.count)
     var read = ReadCount()
     workspace.stages?.begin(.tail)
+    tail.logScales.update(from: scan.logTotals, count: group.count)
     for h in 0..<group.count {
       let (row, scores, logTotal) = (
         weights + h * scan.count, scan.scores + h * scan.stride, scan.logTotals[h]

@@ -19,9 +19,6 @@ package struct ClusterPlan {
   /// What making the plan read.
   package let read: ReadCount
 
-  /// `[queries]`: estimated log-sum-exp of everything.
-  package var logTotals: UnsafePointer<Float> { UnsafePointer(scan.logTotals) }
-
   /// Four of each KV head keep many cores busy; each costs a merge.
   package static let maximumSlices = 4
   /// Keys with codes, or a quarter of as many mean values, that make a slice.

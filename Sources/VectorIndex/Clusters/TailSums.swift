@@ -35,15 +35,9 @@ package struct TailSums {
     self.dimension = dimension
   }
 
-  /// Nothing.
+  /// Makes them nothing.
   package func clear() {
     logScales.update(repeating: 0, count: count * (2 + dimension))
-  }
-
-  /// Nothing yet, in weights of `e^logScales`.
-  package func begin(logScales: UnsafePointer<Float>) {
-    self.logScales.update(from: logScales, count: count)
-    sums.update(repeating: 0, count: count * (1 + dimension))
   }
 
   /// Adds sums of the same scales.
