@@ -4,7 +4,8 @@
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
-//   CSystemCalls <---------------------------------------------+
+//   CSystemCalls <- Platform <- {VectorIndex, RetrievalAttention, LlamaHost, Generation, Evaluation, Serving, ra}
+//   CTexts <- Evaluation
 //   Serving <- InferenceServer <- ra
 //   NumpyFile <---------------------------------------------------------------------------+
 //   LineEditing <------------------------------------------------------------------------------------ ra
@@ -55,23 +56,30 @@ let package = Package(
       providers: [.brew(["llama.cpp"])]),
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
-    .target(name: "VectorIndex", dependencies: ["AttentionKernels"], swiftSettings: settings),
+    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(name: "CSystemCalls"),
+    // The system: signals, outputs, inputs, mapped files.
+    .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: settings),
     .target(
-      name: "RetrievalAttention", dependencies: ["VectorIndex", "AttentionKernels", "CSystemCalls"],
+      name: "RetrievalAttention",
+      dependencies: ["VectorIndex", "AttentionKernels", "Platform", "CSystemCalls"],
       swiftSettings: settings),
-    .target(name: "LlamaHost", dependencies: ["CLlama"], swiftSettings: settings),
+    .target(name: "LlamaHost", dependencies: ["CLlama", "Platform"], swiftSettings: settings),
     .target(
-      name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex"],
+      name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "Platform"],
       swiftSettings: settings),
+    .target(name: "CTexts"),
     .target(name: "NumpyFile", swiftSettings: settings),
     .target(name: "LineEditing", swiftSettings: settings),
     .target(
       name: "Evaluation",
-      dependencies: ["Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels"],
+      dependencies: [
+        "Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
+        "CTexts",
+      ],
       swiftSettings: settings),
     .target(
-      name: "Serving", dependencies: ["Generation", "LlamaHost", "RetrievalAttention"],
+      name: "Serving", dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention"],
       swiftSettings: settings),
     .target(
       name: "InferenceServer",
@@ -89,7 +97,7 @@ let package = Package(
     .executableTarget(
       name: "ra",
       dependencies: [
-        "Evaluation", "Generation", "InferenceServer", "LineEditing", "Serving",
+        "Evaluation", "Generation", "InferenceServer", "LineEditing", "Platform", "Serving",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings, linkerSettings: exportsHost),
@@ -97,18 +105,21 @@ let package = Package(
     .testTarget(
       name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
     .testTarget(
-      name: "VectorIndexTests", dependencies: ["VectorIndex", "AttentionKernels"], swiftSettings: settings),
+      name: "VectorIndexTests", dependencies: ["VectorIndex", "AttentionKernels", "Platform"],
+      swiftSettings: settings),
     .testTarget(
       name: "RetrievalAttentionTests",
-      dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"], swiftSettings: settings),
+      dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
+      swiftSettings: settings),
     // All tests are linked to one program.
     .testTarget(
-      name: "LlamaHostTests", dependencies: ["LlamaHost"], swiftSettings: settings,
+      name: "LlamaHostTests", dependencies: ["LlamaHost", "CLlama"], swiftSettings: settings,
       linkerSettings: exportsHost),
     .testTarget(
       name: "GenerationTests",
-      dependencies: ["Generation", "LlamaHost", "RetrievalAttention", "VectorIndex"],
+      dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex"],
       swiftSettings: settings),
+    .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),
     .testTarget(name: "LineEditingTests", dependencies: ["LineEditing"], swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(

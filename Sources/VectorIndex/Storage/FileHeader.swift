@@ -1,6 +1,8 @@
 // The checks of a header. Nothing in the file is believed before the checksum, and no count is used as one before
 // it has been compared with the size of the file.
 
+import Platform
+
 /// The first bytes of a mapped file of at least 64 bytes.
 struct FileHeader {
   let path: String

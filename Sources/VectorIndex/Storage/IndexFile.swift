@@ -42,7 +42,8 @@ public enum IndexFile {
   /// What a file of this index would hold. Refers to the index's memory, which must stay as it is.
   package static func writer<Index: StoredIndex>(of index: Index) -> IndexFileWriter {
     var file = IndexFileWriter(
-      kind: Index.kind, kindVersion: Index.kindVersion, dimension: index.dimension, rowCount: index.rowCount)
+      kind: Index.kind, kindVersion: index.storedKindVersion, dimension: index.dimension,
+      rowCount: index.rowCount)
     index.write(to: &file)
     return file
   }
@@ -55,7 +56,7 @@ public enum IndexFile {
     guard file.kind == Index.kind else {
       throw .wrongKind(path: path, expected: Index.kind.description, actual: file.kind.description)
     }
-    guard file.kindVersion == Index.kindVersion else {
+    guard (Index.oldestKindVersion...Index.kindVersion).contains(file.kindVersion) else {
       throw .unsupportedKindVersion(
         path: path, kind: Index.kind.description, expected: Index.kindVersion, actual: file.kindVersion)
     }
@@ -72,12 +73,21 @@ package protocol StoredIndex: AttentionIndex {
   static var kind: FileTag { get }
   /// Raised when the sections or parameters change so that an older reader would misunderstand them.
   static var kindVersion: UInt32 { get }
+  /// The first version that can still be read; ``kindVersion`` unless said otherwise.
+  static var oldestKindVersion: UInt32 { get }
+  /// The first version that has all that this index has; ``kindVersion`` unless said otherwise.
+  var storedKindVersion: UInt32 { get }
 
   /// Adds every parameter and array. The memory of the arrays must stay until the file is written.
   func write(to file: inout IndexFileWriter)
 
   /// Takes everything back, and checks what a damaged file could break: counts, offsets, ids, not-a-numbers.
   init(reading file: IndexFileReader) throws(IndexFileError)
+}
+
+extension StoredIndex {
+  package static var oldestKindVersion: UInt32 { kindVersion }
+  package var storedKindVersion: UInt32 { Self.kindVersion }
 }
 
 /// Sizes in bytes of the parts of a header.

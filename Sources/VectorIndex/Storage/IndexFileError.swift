@@ -1,3 +1,5 @@
+import Platform
+
 /// What is wrong with an index file or with writing one, with the values that are.
 ///
 /// An error of writing leaves the file that was there before as it was. An error of reading leaves no index.

@@ -1,5 +1,7 @@
 // Reading: a mapped file whose header has been checked, so that what it promises is there.
 
+import Platform
+
 /// An index file, mapped. The header, its tables, the places of the sections and the size of the file are known to
 /// be right; what the sections hold is checked by whoever takes them, or all at once by ``verify()``.
 package struct IndexFileReader {
@@ -33,7 +35,17 @@ package struct IndexFileReader {
 
   /// Maps a file and checks its header. Errors call it `name`, if that is given.
   package init(path file: String, name: String? = nil) throws(IndexFileError) {
-    let mapping = try FileMapping(path: file, minimum: FileLayout.fixedHeader)
+    let mapping: FileMapping
+    do {
+      mapping = try FileMapping(path: file, minimum: FileLayout.fixedHeader, isWatched: false)
+    } catch {
+      switch error {
+      case .system(let operation, let code): throw .system(operation: operation, path: file, code: code)
+      case .isDirectory, .notARegularFile: throw .notARegularFile(path: file)
+      case .tooSmall(let count):
+        throw .wrongSize(path: file, expected: UInt64(FileLayout.fixedHeader), actual: UInt64(count))
+      }
+    }
     try self.init(bytes: mapping.bytes, owner: mapping, name: name ?? file)
   }
 
@@ -102,6 +114,16 @@ package struct IndexFileReader {
       owner: owner)
   }
 
+  /// Offsets that start at 0, never fall and end at `last`, in memory of their own: ranges between them stay right
+  /// whatever happens to the file.
+  package func offsets(_ tag: FileTag, count: Int, last: Int) throws(IndexFileError) -> RowBuffer<UInt32> {
+    let mapped = try rows(tag, of: UInt32.self, count: count)
+    try requireOffsets(mapped, tag, last: last)
+    var result = RowBuffer<UInt32>()
+    result.grow(by: count).update(from: mapped.base, count: count)
+    return result
+  }
+
   /// The section's elements in an array of their own.
   package func array<Element: BitwiseCopyable>(
     _ tag: FileTag, of type: Element.Type = Element.self, count: Int
@@ -109,6 +131,9 @@ package struct IndexFileReader {
     let rows = try rows(tag, of: Element.self, count: count)
     return Array(UnsafeBufferPointer(start: rows.base, count: rows.count))
   }
+
+  /// Whether a field is there that may be left out.
+  package func hasParameter(_ tag: FileTag) -> Bool { parameters[tag] != nil }
 
   package func integer(_ tag: FileTag, in range: ClosedRange<Int>) throws(IndexFileError) -> Int {
     let value = Int(Int64(bitPattern: try bits(tag, .integer)))

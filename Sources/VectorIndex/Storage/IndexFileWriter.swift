@@ -1,5 +1,7 @@
 // Writing: the index names its arrays, then everything is written beside the old file and takes its place.
 
+import Platform
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
