@@ -23,8 +23,8 @@ package struct IndexRows {
   package var bytesPerRow: Int { keys.stride + values.stride }
 }
 
-/// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike), in memory that may
-/// be written.
+/// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike), in memory that
+/// may be written.
 package struct NewRows {
   /// `[count, d]`, without gaps.
   package var keys: PackedRows

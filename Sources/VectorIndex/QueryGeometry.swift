@@ -1,8 +1,8 @@
 // Distances as the queries see them.
 //
 // Two keys are alike when queries score them alike: E[(q.(a-b))^2] = (a-b)' S (a-b), with S the second moment of
-// the queries. Measured on heads of two models, the square root of that metric, (a-b)' S^(1/2) (a-b), clusters
-// better than S itself (which trusts a small sample too much) and than the plain Euclidean distance.
+// the queries. Used is the square root of that metric, (a-b)' S^(1/2) (a-b): S itself trusts a small sample too much,
+// and the plain Euclidean distance knows no queries.
 
 import AttentionKernels
 

@@ -36,6 +36,7 @@ package final class Workspace {
     case point, searchPoint, keyNorms, mappedKeys
     case groupScores, groupWeights, clusterIDs, groupStates, groupMeans, groupOrder, thinnedTraining, slices
     case mappedQueries, codeQueries, codeScales, union, tail, clusterWeights
+    case outlierRow, outlierSample, outlierDistances, trial
   }
 
   private final class Slot<Element: BitwiseCopyable> {

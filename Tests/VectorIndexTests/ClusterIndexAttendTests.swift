@@ -2,7 +2,8 @@
 
 import Foundation
 import Testing
-import VectorIndex
+
+@testable import VectorIndex
 
 @Suite struct ClusterIndexAttendTests {
   private func indexed(
@@ -14,9 +15,11 @@ import VectorIndex
     return (head, store)
   }
 
-  @Test(arguments: [1, 3, 6])
-  func toleranceZeroIsExact(groupSize: Int) {
+  /// Whether all rows are read from one end to the other, as they are at that tolerance, or key by key.
+  @Test(arguments: [1, 3, 6], [false, true])
+  func toleranceZeroIsExact(groupSize: Int, isChosen: Bool) {
     let (head, store) = indexed(rows: 1200, dimension: 64, seed: 21)
+    if isChosen { store.index.exactTolerance = -1 }
     let queries = head.queries(groupSize, seed: 99)
     let expected = store.reference(queries)
     let (found, read) = store.attend(queries, search: .with(tolerance: 0))
@@ -24,6 +27,7 @@ import VectorIndex
     let errors = expected.logSumExpErrors(of: found)
     #expect(errors.allSatisfy { $0 < Tolerance.exactLogSumExp }, "\(errors)")
     #expect(read.retrieved <= 1200)
+    #expect((read.centroids > 0) == isChosen)
   }
 
   @Test func addsToWhatTheStatesHold() {

@@ -1,5 +1,6 @@
 // Saving: all of a file or nothing of it.
 
+import Platform
 import Testing
 import VectorIndex
 

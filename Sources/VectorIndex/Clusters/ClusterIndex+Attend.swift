@@ -2,12 +2,20 @@
 
 import AttentionKernels
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 extension ClusterIndex {
   package func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     guard clusterCount > 0 else { return ReadCount() }
-    let plan = plan(group, states: states, workspace: workspace)
+    let plan = plan(group, rows: rows, states: states, workspace: workspace, recorder: recorder)
     let tail = TailSums(
       workspace.floats(.tail, TailSums.floatCount(queries: group.count, dimension: dimension)),
       queries: group.count, dimension: dimension)
@@ -22,17 +30,28 @@ extension ClusterIndex {
     return read
   }
 
-  /// Scores groups and clusters, adds the groups that promise little to `states` through their estimates, and chooses
-  /// the clusters whose keys are worth a look. Traps without rows.
+  /// Attends to outliers, scores groups and clusters, adds the groups that promise little to `states` through their
+  /// estimates, and chooses the clusters whose keys are worth a look. Or, where that does not pay, plans to read all
+  /// rows. Traps without rows.
   ///
   /// - Parameters:
-  ///   - known: what attention to other keys gave; tells what still matters. Of these only maxima and sums are read.
-  ///   - states: where the estimates of groups go; may be the same.
+  ///   - known: what attention to other keys gave; tells what still matters. Of these only maxima and sums are used,
+  ///     and those of the outliers are added. Nil for what `states` hold.
+  ///   - states: where outliers and the estimates of groups go; empty unless `known` is nil.
   package func plan(
-    _ group: QueryGroup, known: StatePointers? = nil, states: StatePointers, workspace: Workspace
+    _ group: QueryGroup, rows: IndexRows, known: StatePointers? = nil, states: StatePointers,
+    workspace: Workspace, recorder: ReadRecorder?
   ) -> ClusterPlan {
     precondition(clusterCount > 0, "nothing is indexed")
+    if readsAllRows(queryCount: group.count) { return ClusterPlan(rowCount: rowCount, workspace: workspace) }
     let (d, g, groupCount) = (dimension, group.count, groups.count)
+    var read = ReadCount()
+    if outliers.count > 0 {
+      workspace.stages?.begin(.retrieved)
+      read = attendOutliers(group, rows: rows, states: states, workspace: workspace, recorder: recorder)
+      read.bytes = read.retrieved * rows.bytesPerRow
+      if let known { for h in 0..<g { known.addMass(of: states, query: h) } }
+    }
     let groupScores = workspace.floats(.groupScores, g * groupCount)
     let limit = build.usesCodes ? search.tolerance * search.refinement : search.tolerance
     workspace.stages?.begin(.centroids)
@@ -54,17 +73,16 @@ extension ClusterIndex {
       scores: groupScores, scoreStride: groupCount, queryCount: g, values: groups.meanValues.base,
       valueStride: d, rowCount: groupCount, dimension: d, maxima: states.maxima, sums: states.sums,
       accumulators: states.accumulators, accumulatorStride: d)
-    var read = ReadCount()
     read.centroids = groupCount + scan.count
-    read.scored = read.centroids
-    read.bytes = read.centroids * (4 * d + Self.statisticsByteCount)
+    read.scored += read.centroids
+    read.bytes += read.centroids * (4 * d + Self.statisticsByteCount)
     return ClusterPlan(
       scan: scan, selected: selected, selectedCount: selectedCount, tables: tables, read: read,
       workspace: workspace)
   }
 
-  /// Attends to the keys of one slice of the clusters that are worth it, and adds estimates of all others. Slices of a
-  /// plan may run at the same time, with other states and workspaces.
+  /// Attends to the keys of one slice of the clusters that are worth it, and adds estimates of all others; or to a
+  /// slice of all rows. Slices of a plan may run at the same time, with other states and workspaces.
   ///
   /// - Parameters:
   ///   - states: where the keys go.
@@ -73,7 +91,15 @@ extension ClusterIndex {
     _ group: QueryGroup, slice: Int, of plan: ClusterPlan, rows: IndexRows, states: StatePointers,
     tail: TailSums, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
-    let scan = plan.scan.part(plan.clusters(ofSlice: slice))
+    guard let wholeScan = plan.scan else {
+      workspace.stages?.begin(.retrieved)
+      var read = attend(
+        group, to: plan.range(ofSlice: slice), of: rows, states: states, workspace: workspace,
+        recorder: recorder)
+      read.bytes = read.retrieved * rows.bytesPerRow
+      return read
+    }
+    let scan = wholeScan.part(plan.range(ofSlice: slice))
     let selected = plan.selection(ofSlice: slice)
     let weights = workspace.floats(.clusterWeights, group.count * scan.count)
     var read = ReadCount()
@@ -162,5 +188,15 @@ extension ClusterIndex {
     candidates = UnsafeMutableBufferPointer(start: selected, count: kept)
     candidates.sort()
     return kept
+  }
+}
+
+extension StatePointers {
+  /// Adds the mass that other states of a query hold, without values.
+  fileprivate func addMass(of other: StatePointers, query h: Int) {
+    guard other.sums[h] > 0 else { return }
+    let highest = max(maxima[h], other.maxima[h])
+    sums[h] = exp(maxima[h] - highest) * sums[h] + exp(other.maxima[h] - highest) * other.sums[h]
+    maxima[h] = highest
   }
 }

@@ -5,14 +5,27 @@ import AttentionKernels
 extension ClusterIndex {
   /// Clusters the new rows and reorders them in place, cluster by cluster.
   ///
-  /// Keys, values and positions are reordered alike. Cost: `2 rows^2 / clusterSize * d * iterations + 4 rows * training.count * d` operations.
-  /// A failed allocation traps, as everywhere in Swift; nothing else can fail.
+  /// Keys, values and positions are reordered alike; outliers come last. Cost: `2 rows^2 / clusterSize * d * iterations
+  /// + 4 rows * training.count * d` operations. A failed allocation traps, as everywhere in Swift; nothing else can
+  /// fail.
   package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     let n = new.count
     let training = training.thinned(
       to: Self.maximumTrainingTokens, dimension: dimension, workspace: workspace)
     precondition(n >= 0, "cannot insert \(n) rows")
     guard n > 0 else { return }
+    let apart = OutlierRows.find(
+      keys: new.keys, values: new.values, count: n, dimension: dimension, workspace: workspace)
+    let clusters = insertClusters(
+      new.separating(apart, workspace: workspace), training: training, workspace: workspace)
+    appendOutliers(apart.count, clusters: clusters)
+    commitSegment(rows: n, clusters: clusters)
+    updateExactTolerance(all: all, training: training, workspace: workspace)
+  }
+
+  /// Appends the clusters of new rows, at least one, and returns how many.
+  private func insertClusters(_ new: NewRows, training: TrainingQueries, workspace: Workspace) -> Int {
+    let n = new.count
     let d = dimension
     let kernels = workspace.kernels
     let points = workspace.floats(.points, n * d)
@@ -35,11 +48,10 @@ extension ClusterIndex {
     learn(
       points: points, values: new.values, firstGroup: firstGroup, training: training, workspace: workspace)
     if build.usesCodes { encode(points, count: n, clusters: clusters, workspace: workspace) }
-    commitSegment(rows: n, clusters: clusters)
+    return clusters
   }
 
-  /// Tokens whose queries are learned from. More cost time, in proportion, and on real heads gain nothing: errors of
-  /// .040, .038 and .039 with 64, 256 and 1024.
+  /// Tokens whose queries are learned from. More cost time, in proportion, and do not lower the error of real heads.
   static let maximumTrainingTokens = 128
 
   /// Subtracts the mean key: a constant shift of all keys changes no distance, and smaller numbers lose less.

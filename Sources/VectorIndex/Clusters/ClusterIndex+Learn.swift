@@ -51,6 +51,8 @@ extension ClusterIndex {
             training.queries, points + begin * d, values.from(begin), count: n, centroid: mean, kernels)
           groupStates.add(states, count: n)
           learned = states.fit(count: n, training: training, meanValue: meanValue)
+        } else {
+          learned.spread = spreadOfKeys(points + begin * d, count: n, mean: mean, row: row, kernels: kernels)
         }
         kernels.unsafeConvertToFloat16(meanValue, meanValues.grow(by: d), count: d)
         logMass.append(log(Float(n)) + learned.bias)
@@ -66,6 +68,10 @@ extension ClusterIndex {
       if training.count > 0 {
         groupStates.score(training.queries, centroid: groupMean, count: groupSize, kernels)
         learned = groupStates.fit(count: groupSize, training: training, meanValue: groupMeanValue)
+      } else {
+        let begin = Int(starts[Int(groups.starts[number])]) - rowCount
+        learned.spread = spreadOfKeys(
+          points + begin * d, count: groupSize, mean: groupMean, row: row, kernels: kernels)
       }
       kernels.unsafeConvertToFloat16(groupMeanValue, groups.meanValues.grow(by: d), count: d)
       groups.logMass.append(log(Float(groupSize)) + learned.bias)
@@ -79,6 +85,23 @@ extension ClusterIndex {
   ) {
     kernels.unsafeConvertToFloat16(row, rounded, count: dimension)
     kernels.unsafeConvertFromFloat16(rounded, row, count: dimension)
+  }
+
+  /// The spread of scores for each unit of length of queries that look in all directions alike: what is known without
+  /// any to learn from. Root of the mean squared distance of keys from their mean, in each dimension.
+  private func spreadOfKeys(
+    _ keys: UnsafePointer<Float>, count n: Int, mean: UnsafePointer<Float>, row: UnsafeMutablePointer<Float>,
+    kernels: Kernels
+  ) -> Float {
+    let d = dimension
+    var squares: Float = 0
+    for i in 0..<n {
+      row.update(from: keys + i * d, count: d)
+      kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
+      let distance = Self.norm(row, dimension: d)
+      squares += distance * distance / Float(d)
+    }
+    return (squares / Float(n)).squareRoot()
   }
 
   /// Root of the mean squared distance of values from what stands for them.

@@ -140,6 +140,7 @@ extension ClusterIndex {
       spreads[i] = spread.base[c]
       costs[i] = gain.base[c]
     }
+    excludeOutliers(from: scan.ends, of: ids, count: count)
     workspace.kernels.unsafeDot(
       queries: group.queries, queryStride: d, queryCount: g, rows: PackedRows(centroids.base, stride: d),
       indices: ids, rowCount: count, dimension: d, scores: scan.scores, scoreStride: count)
@@ -169,6 +170,11 @@ extension ClusterIndex {
       kernels.unsafeAddShares(
         row, spreads: estimates.spread, count: count, logTotal: logTotals[h], perSpread: perSpread,
         most: Self.maximumLogFactor, to: result)
+      if perSpread * highestSpread > Self.blindLogFactor {
+        for c in 0..<count where perSpread * estimates.spread[c] > Self.blindLogFactor {
+          result[c] = .infinity
+        }
+      }
     }
     for c in 0..<count { result[c] *= estimates.gain[c] }
   }
@@ -178,8 +184,12 @@ extension ClusterIndex {
     exp(min(factor * queryNorm * spread, maximumLogFactor))
   }
 
-  /// Beyond e^8 every cluster is read anyway, and sums stay finite.
+  /// With factors up to e^8 sums stay finite, and beyond them a share tells little.
   private static let maximumLogFactor: Float = 8
+  /// Beyond e^24 an estimate tells nothing of what a cluster hides from a query, and every cluster is looked into.
+  /// Heads of models stay below e^12; queries far longer than those learned from, or than the keys of an index that
+  /// learned from none, do not.
+  private static let blindLogFactor: Float = 24
 }
 
 /// `[count]` each: what was learned of clusters or groups.

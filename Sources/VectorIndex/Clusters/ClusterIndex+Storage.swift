@@ -26,7 +26,10 @@ extension ClusterIndex {
 
 extension ClusterIndex: StoredIndex {
   package static var kind: FileTag { "CLUS" }
-  package static var kindVersion: UInt32 { 3 }
+  package static var kindVersion: UInt32 { 4 }
+  package static var oldestKindVersion: UInt32 { 3 }
+  /// Outliers are all that is new in version 4.
+  package var storedKindVersion: UInt32 { outliers.count > 0 ? 4 : 3 }
 
   package func write(to file: inout IndexFileWriter) {
     file.set("csiz", build.clusterSize)
@@ -53,6 +56,11 @@ extension ClusterIndex: StoredIndex {
     file.add("ckey", codes.keyMap)
     file.add("cqry", codes.queryMap)
     file.add("cwrd", codes.words)
+    if exactTolerance > 0 { file.set("extl", exactTolerance) }
+    if outliers.count > 0 {
+      file.set("outl", outliers.count)
+      file.add("outl", outliers.places)
+    }
   }
 
   package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
@@ -70,13 +78,14 @@ extension ClusterIndex: StoredIndex {
     spread = try file.rows("sprd", count: clusters)
     gain = try file.rows("gain", count: clusters)
     valueSpread = try file.rows("vspr", count: clusters)
-    starts = try file.rows("strt", count: clusters + 1)
+    starts = try file.offsets("strt", count: clusters + 1, last: file.rowCount)
     try file.requireNumbers(logMass, "mass")
     try file.requireNumbers(spread, "sprd")
     try file.requireNumbers(gain, "gain")
     try file.requireNumbers(valueSpread, "vspr")
-    try file.requireOffsets(starts, "strt", last: file.rowCount)
     try readGroups(file, clusters: clusters)
+    if file.hasParameter("extl") { exactTolerance = try file.float("extl") }
+    if file.kindVersion >= 4 { try readOutliers(file, segments: segments) }
     // Codes are there from the first row on.
     if build.usesCodes, file.rowCount > 0 {
       let maps = dimension * dimension
@@ -89,6 +98,28 @@ extension ClusterIndex: StoredIndex {
       try file.requireNumbers(codes.words, "cwrd")
     }
     (rowCount, clusterCount, segmentCount) = (file.rowCount, clusters, segments)
+    updateHighestSpread(from: 0)
+  }
+
+  /// Where each run begins within its cluster's rows.
+  private func readOutliers(_ file: IndexFileReader, segments: Int) throws(IndexFileError) {
+    let count = try file.integer("outl", in: 0...segments)
+    outliers.places = try file.rows("outl", count: 2 * count)
+    var next = 0
+    for run in 0..<count {
+      let (cluster, begin) = (outliers.cluster(run), outliers.begin(run))
+      guard cluster >= next, cluster < starts.count - 1 else {
+        throw .invalidElement(
+          path: file.path, section: "outl", index: 2 * run, expected: "\(next) to \(starts.count - 2)",
+          actual: "\(cluster)")
+      }
+      next = cluster + 1
+      guard starts[cluster] <= begin, begin <= starts[next] else {
+        throw .invalidElement(
+          path: file.path, section: "outl", index: 2 * run + 1,
+          expected: "\(starts[cluster]) to \(starts[next])", actual: "\(begin)")
+      }
+    }
   }
 
   private func readGroups(_ file: IndexFileReader, clusters: Int) throws(IndexFileError) {
@@ -98,10 +129,9 @@ extension ClusterIndex: StoredIndex {
     groups.logMass = try file.rows("gmas", count: count)
     groups.spread = try file.rows("gspr", count: count)
     groups.gain = try file.rows("ggai", count: count)
-    groups.starts = try file.rows("gstr", count: count + 1)
+    groups.starts = try file.offsets("gstr", count: count + 1, last: clusters)
     try file.requireNumbers(groups.logMass, "gmas")
     try file.requireNumbers(groups.spread, "gspr")
     try file.requireNumbers(groups.gain, "ggai")
-    try file.requireOffsets(groups.starts, "gstr", last: clusters)
   }
 }

@@ -10,8 +10,8 @@ import AttentionKernels
 /// An index over the keys and values of one KV head that attends for a whole group of query heads at once.
 ///
 /// The index owns centroids and statistics. The rows themselves stay with the caller, who passes their memory to
-/// each call and lets ``insert(_:all:training:workspace:)`` reorder them; row *i* of the index is always row *i* of that
-/// memory. ``KeyValueIndex`` keeps both together.
+/// each call and lets ``insert(_:all:training:workspace:)`` reorder them; row *i* of the index is always row *i* of
+/// that memory. ``KeyValueIndex`` keeps both together.
 ///
 /// What is kept for a cluster c of n keys, besides centroid and mean value (f16), is learned from training queries:
 /// - `logMass`: `log n + b`. By Jensen's inequality the centroid underestimates: `logSumExp_c(q) >= q.mu + log n`.
@@ -23,12 +23,15 @@ import AttentionKernels
 ///
 /// and for each key a code of what its centroid leaves over (``BuildParameters/usesCodes``).
 ///
+/// Rows far beyond all others (``outlierCount``) are in no cluster: every call attends to them exactly. And where
+/// reading all rows costs no more than finding out which (``exactTolerance``), all are read.
+///
 /// Not a general nearest-neighbor index: it answers with attention outputs, not with ids.
 public final class ClusterIndex: AttentionIndex {
   /// What is frozen into the index when rows are inserted.
   public struct BuildParameters: Sendable, Hashable {
-    /// Mean number of keys in a cluster. With codes, 64 and 128 read alike and 32 up to a tenth more; without codes 32 reads
-    /// least.
+    /// Mean number of keys in a cluster. With codes, clusters may be large, since single keys are chosen in them;
+    /// without codes half as large ones read less.
     public var clusterSize = 64
     /// Whether keys get codes, 1/16 of the bytes of key and value, by which single keys are chosen. Without, clusters
     /// are read whole.
@@ -45,21 +48,20 @@ public final class ClusterIndex: AttentionIndex {
   public struct SearchParameters: Sendable, Hashable {
     /// A key is read when its estimated share of the group's attention, times how far values lie from the mean value of
     /// its cluster, is above this; of the others one is read, and counts for as many, for each tolerance that they are
-    /// worth together. Half of it reads a third to a half more bytes. Without codes, whole clusters are read by what
-    /// their estimate costs, and 2e-4 suits.
+    /// worth together. Lower reads more, and errs less. Without codes, whole clusters are read by what their estimate
+    /// costs, and 2e-4 suits.
     public var tolerance: Float = 4.5e-3
-    /// Standard deviations of a cluster's scores by which its share is raised before it is compared. 1 to 2 read
-    /// a quarter fewer keys than 0 at equal error.
+    /// Standard deviations of a cluster's scores by which its share is raised before it is compared: a centroid
+    /// promises too little where scores lie apart, as in a cluster that hides one sharp key.
     public var spreadFactor: Float = 1.5
     /// Keys of clusters above this share of the tolerance are scored by their codes. What is not looked into costs more
-    /// than what is not read: with a fifth of the share, and the tolerance doubled to read as much, KL is a fifth less.
+    /// than what is not read: so the share is small, and the tolerance the higher for it.
     public var refinement: Float = 0.011
     /// Groups of clusters above this share of what a cluster must be worth are scored cluster by cluster; of the others
-    /// the group's own estimate is used. 0 scores all clusters; 0.3 reads 3 to 8 % fewer bytes at equal error on
-    /// heads of 16K keys, and a third fewer at 128K.
+    /// the group's own estimate is used. 0 scores all clusters; the longer the context, the more is saved by groups.
     public var expansion: Float = 0.3
-    /// With fewer clusters than this, expansion counts as 0: at 8K tokens groups cost as much in error as they save in
-    /// bytes. 512 clusters of 64 keys are a context of 32K.
+    /// With fewer clusters than this, expansion counts as 0: in short contexts groups cost as much in error as they
+    /// save in bytes. 512 clusters of 64 keys are a context of 32K.
     public var minimumGroupedClusters = 512
     /// Most keys that one call reads, a bound on its time. The best keys, or clusters, are kept.
     public var maximumRetrieved = 8192
@@ -85,9 +87,15 @@ public final class ClusterIndex: AttentionIndex {
   var spread = RowBuffer<Float>()  // [clusters]
   var gain = RowBuffer<Float>()  // [clusters]
   var valueSpread = RowBuffer<Float>()  // [clusters]
+  /// Of clusters and groups.
+  var highestSpread: Float = 0
   var groups = ClusterGroups()
+  var outliers = OutlierRuns()
   var codes: ResidualCodes
   var starts = RowBuffer<UInt32>()  // [clusters + 1] row offsets from the first indexed row
+  /// For each query head of a group: at this tolerance, and below, all rows are read. Learned when rows are inserted; 0
+  /// where it pays to choose.
+  public internal(set) var exactTolerance: Float = 0
 
   public init(dimension: Int, build: BuildParameters = .init(), search: SearchParameters = .init()) {
     precondition(dimension > 0, "the head dimension \(dimension) is not positive")
@@ -102,14 +110,21 @@ public final class ClusterIndex: AttentionIndex {
   public var byteCount: Int {
     centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount
       + valueSpread.byteCount + codes.byteCount
-      + starts.byteCount + groups.byteCount
+      + starts.byteCount + groups.byteCount + outliers.byteCount
   }
 
   /// Log mass, spread, gain, spread of values and start of one cluster.
   static let statisticsByteCount = 20
 
+  /// Takes account of the spreads of clusters from `first` on, and of all groups.
+  func updateHighestSpread(from first: Int) {
+    for c in first..<spread.count { highestSpread = max(highestSpread, spread.base[c]) }
+    for number in 0..<groups.count { highestSpread = max(highestSpread, groups.spread.base[number]) }
+  }
+
   /// Accounts for a new segment whose per-cluster arrays were just written.
   func commitSegment(rows: Int, clusters: Int) {
+    updateHighestSpread(from: clusterCount)
     rowCount += rows
     clusterCount += clusters
     segmentCount += 1

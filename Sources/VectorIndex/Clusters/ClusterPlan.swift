@@ -3,15 +3,16 @@
 import AttentionKernels
 
 /// The plan of one call of ``ClusterIndex``: scored clusters, those whose keys are worth a look, and slices of both
-/// that can be worked on at the same time.
+/// that can be worked on at the same time. Or slices of all rows.
 ///
 /// Its memory is the workspace's that it was made in, which must not be used for anything else meanwhile. Slices change
 /// their own part of it.
 package struct ClusterPlan {
-  let scan: ClusterScan
+  /// Nil when all rows are read.
+  let scan: ClusterScan?
   /// Numbers in the scan, counted from the beginning of their slice.
   let selected: UnsafePointer<UInt32>
-  /// `[slices + 1]` scan numbers, then `[slices + 1]` offsets into ``selected``.
+  /// `[slices + 1]` scan numbers, then `[slices + 1]` offsets into ``selected``; or `[slices + 1]` rows.
   let bounds: UnsafePointer<UInt32>
   /// Slices that the work is divided into: by its amount alone, so that results do not depend on how many do it.
   package let sliceCount: Int
@@ -25,7 +26,8 @@ package struct ClusterPlan {
   private static let sliceWeight = 1024
   private static let meanWeight = 4
 
-  func clusters(ofSlice slice: Int) -> Range<Int> { Int(bounds[slice])..<Int(bounds[slice + 1]) }
+  /// Numbers of clusters in the scan, or rows.
+  func range(ofSlice slice: Int) -> Range<Int> { Int(bounds[slice])..<Int(bounds[slice + 1]) }
 
   func selection(ofSlice slice: Int) -> UnsafeBufferPointer<UInt32> {
     let offsets = bounds + sliceCount + 1
@@ -37,6 +39,18 @@ package struct ClusterPlan {
   func share(of whole: Int, slice: Int) -> Int {
     let (quotient, remainder) = whole.quotientAndRemainder(dividingBy: sliceCount)
     return quotient + (slice < remainder ? 1 : 0)
+  }
+
+  /// Of all rows.
+  init(rowCount: Int, workspace: Workspace) {
+    scan = nil
+    tables = nil
+    read = ReadCount()
+    sliceCount = min(Self.maximumSlices, max(1, rowCount / Self.sliceWeight))
+    let bounds = workspace.indices(.slices, sliceCount + 1)
+    for slice in 0...sliceCount { bounds[slice] = UInt32(rowCount * slice / sliceCount) }
+    self.bounds = UnsafePointer(bounds)
+    selected = self.bounds
   }
 
   /// - Parameter selected: numbers in the scan, rising; counted from their slices afterwards.

@@ -10,8 +10,8 @@ import AttentionKernels
 /// scanned with tables in registers as in Andre, Kermarrec and Le Scouarnec (arXiv 1812.09162).
 ///
 /// Which two elements share a code: the one of largest variance with the one of smallest, and so on inwards, so that
-/// all codes have about the same to tell. On real heads that leaves as little error as a rotation to principal
-/// axes, which takes an eigendecomposition.
+/// all codes have about the same to tell. A rotation to principal axes would do the same, but takes an
+/// eigendecomposition.
 ///
 /// Codebooks and geometry are learned from the first rows and stay.
 struct ResidualCodes: ~Copyable {
@@ -135,15 +135,24 @@ struct ResidualCodes: ~Copyable {
     return order
   }
 
+  private mutating func reserve(rows: Int) {
+    let needed = Self.blockByteCount(rows: rows, subquantizers)
+    guard needed > blocks.count else { return }
+    let added = needed - blocks.count
+    blocks.grow(by: added).update(repeating: 0, count: added)
+  }
+
+  /// Leaves the places of rows that have no codes; they are zeros.
+  mutating func skip(_ count: Int) {
+    reserve(rows: rowCount + count)
+    rowCount += count
+  }
+
   /// Appends the codes of rows whose residuals `[count, d]` went through ``keyMap``, in coding order.
   mutating func append(residuals: UnsafePointer<Float>, count: Int) {
     let d = dimension
     let blockBytes = 16 * subquantizers
-    let needed = Self.blockByteCount(rows: rowCount + count, subquantizers)
-    if needed > blocks.count {
-      let added = needed - blocks.count
-      blocks.grow(by: added).update(repeating: 0, count: added)
-    }
+    reserve(rows: rowCount + count)
     var columns = PairColumns(count: count)
     for part in 0..<(d + 1) / 2 {
       let table = UnsafeRawPointer(words.base + part * 2 * Self.wordCount)
@@ -194,7 +203,7 @@ struct ResidualCodes: ~Copyable {
     return tables
   }
 
-  /// Takes a sample of the rows of lists: see ``Kernels/unsafeSamplePQ4(tables:tableStride:queryCount:scales:tableBases:blocks:subquantizers:lists:bases:baseStride:factors:sample:worths:scratch:)``.
+  /// Takes a sample of the rows of lists, as `Kernels.unsafeSamplePQ4` tells.
   func sample(
     _ sample: RowSample, of lists: RowLists, tables: Tables, queryCount g: Int, bases: UnsafePointer<Float>,
     baseStride: Int, factors: UnsafePointer<Float>, worths: UnsafeMutablePointer<Float>? = nil,

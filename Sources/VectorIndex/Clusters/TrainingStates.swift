@@ -72,7 +72,8 @@ struct TrainingStates {
     sums.update(repeating: 0, count: (3 + dimension) * queryCount)
   }
 
-  /// Adds the attention to a cluster of n keys. Until ``score(_:centroid:count:_:)``, `squares` hold the sum of (q.k)^2.
+  /// Adds the attention to a cluster of n keys. Until ``score(_:centroid:count:_:)``, `squares` hold the sum of
+  /// (q.k)^2.
   func add(_ cluster: TrainingStates, count n: Int) {
     for t in 0..<queryCount {
       let highest = max(maxima[t], cluster.maxima[t])

@@ -13,7 +13,10 @@ package protocol KeyScorer: AnyObject {
   var bytesPerRow: Int? { get }
 
   /// Adds keys `[count, d]`.
-  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace)
+  ///
+  /// - Parameter outliers: rows of these, rising, of which nothing is to be learned.
+  func insert(
+    keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace)
 
   /// What ``score(_:of:rows:scores:scoreStride:kernels:)`` needs of a group's queries, in the workspace's memory
   /// until its next use. Rows have been inserted.
@@ -57,7 +60,9 @@ final class ExactKeys: KeyScorer {
   var byteCount: Int { 0 }
   var bytesPerRow: Int? { nil }
 
-  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace) {
+  func insert(
+    keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
+  ) {
     rowCount += count
   }
 

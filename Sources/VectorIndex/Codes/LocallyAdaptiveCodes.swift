@@ -41,10 +41,14 @@ final class LocallyAdaptiveCodes: KeyScorer {
   var byteCount: Int { lines.byteCount + (geometry?.byteCount ?? 0) }
   var bytesPerRow: Int? { blockLines * 64 / Kernels.lvqBlockRows }
 
-  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace) {
+  func insert(
+    keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
+  ) {
     guard count > 0 else { return }
     let d = dimension
-    let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
+    let geometry =
+      self.geometry
+      ?? learn(keys, count: count, outliers: outliers, training: training, workspace: workspace)
     self.geometry = geometry
     let added = Self.blockCount(rows: rowCount + count) * blockLines - lines.count
     lines.grow(by: added).initialize(repeating: .zero, count: added)
@@ -58,9 +62,10 @@ final class LocallyAdaptiveCodes: KeyScorer {
   }
 
   private func learn(
-    _ keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace
+    _ keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
   ) -> CodeGeometry {
-    let sample = CodeGeometry.sample(keys, count: count, dimension: dimension, workspace: workspace)
+    let sample = CodeGeometry.sample(
+      keys, count: count, outliers: outliers, dimension: dimension, workspace: workspace)
     return CodeGeometry(
       keys: sample.keys, count: sample.count, dimension: dimension, training: training, exponent: 0.25,
       spreads: true, seed: seed, workspace: workspace)

@@ -42,10 +42,14 @@ final class ProductCodes: KeyScorer {
   }
   var bytesPerRow: Int? { codebookCount / 2 }
 
-  func insert(keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace) {
+  func insert(
+    keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
+  ) {
     guard count > 0 else { return }
     let d = dimension
-    let geometry = self.geometry ?? learn(keys, count: count, training: training, workspace: workspace)
+    let geometry =
+      self.geometry
+      ?? learn(keys, count: count, outliers: outliers, training: training, workspace: workspace)
     let added = Self.blockCount(rows: rowCount + count) * codebookCount / 4 - lines.count
     lines.grow(by: added).initialize(repeating: .zero, count: added)
     let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
@@ -62,10 +66,11 @@ final class ProductCodes: KeyScorer {
 
   /// Learns coordinates and codebooks.
   private func learn(
-    _ keys: PackedRows, count: Int, training: TrainingQueries, workspace: Workspace
+    _ keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
   ) -> CodeGeometry {
     let d = dimension
-    let sample = CodeGeometry.sample(keys, count: count, dimension: d, workspace: workspace)
+    let sample = CodeGeometry.sample(
+      keys, count: count, outliers: outliers, dimension: d, workspace: workspace)
     let learned = CodeGeometry(
       keys: sample.keys, count: sample.count, dimension: d, training: training, exponent: 0.5,
       spreads: false, seed: seed, workspace: workspace)

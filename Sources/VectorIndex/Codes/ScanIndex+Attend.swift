@@ -44,7 +44,8 @@ extension ScanIndex {
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
   }
 
-  /// The union of the `k` best rows of each query by their codes, ascending, in the workspace's memory.
+  /// The union of the `k` best rows of each query by their codes and of the outliers, ascending, in the workspace's
+  /// memory.
   private func scan(
     _ group: QueryGroup, rows: IndexRows, workspace: Workspace
   ) -> UnsafeBufferPointer<UInt32> {
@@ -71,7 +72,8 @@ extension ScanIndex {
         tops[h].prune()
         for i in 0..<tops[h].count { union.insert(Kernels.index(ofRank: tops[h].base[i])) }
       }
-      return union.rows(atMost: group.count * search.k, workspace: workspace)
+      for i in 0..<outliers.count { union.insert(outliers.base[i]) }
+      return union.rows(atMost: group.count * search.k + outliers.count, workspace: workspace)
     }
   }
 }

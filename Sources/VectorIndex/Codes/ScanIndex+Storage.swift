@@ -35,6 +35,7 @@ extension ScanIndex: StoredIndex {
     file.set("code", build.codes.storedNumber)
     file.set("seed", build.seed)
     scorer.write(to: &file)
+    file.addOutliers(outliers)
   }
 
   package convenience init(reading file: IndexFileReader) throws(IndexFileError) {
@@ -43,6 +44,7 @@ extension ScanIndex: StoredIndex {
     let build = BuildParameters(codes: codes[code], seed: try file.unsigned("seed"))
     self.init(dimension: file.dimension, build: build)
     try scorer.read(from: file)
+    outliers = try file.outliers()
   }
 }
 

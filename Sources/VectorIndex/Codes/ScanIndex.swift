@@ -39,8 +39,7 @@ public final class ScanIndex: AttentionIndex {
     /// its queries want: codes decide what is read, never how it is weighed.
     ///
     /// To make up for inexact codes, ask for more. Scoring more candidates exactly and keeping the best of them reads
-    /// as much and errs more (two models, 2-bit product codes: 100 of 200 candidates .060 and .136, all of 150 at the
-    /// same bytes .052 and .122), so there is no such step.
+    /// their keys and drops what they tell: it errs more at equal bytes, so there is no such step.
     public var k = 100
 
     public init(k: Int = 100) {
@@ -52,6 +51,8 @@ public final class ScanIndex: AttentionIndex {
   public let build: BuildParameters
   public var search: SearchParameters
   package let scorer: any KeyScorer
+  /// Rows far beyond all others, which are attended to whatever their scores, rising.
+  var outliers = RowBuffer<UInt32>()
 
   public init(dimension: Int, build: BuildParameters = .init(), search: SearchParameters = .init()) {
     precondition(dimension > 0, "the head dimension \(dimension) is not positive")
@@ -72,7 +73,7 @@ public final class ScanIndex: AttentionIndex {
   public var rowCount: Int { scorer.rowCount }
 
   /// Bytes of codes, codebooks and coordinates, without the rows.
-  public var byteCount: Int { scorer.byteCount }
+  public var byteCount: Int { scorer.byteCount + outliers.byteCount }
 
   /// Encodes the new rows; their order stays.
   ///
@@ -80,6 +81,14 @@ public final class ScanIndex: AttentionIndex {
   /// to come: some thousands.
   package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     precondition(new.count >= 0, "cannot insert \(new.count) rows")
-    scorer.insert(keys: new.keys, count: new.count, training: training, workspace: workspace)
+    // Without codes there is nothing to spoil.
+    let apart =
+      build.codes == .float16
+      ? []
+      : OutlierRows.find(
+        keys: new.keys, values: nil, count: new.count, dimension: dimension, workspace: workspace)
+    for row in apart { outliers.append(UInt32(rowCount) + row) }
+    scorer.insert(
+      keys: new.keys, count: new.count, outliers: apart, training: training, workspace: workspace)
   }
 }

@@ -10,8 +10,8 @@ package struct SymmetricEigen {
   /// One-sided Jacobi rotations (Hestenes; Golub and Van Loan, Matrix Computations, 8.6.3): rows of the matrix are
   /// rotated in pairs until all are orthogonal; row i is then its eigenvalue times its eigenvector.
   ///
-  /// About 10 sweeps of `3 d^3` operations, 10 ms at d = 128. Directions whose eigenvalue is below 1e-12 of the
-  /// highest come out with little accuracy: callers add a ridge.
+  /// About 10 sweeps of `3 d^3` operations. Directions whose eigenvalue is below 1e-12 of the highest come out with
+  /// little accuracy: callers add a ridge.
   package init(_ matrix: [Double], dimension d: Int) {
     precondition(matrix.count == d * d, "a matrix of \(matrix.count) elements is not \(d) x \(d)")
     var rows = matrix

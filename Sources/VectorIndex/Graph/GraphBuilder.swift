@@ -13,8 +13,9 @@ struct GraphBuilder {
 
   /// Links a row to what a search from it finds, and to the best of `extra` rows, with links back.
   ///
-  /// This is how HNSW and Vamana insert, on one layer.
+  /// This is how HNSW and Vamana insert, on one layer. Outliers stay without links.
   func link(_ row: Int, extra: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0)) {
+    guard !space.isOutlier(row) else { return }
     guard !graph.entryPoints.isEmpty else {
       graph.entryPoints = [UInt32(row)]
       return
@@ -141,7 +142,7 @@ struct GraphBuilder {
     graph.set(row, to: prune(ranked(row, rows, count: count), limit: graph.maxDegree))
   }
 
-  /// Adds links until every row can be reached from the entry points.
+  /// Adds links until every row but outliers can be reached from the entry points.
   ///
   /// A row that cannot gets a link from the nearest reached row with room; where a search finds none, it becomes
   /// an entry point. Cost: one visit of every link, and a search for each row that is added.
@@ -164,7 +165,7 @@ struct GraphBuilder {
         for link in graph[Int(queue[next])] { reach(link) }
         next += 1
       }
-      guard isReached[row] == 0 else { continue }
+      guard isReached[row] == 0, !space.isOutlier(row) else { continue }
       let near = nearRows(row)
       if !near.contains(where: { graph.add(UInt32(row), to: Int($0.row)) }) {
         graph.entryPoints.append(UInt32(row))

@@ -4,7 +4,8 @@ package import AttentionKernels
 
 extension GraphIndex {
   /// Bytes are counted so: the key of every row scored (with separate graphs, once for each search that scored it),
-  /// every link read, and the value of every row attended. The keys of these were scored, so they count no more.
+  /// every link read, and the value of every row attended. The keys of these were scored, so they count no more, but
+  /// for those of outliers.
   package func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
@@ -14,9 +15,14 @@ extension GraphIndex {
     let (beams, cost) = walk(
       group, keys: rows.keys, k: search.k, beamWidth: search.beamWidth, workspace: workspace)
 
-    let found = workspace.indices(.selected, min(rowCount, group.count * min(search.k, rowCount)))
+    let found = workspace.indices(
+      .selected, min(rowCount, group.count * min(search.k, rowCount) + outliers.count))
     var foundCount = 0
     let marks = workspace.beamMemory.forgetting(beams)
+    for i in 0..<outliers.count where marks.see(outliers.base[i]) {
+      found[foundCount] = outliers.base[i]
+      foundCount += 1
+    }
     for query in 0..<group.count {
       for candidate in beams[query].prefix(search.k) where marks.see(candidate.row) {
         found[foundCount] = candidate.row
@@ -30,10 +36,10 @@ extension GraphIndex {
       scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(UnsafeBufferPointer(start: found, count: foundCount))
     read.retrieved = foundCount
-    read.scored = cost.scored
+    read.scored = cost.scored + outliers.count
     read.hops = cost.hops
     read.bytes =
-      rows.keys.stride * cost.scored + 4 * cost.links + rows.values.stride * foundCount
+      rows.keys.stride * (cost.scored + outliers.count) + 4 * cost.links + rows.values.stride * foundCount
     return read
   }
 

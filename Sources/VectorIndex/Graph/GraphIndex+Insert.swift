@@ -7,10 +7,14 @@ extension GraphIndex {
   ///
   /// The first call builds by the construction chosen, or from keys alone if there are no training queries. Later
   /// calls link row by row, each to rows near it and to those that the queries of that call retrieve with it.
-  /// Every row can be reached afterwards. A failed allocation traps, as everywhere in Swift; nothing else can fail.
+  /// Every row can be reached afterwards, but for outliers, which are kept apart. A failed allocation traps, as
+  /// everywhere in Swift; nothing else can fail.
   package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     precondition(new.count >= 0, "cannot insert \(new.count) rows")
     guard new.count > 0 else { return }
+    let apart = OutlierRows.find(
+      keys: new.keys, values: nil, count: new.count, dimension: dimension, workspace: workspace)
+    for row in apart { outliers.append(UInt32(rowCount) + row) }
     let isFirst = graphs.isEmpty
     if isFirst { makeGraphs(groupSize: training.groupSize) }
     let space = keySpace(all, training: training, workspace: workspace)
@@ -19,7 +23,8 @@ extension GraphIndex {
       let retrieved = RetrievedKeys(
         queries: training.queries + (step > 1 ? head * dimension : 0), queryStride: step * dimension,
         queryCount: build.construction == .keysOnly ? 0 : training.count / step, keys: all.keys,
-        keyCount: all.count, dimension: dimension, width: build.nearestCount, workspace: workspace)
+        keyCount: all.count, excluded: outlierRows, dimension: dimension, width: build.nearestCount,
+        workspace: workspace)
       let builder = GraphBuilder(
         graph: graphs[head], space: space, degree: build.maxDegree, beamWidth: build.buildBeamWidth,
         workspace: workspace)
@@ -36,6 +41,10 @@ extension GraphIndex {
     rowCount += new.count
   }
 
+  private var outlierRows: UnsafeBufferPointer<UInt32> {
+    UnsafeBufferPointer(start: outliers.base, count: outliers.count)
+  }
+
   private func makeGraphs(groupSize: Int) {
     let count = build.sharing == .perQueryHead ? max(1, groupSize) : 1
     let (maxDegree, capacity) = Self.degrees(of: build)
@@ -46,7 +55,8 @@ extension GraphIndex {
   private func keySpace(_ all: IndexRows, training: TrainingQueries, workspace: Workspace) -> KeySpace {
     let d = dimension
     guard build.construction == .coRetrieval else {
-      return KeySpace(points: all.keys, count: all.count, dimension: d, workspace: workspace)
+      return KeySpace(
+        points: all.keys, count: all.count, outliers: outlierRows, dimension: d, workspace: workspace)
     }
     if geometry.count == 0, training.count > 0 {
       QueryGeometry.map(
@@ -54,9 +64,12 @@ extension GraphIndex {
         result: geometry.grow(by: d * d))
     }
     guard geometry.count > 0 else {
-      return KeySpace(points: all.keys, count: all.count, dimension: d, workspace: workspace)
+      return KeySpace(
+        points: all.keys, count: all.count, outliers: outlierRows, dimension: d, workspace: workspace)
     }
-    return KeySpace(keys: all.keys, count: all.count, dimension: d, map: geometry.base, workspace: workspace)
+    return KeySpace(
+      keys: all.keys, count: all.count, outliers: outlierRows, dimension: d, map: geometry.base,
+      workspace: workspace)
   }
 
   /// The whole construction, for the first rows.
@@ -94,7 +107,7 @@ extension GraphIndex {
     return ranked.sorted(by: >).prefix(entryPointCount).map(\.row)
   }
 
-  /// From 1 to 32 entry points, recall@100 on heads of two models differs by less than .01.
+  /// Their number hardly matters to recall.
   private static let entryPointCount = 8
 
   /// Links one row of a later call.

@@ -13,13 +13,6 @@ import AttentionKernels
 /// Constructions: RoarGraph (Chen et al., *RoarGraph: A Projected Bipartite Graph for Efficient Cross-Modal
 /// Approximate Nearest Neighbor Search*, arXiv 2408.08933), which RetrievalAttention (arXiv 2409.10516) builds on;
 /// co-retrieval links, which need fewer keys for equal recall; and a graph made from keys alone, to compare with.
-/// Means over heads of recall@100 and of the share of keys scored; single queries, beam 100, one graph for the
-/// group, learned from 127 tokens:
-///
-/// | heads | co-retrieval | RoarGraph | keys only |
-/// | --- | --- | --- | --- |
-/// | 6 of SmolLM2-135M, layers 14 to 26, 7K keys | .955, 10.6 % | .963, 23.7 % | .856, 12.1 % |
-/// | 10 of Qwen2.5-Coder-1.5B, layers 2 to 24, 15.7K keys | .873, 6.8 % | .898, 16.6 % | .786, 7.6 % |
 ///
 /// Not a general nearest-neighbor index: it answers with attention over the keys it found, and keys not found count
 /// nothing.
@@ -49,10 +42,10 @@ public final class GraphIndex: AttentionIndex {
     /// Keys taken for each training query (N_q of RoarGraph).
     public var nearestCount = 100
     /// Links that pruning leaves a key, M; RoarGraph's enhancement may add twice as many. 35 as in the papers, but 24
-    /// for co-retrieval, where 35 needs a third more memory for the same recall at the same number of keys scored.
+    /// for co-retrieval, where more links only cost memory.
     public var maxDegree: Int
-    /// Candidates kept while a key looks for its neighbors. RoarGraph's authors take 500, which takes five times as
-    /// long to build as 100 and raises recall@100 on heads of two models by .01; co-retrieval gains nothing by it.
+    /// Candidates kept while a key looks for its neighbors. RoarGraph's authors take 500; the time to build grows in
+    /// proportion, and recall hardly does.
     public var buildBeamWidth = 100
 
     public init(_ construction: Construction = .coRetrieval) {
@@ -78,6 +71,8 @@ public final class GraphIndex: AttentionIndex {
   /// Rows that were inserted.
   public internal(set) var rowCount = 0
 
+  /// Rows far beyond all others, rising: in no link, and attended to by every call.
+  var outliers = RowBuffer<UInt32>()
   /// One graph, or one for each query head.
   var graphs: [LinkTable] = []
   /// The queries' geometry, `[d, d]`, that the first training queries gave; empty before, and where not used.
@@ -108,9 +103,9 @@ public final class GraphIndex: AttentionIndex {
   /// 4096 links are 16 KB, 32 times a key of 256 halves: more is a mistake, and far more would overflow.
   private static let allowedParameters = 1...4096
 
-  /// Bytes of links, entry points and geometry, without the rows.
+  /// Bytes of links, entry points, outliers and geometry, without the rows.
   public var byteCount: Int {
-    graphs.reduce(geometry.byteCount) { $0 + $1.byteCount }
+    graphs.reduce(geometry.byteCount + outliers.byteCount) { $0 + $1.byteCount }
   }
 }
 

@@ -7,11 +7,16 @@ struct KeySpace {
   /// Half squared lengths included, so searches find what is nearest.
   let scoring: ScoredRows
   let count: Int
+  /// Points that are in no link, rising: they may be anywhere.
+  let outliers: UnsafeBufferPointer<UInt32>
   private let halfNorms: UnsafePointer<Float>
   private let workspace: Workspace
 
   /// Points `[count, d]`. Reads each point once.
-  init(points: PackedRows, count: Int, dimension d: Int, workspace: Workspace) {
+  init(
+    points: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
+    workspace: Workspace
+  ) {
     let norms = workspace.floats(.keyNorms, count)
     let point = workspace.floats(.point, d)
     // By the same kernel as distances, so that the distance of equal points is exactly zero.
@@ -26,6 +31,7 @@ struct KeySpace {
     scoring = ScoredRows(rows: points, dimension: d, halfNorms: norms)
     halfNorms = UnsafePointer(norms)
     self.count = count
+    self.outliers = outliers
     self.workspace = workspace
   }
 
@@ -33,14 +39,16 @@ struct KeySpace {
   ///
   /// Distances in it are those that matter to queries (``QueryGeometry``). Cost: `2 count d^2` operations.
   init(
-    keys: PackedRows, count: Int, dimension d: Int, map: UnsafePointer<Float>, workspace: Workspace
+    keys: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
+    map: UnsafePointer<Float>, workspace: Workspace
   ) {
     let kernels = workspace.kernels
     let block = 256
     let buffer = workspace.floats(.points, (2 * block + 1) * d)
     let mapped = buffer + block * d
     let mean = mapped + block * d
-    Self.mean(keys, count: count, dimension: d, row: buffer, result: mean, kernels: kernels)
+    Self.mean(
+      keys, count: count, outliers: outliers, dimension: d, row: buffer, result: mean, kernels: kernels)
     let points = workspace.halves(.mappedKeys, count * d)
     for begin in stride(from: 0, to: count, by: block) {
       let n = min(block, count - begin)
@@ -53,7 +61,9 @@ struct KeySpace {
         scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
       kernels.unsafeConvertToFloat16(mapped, points + begin * d, count: n * d)
     }
-    self.init(points: PackedRows(points, stride: d), count: count, dimension: d, workspace: workspace)
+    self.init(
+      points: PackedRows(points, stride: d), count: count, outliers: outliers, dimension: d,
+      workspace: workspace)
   }
 
   /// The point of a row in f32; valid until the next call.
@@ -87,25 +97,44 @@ struct KeySpace {
     let d = scoring.dimension
     let mean = workspace.floats(.points, d)
     Self.mean(
-      scoring.rows, count: count, dimension: d, row: workspace.floats(.point, d), result: mean,
-      kernels: workspace.kernels)
+      scoring.rows, count: count, outliers: outliers, dimension: d, row: workspace.floats(.point, d),
+      result: mean, kernels: workspace.kernels)
     let scores = workspace.floats(.scores, count)
     workspace.kernels.unsafeDot(
       queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowCount: count,
       dimension: d, scores: scores, scoreStride: count)
-    var best = 0
+    for row in outliers { scores[Int(row)] = -.infinity }
+    var best = isOutlier(0) ? firstLinked : 0
     for i in 0..<count where scores[i] - halfNorms[i] > scores[best] - halfNorms[best] { best = i }
     return UInt32(best)
   }
 
   private static func mean(
-    _ rows: PackedRows, count: Int, dimension d: Int, row: UnsafeMutablePointer<Float>,
-    result: UnsafeMutablePointer<Float>, kernels: Kernels
+    _ rows: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
+    row: UnsafeMutablePointer<Float>, result: UnsafeMutablePointer<Float>, kernels: Kernels
   ) {
     result.update(repeating: 0, count: d)
+    var next = 0
     for i in 0..<count {
+      if next < outliers.count, outliers[next] == UInt32(i) {
+        next += 1
+        continue
+      }
       kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
-      kernels.unsafeAddScaled(row, by: 1 / Float(count), to: result, count: d)
+      kernels.unsafeAddScaled(row, by: 1 / Float(count - outliers.count), to: result, count: d)
     }
   }
+
+  /// Whether a row is in no link.
+  func isOutlier(_ row: Int) -> Bool {
+    var (low, high) = (0, outliers.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if outliers[middle] < row { low = middle + 1 } else { high = middle }
+    }
+    return low < outliers.count && outliers[low] == row
+  }
+
+  /// The first row that is no outlier; there is one.
+  private var firstLinked: Int { (0..<count).first { !isOutlier($0) } ?? 0 }
 }

@@ -13,11 +13,14 @@ package struct RetrievedKeys: ~Copyable {
 
   /// Scores every key for every query: `2 * queryCount * keyCount * d` operations. The keys stay packed: turning
   /// them to f32 for a matrix product would cost a copy of twice their size.
+  ///
+  /// - Parameter excluded: keys that no query retrieves.
   package init(
     queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, keys: PackedRows,
-    keyCount: Int, dimension d: Int, width limit: Int, workspace: Workspace
+    keyCount: Int, excluded: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0), dimension d: Int,
+    width limit: Int, workspace: Workspace
   ) {
-    width = min(limit, keyCount)
+    width = min(limit, keyCount - excluded.count)
     self.queryCount = queryCount
     let best = lists.grow(by: queryCount * width)
     let block = 24
@@ -29,6 +32,7 @@ package struct RetrievedKeys: ~Copyable {
         queries: queries + begin * queryStride, queryStride: queryStride, queryCount: n, rows: keys,
         rowCount: keyCount, dimension: d, scores: scores, scoreStride: keyCount)
       for query in 0..<n {
+        for key in excluded { scores[query * keyCount + Int(key)] = -.infinity }
         Self.select(
           scores + query * keyCount, count: keyCount, heap: &heap, width: width,
           result: best + (begin + query) * width)

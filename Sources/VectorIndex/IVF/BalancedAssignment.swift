@@ -7,11 +7,10 @@ import AttentionKernels
 /// A key's relevance vector is the attention that each training query pays it. Its choices are the nearest lists in
 /// the geometry of the queries, and the best of them is where most of that attention would be found: the sum over
 /// queries of the key's attention times the query's estimated share for the list. IRLI sends a key to the least
-/// loaded of its choices, every time, and lets a network learn the new lists. A mean cannot follow that: on synthetic
-/// heads, with two choices, it finds .01 to .10 less of the top 100 than nearest centroids at equal reads, and with
-/// four .15 to .35 less. So here load decides only when it must: a full list is no choice, and keys choose in the
-/// order of the attention they get. The keys that matter then share lists, and those that nobody asks for fill what
-/// is left; that finds .02 to .12 more than nearest centroids where 2 to 8 % of the keys are read.
+/// loaded of its choices, every time, and lets a network learn the new lists. A mean cannot follow that, and finds less
+/// than nearest centroids do, the less the more choices there are. So here load decides only when it must: a full list
+/// is no choice, and keys choose in the order of the attention they get. The keys that matter then share lists, and
+/// those that nobody asks for fill what is left.
 struct BalancedAssignment {
   /// Keys `[count, d]`.
   let points: UnsafePointer<Float>

@@ -11,8 +11,8 @@ extension IVFIndex {
   ) -> ReadCount {
     let lists = listCount
     let g = group.count
-    let probes = max(0, min(search.probes, lists))
-    guard probes > 0, g > 0 else { return ReadCount() }
+    guard search.probes > 0, lists > 0, g > 0 else { return ReadCount() }
+    let probes = min(search.probes, lists - outlierListCount) + outlierListCount
     let d = dimension
     let kernels = workspace.kernels
     let selected = workspace.indices(.selected, lists)

@@ -11,7 +11,8 @@ import AttentionKernels
 #endif
 
 extension IVFIndex {
-  /// Distributes the new rows to lists of their own and reorders them in place, list by list.
+  /// Distributes the new rows to lists of their own and reorders them in place, list by list. Outliers are a list of
+  /// their own, the last one.
   ///
   /// Cost: `2 rows^2 / listSize * d * iterations` operations, and when balanced as many again and
   /// `2 rows * training.count * (d + rows / listSize)` more for each round.
@@ -19,6 +20,25 @@ extension IVFIndex {
     let n = new.count
     precondition(n >= 0, "cannot insert \(n) rows")
     guard n > 0 else { return }
+    let apart = OutlierRows.find(
+      keys: new.keys, values: new.values, count: n, dimension: dimension, workspace: workspace)
+    let lists = insertLists(
+      new.separating(apart, workspace: workspace), training: training, workspace: workspace)
+    rowCount += n
+    listCount += lists
+    segmentCount += 1
+    guard !apart.isEmpty else { return }
+    // No query scores it, and all choose it.
+    representatives.grow(by: dimension).update(repeating: 0, count: dimension)
+    logMass.append(.infinity)
+    starts.append(UInt32(rowCount))
+    listCount += 1
+    outlierListCount += 1
+  }
+
+  /// Appends the lists of new rows, at least one, and returns how many.
+  private func insertLists(_ new: NewRows, training: TrainingQueries, workspace: Workspace) -> Int {
+    let n = new.count
     let d = dimension
     let kernels = workspace.kernels
     let points = workspace.floats(.points, n * d)
@@ -41,9 +61,7 @@ extension IVFIndex {
     sortRows(new, lists: lists, assignments: assignments, workspace: workspace)
     kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     learn(points: points, lists: lists, training: training, workspace: workspace)
-    rowCount += n
-    listCount += lists
-    segmentCount += 1
+    return lists
   }
 
   /// Centers the keys (a constant shift of all keys changes no softmax) and maps them to the queries' geometry.

@@ -57,5 +57,6 @@ extension IVFIndex: StoredIndex {
     try file.requireNumbers(logMass, "mass")
     try file.requireOffsets(starts, "strt", last: file.rowCount)
     (rowCount, listCount, segmentCount) = (file.rowCount, lists, segments)
+    outlierListCount = (0..<lists).count { logMass[$0] == .infinity }
   }
 }
