@@ -98,6 +98,7 @@ extension AttentionEngine {
       }
       if isProbed { (head as? RetrievalHead)?.expectFixed(known, count: g) }
       planWorkspace.stages = workspace.stages
+      planWorkspace.recorder = workspace.recorder
       read = head.plan(queries, known: known, states: running, workspace: planWorkspace)
     case .share(let share):
       let tail = states.tail(head: task.head, share: share)

@@ -30,10 +30,11 @@ extension AttentionEngine {
     }
   }
 
-  /// Takes in a layer's part of a prompt whose attention is computed elsewhere, by a GPU say: keys, values, and what the
-  /// index learns from. Only of the few tokens that are learned from is attention computed here.
+  /// Takes in a layer's part of a prompt whose attention is computed elsewhere, by a GPU say: keys, values, and what
+  /// the index learns from. Only of the few tokens that are learned from is attention computed here.
   ///
-  /// Only where ``takesInAttendedPrompts`` says so: other policies would miss what they have to see. Traps with followers.
+  /// Only where ``takesInAttendedPrompts`` says so: other policies would miss what they have to see. Traps with
+  /// followers.
   ///
   /// - Parameter promptEnd: position behind the prompt's last token; the last tokens before it are learned from.
   /// - Throws: as ``attend(_:parallel:)``.

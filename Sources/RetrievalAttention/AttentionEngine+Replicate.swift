@@ -7,9 +7,9 @@ extension AttentionEngine {
   /// before `first`.
   ///
   /// Token `p` gets the values of token `first + (p - first) % (period - first)` and its keys, turned to position `p`
-  /// where the model's rotation is known: what decoding would see after a text that repeats itself. Sliding-window layers repeat what
-  /// their windows hold. Queries are not repeated: an index learns from those of the real tokens. Nothing is
-  /// inserted into an index here; call ``updateIndex(finishing:askPosition:parallel:)`` afterwards.
+  /// where the model's rotation is known: what decoding would see after a text that repeats itself. Sliding-window
+  /// layers repeat what their windows hold. Queries are not repeated: an index learns from those of the real tokens.
+  /// Nothing is inserted into an index here; call ``updateIndex(finishing:askPosition:parallel:)`` afterwards.
   ///
   /// Times on such a context are real, answers are not. Cost: a copy of the rows, a small part of a prefill.
   ///

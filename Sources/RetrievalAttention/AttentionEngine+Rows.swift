@@ -3,9 +3,9 @@
 import AttentionKernels
 
 extension AttentionEngine {
-  /// Calls `body` with keys and values `[count, d]` of one KV head in half precision: the last `count` rows but for the very
-  /// last `skipped` ones, in the order of the text where no index has put them into another. Where rows are stored so,
-  /// nothing is copied.
+  /// Calls `body` with keys and values `[count, d]` of one KV head in half precision: the last `count` rows but for the
+  /// very last `skipped` ones, in the order of the text where no index has put them into another. Where rows are stored
+  /// so, nothing is copied.
   package func withHalfPrecisionRows(
     layer: Int, kvHead: Int, count: Int, skipping skipped: Int,
     _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void

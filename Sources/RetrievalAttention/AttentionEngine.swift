@@ -47,8 +47,8 @@ public final class AttentionEngine {
   package var profile: DecodeProfile?
 
   /// Engines of other policies that read the same prompt: they get the rows of each batch, and their policies see its
-  /// queries and outputs as if they had computed it, which costs copies of the rows. Bit for bit the same, since prompts
-  /// are read with exact attention under every policy.
+  /// queries and outputs as if they had computed it, which costs copies of the rows. Bit for bit the same, since
+  /// prompts are read with exact attention under every policy.
   ///
   /// All have the same shape and have read the same tokens. While there are any, single tokens too are read as a
   /// prompt. Each is told by itself when to update its index, and takes back a batch by itself.

@@ -9,8 +9,9 @@ public enum AttentionError: Error, Equatable, Sendable {
   case shapeMismatch(layer: Int, name: String, expected: Int, actual: Int)
   /// The reserved rows are used up.
   case capacityExceeded(tokens: Int, capacity: Int)
-  /// More memory than the machine has left.
-  case insufficientMemory(tokens: Int, required: Int, available: Int)
+  /// More memory than the machine has left, in bytes; `inEightBits` is what keys and values of eight bits would need,
+  /// nil where that is what was asked for.
+  case insufficientMemory(tokens: Int, required: Int, available: Int, inEightBits: Int?)
   /// The system refused to reserve address space.
   case reservationFailed(bytes: Int, code: Int32)
   /// Rows that are in the index already cannot be dropped.
@@ -33,10 +34,10 @@ extension AttentionError: CustomStringConvertible {
       "layer \(layer) has \(name) \(expected), but the batch has \(actual)"
     case .capacityExceeded(let tokens, let capacity):
       "\(tokens) tokens do not fit in a store reserved for \(capacity)"
-    case .insufficientMemory(let tokens, let required, let available):
+    case .insufficientMemory(let tokens, let required, let available, _):
       """
       keys and values of \(tokens) tokens need \(formatBytes(required)), but only \(formatBytes(available)) of \
-      memory are available; store them in 8 bits (q8), or use a shorter document or a smaller model
+      memory are available
       """
     case .reservationFailed(let bytes, let code):
       "the system refused to reserve \(formatBytes(bytes)) of address space (error \(code)); is there a memory limit?"

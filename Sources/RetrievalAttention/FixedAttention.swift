@@ -13,8 +13,8 @@ import VectorIndex
 
 /// What a decode step gets from elsewhere: attention to the rows of a layer that are in no index, the new one included.
 package protocol FixedAttention: AnyObject {
-  /// Waits for it: normalized outputs `[heads, d]` and log-sum-exps `[heads]`, valid until the next step. Called once, when
-  /// everything else is done.
+  /// Waits for it: normalized outputs `[heads, d]` and log-sum-exps `[heads]`, valid until the next step. Called once,
+  /// when everything else is done.
   func result() -> (outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>)
 }
 
@@ -44,8 +44,8 @@ extension AttentionEngine {
       version: rewriteCount)
   }
 
-  /// Fixed rows that a layer may have, with some to spare for updates of its index that come late; nil when the policy has
-  /// none.
+  /// Fixed rows that a layer may have, with some to spare for updates of its index that come late; nil when the policy
+  /// has none.
   package var maximumFixedRows: Int? {
     let heads = heads.joined().compactMap { $0 as? RetrievalHead }
     guard let head = heads.first(where: { $0.index is ClusterIndex }) else { return nil }
@@ -55,8 +55,8 @@ extension AttentionEngine {
   /// Takes a generated token with attention to the fixed rows from elsewhere; see ``attend(_:parallel:)``.
   ///
   /// The index is searched before that attention is known. How much it weighs is told from a few of the fixed rows, and
-  /// from what the others had weighed in the steps before; so other keys may be chosen than by ``attend(_:parallel:)``, with
-  /// the same expectation.
+  /// from what the others had weighed in the steps before; so other keys may be chosen than by ``attend(_:parallel:)``,
+  /// with the same expectation.
   package func attend(
     _ batch: LayerBatch, fixed: any FixedAttention, parallel: ParallelRunner
   ) throws(AttentionError) {

@@ -85,18 +85,24 @@ package final class HeadRows {
   /// Rows that offsets are learned from: fewer say nothing about what all have in common.
   private static let offsetRows = 8...512
 
-  /// The mean of the keys of the first batch, in elements where it is over three standard deviations: biases of a model's projections
-  /// can make these a hundred times as large as the others of their block, which would be lost beside them.
+  /// The mean of the keys of the first batch, but for outliers, in elements where it is over three standard deviations:
+  /// biases of a model's projections can make these so much larger than the others of their block that those would be
+  /// lost beside them.
   private func learnKeyOffsets(_ source: UnsafePointer<UInt16>, stride: Int, count: Int) {
     offsets.removeAll()
-    let count = min(count, Self.offsetRows.upperBound)
-    guard count >= Self.offsetRows.lowerBound else { return }
+    let first = min(count, Self.offsetRows.upperBound)
+    guard first >= Self.offsetRows.lowerBound else { return }
+    let apart = OutlierRows.find(
+      keys: PackedRows(source, stride: stride), values: nil, count: first, dimension: dimension,
+      workspace: Workspace())
+    let kept = (0..<first).filter { !apart.contains(UInt32($0)) }
+    let count = kept.count
     let mean = offsets.grow(by: dimension)
     mean.update(repeating: 0, count: dimension)
     var squares = [Float](repeating: 0, count: dimension)
     var key = [Float](repeating: 0, count: dimension)
     for pass in 0..<2 {
-      for row in 0..<count {
+      for row in kept {
         Kernels.active.unsafeConvertFromFloat16(source + row * stride, &key, count: dimension)
         for i in 0..<dimension {
           if pass == 0 {

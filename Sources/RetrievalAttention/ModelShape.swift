@@ -20,8 +20,8 @@ public struct ModelShape: Sendable, Hashable {
     self.format = format
   }
 
-  /// Bytes of keys, values and positions that one more token needs in all layers, and of an index over them, whose bytes are
-  /// the same in every format: up to a tenth of those in f16, and a little for queries to learn from.
+  /// Bytes of keys, values and positions that one more token needs in all layers, and of an index over them, whose
+  /// bytes are the same in every format: up to a tenth of those in f16, and a little for queries to learn from.
   public var bytesPerTokenWithIndex: Int {
     bytesPerToken + ModelShape(layers: layers).bytesPerToken / 8
   }

@@ -7,8 +7,8 @@ public struct ParallelRunner {
   private let execute: (_ count: Int, _ task: (_ index: Int, _ worker: Int) -> Void) -> Void
 
   /// - Parameter execute: must call `task` exactly once for each index in `0..<count`, with a worker number in
-  ///   `0..<workerCount` that no two running tasks share, and return when all are done. Tasks must start in the order of
-  ///   their indices, since one may wait for results of those before it.
+  ///   `0..<workerCount` that no two running tasks share, and return when all are done. Tasks must start in the order
+  ///   of their indices, since one may wait for results of those before it.
   public init(
     workerCount: Int, execute: @escaping (_ count: Int, _ task: (_ index: Int, _ worker: Int) -> Void) -> Void
   ) {
@@ -23,8 +23,8 @@ public struct ParallelRunner {
     }
   }
 
-  /// Calls `task` for each index in `0..<count` and returns when all are done. Tasks start in order, and run at the same
-  /// time: one may wait for another of a lower index.
+  /// Calls `task` for each index in `0..<count` and returns when all are done. Tasks start in order, and run at the
+  /// same time: one may wait for another of a lower index.
   public func run(_ count: Int, _ task: (_ index: Int, _ worker: Int) -> Void) {
     guard count > 0 else { return }
     execute(count, task)

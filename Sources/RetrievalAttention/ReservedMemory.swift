@@ -1,6 +1,8 @@
 // Address space that is reserved at once and filled with memory as it is written: a store that grows without
 // copying. The idea is vTensor's (arXiv 2407.15309), with the page tables of the operating system.
 
+import Platform
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -13,6 +15,8 @@
 final class ReservedMemory {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
+  /// There once a file is mapped into the range.
+  private var watch: MappingWatch?
 
   /// Throws ``AttentionError/reservationFailed(bytes:code:)`` when the system refuses, for example under a limit
   /// of address space.
@@ -45,7 +49,17 @@ final class ReservedMemory {
     #endif
   }
 
+  /// Must be told before a file is mapped into the range.
+  func willMap(_ path: String) {
+    if watch == nil { watch = MappingWatch(base, byteCount: byteCount, path: path) }
+  }
+
+  /// A file of the range that became shorter, so that rows were missing when they were read; nil for none.
+  var cutFile: String? { watch.flatMap { $0.isCut ? $0.path : nil } }
+
   deinit {
+    // Before others may get the addresses.
+    watch = nil
     munmap(base, byteCount)
   }
 }

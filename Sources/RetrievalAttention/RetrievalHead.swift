@@ -118,10 +118,11 @@ package final class RetrievalHead: HeadPolicy {
     maxima.update(from: known, count: g)
     // A state with keys, brought to a sum of one; one without is empty.
     for h in 0..<g { maxima[g + h] = known[h] > -.infinity ? 1 : 0 }
+    workspace.recorder?.offset = settings.sinkCount
     let made = clusters.plan(
-      QueryGroup(queries: queries, count: g),
+      QueryGroup(queries: queries, count: g), rows: indexedRows,
       known: StatePointers(maxima: maxima, sums: maxima + g, accumulators: states.accumulators),
-      states: states.pointers, workspace: workspace)
+      states: states.pointers, workspace: workspace, recorder: workspace.recorder)
     plan = made
     add(made.read, to: &read)
     return read

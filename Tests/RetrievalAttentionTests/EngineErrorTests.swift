@@ -207,7 +207,10 @@ import VectorIndex
       (.unknownLayer(40, layerCount: 30), ["40", "30"]),
       (.shapeMismatch(layer: 1, name: "headCount", expected: 9, actual: 8), ["1", "headCount", "9", "8"]),
       (.capacityExceeded(tokens: 300, capacity: 200), ["300", "200"]),
-      (.insufficientMemory(tokens: 7000, required: 2048, available: 1024), ["7000", "2.0 KB", "1.0 KB"]),
+      (
+        .insufficientMemory(tokens: 7000, required: 2048, available: 1024, inEightBits: nil),
+        ["7000", "2.0 KB", "1.0 KB"]
+      ),
       (.reservationFailed(bytes: 1 << 30, code: 12), ["1.0 GB", "12"]),
       (.cannotTruncate(to: 5, indexed: 77), ["5", "77"]),
       (

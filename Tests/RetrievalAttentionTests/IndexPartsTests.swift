@@ -8,7 +8,7 @@ import Testing
     let shapes = try (0..<4).map { _ in try layerShape(heads: 4, kvHeads: 2, dimension: 24) }
     let context = try StoredContext(
       shapes.enumerated().map { LayerInput($1, tokens: 1600, seed: UInt64($0)) },
-      policy: .retrieval(smallRetrieval(tolerance: 0.05)), capacity: 4096)
+      policy: .retrieval(smallRetrieval(tolerance: 0.3)), capacity: 4096)
     let (atOnce, inParts) = (context.engine, try context.makeEngine())
     var pauses = 0
     for (batch, start) in stride(from: 0, to: 1500, by: 300).enumerated() {

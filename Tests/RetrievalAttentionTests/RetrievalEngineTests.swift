@@ -63,13 +63,14 @@ import VectorIndex
 
   @Test func defaultToleranceIsNearExact() throws {
     let layer = try layerShape(heads: 3, dimension: 64)
-    let input = LayerInput(layer, tokens: 2600, seed: 3)
+    let input = LayerInput(layer, tokens: 2600, seed: 3, queryScale: 10)
     let engine = try engine(layer, RetrievalSettings())
     _ = try engine.attend(input, 0..<2500)
     #expect(engine.updateIndex(finishing: true, askPosition: 2564, parallel: .serial))
     let output = try decode(engine, input, 2500..<2600)
-    // Random keys are diffuse: outputs are near zero, so the error is told beside the values' size of 1.
-    #expect(input.largestError(output, firstToken: 2500, tokens: 2500..<2600) < 0.1)
+    #expect(engine.statistics.keysRead < 0.9, "choosing keys does not pay, so nothing is tested")
+    // The largest of 19,200 differences, beside the values' size of 1.
+    #expect(input.largestError(output, firstToken: 2500, tokens: 2500..<2600) < 0.15)
   }
 
   /// Thousands of generated tokens, inserted in blocks.
@@ -142,7 +143,7 @@ import VectorIndex
 
   @Test func workersGiveTheSerialResult() throws {
     let layer = try layerShape(heads: 8, kvHeads: 4, dimension: 16, rotary: rotary)
-    let input = LayerInput(layer, tokens: 1250, seed: 7)
+    let input = LayerInput(layer, tokens: 1250, seed: 7, queryScale: 10)
     var outputs: [[Float]] = []
     for parallel in [ParallelRunner.serial, .threads(3)] {
       let engine = try engine(layer, smallRetrieval(tolerance: 1e-3))
@@ -157,7 +158,7 @@ import VectorIndex
   /// Enough rows for several slices of the index.
   @Test func workersGiveTheSerialResultOfADividedIndex() throws {
     let layer = try layerShape(heads: 4, kvHeads: 2, dimension: 16)
-    let input = LayerInput(layer, tokens: 6020, seed: 9)
+    let input = LayerInput(layer, tokens: 6020, seed: 9, queryScale: 10)
     var outputs: [[Float]] = []
     var reads: [ReadStatistics] = []
     for parallel in [ParallelRunner.serial, .threads(2), .threads(3)] {
@@ -179,7 +180,7 @@ import VectorIndex
   @Test func statisticsAddUp() throws {
     let layer = try layerShape(heads: 4, kvHeads: 2)
     let input = LayerInput(layer, tokens: 1020, seed: 8)
-    let engine = try engine(layer, smallRetrieval(tolerance: 1e-4))
+    let engine = try engine(layer, smallRetrieval(tolerance: 0.3))
     _ = try engine.attend(input, 0..<1000)
     #expect(engine.statistics == ReadStatistics(), "prefill is no decode step")
     engine.updateIndex(finishing: true, askPosition: 1064, parallel: .serial)

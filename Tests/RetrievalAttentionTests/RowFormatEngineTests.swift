@@ -102,6 +102,25 @@ import VectorIndex
     }
   }
 
+  /// Keys unlike all others do not decide about what is taken away from all.
+  @Test func outliersDoNotHideBiases() throws {
+    let layer = try layerShape(heads: 3, kvHeads: 1, dimension: 64)
+    let biased = LayerInput(layer, tokens: 400, seed: 37).addingToKeys([3: 120, 40: -60])
+    func offsets(_ input: LayerInput) throws -> [Float]? {
+      let engine = try engine(layer, .exact, KeyValueFormat(keys: .int8))
+      _ = try engine.attend(input, 0..<300)
+      return engine.rows(layer: 0, kvHead: 0).keyOffsets.map {
+        Array(UnsafeBufferPointer(start: $0, count: 64))
+      }
+    }
+    let plain = try #require(try offsets(biased))
+    for element: Float in [9000, .infinity, .nan] {
+      let found = try #require(try offsets(biased.withOutliers([50, 200], element: element)))
+      for i in 0..<64 { #expect(abs(found[i] - plain[i]) < 0.05) }
+      #expect(found[3] > 100 && found[40] < -50)
+    }
+  }
+
   /// Every policy, over keys from which something was taken away.
   @Test(arguments: PolicyCase.all)
   func policiesDoNotSeeWhatWasTakenAway(policy: PolicyCase) throws {
@@ -115,7 +134,8 @@ import VectorIndex
     #expect(data.input.largestError(output, firstToken: 600, tokens: 600..<640) < 0.03)
   }
 
-  /// What an index learns from is the same but for what was taken away from its keys, also for contexts that read along.
+  /// What an index learns from is the same but for what was taken away from its keys, also for contexts that read
+  /// along.
   @Test func samplesAreOfKeysAsTheyAre() throws {
     let layer = try layerShape(heads: 6, kvHeads: 2, dimension: 64, rotary: rotary)
     let input = LayerInput(layer, tokens: 400, seed: 36).addingToKeys([3: 60, 40: -40])

@@ -120,6 +120,23 @@ struct LayerInput {
     return changed
   }
 
+  /// The same tokens, with some whose keys are longer than all others: every element is `element`.
+  func withOutliers(_ tokens: [Int], element: Float) -> LayerInput {
+    let d = layer.headDimension
+    let bits = [UInt16](unsafeUninitializedCapacity: 1) { target, count in
+      Kernels.active.unsafeConvertToFloat16([element], target.baseAddress!, count: 1)
+      count = 1
+    }
+    var changed = self
+    for head in keys.indices {
+      for token in tokens {
+        for i in token * d..<(token + 1) * d { changed.keys[head][i] = bits[0] }
+      }
+      changed.wideKeys[head] = floats(changed.keys[head])
+    }
+    return changed
+  }
+
   /// The same tokens, with the keys and values in expected outputs that a store of this format has: eight bits round.
   func stored(as format: KeyValueFormat) -> LayerInput {
     var stored = self

@@ -11,7 +11,7 @@ public import VectorIndex
 public struct GraphRetrievalSettings: IndexRetrievalSettings {
   /// Which queries a graph serves, as written in text.
   public enum Sharing: String, CaseIterable, Sendable, Hashable {
-    /// One graph for each KV head: a third to a sixth of the memory and of the time to build.
+    /// One graph for each KV head: memory and time to build are divided by the query heads of a group.
     case kvHead = "kv-head"
     /// One for each query head, as in the paper.
     case queryHead = "query-head"

@@ -8,10 +8,10 @@ import VectorIndex
 /// 2406.09827).
 ///
 /// The keys between sink and window are cut into k spans of equal size. All spans are halved, each half is judged by
-/// the highest score of the keys of its middle block, and the k best are kept, until each is one block. No index is kept: the keys
-/// themselves are read to find the way. As in the paper, what was found serves the next tokens too, and the first three
-/// layers attend exactly. The paper also prunes while prompts are read; here they are read with exact attention. Each
-/// query head searches for itself; the paper searches for a block of queries together.
+/// the highest score of the keys of its middle block, and the k best are kept, until each is one block. No index is
+/// kept: the keys themselves are read to find the way. As in the paper, what was found serves the next tokens too, and
+/// the first three layers attend exactly. The paper also prunes while prompts are read; here they are read with exact
+/// attention. Each query head searches for itself; the paper searches for a block of queries together.
 public struct HiPSettings: PolicySettings {
   /// Keys that each query finds (the paper's k).
   public var k = 512

@@ -3,15 +3,15 @@
 import AttentionKernels
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/infLLM(_:)``: blocks of keys, of which those are read whose representatives score highest
-/// (Xiao et al., *InfLLM: Training-Free Long-Context Extrapolation for LLMs with an Efficient Context Memory*, arXiv
-/// 2402.04617).
+/// Settings of ``AttentionPolicy/infLLM(_:)``: blocks of keys, of which those are read whose representatives score
+/// highest (Xiao et al., *InfLLM: Training-Free Long-Context Extrapolation for LLMs with an Efficient Context Memory*,
+/// arXiv 2402.04617).
 ///
 /// A key's representative score is its mean dot product with the queries of the following `window` tokens, summed over
-/// the group of query heads; the keys of the highest scores represent their block. A block's relevance to a query is the
-/// sum of its dot products with them. Sizes are those with which RetrievalAttention's tables ran it; the paper takes a
-/// window of 4096. The paper gives all keys beyond the window the same position and reads prompts in the same way as it
-/// generates; here positions stay what they were and prompts are read with exact attention.
+/// the group of query heads; the keys of the highest scores represent their block. A block's relevance to a query is
+/// the sum of its dot products with them. Sizes are those with which RetrievalAttention's tables ran it; the paper
+/// takes a window of 4096. The paper gives all keys beyond the window the same position and reads prompts in the same
+/// way as it generates; here positions stay what they were and prompts are read with exact attention.
 public struct InfLLMSettings: PolicySettings {
   /// First tokens that are always attended to (the paper's initial tokens).
   public var sinkCount = 128

@@ -3,15 +3,15 @@
 import AttentionKernels
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/magicPIG(_:)``: a sample of keys from hash tables, from which attention is estimated (Chen
-/// et al., *MagicPIG: LSH Sampling for Efficient LLM Generation*, arXiv 2410.16179).
+/// Settings of ``AttentionPolicy/magicPIG(_:)``: a sample of keys from hash tables, from which attention is estimated
+/// (Chen et al., *MagicPIG: LSH Sampling for Efficient LLM Generation*, arXiv 2410.16179).
 ///
 /// Keys less their mean are hashed into L tables by the signs of K random projections each. A key is sampled when it
 /// shares a bucket with the query in at least two tables. For an angle a between query and key, `p = 1 - a / pi` is
 /// the probability that one sign is alike, and `u = 1 - (1 - p^K)^L - L p^K (1 - p^K)^(L - 1)` that the key is sampled:
-/// its weight is `exp(q.k) / u`. So keys that are missed are made up for by those that are like them. Each query head has
-/// a sample and weights of its own. Layers 0 and 16 attend exactly, as in the paper for a model of 32 layers. Tables
-/// are made at the end of a prompt; generated tokens stay in the window.
+/// its weight is `exp(q.k) / u`. So keys that are missed are made up for by those that are like them. Each query head
+/// has a sample and weights of its own. Layers 0 and 16 attend exactly, as in the paper for a model of 32 layers.
+/// Tables are made at the end of a prompt; generated tokens stay in the window.
 public struct MagicPIGSettings: PolicySettings {
   /// Projections of a hash (the paper's K).
   public var bits = 10

@@ -6,12 +6,12 @@ package import VectorIndex
 /// Settings of ``AttentionPolicy/pqCache(_:)``: the keys that score highest by product-quantized codes (Zhang et al.,
 /// *PQCache: Product Quantization-based KVCache for Long Context LLM Inference*, arXiv 2407.12820).
 ///
-/// Keys are cut into m parts, each of which is replaced by the nearest of 2^b centroids of its own, from k-means over the
-/// keys of the prompt. A query's products with all centroids are a table, and a key's score is a sum of m entries. Keys are
-/// ranked by the softmax of their scores, summed over the group of query heads, and the group reads the best, a share of
-/// all of them. Keys that leave the window later are coded by the same centroids. The codes here are bytes; the paper packs
-/// b bits. Defaults are those of the authors' code for a tenth of the keys, of which half are the latest ones: here their
-/// number is fixed.
+/// Keys are cut into m parts, each of which is replaced by the nearest of 2^b centroids of its own, from k-means over
+/// the keys of the prompt. A query's products with all centroids are a table, and a key's score is a sum of m entries.
+/// Keys are ranked by the softmax of their scores, summed over the group of query heads, and the group reads the best,
+/// a share of all of them. Keys that leave the window later are coded by the same centroids. The codes here are bytes;
+/// the paper packs b bits. Defaults are those of the authors' code for a tenth of the keys, of which half are the
+/// latest ones: here their number is fixed.
 public struct PQCacheSettings: PolicySettings {
   /// Parts of a key (the paper's m).
   public var partCount = 2

@@ -3,8 +3,8 @@
 import AttentionKernels
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/quest(_:)``: the pages whose keys could score highest (Tang et al., *Quest: Query-Aware
-/// Sparsity for Efficient Long-Context LLM Inference*, arXiv 2406.10774).
+/// Settings of ``AttentionPolicy/quest(_:)``: the pages whose keys could score highest (Tang et al., *Quest:
+/// Query-Aware Sparsity for Efficient Long-Context LLM Inference*, arXiv 2406.10774).
 ///
 /// For each page the least and the largest element of its keys in each dimension are kept. With them a page's highest
 /// score is at most `sum over i of max(q_i * least_i, q_i * largest_i)`; each query reads the pages of the highest

@@ -1,5 +1,6 @@
 // Freezing a context into segments, and making an engine from them.
 
+import Platform
 package import VectorIndex
 
 extension AttentionEngine {
@@ -8,7 +9,33 @@ extension AttentionEngine {
     var image: EngineImage?
     var indexesChanged = true
     var stateChanged = true
+    /// What indexes and samples were mapped from, as long as anything of it is in use.
+    var mappings: [WeakMapping] = []
+    /// ``Platform/MappingWatch/cutCount`` when all files were last found whole.
+    var knownCutCount: UInt32 = 0
   }
+
+  struct WeakMapping {
+    weak var mapping: SegmentMapping?
+  }
+
+  /// Throws ``StorageError/cutShort(path:)`` when a file became shorter that this context reads from: what was computed
+  /// since is worthless. Cost: one load, as long as no file of the process did.
+  package func checkFiles() throws(StorageError) {
+    let count = MappingWatch.cutCount
+    guard count != storage.knownCutCount else { return }
+    for head in heads.joined() {
+      if let path = head.rows.memory.cutFile { throw .cutShort(path: path) }
+    }
+    for entry in storage.mappings {
+      if let path = entry.mapping?.cutFile { throw .cutShort(path: path) }
+    }
+    storage.knownCutCount = count
+  }
+
+  /// Whether a file that this context reads from is shorter now than it was, noticed or not. Cost: a system call a
+  /// file.
+  package var hasCutFiles: Bool { storage.image?.files.contains { $0.isCut } ?? false }
 
   /// An engine with the context of an image.
   ///
@@ -153,8 +180,8 @@ extension AttentionEngine {
     }
   }
 
-  /// Gives back the memory of a layer's rows that are unchanged in their files, unless the first layers, up to this one,
-  /// fit into the limit.
+  /// Gives back the memory of a layer's rows that are unchanged in their files, unless the first layers, up to this
+  /// one, fit into the limit.
   func releaseRestoredPages(layer: Int) {
     guard let memoryLimit else { return }
     let bytes = heads[...layer].joined().reduce(0) { $0 + $1.rows.byteCount }

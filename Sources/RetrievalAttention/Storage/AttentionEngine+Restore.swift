@@ -41,7 +41,9 @@ extension AttentionEngine {
       }
     }
     try restoreHeads(image, state)
-    storage = StorageState(image: image, indexesChanged: false, stateChanged: false)
+    storage.image = image
+    storage.indexesChanged = false
+    storage.stateChanged = false
   }
 
   /// Token count of each layer, followed by the row counts of its heads.
@@ -101,9 +103,11 @@ extension AttentionEngine {
   }
 
   private func restoreHeads(_ image: EngineImage, _ state: SegmentMapping) throws(StorageError) {
+    storage.mappings = storage.mappings.filter { $0.mapping != nil } + [WeakMapping(mapping: state)]
     var indexes: [StoredHead: IndexFileReader] = [:]
     if let file = image.indexes {
       let mapping = try file.map()
+      storage.mappings.append(WeakMapping(mapping: mapping))
       for entry in file.header.entries {
         let name = "\(file.path), index of layer \(entry.layer), head \(entry.head)"
         do {

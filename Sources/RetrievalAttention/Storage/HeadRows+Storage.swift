@@ -60,6 +60,7 @@ extension HeadRows {
       return
     }
     // The areas of a head lie 64 KiB apart at least, so whole pages stay within them.
+    memory.willMap(file.path)
     let (access, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | mapWithoutReserve)
     let mapped = mmap(target, entry.byteCount, access, flags, file.descriptor, off_t(entry.offset))
     guard mapped != MAP_FAILED else { throw .system(operation: "mmap", path: file.path, code: errno) }

@@ -1,6 +1,7 @@
 // Writing a segment: what belongs into it is collected, then written from start to end, the header last.
 
 import CSystemCalls
+import Platform
 import VectorIndex
 
 #if canImport(Glibc)

@@ -1,5 +1,6 @@
 // An open segment, on disk or in memory: written once, then only mapped.
 
+import Platform
 import VectorIndex
 
 #if canImport(Glibc)
@@ -66,6 +67,12 @@ package final class SegmentFile {
     return try bytes.withUnsafeBufferPointer { (bytes) throws(StorageError) in
       try SegmentHeader(UnsafeRawBufferPointer(bytes), path: path, fileSize: size)
     }
+  }
+
+  /// Whether the file is shorter than it was when it was opened.
+  var isCut: Bool {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 && Int(status.st_size) < header.byteCount
   }
 
   /// Reads `count` bytes from `offset` on.
@@ -161,20 +168,24 @@ package final class SegmentFile {
 
 /// A private, writable mapping of a whole segment, undone when the last reference goes.
 final class SegmentMapping {
-  let bytes: UnsafeMutableRawBufferPointer
+  private let mapping: FileMapping
   private let file: SegmentFile
 
   init(_ file: SegmentFile) throws(StorageError) {
-    let count = file.header.byteCount
-    let (access, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | mapWithoutReserve)
-    guard let start = mmap(nil, count, access, flags, file.descriptor, 0), start != MAP_FAILED else {
-      throw .system(operation: "mmap", path: file.path, code: errno)
-    }
-    bytes = UnsafeMutableRawBufferPointer(start: start, count: count)
     self.file = file
+    do {
+      mapping = try FileMapping(
+        descriptor: file.descriptor, byteCount: file.header.byteCount, path: file.path)
+    } catch {
+      guard case .system(let operation, let code) = error else { throw .notASegment(path: file.path) }
+      throw .system(operation: operation, path: file.path, code: code)
+    }
   }
 
-  deinit { munmap(bytes.baseAddress, bytes.count) }
+  var bytes: UnsafeMutableRawBufferPointer { mapping.bytes }
+
+  /// The file, if it became shorter and something was missing when it was read; nil otherwise.
+  var cutFile: String? { mapping.cutFile }
 
   subscript(entry: SegmentEntry) -> UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(rebasing: bytes[entry.offset..<entry.end])

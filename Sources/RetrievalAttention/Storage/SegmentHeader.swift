@@ -1,6 +1,7 @@
 // The layout of a segment: a file of a session, or a piece of memory that stands for one. docs/session-format.md
 // describes it byte by byte.
 
+import Platform
 package import VectorIndex
 
 /// What a segment holds.

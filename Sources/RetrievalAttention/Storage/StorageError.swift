@@ -22,6 +22,8 @@ public enum StorageError: Error, Equatable, Sendable {
   case unsupportedVersion(path: String, expected: Int, actual: Int)
   /// The file is damaged, or belongs elsewhere.
   case damaged(path: String, what: String, expected: String, actual: String)
+  /// The file became shorter while it was in use: what was computed from it is worthless, and so is the context.
+  case cutShort(path: String)
   /// An index inside a file.
   case index(IndexFileError)
   /// A method of attention that has no format on disk.
@@ -42,6 +44,7 @@ extension StorageError: CustomStringConvertible {
         + "version, or is damaged"
     case .damaged(let path, let what, let expected, let actual):
       "\(path) is damaged: \(what) is \(actual), expected \(expected)"
+    case .cutShort(let path): "\(path) became shorter while it was in use: another program has damaged it"
     case .index(let error): "\(error)"
     case .unsupportedPolicy(let name): "contexts with \(name) attention cannot be saved"
     }

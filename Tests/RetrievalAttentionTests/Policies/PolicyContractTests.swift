@@ -20,7 +20,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     PolicyCase("exact", "exact"),
     PolicyCase(
       "retrieval:tolerance=0,sink=8,window=32,minimum=0,maximum=100000",
-      "retrieval:sink=8,window=32,minimum=0,insertion=32,cluster=16"),
+      "retrieval:sink=8,window=32,minimum=0,insertion=32,cluster=16,tolerance=0.3"),
     PolicyCase("graph:k=1000,beam=1000,sink=8,window=32", "graph:k=20,beam=20,sink=8,window=32,degree=8"),
     PolicyCase("flat:k=1000,sink=8,window=32", "flat:k=20,sink=8,window=32"),
     PolicyCase("ivf:probes=1000,sink=8,window=32", "ivf:probes=2,list=16,sink=8,window=32"),

@@ -4,6 +4,7 @@
 
 import AttentionKernels
 import Foundation
+import Platform
 import RetrievalAttention
 import Testing
 import VectorIndex
@@ -25,7 +26,7 @@ import VectorIndex
       ]
       context = try StoredContext(
         layers.enumerated().map { LayerInput($1, tokens: 700, seed: UInt64($0)).addingToKeys([2: 50]) },
-        policy: .retrieval(smallRetrieval(tolerance: 0.02)), capacity: 2 * AttentionEngine.maximumBatch,
+        policy: .retrieval(smallRetrieval(tolerance: 0.3)), capacity: 2 * AttentionEngine.maximumBatch,
         // Keys and values of different widths, and something that was taken away from keys.
         format: KeyValueFormat(keys: .int8))
       directory = try TemporaryFolder()

@@ -33,7 +33,7 @@ import VectorIndex
   static func makePair(_ kind: Kind, tokens: Int) throws -> StoredContext {
     try StoredContext(
       makeInputs(kind, tokens: tokens),
-      policy: kind == .exact || kind == .sliding ? .exact : .retrieval(smallRetrieval(tolerance: 0.05)),
+      policy: kind == .exact || kind == .sliding ? .exact : .retrieval(smallRetrieval(tolerance: 0.3)),
       capacity: max(tokens, 4 * AttentionEngine.maximumBatch), format: kind.format)
   }
 
@@ -60,8 +60,8 @@ import VectorIndex
 
   /// Tolerances of each layer are settings of search, which are in no file.
   @Test func forksAreSearchedAsTheOriginal() throws {
-    var settings = smallRetrieval(tolerance: 0.05)
-    settings.layerTolerances = [0, 0.5, 0.02]
+    var settings = smallRetrieval(tolerance: 0.3)
+    settings.layerTolerances = [0, 0.5, 0.3]
     let inputs = try Self.makeInputs(.mixed, tokens: 1600)
     let context = try StoredContext(inputs, policy: .retrieval(settings), capacity: 16_384)
     try context.read(0..<1500, context.engine, batch: 500)

@@ -44,7 +44,7 @@ import Testing
     let layer = try layerShape(heads: 2, kvHeads: 1, dimension: 32)
     let input = LayerInput(layer, tokens: 2000, seed: 4)
     let context = try StoredContext(
-      [input], policy: .retrieval(smallRetrieval(tolerance: 0.05)), capacity: 16_384)
+      [input], policy: .retrieval(smallRetrieval(tolerance: 0.3)), capacity: 16_384)
     let (engine, reference) = (context.engine, try context.makeEngine())
     for engine in [engine, reference] { try context.read(0..<1500, engine, batch: 300) }
     let fork = try engine.fork()
