@@ -8,8 +8,8 @@ import CLlama
 ///     let token = try sampler.sample(logits: logits.last)
 ///     try sampler.accept(token)
 ///
-/// Cost: one pass over the vocabulary, more with a grammar, which looks at the text of every token. Not for
-/// use by two threads at once.
+/// Cost: one pass over the vocabulary, and with a grammar the part of the vocabulary that it allows, bounded by
+/// ``GrammarLimits``. Not for use by two threads at once.
 public final class Sampler {
   public let settings: SamplerSettings
   /// The seed in use, also when the settings left it open.
@@ -17,18 +17,21 @@ public final class Sampler {
   private let tokenizer: Tokenizer
   private let chain: OwnedSampler
   /// Apart from the chain, so that a candidate can be checked by itself.
-  private let grammar: OwnedSampler?
+  private let grammar: GrammarMatcher?
   private let candidates: UnsafeMutableBufferPointer<llama_token_data>
 
-  /// - Throws: ``SamplerError/grammarRejected(log:)``. Where in a grammar the mistake is, llama.cpp prints to
-  ///   standard error, past its own log, so the error tells only what the log has.
+  /// - Throws: ``SamplerError/grammar(_:)`` for one that names tokens which the model does not have.
   public init(settings: SamplerSettings, model: LlamaModel) throws {
     self.settings = settings
     tokenizer = model.tokenizer
     // The all-ones seed is the host's sign for "random".
     seed = settings.seed ?? UInt32.random(in: 0..<UInt32.max)
     chain = try Self.makeChain(settings, seed: seed, vocabularySize: model.tokenizer.vocabularySize)
-    grammar = try settings.grammar.map { try Self.makeGrammar($0, model.tokenizer) }
+    do {
+      grammar = try settings.parsedGrammar.map { try GrammarMatcher($0, model.tokenizer) }
+    } catch let error as GrammarError {
+      throw SamplerError.grammar(error)
+    }
     candidates = .allocate(capacity: model.tokenizer.vocabularySize)
   }
 
@@ -37,6 +40,8 @@ public final class Sampler {
   /// Chooses a token; ``accept(_:)`` it before the next one.
   ///
   /// - Parameter logits: One for every token of the vocabulary.
+  /// - Throws: ``SamplerError``, of which ``SamplerError/grammar(_:)`` and ``SamplerError/grammarExhausted`` are the
+  ///   grammar's fault. The sampler is as it was then.
   public func sample(logits: UnsafeBufferPointer<Float>) throws -> Int32 {
     guard logits.count == candidates.count else {
       throw SamplerError.logitCountMismatch(count: logits.count, vocabularySize: candidates.count)
@@ -45,16 +50,44 @@ public final class Sampler {
     if let grammar, settings.temperature == 0 {
       // If the best token of all is allowed, it is the best allowed one, and the rest need not be checked.
       let best = choose()
-      if allows(grammar, best) { return best }
+      if try Self.check({ () throws(GrammarError) in try grammar.allows(best) }) { return best }
       try fill(logits)
     }
     if let grammar {
-      var array = candidateArray()
-      llama_sampler_apply(grammar.pointer, &array)
-      // Forbidden tokens have a logit of minus infinity now.
-      guard candidates.contains(where: { $0.logit > -.infinity }) else { throw SamplerError.grammarExhausted }
+      let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
+      var hasCandidate = false
+      for index in candidates.indices {
+        if !mask[Int32(index)] {
+          candidates[index].logit = -.infinity
+        } else if candidates[index].logit > -.infinity {
+          hasCandidate = true
+        }
+      }
+      guard hasCandidate else { throw SamplerError.grammarExhausted }
     }
     return choose()
+  }
+
+  /// Looks for the tokens that the grammar allows first, so that a grammar that cannot be followed is found out before
+  /// anything is computed for it.
+  ///
+  /// - Throws: ``SamplerError/grammar(_:)``, ``SamplerError/grammarExhausted``.
+  public func checkGrammar() throws {
+    guard let grammar else { return }
+    let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
+    guard !mask.isEmpty else { throw SamplerError.grammarExhausted }
+  }
+
+  /// Whether the grammar allows each token of the vocabulary; all of them are without a grammar.
+  package func allowedTokens() throws -> [Bool] {
+    guard let grammar else { return Array(repeating: true, count: candidates.count) }
+    let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
+    return candidates.indices.map { mask[Int32($0)] }
+  }
+
+  private static func check<Result>(_ body: () throws(GrammarError) -> Result) throws(SamplerError) -> Result
+  {
+    do { return try body() } catch { throw .grammar(error) }
   }
 
   /// Takes note of a token that became part of the output.
@@ -64,11 +97,10 @@ public final class Sampler {
   public func accept(_ token: Int32) throws {
     try checkRange(token)
     if let grammar {
-      guard allows(grammar, token) else {
+      guard try Self.check({ () throws(GrammarError) in try grammar.accept(token) }) else {
         throw SamplerError.tokenForbidden(
           token: token, text: tokenizer.detokenize([token], renderSpecial: true))
       }
-      llama_sampler_accept(grammar.pointer, token)
     }
     llama_sampler_accept(chain.pointer, token)
   }
@@ -83,7 +115,7 @@ public final class Sampler {
   /// Back to the start: same seed, empty history, grammar from its root.
   public func reset() {
     llama_sampler_reset(chain.pointer)
-    if let grammar { llama_sampler_reset(grammar.pointer) }
+    grammar?.reset()
   }
 
   private func checkRange(_ token: Int32) throws {
@@ -115,16 +147,6 @@ public final class Sampler {
     return array.data[Int(array.selected)].id
   }
 
-  /// Whether the grammar allows `token`. The host would end the process if a forbidden one were accepted.
-  private func allows(_ grammar: OwnedSampler, _ token: Int32) -> Bool {
-    var candidate = llama_token_data(id: token, logit: 0, p: 0)
-    return withUnsafeMutablePointer(to: &candidate) { pointer in
-      var array = llama_token_data_array(data: pointer, size: 1, selected: -1, sorted: false)
-      llama_sampler_apply(grammar.pointer, &array)
-      return pointer.pointee.logit > -.infinity
-    }
-  }
-
   private static func makeChain(
     _ settings: SamplerSettings, seed: UInt32, vocabularySize: Int
   ) throws -> OwnedSampler {
@@ -152,14 +174,6 @@ public final class Sampler {
     add(llama_sampler_init_temp(settings.temperature))
     add(llama_sampler_init_dist(seed))
     return chain
-  }
-
-  private static func makeGrammar(_ grammar: String, _ tokenizer: Tokenizer) throws -> OwnedSampler {
-    let mark = HostLog.mark()
-    guard let pointer = llama_sampler_init_grammar(tokenizer.vocabulary, grammar, "root") else {
-      throw SamplerError.grammarRejected(log: HostLog.lines(since: mark))
-    }
-    return OwnedSampler(pointer)
   }
 }
 

@@ -24,8 +24,9 @@ public struct SamplerSettings: Sendable, Hashable {
   public let presencePenalty: Float
   /// The same seed gives the same choices; nil picks one at random.
   public let seed: UInt32?
-  /// A GBNF grammar with a rule `root` that the output must follow.
-  public let grammar: String?
+  /// A GBNF grammar with a rule `root` that the output must follow; see ``GrammarLimits`` for what it may cost.
+  public var grammar: String? { parsedGrammar?.text }
+  let parsedGrammar: Grammar?
 
   /// Always the most probable token.
   public static let greedy = SamplerSettings()
@@ -40,12 +41,13 @@ public struct SamplerSettings: Sendable, Hashable {
     frequencyPenalty = 0
     presencePenalty = 0
     seed = nil
-    grammar = nil
+    parsedGrammar = nil
   }
 
   /// The defaults are llama.cpp's own.
   ///
-  /// - Throws: ``SamplerError`` for the first value that is out of range.
+  /// - Throws: ``SamplerError`` for the first value that is out of range, ``SamplerError/grammar(_:)`` for a grammar
+  ///   that is not valid or beyond ``GrammarLimits``.
   public init(
     temperature: Float = 0.8, topK: Int = 40, topP: Float = 0.95, minP: Float = 0.05,
     repetitionPenalty: Float = 1, penaltyWindow: Int = 64, frequencyPenalty: Float = 0,
@@ -66,7 +68,11 @@ public struct SamplerSettings: Sendable, Hashable {
     try check("penalty window", penaltyWindow, 0...1 << 20)
     try check("frequency penalty", frequencyPenalty, -100...100)
     try check("presence penalty", presencePenalty, -100...100)
-    if let grammar { try Self.check(grammar: grammar) }
+    do {
+      parsedGrammar = try grammar.map { (text) throws(GrammarError) in try Grammar(text) }
+    } catch {
+      throw .grammar(error)
+    }
     self.temperature = temperature
     self.topK = topK
     self.topP = topP
@@ -76,44 +82,34 @@ public struct SamplerSettings: Sendable, Hashable {
     self.frequencyPenalty = frequencyPenalty
     self.presencePenalty = presencePenalty
     self.seed = seed
-    self.grammar = grammar
   }
+
+  private init(_ other: SamplerSettings, seed: UInt32?) {
+    temperature = other.temperature
+    topK = other.topK
+    topP = other.topP
+    minP = other.minP
+    repetitionPenalty = other.repetitionPenalty
+    penaltyWindow = other.penaltyWindow
+    frequencyPenalty = other.frequencyPenalty
+    presencePenalty = other.presencePenalty
+    parsedGrammar = other.parsedGrammar
+    self.seed = seed
+  }
+
+  /// The same with another seed; the grammar is not read again.
+  public func with(seed: UInt32?) -> SamplerSettings { SamplerSettings(self, seed: seed) }
 
   var hasPenalties: Bool {
     penaltyWindow > 0 && (repetitionPenalty != 1 || frequencyPenalty != 0 || presencePenalty != 0)
-  }
-
-  /// The host's parser recurses at every parenthesis, so deep nesting would exhaust the stack.
-  private static let deepestGrammar = 200
-  private static let longestGrammar = 1 << 20
-
-  private static func check(grammar: String) throws(SamplerError) {
-    let size = grammar.utf8.count
-    guard size > 0 else { throw .emptyGrammar }
-    guard size <= longestGrammar else {
-      throw .outOfRange(name: "grammar's size", value: "\(size)", range: "1...\(longestGrammar)")
-    }
-    // The C API takes text up to the first zero byte.
-    guard !grammar.utf8.contains(0) else { throw .grammarRejected(log: ["it contains a zero byte"]) }
-    // Counts parentheses in literals as well, which only makes the limit stricter.
-    var depth = 0
-    for byte in grammar.utf8 {
-      if byte == UInt8(ascii: "(") { depth += 1 }
-      if byte == UInt8(ascii: ")") { depth = max(0, depth - 1) }
-      guard depth <= deepestGrammar else {
-        throw .outOfRange(
-          name: "grammar's nesting", value: "more than \(deepestGrammar)", range: "0...\(deepestGrammar)")
-      }
-    }
   }
 }
 
 /// Why a token could not be chosen.
 public enum SamplerError: Error, Equatable, CustomStringConvertible, LocalizedError {
   case outOfRange(name: String, value: String, range: String)
-  case emptyGrammar
-  /// llama.cpp could not parse the grammar.
-  case grammarRejected(log: [String])
+  /// The grammar is not valid, or costs too much to follow.
+  case grammar(GrammarError)
   /// The grammar allows no token of the vocabulary here.
   case grammarExhausted
   /// A token was accepted that the grammar forbids.
@@ -126,9 +122,7 @@ public enum SamplerError: Error, Equatable, CustomStringConvertible, LocalizedEr
   public var description: String {
     switch self {
     case .outOfRange(let name, let value, let range): "The \(name) must be in \(range), not \(value)."
-    case .emptyGrammar: "The grammar is empty."
-    case .grammarRejected(let log):
-      "The grammar is not valid GBNF with a rule \"root\"\(log.isEmpty ? "" : ": " + log.joined(separator: " | "))."
+    case .grammar(let error): error.description
     case .grammarExhausted: "The grammar allows no token here."
     case .tokenForbidden(let token, let text): "The grammar forbids token \(token) (\"\(text)\") here."
     case .logitCountMismatch(let count, let size):
@@ -139,4 +133,12 @@ public enum SamplerError: Error, Equatable, CustomStringConvertible, LocalizedEr
   }
 
   public var errorDescription: String? { description }
+
+  /// Whether another grammar, and nothing else, would help.
+  public var isOfGrammar: Bool {
+    switch self {
+    case .grammar, .grammarExhausted: true
+    default: false
+    }
+  }
 }

@@ -31,12 +31,13 @@ junk = [
     {"type": "json_schema"}, {"type": "json_schema", "json_schema": {"schema": {"$ref": "#"}}},
     {"type": "json_schema", "json_schema": {"schema": {"type": "array", "items": {"$ref": "#"}, "minItems": 1}}},
     {"type": "json_object"}, "root ::= root", "root ::= (", "root ::= \"a\"{99999999}", "root ::= [", "(" * 5000,
-    "root ::= root \"a\" | \"b\"", "x ::= \"a\"", {"include_usage": 7},
+    "root ::= \"a\"{3,1}", "root ::= [z-a]", "root ::= root \"a\" | \"b\"", "x ::= \"a\"", {"include_usage": 7},
 ]
 fields = [
     "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "stop", "seed", "stream",
     "stream_options", "logprobs", "top_logprobs", "response_format", "grammar", "session", "model", "tools", "top_k",
     "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "user", "logit_bias", "return_progress",
+    "json_schema", "guided_json", "guided_choice", "guided_grammar", "structured_outputs", "format", "ebnf",
 ]
 
 
