@@ -6,8 +6,9 @@ public protocol AttentionGuest: AnyObject {
   /// ``LlamaContext/evaluate(_:startPosition:outputs:)``.
   ///
   /// The guest must remember the keys and values it will need later, since the host keeps nothing, and must
-  /// fill the whole output, but for ``AttentionCall/attendedRows``: for every token and head the softmax-weighted sum of values over all keys at
-  /// positions up to and including the token's own (and inside the sliding window, if there is one).
+  /// fill the whole output, but for ``AttentionCall/attendedRows``: for every token and head the softmax-weighted sum
+  /// of values over all keys at positions up to and including the token's own (and inside the sliding window, if there
+  /// is one).
   ///
   /// - Throws: Whatever it likes; evaluation stops and `evaluate` throws the same error. Layers before this
   ///   one have been attended then, so the guest has to take back what it stored for this batch.

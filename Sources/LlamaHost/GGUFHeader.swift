@@ -1,6 +1,8 @@
 // One file's header, read with every count checked before it is used.
 
 import CLlama
+import Foundation
+import Platform
 
 /// The header of a single GGUF file, which may be one shard of several.
 struct GGUFHeader {
@@ -13,10 +15,25 @@ struct GGUFHeader {
   private(set) var arrays: [String: (type: GGUFValueType, count: Int)] = [:]
 
   init(path: String) throws(GGUFError) {
-    let file = try MappedFile(path: path)
+    let file: FileMapping
+    do {
+      file = try FileMapping(path: path)
+    } catch {
+      switch error {
+      // A component that is no directory means that there is no such file, too.
+      case .system(_, let code) where code == ENOENT || code == ENOTDIR: throw .notFound(path: path)
+      case .system(_, let code): throw .unreadable(path: path, reason: systemMessage(code))
+      case .isDirectory: throw .isDirectory(path: path)
+      case .notARegularFile: throw .unreadable(path: path, reason: "it is not a regular file")
+      case .tooSmall: throw .empty(path: path)
+      }
+    }
     // The bytes must stay mapped until the header is read.
     defer { withExtendedLifetime(file) {} }
-    try self.init(path: path, bytes: file.bytes)
+    try self.init(path: path, bytes: UnsafeRawBufferPointer(file.bytes))
+    guard file.cutFile == nil else {
+      throw .unreadable(path: path, reason: "it became shorter while it was read")
+    }
   }
 
   /// Reads the header from a file's bytes; `path` is for errors.

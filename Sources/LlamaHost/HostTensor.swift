@@ -69,8 +69,8 @@ enum HostTensor {
   }
 }
 
-/// Memory that is kept between uses and grows when needed: for copies from and to a device, in memory that this can read
-/// and write by itself, where it has such.
+/// Memory that is kept between uses and grows when needed: for copies from and to a device, in memory that this can
+/// read and write by itself, where it has such.
 final class StagingBuffer {
   private var regions: [Region] = []
 

@@ -60,6 +60,13 @@ extension LlamaContext {
       throw LlamaError.positionOutOfRange(
         start: startPosition, tokenCount: tokens.count, allowed: Self.positionRange)
     }
+    let end = startPosition + tokens.count
+    if let learnedPositionCount, end > learnedPositionCount {
+      throw LlamaError.beyondLearnedPositions(position: end - 1, count: learnedPositionCount)
+    }
+    if let shortRopeLimit, end > shortRopeLimit {
+      throw LlamaError.beyondShortRopeFactors(position: end - 1, original: shortRopeLimit)
+    }
     return outputs.count(of: tokens.count)
   }
 

@@ -1,6 +1,7 @@
 // Evaluating tokens, with the guest's attention or with the host's own.
 
 import CLlama
+import Platform
 
 /// A place to evaluate tokens with a model.
 ///
@@ -25,6 +26,11 @@ public final class LlamaContext {
   public let sequenceCapacity: Int
   /// Positions a host-mode context holds; nil in guest mode, where it is the guest's affair.
   public let contextLength: Int?
+  /// Positions of models that have learned a table of them.
+  let learnedPositionCount: Int?
+  /// Tokens for which the model's short RoPE factors are good, where they are in use and the host would not change
+  /// them.
+  let shortRopeLimit: Int?
   /// What the probe found, in guest mode.
   public let takeover: TakeoverReport?
 
@@ -109,8 +115,13 @@ public final class LlamaContext {
       outputCapacity: outputCapacity, observer: observer
     ) {
       $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
-      $0.n_seq_max = UInt32(sequenceCapacity)
+      // As in the probe: for one sequence alone, some models of the host attend in a way of their own.
+      $0.n_seq_max = UInt32(max(2, sequenceCapacity))
+      // The host makes room for a row of logits for each sequence.
+      $0.n_outputs_max = max($0.n_outputs_max, $0.n_seq_max)
     }
+    learnedPositionCount = model.file.learnedPositionCount
+    shortRopeLimit = model.ropeFactors == .short ? model.file.originalContextLength : nil
     self.sequenceCapacity = sequenceCapacity
     self.model = model
     self.pool = pool
@@ -140,6 +151,7 @@ public final class LlamaContext {
   ) throws {
     try Self.check("batch capacity", batchCapacity, Self.batchRange)
     try Self.check("context length", contextLength, 1...Self.positionRange.upperBound)
+    if let reason = TakeoverProbe.reasonAgainstGeneration(model) { throw LlamaError.notGenerative(reason) }
     // The host never takes a batch longer than the context.
     let batchCapacity = min(batchCapacity, contextLength)
     let outputCapacity = min(outputCapacity ?? batchCapacity, batchCapacity)
@@ -156,6 +168,8 @@ public final class LlamaContext {
         flashAttention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED
       monitor.install(in: &parameters)
     }
+    learnedPositionCount = model.file.learnedPositionCount
+    shortRopeLimit = nil
     self.model = model
     self.pool = pool
     self.batchCapacity = batchCapacity

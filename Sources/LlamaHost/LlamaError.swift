@@ -17,6 +17,12 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case takeoverUnsupported([TakeoverReport.Reason])
   case emptyBatch
   case batchTooLong(tokenCount: Int, capacity: Int)
+  /// The model has no position so far from the start, whoever attends: it has learned a table of them.
+  case beyondLearnedPositions(position: Int, count: Int)
+  /// The model was loaded with the RoPE factors for contexts up to `original` tokens.
+  case beyondShortRopeFactors(position: Int, original: Int)
+  /// The host cannot continue texts with this model, with its own attention either.
+  case notGenerative(TakeoverReport.Reason)
   case tooManyOutputs(outputCount: Int, capacity: Int)
   case tokenOutOfRange(token: Int32, index: Int, vocabularySize: Int)
   case positionOutOfRange(start: Int, tokenCount: Int, allowed: ClosedRange<Int>)
@@ -63,6 +69,13 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     case .emptyBatch: "A batch needs at least one token."
     case .batchTooLong(let count, let capacity):
       "A batch of \(count) tokens exceeds the context's batch capacity of \(capacity)."
+    case .beyondLearnedPositions(let position, let count):
+      "Position \(position) is needed, but the model has learned \(count) positions, and cannot go beyond them."
+    case .beyondShortRopeFactors(let position, let original):
+      "Position \(position) is needed, but the model was loaded with the RoPE factors for contexts of up to "
+        + "\(original) tokens; load it with the long ones, and read the text anew."
+    case .notGenerative(let reason):
+      "llama.cpp cannot continue texts with this model: \(reason)."
     case .tooManyOutputs(let count, let capacity):
       "Logits of \(count) tokens were asked for, but the context was made for \(capacity)."
     case .tokenOutOfRange(let token, let index, let size):

@@ -21,8 +21,12 @@ public final class LlamaModel: Sendable {
     public var readsPromptsOnDevices = true
     /// Whether devices attend to the first and the last tokens of a context while others are generated.
     public var attendsToWindowsOnDevices = false
-    /// Most bytes that one device may hold; see ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
+    /// Most bytes that one device may hold; see
+    /// ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
     public var deviceMemoryLimit: Int?
+    /// The set of RoPE factors, for models that have two; nil for the short ones. See
+    /// ``GGUFFile/ropeFactors(forContext:)``.
+    public var ropeFactors: RopeFactors?
     /// Load no weights: enough to tokenize, not to evaluate.
     public var vocabularyOnly = false
 
@@ -39,6 +43,8 @@ public final class LlamaModel: Sendable {
   public let readsPromptsOnDevices: Bool
   /// See ``Options/attendsToWindowsOnDevices``.
   public let attendsToWindowsOnDevices: Bool
+  /// The RoPE factors in use; nil for models that have one set, or none.
+  public let ropeFactors: RopeFactors?
   let deviceMemoryLimit: Int?
   let handle: ModelHandle
 
@@ -53,7 +59,8 @@ public final class LlamaModel: Sendable {
   /// - Parameter progress: Called with 0...1 on this thread; return false to stop.
   /// - Throws: ``GGUFError`` for a bad file, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp refuses
   ///   it, ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone are more
-  ///   than may go to the devices, `CancellationError` when `progress` or the current task says so. Nothing stays loaded then.
+  ///   than may go to the devices, `CancellationError` when `progress` or the current task says so. Nothing stays
+  ///   loaded then.
   public static func load(
     path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil
   ) throws -> LlamaModel {
@@ -68,6 +75,7 @@ public final class LlamaModel: Sendable {
     readsPromptsOnDevices = options.readsPromptsOnDevices
     attendsToWindowsOnDevices = options.attendsToWindowsOnDevices
     deviceMemoryLimit = options.deviceMemoryLimit
+    ropeFactors = file.hasTwoRopeFactors ? options.ropeFactors ?? .short : nil
     try Self.checkDeviceMemory(
       file: file, layers: options.gpuLayers, devices: devices, limit: deviceMemoryLimit)
     let mark = HostLog.mark()
@@ -81,12 +89,16 @@ public final class LlamaModel: Sendable {
       return Unmanaged<LoadMonitor>.fromOpaque(state).takeUnretainedValue().report(fraction)
     }
     parameters.progress_callback_user_data = Unmanaged.passUnretained(monitor).toOpaque()
+    var overrides = ropeFactors == .long ? MetadataOverrides(alwaysLongRopeOf: file.architecture ?? "") : nil
     // An empty list keeps GPU back ends out of the picture altogether; none would mean all of them.
     var handles = devices.map(\.handle) + [nil]
     let pointer: OpaquePointer? = withExtendedLifetime(monitor) {
       handles.withUnsafeMutableBufferPointer { handles in
         parameters.devices = handles.baseAddress
-        return llama_model_load_from_file(path, parameters)
+        return MetadataOverrides.with(&overrides) { values in
+          parameters.kv_overrides = values
+          return llama_model_load_from_file(path, parameters)
+        }
       }
     }
     guard let pointer else {

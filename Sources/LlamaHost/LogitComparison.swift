@@ -35,6 +35,18 @@ public enum LogitComparison {
     }
   }
 
+  /// Mean divergence of rows, and the share of them that have the same largest value.
+  static func compare(_ expected: [[Float]], _ found: [[Float]]) -> (divergence: Float, top1: Float) {
+    var divergence = 0.0
+    var agreements = 0
+    for (left, right) in zip(expected, found) {
+      divergence += self.divergence(left, right)
+      if best(left) == best(right) { agreements += 1 }
+    }
+    let count = max(1, min(expected.count, found.count))
+    return (Float(divergence / Double(count)), Float(agreements) / Float(count))
+  }
+
   /// Index of the largest value, the first one of equals; nil for nothing.
   public static func best(_ logits: UnsafeBufferPointer<Float>) -> Int? {
     var best: Int?

@@ -54,7 +54,8 @@ public struct ModelDescription: Sendable, CustomStringConvertible {
       let values = file.integers("\(prefix).attention.\(key)") ?? []
       return (0..<layers).map { values.count == 1 ? values[0] : $0 < values.count ? values[$0] : fallback }
     }
-    let heads = perLayer("head_count", Int(llama_model_n_head(pointer)))
+    // A model without weights has no layers, of which the host would read the first.
+    let heads = perLayer("head_count", layers > 0 ? Int(llama_model_n_head(pointer)) : 0)
     headCounts = heads
     // Without key-value heads in the file there is one for each query head.
     kvHeadCounts =

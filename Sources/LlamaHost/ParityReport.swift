@@ -23,6 +23,8 @@ public struct ParityReport: Sendable, CustomStringConvertible {
   /// Share of tokens after which the most probable next token is the same.
   public let guestTop1: Float
   public let hostTop1: Float
+  /// The same after a longer text; nil when only given tokens were compared.
+  public let depth: DepthComparison?
 
   /// The largest error of a layer that rounding explains: the host accumulates half-precision values in half
   /// precision, with 11 bits, over up to 128 keys.
@@ -31,17 +33,26 @@ public struct ParityReport: Sendable, CustomStringConvertible {
   /// Whether layers agree up to rounding and the guest's distribution is no further from the host's than
   /// three times the noise floor (or 0.01 nats, where the floor is next to nothing).
   public var passed: Bool {
-    layerErrors.allSatisfy { $0.relativeError <= Self.largestLayerError }
-      && guestDivergence <= max(3 * hostDivergence, 0.01)
+    func isClose(_ guest: Float, _ host: Float) -> Bool { guest <= max(3 * host, 0.01) }
+    return layerErrors.allSatisfy { $0.relativeError <= Self.largestLayerError }
+      && isClose(guestDivergence, hostDivergence)
+      && (depth.map { isClose($0.guestDivergence, $0.hostDivergence) } ?? true)
   }
 
-  /// Compares on `tokens`, or on a built-in text of about 100 tokens.
+  /// Compares on `tokens`, or on a built-in text: on about 100 tokens of it layer by layer, and on more of it behind a
+  /// batch and a window.
   ///
+  /// - Parameters:
+  ///   - depth: tokens of the longer text; nil for ``DepthComparison/depth(for:)``.
+  ///   - progress: is told how many tokens of the longer text were read.
   /// - Throws: ``LlamaError/takeoverUnsupported(_:)``; ``LlamaError/batchTooLong(tokenCount:capacity:)`` for
   ///   more than 512 tokens; whatever evaluation throws.
-  public init(checking model: LlamaModel, pool: ThreadPool, tokens: [Int32]? = nil) throws {
+  public init(
+    checking model: LlamaModel, pool: ThreadPool, tokens givenTokens: [Int32]? = nil, depth: Int? = nil,
+    progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+  ) throws {
     let tokens =
-      try tokens
+      try givenTokens
       ?? Array(model.tokenizer.tokenize(Self.text, addSpecial: true, parseSpecial: false).prefix(128))
     guard !tokens.isEmpty else { throw LlamaError.emptyBatch }
     guard tokens.count <= 512 else { throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: 512) }
@@ -67,8 +78,14 @@ public struct ParityReport: Sendable, CustomStringConvertible {
     for index in half..<tokens.count {
       guest += try Self.copy(context.evaluate(tokens[index...index], startPosition: index))
     }
-    (guestDivergence, guestTop1) = Self.compare(expected, guest)
-    (hostDivergence, hostTop1) = Self.compare(expected, flash)
+    (guestDivergence, guestTop1) = LogitComparison.compare(expected, guest)
+    (hostDivergence, hostTop1) = LogitComparison.compare(expected, flash)
+    self.depth =
+      givenTokens != nil
+      ? nil
+      : try DepthComparison(
+        model: model, pool: pool, takeover: report, text: Self.text,
+        depth: depth ?? DepthComparison.depth(for: model), progress: progress)
   }
 
   public var description: String {
@@ -77,8 +94,19 @@ public struct ParityReport: Sendable, CustomStringConvertible {
       \(takeover)
       \(tokenCount) tokens, largest error of a layer \(worst.map { "\($0.relativeError) (layer \($0.layer))" } ?? "none")
       guest against host: KL \(guestDivergence) nats, top-1 \(guestTop1)
-      host against itself: KL \(hostDivergence) nats, top-1 \(hostTop1)
+      host against itself: KL \(hostDivergence) nats, top-1 \(hostTop1)\(depthDescription)
       \(passed ? "passed" : "FAILED")
+      """
+  }
+
+  private var depthDescription: String {
+    guard let depth else { return "" }
+    return """
+
+
+      after \(depth.tokenCount) tokens, the last \(depth.comparedCount):
+      guest against host: KL \(depth.guestDivergence) nats, top-1 \(depth.guestTop1)
+      host against itself: KL \(depth.hostDivergence) nats, top-1 \(depth.hostTop1)
       """
   }
 
@@ -101,17 +129,6 @@ public struct ParityReport: Sendable, CustomStringConvertible {
   }
 
   private static func copy(_ logits: Logits) -> [[Float]] { (0..<logits.rowCount).map { Array(logits[$0]) } }
-
-  private static func compare(_ expected: [[Float]], _ found: [[Float]]) -> (divergence: Float, top1: Float) {
-    var divergence = 0.0
-    var agreements = 0
-    for (left, right) in zip(expected, found) {
-      divergence += LogitComparison.divergence(left, right)
-      if LogitComparison.best(left) == LogitComparison.best(right) { agreements += 1 }
-    }
-    let count = max(1, min(expected.count, found.count))
-    return (Float(divergence / Double(count)), Float(agreements) / Float(count))
-  }
 }
 
 /// Computes attention, compares it with what the host has written, and leaves the host's result in place, so

@@ -25,12 +25,22 @@ final class SpecialTokens: Sendable {
   /// Whether every line break is a token of its own or together with other line breaks, so that a text can be
   /// cut in front of one without changing its tokens.
   let separatesLines: Bool
+  /// All names that are looked for where control tokens count, by their first byte.
+  private let names: [[Name]]
+  private let longestName: Int
+
+  private struct Name {
+    let bytes: [UInt8]
+    /// Whether a text can be cut in front of it: a control token that takes nothing from what is before it.
+    let begins: Bool
+  }
 
   /// Cost: one pass over the vocabulary, some milliseconds.
   init(vocabulary: OpaquePointer) {
     var controls: [Control] = []
     var hasLineBreak = false
     var hasMixedLineBreak = false
+    var names = [[Name]](repeating: [], count: 256)
     let controlMask = LLAMA_TOKEN_ATTR_CONTROL.rawValue | LLAMA_TOKEN_ATTR_UNKNOWN.rawValue
     let userMask = LLAMA_TOKEN_ATTR_USER_DEFINED.rawValue
     let stripMask = LLAMA_TOKEN_ATTR_LSTRIP.rawValue | LLAMA_TOKEN_ATTR_RSTRIP.rawValue
@@ -40,7 +50,11 @@ final class SpecialTokens: Sendable {
         text.pointee != 0
       else { continue }
       let name = String(cString: text)
-      if attributes & controlMask != 0 {
+      let bytes = Array(name.utf8)
+      let isControl = attributes & controlMask != 0
+      names[Int(bytes[0])].append(
+        Name(bytes: bytes, begins: isControl && attributes & LLAMA_TOKEN_ATTR_LSTRIP.rawValue == 0))
+      if isControl {
         controls.append(
           Control(
             token: token, name: name, stripsLeft: attributes & LLAMA_TOKEN_ATTR_LSTRIP.rawValue != 0,
@@ -57,6 +71,28 @@ final class SpecialTokens: Sendable {
     }
     self.controls = controls.sorted { $0.name.utf8.count > $1.name.utf8.count }
     separatesLines = hasLineBreak && !hasMixedLineBreak
+    self.names = names
+    longestName = names.joined().map(\.bytes.count).max() ?? 0
+  }
+
+  /// Whether a text in which control tokens count can be cut at `place` without changing its tokens: in front of a
+  /// control token, and not within another name.
+  func separates(_ text: UnsafeBufferPointer<UInt8>, at place: Int) -> Bool {
+    let here = names[Int(text[place])].filter { Self.has(text, $0.bytes, at: place) }
+    guard !here.isEmpty, here.allSatisfy(\.begins) else { return false }
+    for start in max(0, place - longestName + 1)..<place {
+      if names[Int(text[start])].contains(where: {
+        start + $0.bytes.count > place && Self.has(text, $0.bytes, at: start)
+      }) {
+        return false
+      }
+    }
+    return true
+  }
+
+  private static func has(_ text: UnsafeBufferPointer<UInt8>, _ name: [UInt8], at place: Int) -> Bool {
+    place + name.count <= text.count
+      && UnsafeBufferPointer(rebasing: text[place..<place + name.count]).elementsEqual(name)
   }
 
   /// Cuts text that the program itself wrote at the names of control tokens.

@@ -58,17 +58,22 @@ struct TakeoverProbe {
     }
   }
 
+  /// Why the host cannot continue texts with a model, not even with its own attention; nil when it can. Trying it would
+  /// end the process in one of its assertions.
+  static func reasonAgainstGeneration(_ model: LlamaModel) -> TakeoverReport.Reason? {
+    let pointer = model.handle.pointer
+    if !llama_model_has_decoder(pointer) { return .noDecoder }
+    if llama_model_has_encoder(pointer) { return .encoderDecoder }
+    if llama_model_is_diffusion(pointer) { return .diffusion }
+    return nil
+  }
+
   private func metadataReasons() -> [TakeoverReport.Reason] {
     let pointer = model.handle.pointer
     var reasons: [TakeoverReport.Reason] = []
-    if !llama_model_has_decoder(pointer) {
-      reasons.append(.noDecoder)
-    } else if llama_model_has_encoder(pointer) {
-      reasons.append(.encoderDecoder)
-    }
+    if let reason = Self.reasonAgainstGeneration(model) { reasons.append(reason) }
     if llama_model_is_recurrent(pointer) { reasons.append(.recurrent) }
     if llama_model_is_hybrid(pointer) { reasons.append(.hybrid) }
-    if llama_model_is_diffusion(pointer) { reasons.append(.diffusion) }
     if model.file.boolean("\(model.description.architecture).attention.causal") == false {
       reasons.append(.notCausal(layers: Array(0..<model.description.layerCount)))
     }
@@ -175,11 +180,10 @@ struct TakeoverProbe {
         "the RoPE of \(TakeoverReport.list(unknown)) is of an unknown kind, so keys cannot be moved")
     }
     let description = model.description
-    if description.ropeScaling == "longrope" {
+    if let factors = model.ropeFactors, let original = model.file.originalContextLength {
       warnings.append(
-        "the model has two sets of RoPE factors and the host chooses by its own, here short, context; "
-          + "texts beyond \(description.ropeOriginalContextLength ?? description.trainedContextLength) tokens suffer"
-      )
+        "the model has two sets of RoPE factors, and the \(factors) ones are in use: the short ones are for contexts of up to "
+          + "\(original) tokens, the long ones for longer contexts up to \(description.trainedContextLength)")
     }
     return warnings
   }

@@ -49,6 +49,9 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
     /// New rows go to other cells than the first ones, in order.
     case unexpectedCacheLayout(layers: [Int])
 
+    /// Whether the host cannot continue texts with such a model, with its own attention either.
+    public var preventsGeneration: Bool { [.noDecoder, .encoderDecoder, .diffusion].contains(self) }
+
     public var description: String {
       func at(_ layers: [Int]) -> String { "in \(TakeoverReport.list(layers))" }
       return switch self {

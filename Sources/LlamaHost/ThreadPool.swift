@@ -27,9 +27,9 @@ public final class ThreadPool {
 
   /// Starts `threadCount - 1` threads; the caller's is the remaining one.
   ///
-  /// - Parameter poll: How long threads spin for the next work before they sleep, 0 (not at all) to 100. At
-  ///   50 a piece of work starts 2-3 us after the call, at 0 about 20 us, but spinning threads burn time for
-  ///   some milliseconds after the last work.
+  /// - Parameter poll: How long threads spin for the next work before they sleep, 0 (not at all) to 100. Threads
+  ///   that spin start on a piece of work sooner than those that have to be woken, but burn time for some
+  ///   milliseconds after the last work.
   public init(threadCount: Int = ThreadPool.defaultThreadCount, poll: Int = 50) throws {
     guard Self.threadCountRange.contains(threadCount) else {
       throw LlamaError.threadCountOutOfRange(threadCount, allowed: Self.threadCountRange)
@@ -78,8 +78,8 @@ public final class ThreadPool {
   /// Runs `body` once for every index in `0..<count`, on all threads, and returns when all are done.
   ///
   /// Threads take the next index when they are done with one, so uneven tasks balance; lower indices start
-  /// first. Cost: 2-3 us besides the work; no allocation. May be called inside ``AttentionGuest/attend(_:)``,
-  /// but not inside `body`: that traps.
+  /// first. Cost: microseconds besides the work; no allocation. May be called inside
+  /// ``AttentionGuest/attend(_:)``, but not inside `body`: that traps.
   ///
   /// - Parameter body: Gets the index and the number of the thread, `0..<threadCount`; the thread that called
   ///   is 0. Runs concurrently with itself, which the compiler does not check here: write to distinct places.

@@ -13,6 +13,7 @@ public struct Tokenizer: Sendable {
   /// Whether the model wants BOS before everything, EOS after everything.
   public let addsBOS, addsEOS: Bool
   let specials: SpecialTokens
+  let grammarVocabulary = GrammarVocabulary.Lazy()
   /// Keeps the vocabulary alive.
   private let model: ModelHandle
 
@@ -54,8 +55,9 @@ public struct Tokenizer: Sendable {
     utf8: UnsafeBufferPointer<UInt8>, addSpecial: Bool, parseSpecial: Bool
   ) throws -> [Int32] {
     // The host's time grows with the square of the number of special tokens found in the text. Where line
-    // breaks are such tokens (Gemma: 23 s for 1 MB of code), cut the text in front of some.
-    guard utf8.count > 2 * Self.pieceSize, specials.separatesLines else {
+    // breaks are such tokens (Gemma: 23 s for 1 MB of code), cut the text in front of some; and in front of some
+    // control tokens, where these count.
+    guard utf8.count > 2 * Self.pieceSize, specials.separatesLines || parseSpecial else {
       return try tokenizeAtOnce(utf8, addSpecial: addSpecial, parseSpecial: parseSpecial)
     }
     var tokens: [Int32] = []
@@ -63,8 +65,12 @@ public struct Tokenizer: Sendable {
     var start = 0
     while start < utf8.count {
       var end = min(start + Self.pieceSize, utf8.count)
-      // In front of a run of line breaks, which may be one token.
-      while end < utf8.count, utf8[end] != UInt8(ascii: "\n") || utf8[end - 1] == UInt8(ascii: "\n") {
+      while end < utf8.count {
+        // In front of a run of line breaks, which may be one token.
+        if specials.separatesLines, utf8[end] == UInt8(ascii: "\n"), utf8[end - 1] != UInt8(ascii: "\n") {
+          break
+        }
+        if parseSpecial, specials.separates(utf8, at: end) { break }
         end += 1
       }
       tokens += try tokenizeAtOnce(

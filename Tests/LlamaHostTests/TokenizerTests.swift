@@ -79,6 +79,36 @@ extension HostTests {
       #expect(tokenizer.detokenize(tokens) == text)
     }
 
+    /// Texts that are full of control tokens are fed in pieces, with the same result.
+    @Test func cutsBetweenControlTokensMakeNoDifference() throws {
+      let tokenizer = try TestModel.load().tokenizer
+      for part in ["<|im_end|>", "<|im_start|>user\n  Hello, wörld <|im_ end<|im_end|>\n\n"] {
+        let one = try tokenizer.tokenize(part, addSpecial: false, parseSpecial: true)
+        let count = 1_200_000 / part.utf8.count
+        let all = try tokenizer.tokenize(
+          String(repeating: part, count: count), addSpecial: false, parseSpecial: true)
+        #expect(all.count == count * one.count)
+        #expect(all.elementsEqual(repeatElement(one, count: count).joined()))
+      }
+    }
+
+    /// Also for texts with bytes that the vocabulary has no token for, and of white space.
+    @Test func noTextHasFewerTokensThanTheBound() throws {
+      let tokenizer = try TestModel.load().tokenizer
+      let bound = try #require(TokenBound(tokenizer))
+      for text in [
+        "word ", "--------------------", "################", "日本語", "🎉", "<|im_end|>", "\u{50000}\u{90000}",
+        " \n\t", "",
+      ] {
+        let text = String(repeating: text, count: 500)
+        let tokens = try tokenizer.tokenize(text, addSpecial: false, parseSpecial: true)
+        #expect(bound.leastTokens([text]) <= tokens.count)
+      }
+      let words = String(repeating: "word ", count: 10_000)
+      #expect(bound.leastTokens([words, words]) == (80_000 + bound.longestToken - 1) / bound.longestToken)
+      #expect(bound.leastTokens([" \n"]) == 0)
+    }
+
     /// A vocabulary whose line breaks are tokens of their own is fed in pieces, with the same result.
     @Test(.enabled(if: SlidingModel.path != nil))
     func piecesMakeNoDifference() throws {

@@ -43,7 +43,8 @@ public struct ComputeDevice: Sendable, Hashable, Encodable {
 
   /// The devices of these names, in this order.
   ///
-  /// - Throws: ``LlamaError/unknownDevice(name:available:)`` for a name that no device has to which layers can be given.
+  /// - Throws: ``LlamaError/unknownDevice(name:available:)`` for a name that no device has to which layers can be
+  ///   given.
   public static func named(_ names: [String]) throws -> [ComputeDevice] {
     let devices = all().filter(\.takesLayers)
     return try names.map { name in

@@ -7,8 +7,8 @@ public struct DeviceMemoryUse: Sendable, Hashable, Encodable {
   /// See ``ComputeDevice/name``.
   public let device: String
   public internal(set) var weights = 0
-  /// Keys and values of one batch: the way from the host to us, of the same size at every context length; with those of a
-  /// prompt, while devices attend to one.
+  /// Keys and values of one batch: the way from the host to us, of the same size at every context length; with those of
+  /// a prompt, while devices attend to one.
   public internal(set) var cache = 0
   /// Intermediate results of the largest batch; with a prompt's masks.
   public internal(set) var compute = 0

@@ -13,7 +13,8 @@ public struct PromptActivity: Sendable, Hashable, Encodable {
   public internal(set) var maskBytes = 0
   /// Seconds that it took to send keys and values.
   public internal(set) var sendingSeconds = 0.0
-  /// Seconds that the CPU worked while devices attended: it stores keys and values, and computes what indexes learn from.
+  /// Seconds that the CPU worked while devices attended: it stores keys and values, and computes what indexes learn
+  /// from.
   public internal(set) var sharedSeconds = 0.0
   /// Seconds that the CPU waited for devices then, and for queries, keys and values from them.
   public internal(set) var waitingSeconds = 0.0
@@ -23,9 +24,9 @@ public struct PromptActivity: Sendable, Hashable, Encodable {
 
 /// Attention to one prompt by the devices that have the model's layers.
 ///
-/// Devices keep keys and values of as many layers as they have room for, until this object goes. Those of the others are
-/// sent from main memory for each batch: a layer at 128K tokens is half a gigabyte for an 8B model, which takes less time
-/// on its way than a batch of attention to it.
+/// Devices keep keys and values of as many layers as they have room for, until this object goes. Those of the others
+/// are sent from main memory for each batch: a layer at 128K tokens is half a gigabyte for an 8B model, which takes
+/// less time on its way than a batch of attention to it.
 public final class DevicePrompt: DeviceWork {
   /// Position behind the prompt's last token.
   public let end: Int
@@ -47,7 +48,8 @@ public final class DevicePrompt: DeviceWork {
   ///   - end: position behind the prompt's last token.
   ///   - anywhere: layers on the CPU too, with the CPU as one more device; for tests.
   ///   - limit: most bytes for keys and values on each device, for tests; the model's limit holds as well.
-  /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)`` when a device has not room for one layer.
+  /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)`` when a device has not room for one
+  ///   layer.
   package init(end: Int, context: LlamaContext, anywhere: Bool = false, limit: Int? = nil) throws {
     try LlamaContext.check("prompt length", end, 1...LlamaContext.positionRange.upperBound)
     self.end = end

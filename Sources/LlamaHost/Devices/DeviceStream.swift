@@ -56,8 +56,8 @@ final class DeviceStream {
     return total > 0 ? free : nil
   }
 
-  /// Bytes that may be taken; nil where nobody knows. Back ends take more for themselves as they work, and end the process
-  /// when there is none: some is left to them.
+  /// Bytes that may be taken; nil where nobody knows. Back ends take more for themselves as they work, and end the
+  /// process when there is none: some is left to them.
   func availableBytes(for context: LlamaContext) -> Int? {
     let used = context.deviceMemory.first { $0.device == name }?.total ?? 0
     let allowed = context.model.deviceMemoryLimit.map { $0 - used - context.holdings[name] }

@@ -18,8 +18,8 @@ public struct WindowActivity: Sendable, Hashable, Codable {
 
   public init() {}
 
-  /// Microseconds of a mean layer: of the CPU, waited for devices, and of a device that nothing else is done beside; nil
-  /// before any was measured.
+  /// Microseconds of a mean layer: of the CPU, waited for devices, and of a device that nothing else is done beside;
+  /// nil before any was measured.
   public var microsecondsPerLayer: (cpu: Double, waiting: Double, device: Double?)? {
     guard layers > 0 else { return nil }
     return (
@@ -54,8 +54,8 @@ public struct WindowActivity: Sendable, Hashable, Codable {
 /// Attention of generated tokens to the first and the last tokens of one context, by the devices that have the layers.
 ///
 /// The shared mode of RetrievalAttention (arXiv 2409.10516): these few keys and values stay on the device, and
-/// their part of attention is computed there while the CPU attends to what it finds in the index. A state is merged from
-/// both: ggml's attention does not tell log-sum-exps, so this is a graph of its own parts.
+/// their part of attention is computed there while the CPU attends to what it finds in the index. A state is merged
+/// from both: ggml's attention does not tell log-sum-exps, so this is a graph of its own parts.
 public final class DeviceWindow: DeviceWork {
   public private(set) var activity = WindowActivity()
   /// What devices hold for it, by name.

@@ -4,8 +4,8 @@ import CLlama
 
 /// Keys and values that were read before, for devices that do not have them.
 package protocol StoredRows: AnyObject {
-  /// Calls `body` with keys and values `[count, width]`, f16, of one KV head: the last `count` rows but for the very last
-  /// `skipped` ones, as they are before the batch. They are in the order of the text, but for those of an index.
+  /// Calls `body` with keys and values `[count, width]`, f16, of one KV head: the last `count` rows but for the very
+  /// last `skipped` ones, as they are before the batch. They are in the order of the text, but for those of an index.
   func withRows(
     layer: Int, kvHead: Int, count: Int, skipping skipped: Int,
     _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void) throws

@@ -161,8 +161,8 @@ final class PromptShare {
     return wanted * layer.kvHeadCount * (keyRow + valueRow)
   }
 
-  /// Begins to copy the batch's keys and values to the others and to attend to all of them. The answer is false for a layer
-  /// that the device cannot attend to.
+  /// Begins to copy the batch's keys and values to the others and to attend to all of them. The answer is false for a
+  /// layer that the device cannot attend to.
   func start(_ node: AttentionNode, rows: Range<Int>, before: Int) throws -> Bool {
     let layer = node.layer
     let kept = resident[layer.layer]

@@ -15,7 +15,8 @@ final class WindowShare {
   /// Whether the device turned out not to have an operation of the graph.
   private(set) var isIncapable = false
 
-  /// Keys `[KV heads, cells, width]` and values `[KV heads, width, cells]` of one layer: the first tokens, then the last.
+  /// Keys `[KV heads, cells, width]` and values `[KV heads, width, cells]` of one layer: the first tokens, then the
+  /// last.
   private final class LayerRows {
     let block: DeviceMemoryBlock
     /// What lies there.
@@ -94,8 +95,8 @@ final class WindowShare {
 
   /// Begins to add the token's own row and to attend to all of them. The answer is false for what the device cannot do.
   ///
-  /// With s the scores and p their softmax, log-sum-exp is the mean of `s - log p` under p: every term is the same, so that
-  /// small ones, whose logarithm says nothing, do not count.
+  /// With s the scores and p their softmax, log-sum-exp is the mean of `s - log p` under p: every term is the same, so
+  /// that small ones, whose logarithm says nothing, do not count.
   func start(_ node: AttentionNode, row: Int, _ window: WindowRows) throws -> Bool {
     let layer = node.layer
     guard !isIncapable, let rows = rows[layer.layer], rows.window == window, window.count < capacity,

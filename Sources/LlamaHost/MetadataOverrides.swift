@@ -1,0 +1,36 @@
+// Metadata that the host is to read otherwise than the file has it.
+
+import CLlama
+
+/// Values that take the place of a file's, in the host's form: a list that ends with an empty key.
+struct MetadataOverrides {
+  private var values: [llama_model_kv_override]
+
+  /// Makes the host take the long RoPE factors in a context of any length: it compares that with the length of the
+  /// original one, which becomes 1.
+  init?(alwaysLongRopeOf architecture: String) {
+    guard let value = Self.integer(1, key: GGUFFile.originalContextKey(architecture)) else { return nil }
+    values = [value, llama_model_kv_override()]
+  }
+
+  /// Nil for a key that the host has no room for.
+  private static func integer(_ value: Int64, key: String) -> llama_model_kv_override? {
+    var result = llama_model_kv_override()
+    result.tag = LLAMA_KV_OVERRIDE_TYPE_INT
+    result.val_i64 = value
+    let fits = withUnsafeMutableBytes(of: &result.key) { target in
+      let bytes = Array(key.utf8)
+      guard bytes.count < target.count else { return false }
+      target.copyBytes(from: bytes)
+      return true
+    }
+    return fits ? result : nil
+  }
+
+  static func with<Result>(
+    _ overrides: inout MetadataOverrides?, _ body: (UnsafePointer<llama_model_kv_override>?) -> Result
+  ) -> Result {
+    guard let values = overrides?.values else { return body(nil) }
+    return values.withUnsafeBufferPointer { body($0.baseAddress) }
+  }
+}

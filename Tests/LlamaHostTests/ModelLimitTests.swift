@@ -1,0 +1,132 @@
+// What a model itself does not allow, or allows only when it is loaded for it.
+
+import Foundation
+import Testing
+
+@testable import LlamaHost
+
+@Suite(.serialized) struct ModelLimitTests {
+  /// A multiple of the 256 cells to which the host rounds the contexts that it compares with this.
+  private static let original = 512
+  private static let context = 4096
+
+  private func tokens(_ count: Int) -> [Int32] {
+    (0..<count).map { (index: Int) -> Int32 in
+      let number = index * 37 + index / 11
+      return Int32(3 + number % 256)
+    }
+  }
+
+  /// Logits after the last of the tokens, read in batches of 128. The context lives until they are copied.
+  private func logits(_ context: LlamaContext, _ tokens: [Int32]) throws -> [Float] {
+    var result: [Float] = []
+    for start in stride(from: 0, to: tokens.count, by: 128) {
+      let batch = tokens[start..<min(start + 128, tokens.count)]
+      result = Array(try context.evaluate(batch, startPosition: start).last)
+    }
+    return result
+  }
+
+  @Test func `RoPE factors follow the planned context`() throws {
+    let scratch = try ScratchDirectory()
+    let path = try scratch.write(
+      TinyModel.phi3(original: UInt32(Self.original), context: UInt32(Self.context)).build())
+    let file = try GGUFFile(validating: path)
+    #expect(file.hasTwoRopeFactors)
+    #expect(file.originalContextLength == Self.original)
+    #expect(file.ropeFactors(forContext: Self.original) == .short)
+    #expect(file.ropeFactors(forContext: Self.original + 1) == .long)
+    #expect(
+      try GGUFFile(validating: scratch.write(TinyModel.gpt2(context: 64).build(), name: "gpt2.gguf"))
+        .ropeFactors(forContext: 1 << 20) == nil)
+  }
+
+  @Test func `A vocabulary alone counts the tokens of a text`() throws {
+    let scratch = try ScratchDirectory()
+    let path = try scratch.write(
+      TinyModel.phi3(original: UInt32(Self.original), context: UInt32(Self.context)).build())
+    var options = LlamaModel.Options()
+    options.vocabularyOnly = true
+    let vocabulary = try LlamaModel.load(path: path, options: options)
+    let whole = try LlamaModel.load(path: path)
+    let text = "A lighthouse keeper."
+    let tokens = try vocabulary.tokenizer.tokenize(text, addSpecial: true, parseSpecial: false)
+    #expect(try tokens == whole.tokenizer.tokenize(text, addSpecial: true, parseSpecial: false))
+    #expect(tokens.count > text.utf8.count / 2)
+  }
+
+  /// The host's own choice, in a context of its own that is longer than the original one, is the reference.
+  @Test func `Long factors are those of the host beyond the original context`() throws {
+    let scratch = try ScratchDirectory()
+    let path = try scratch.write(
+      TinyModel.phi3(original: UInt32(Self.original), context: UInt32(Self.context)).build())
+    let pool = try ThreadPool(threadCount: 1)
+    let plain = try LlamaModel.load(path: path)
+    #expect(plain.ropeFactors == .short)
+    var options = LlamaModel.Options()
+    options.ropeFactors = .long
+    let long = try LlamaModel.load(path: path, options: options)
+    #expect(long.ropeFactors == .long)
+    func host(_ length: Int) throws -> LlamaContext {
+      try LlamaContext(model: plain, pool: pool, contextLength: length, batchCapacity: 128)
+    }
+    func guest(_ model: LlamaModel) throws -> LlamaContext {
+      try LlamaContext(model: model, pool: pool, batchCapacity: 128, guest: ExactAttention())
+    }
+    let tokens = tokens(Self.original + 280)
+    let expected = try logits(host(tokens.count), tokens)
+    #expect(LogitComparison.divergence(expected, try logits(guest(long), tokens)) < 1e-3)
+
+    // Within the original context the host takes the short ones; the comparison sees the difference.
+    let within = Array(tokens.prefix(Self.original))
+    let short = try logits(guest(plain), within)
+    #expect(LogitComparison.divergence(try logits(host(Self.original), within), short) < 1e-3)
+    #expect(LogitComparison.divergence(try logits(host(tokens.count), within), short) > 0.05)
+  }
+
+  @Test func `Beyond their context short factors are refused, not used`() throws {
+    let scratch = try ScratchDirectory()
+    let path = try scratch.write(
+      TinyModel.phi3(original: UInt32(Self.original), context: UInt32(Self.context)).build())
+    let model = try LlamaModel.load(path: path)
+    let guest = try LlamaContext(
+      model: model, pool: ThreadPool(threadCount: 1), batchCapacity: 64, guest: ExactAttention())
+    #expect {
+      try guest.evaluate(tokens(2), startPosition: Self.original - 1)
+    } throws: { error in
+      guard case LlamaError.beyondShortRopeFactors(let position, let original) = error else { return false }
+      return position == Self.original && original == Self.original
+    }
+  }
+
+  @Test func `Learned positions end where their table ends`() throws {
+    let scratch = try ScratchDirectory()
+    let model = try LlamaModel.load(path: scratch.write(TinyModel.gpt2(context: 64).build()))
+    let pool = try ThreadPool(threadCount: 1)
+    for context in [
+      try LlamaContext(model: model, pool: pool, batchCapacity: 80, guest: ExactAttention()),
+      try LlamaContext(model: model, pool: pool, contextLength: 128),
+    ] {
+      #expect {
+        try context.evaluate(tokens(65), startPosition: 0)
+      } throws: { error in
+        guard case LlamaError.beyondLearnedPositions(let position, let count) = error else { return false }
+        return position == 64 && count == 64
+      }
+      _ = try context.evaluate(tokens(64), startPosition: 0)
+    }
+  }
+
+  @Test func `A model that does not continue texts is refused with the host's attention too`() throws {
+    let scratch = try ScratchDirectory()
+    let model = try LlamaModel.load(path: scratch.write(TinyModel.llada(context: 64).build()))
+    let pool = try ThreadPool(threadCount: 1)
+    #expect(try TakeoverReport(probing: model, pool: pool).reasons.contains(.diffusion))
+    #expect {
+      try LlamaContext(model: model, pool: pool, contextLength: 64)
+    } throws: { error in
+      guard case LlamaError.notGenerative(.diffusion) = error else { return false }
+      return true
+    }
+  }
+}

@@ -1,0 +1,171 @@
+// Models of a few thousand random weights that the host can run: what no model at hand has, each mechanism in the
+// smallest form.
+
+import Foundation
+
+/// Builds GGUF files with random weights and a vocabulary of bytes.
+struct TinyModel {
+  var architecture: String
+  var context: UInt32
+  var extra: [(key: String, value: [UInt8])] = []
+  var tensors: [(name: String, shape: [Int], values: [Float])] = []
+  private var generator = SystemSeed(state: 0x1234_5678)
+
+  static let width = 64
+  static let heads = 2
+  static let layers = 2
+  static let forward = 128
+  static let vocabulary = 3 + 256
+
+  init(_ architecture: String, context: UInt32) {
+    self.architecture = architecture
+    self.context = context
+  }
+
+  /// Random numbers of the usual deviation for a matrix of so many inputs, or `constant`.
+  mutating func add(_ name: String, _ shape: [Int], constant: Float? = nil, deviation: Float? = nil) {
+    let count = shape.reduce(1, *)
+    // Large enough that attention is sharp, so that wrong keys show.
+    let deviation = deviation ?? 1.5 / Float(shape[0]).squareRoot()
+    let values = (0..<count).map { _ in constant ?? generator.normal() * deviation }
+    tensors.append((name, shape, values))
+  }
+
+  mutating func set(_ name: String, _ shape: [Int], _ values: [Float]) {
+    tensors.append((name, shape, values))
+  }
+
+  /// Phi-3 with RoPE factors for contexts up to `original` tokens and for longer ones.
+  static func phi3(original: UInt32, context: UInt32) -> TinyModel {
+    var model = TinyModel("phi3", context: context)
+    model.extra = [
+      ("phi3.rope.scaling.original_context_length", TinyGGUF.scalar(original)),
+      ("phi3.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads))),
+    ]
+    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
+    model.add("output_norm.weight", [width], constant: 1)
+    model.add("output.weight", [width, vocabulary])
+    let pairs = width / heads / 2
+    model.set("rope_factors_short.weight", [pairs], [Float](repeating: 1, count: pairs))
+    model.set("rope_factors_long.weight", [pairs], (0..<pairs).map { 1 + 0.5 * Float($0) })
+    for layer in 0..<layers {
+      let name = "blk.\(layer)."
+      model.add(name + "attn_norm.weight", [width], constant: 1)
+      model.add(name + "attn_qkv.weight", [width, 3 * width])
+      model.add(name + "attn_output.weight", [width, width])
+      model.add(name + "ffn_norm.weight", [width], constant: 1)
+      model.add(name + "ffn_up.weight", [width, 2 * forward])
+      model.add(name + "ffn_down.weight", [forward, width])
+    }
+    return model
+  }
+
+  /// GPT-2, which has a row of a table for each position.
+  static func gpt2(context: UInt32) -> TinyModel {
+    var model = TinyModel("gpt2", context: context)
+    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
+    model.add("position_embd.weight", [width, Int(context)], deviation: 1)
+    func norm(_ name: String) {
+      model.add(name + ".weight", [width], constant: 1)
+      model.add(name + ".bias", [width], constant: 0)
+    }
+    func matrix(_ name: String, _ rows: Int, _ columns: Int) {
+      model.add(name + ".weight", [rows, columns])
+      model.add(name + ".bias", [columns], constant: 0)
+    }
+    norm("output_norm")
+    for layer in 0..<layers {
+      let name = "blk.\(layer)."
+      norm(name + "attn_norm")
+      matrix(name + "attn_qkv", width, 3 * width)
+      matrix(name + "attn_output", width, width)
+      norm(name + "ffn_norm")
+      matrix(name + "ffn_up", width, forward)
+      matrix(name + "ffn_down", forward, width)
+    }
+    return model
+  }
+
+  /// LLaDA, which fills gaps in a text instead of continuing it.
+  static func llada(context: UInt32) -> TinyModel {
+    var model = TinyModel("llada", context: context)
+    model.extra = [("llada.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads)))]
+    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
+    model.add("output_norm.weight", [width], constant: 1)
+    model.add("output.weight", [width, vocabulary])
+    for layer in 0..<layers {
+      let name = "blk.\(layer)."
+      model.add(name + "attn_norm.weight", [width], constant: 1)
+      for part in ["attn_q", "attn_k", "attn_v", "attn_output"] {
+        model.add(name + part + ".weight", [width, width])
+      }
+      model.add(name + "ffn_norm.weight", [width], constant: 1)
+      model.add(name + "ffn_gate.weight", [width, forward])
+      model.add(name + "ffn_up.weight", [width, forward])
+      model.add(name + "ffn_down.weight", [forward, width])
+    }
+    return model
+  }
+
+  func build() -> [UInt8] {
+    func number(_ value: Float) -> [UInt8] { TinyGGUF.bytes(UInt32(6)) + TinyGGUF.bytes(value.bitPattern) }
+    let tokens = ["<unk>", "<s>", "</s>"] + (0..<256).map { String(format: "<0x%02X>", $0) }
+    // Unknown, control, control, bytes.
+    let types: [Int32] = [2, 3, 3] + [Int32](repeating: 6, count: 256)
+    var metadata: [(key: String, value: [UInt8])] = [
+      ("general.architecture", TinyGGUF.scalar(architecture)),
+      // The host looks for tokens of its own in vocabularies of models that are called phi3.
+      ("general.name", TinyGGUF.scalar("tiny")),
+      ("\(architecture).block_count", TinyGGUF.scalar(UInt32(Self.layers))),
+      ("\(architecture).context_length", TinyGGUF.scalar(context)),
+      ("\(architecture).embedding_length", TinyGGUF.scalar(UInt32(Self.width))),
+      ("\(architecture).feed_forward_length", TinyGGUF.scalar(UInt32(Self.forward))),
+      ("\(architecture).attention.head_count", TinyGGUF.scalar(UInt32(Self.heads))),
+      ("\(architecture).attention.head_count_kv", TinyGGUF.scalar(UInt32(Self.heads))),
+      ("\(architecture).attention.layer_norm_rms_epsilon", number(1e-5)),
+      ("\(architecture).attention.layer_norm_epsilon", number(1e-5)),
+      ("tokenizer.ggml.model", TinyGGUF.scalar("llama")),
+      ("tokenizer.ggml.tokens", TinyGGUF.array(8, tokens.map { TinyGGUF.text($0) })),
+      ("tokenizer.ggml.scores", TinyGGUF.array(6, tokens.map { _ in TinyGGUF.bytes(Float(0).bitPattern) })),
+      ("tokenizer.ggml.token_type", TinyGGUF.array(5, types.map { TinyGGUF.bytes($0) })),
+      ("tokenizer.ggml.bos_token_id", TinyGGUF.scalar(UInt32(1))),
+      ("tokenizer.ggml.eos_token_id", TinyGGUF.scalar(UInt32(2))),
+      ("tokenizer.ggml.add_space_prefix", TinyGGUF.bytes(UInt32(7)) + [0]),
+    ]
+    metadata += extra
+    var result = Array("GGUF".utf8) + TinyGGUF.bytes(UInt32(3))
+    result += TinyGGUF.bytes(UInt64(tensors.count)) + TinyGGUF.bytes(UInt64(metadata.count))
+    for (key, value) in metadata { result += TinyGGUF.text(key) + value }
+    var offset = 0
+    for tensor in tensors {
+      result += TinyGGUF.text(tensor.name) + TinyGGUF.bytes(UInt32(tensor.shape.count))
+      for dimension in tensor.shape { result += TinyGGUF.bytes(UInt64(dimension)) }
+      result += TinyGGUF.bytes(UInt32(0)) + TinyGGUF.bytes(UInt64(offset))
+      offset += (tensor.values.count * 4 + 31) / 32 * 32
+    }
+    while result.count % 32 != 0 { result.append(0) }
+    for tensor in tensors {
+      tensor.values.withUnsafeBytes { result += $0 }
+      while result.count % 32 != 0 { result.append(0) }
+    }
+    return result
+  }
+}
+
+/// Repeatable random numbers (SplitMix64).
+private struct SystemSeed {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+    return z ^ z >> 31
+  }
+
+  /// Of mean 0 and deviation 1, nearly: a sum of uniform numbers.
+  mutating func normal() -> Float {
+    (0..<12).reduce(Float(-6)) { sum, _ in sum + Float(next() >> 40) / Float(1 << 24) }
+  }
+}
