@@ -79,17 +79,19 @@ public final class BatchRunner {
   /// Evaluates a batch.
   ///
   /// - Returns: logits in the order of the items, valid until the next call.
-  /// - Throws: ``ItemFailure`` when one context's attention failed, `CancellationError`, or the host's errors. No context
-  ///   has changed then.
+  /// - Throws: ``ItemFailure`` when one context's attention failed, `CancellationError`, or the host's errors. No
+  ///   context has changed then.
   @discardableResult
   public func evaluate(_ items: [Item]) throws -> Logits {
     let starts = items.map(\.engine.tokenCount)
     guest.begin(items, starts: starts)
     defer { guest.end() }
     do {
-      return try host.evaluate(
+      let logits = try host.evaluate(
         zip(items, starts).map { SequenceTokens($0.tokens, startPosition: $1, outputs: $0.outputs) },
         guest: guest, deviceParts: Self.deviceParts(items))
+      try guest.checkFiles()
+      return logits
     } catch {
       let failed = guest.failedItem
       // Layers before the one that failed have read the batch.
@@ -112,9 +114,9 @@ public final class BatchRunner {
     }
   }
 
-  /// Memory of the model's devices for a prompt that they are to attend to, kept until the object goes; nil where the CPU
-  /// attends, as for short prompts and where devices have no room. Give it to all items of the prompt; with another engine it
-  /// is of no effect.
+  /// Memory of the model's devices for a prompt that they are to attend to, kept until the object goes; nil where the
+  /// CPU attends, as for short prompts and where devices have no room. Give it to all items of the prompt; with another
+  /// engine it is of no effect.
   ///
   /// - Parameters:
   ///   - tokenCount: tokens that are still to be read.
@@ -137,8 +139,8 @@ public final class BatchRunner {
 }
 
 extension BatchRunner {
-  /// The same in parts, until `pauses` says that it is enough for now; nothing may be evaluated with this context before
-  /// the last part.
+  /// The same in parts, until `pauses` says that it is enough for now; nothing may be evaluated with this context
+  /// before the last part.
   ///
   /// - Returns: whether all is done.
   package func updateIndex(
@@ -169,6 +171,18 @@ private final class BatchGuest: AttentionGuest {
   func end() {
     items = []
     starts = []
+  }
+
+  /// Throws when a file of one of the contexts became shorter.
+  func checkFiles() throws {
+    for (index, item) in items.enumerated() {
+      do {
+        try item.engine.checkFiles()
+      } catch {
+        failedItem = index
+        throw error
+      }
+    }
   }
 
   func attend(_ call: borrowing AttentionCall) throws {

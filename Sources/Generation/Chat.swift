@@ -34,8 +34,8 @@ public final class Chat {
   ///
   /// Cancelling the task while the answer is generated ends it there, and the conversation goes on from what was said.
   ///
-  /// - Throws: as ``TextGenerator/generate(prompt:maximumTokens:sampler:onEvent:)`` does, and ``GenerationError/emptyPrompt``
-  ///   for a question without text. The conversation is as it was then.
+  /// - Throws: as ``TextGenerator/generate(prompt:maximumTokens:sampler:onEvent:)`` does, and
+  ///   ``GenerationError/emptyPrompt`` for a question without text. The conversation is as it was then.
   public func ask(
     _ question: String, maximumTokens: Int, sampler: Sampler, onEvent: (TextGenerator.Event) -> Void
   ) throws -> TextGenerator.Result {

@@ -117,8 +117,8 @@ public struct Conversation: Sendable {
     return tokens
   }
 
-  /// Continues with all messages of a conversation, as a client sends them that keeps it itself, after which the model is
-  /// to answer.
+  /// Continues with all messages of a conversation, as a client sends them that keeps it itself, after which the model
+  /// is to answer.
   ///
   /// System messages in front become the beginning of the first question: documents come before everything, so that all
   /// conversations about them begin alike.

@@ -1,5 +1,7 @@
 // Errors of prompts and sessions. Errors of the host and of the attention engine pass through unchanged.
 
+import RetrievalAttention
+
 public enum GenerationError: Error, Equatable, Sendable {
   /// The host's attention cannot be taken over; all reasons.
   case unsupportedModel([String])
@@ -9,6 +11,8 @@ public enum GenerationError: Error, Equatable, Sendable {
   /// A file that is not valid UTF-8 text, with the offset of the first bad byte.
   case notText(path: String, offset: Int)
   case unreadableFile(path: String, reason: String)
+  /// A text of more bytes than can be read; `byteCount` is nil where nobody knows how many there are, as in a pipe.
+  case textTooLarge(path: String, byteCount: Int?, limit: Int)
   case invalidCount(name: String, value: Int, requirement: String)
   /// A profile that cannot be used.
   case badProfile(path: String, reason: String)
@@ -25,18 +29,15 @@ extension GenerationError: CustomStringConvertible {
     switch self {
     case .unsupportedModel(let reasons):
       "this model's attention cannot be taken over: " + reasons.joined(separator: "; ")
-        + "; use --attention host to run it without retrieval"
     case .contextTooLong(let tokens, let trained):
-      """
-      \(tokens) tokens are more than the \(trained) that the model was trained for; shorten the document, or go \
-      on with --allow-beyond-context
-      """
-    case .emptyPrompt:
-      "the prompt is empty: give --prompt, --prompt-file or text on standard input"
+      "\(tokens) tokens are more than the \(trained) that the model was trained for"
+    case .emptyPrompt: "the prompt is empty"
     case .notText(let path, let offset):
       "\(path) is not UTF-8 text (first invalid byte at offset \(offset))"
     case .unreadableFile(let path, let reason):
       "cannot read \(path): \(reason)"
+    case .textTooLarge(let path, let byteCount, let limit):
+      "\(path) has \(byteCount.map(formatBytes) ?? "too much") of text: at most \(formatBytes(limit)) can be read"
     case .invalidCount(let name, let value, let requirement):
       "\(name) is \(value), but must be \(requirement)"
     case .badProfile(let path, let reason):

@@ -19,15 +19,17 @@ public struct PromptReading: Sendable, Hashable, Encodable {
 package enum DevicePlacement: Sendable {
   /// Those that are on devices, as far as the model's options say so.
   case devices
-  /// All of them, those on the CPU by the CPU's own back end; for tests. At most so many bytes of a prompt's keys and values.
+  /// All of them, those on the CPU by the CPU's own back end; for tests. At most so many bytes of a prompt's keys and
+  /// values.
   case anywhere(limit: Int?)
 
   var isAnywhere: Bool { if case .anywhere = self { true } else { false } }
 }
 
 extension GuestHost {
-  /// Memory of devices for a prompt that ends at `end`, nil where the CPU is to attend: when no layer is on a device, for
-  /// policies that have to see more, for a short one, or when devices have not the room, which ``promptReading`` tells.
+  /// Memory of devices for a prompt that ends at `end`, nil where the CPU is to attend: when no layer is on a device,
+  /// for policies that have to see more, for a short one, or when devices have not the room, which ``promptReading``
+  /// tells.
   ///
   /// - Parameter tokenCount: tokens that are still to be read.
   func devicePrompt(of tokenCount: Int, endingAt end: Int, engine: AttentionEngine) throws -> DevicePrompt? {

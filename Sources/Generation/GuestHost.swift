@@ -21,6 +21,8 @@ public final class GuestHost {
   /// The same of first and last tokens, while others were generated.
   public internal(set) var windowReading = WindowReading()
   package var placement = DevicePlacement.devices
+  /// Told when a layer of the next evaluations was attended to.
+  var onLayer: (() -> Void)?
 
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
@@ -57,7 +59,8 @@ public final class GuestHost {
     _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine,
     prompt: DevicePrompt? = nil, window: DeviceWindow? = nil
   ) throws -> Logits {
-    context.guest = EngineGuest(engine: engine, parallel: parallel, promptEnd: prompt?.end, window: window)
+    context.guest = EngineGuest(
+      engine: engine, parallel: parallel, promptEnd: prompt?.end, window: window, onLayer: onLayer)
     let work: (any DeviceWork)? = prompt ?? window
     context.deviceParts =
       work.map { [DevicePart(work: $0, rows: 0..<tokens.count, stored: EngineRows(engine))] } ?? []
@@ -102,15 +105,21 @@ private final class EngineGuest: AttentionGuest {
   private let promptEnd: Int?
   private let window: DeviceWindow?
   private let fixed: DeviceFixedAttention?
+  private let onLayer: (() -> Void)?
 
   /// - Parameters:
   ///   - promptEnd: position behind the prompt's last token, when devices attend to it.
   ///   - window: devices that attend to a generated token's first and last ones.
-  init(engine: AttentionEngine, parallel: ParallelRunner, promptEnd: Int?, window: DeviceWindow?) {
+  ///   - onLayer: told when a layer was attended to.
+  init(
+    engine: AttentionEngine, parallel: ParallelRunner, promptEnd: Int?, window: DeviceWindow?,
+    onLayer: (() -> Void)?
+  ) {
     self.engine = engine
     self.parallel = parallel
     self.promptEnd = promptEnd
     self.window = window
+    self.onLayer = onLayer
     fixed = window.map(DeviceFixedAttention.init)
   }
 
@@ -129,5 +138,6 @@ private final class EngineGuest: AttentionGuest {
     } else {
       try engine.attend(batch, parallel: parallel)
     }
+    onLayer?()
   }
 }

@@ -21,16 +21,16 @@ public final class GuestRunner: SequenceRunner {
   /// Where generated tokens' first and last ones are attended to by devices; nil inside while none was asked for.
   private var deviceWindow: DeviceWindow??
 
-  /// Tokens for which address space is reserved at least, so that a conversation can go on.
-  static let comfortableCapacity = 1 << 18
+  /// Tokens for which address space is reserved beyond what is planned, so that a conversation can go on.
+  static let spareCapacity = 1 << 18
   /// How far behind the last token questions are expected: the middle of an answer.
   static let askDistance = 128
 
   /// Prepares a model for contexts of `plannedTokens`.
   ///
   /// Throws ``GenerationError/unsupportedModel(_:)``,
-  /// ``RetrievalAttention/AttentionError/insufficientMemory(tokens:required:available:)`` when the planned tokens
-  /// cannot fit in memory, and the host's errors.
+  /// ``RetrievalAttention/AttentionError/insufficientMemory(tokens:required:available:inEightBits:)`` when the planned
+  /// tokens cannot fit in memory, and the host's errors.
   public convenience init(
     model: LlamaModel, pool: ThreadPool, policy: AttentionPolicy, plannedTokens: Int,
     batchCapacity: Int = 512,
@@ -67,15 +67,18 @@ public final class GuestRunner: SequenceRunner {
   static func withCapacity(
     for plannedTokens: Int, _ make: (Int) throws -> AttentionEngine
   ) throws -> AttentionEngine {
-    let comfortable = max(comfortableCapacity, plannedTokens)
+    let (comfortable, overflow) = plannedTokens.addingReportingOverflow(spareCapacity)
+    // More than the engine takes is its error to tell.
+    guard !overflow, comfortable <= Int(UInt32.max) else { return try make(plannedTokens) }
     do {
       return try make(comfortable)
-    } catch AttentionError.reservationFailed where comfortable > plannedTokens {
+    } catch AttentionError.reservationFailed {
       return try make(plannedTokens)
     }
   }
 
-  private static func checkPlan(_ plannedTokens: Int) throws {
+  /// Throws for a number of tokens that no context has.
+  static func checkPlan(_ plannedTokens: Int) throws {
     guard plannedTokens > 0 else {
       throw GenerationError.invalidCount(
         name: "planned tokens", value: plannedTokens, requirement: "positive")
@@ -87,7 +90,12 @@ public final class GuestRunner: SequenceRunner {
     let (bytes, overflow) = shape.bytesPerTokenWithIndex.multipliedReportingOverflow(by: tokens)
     let required = overflow ? Int.max : bytes
     guard let available = SystemMemory.availableBytes, required > available else { return }
-    throw AttentionError.insufficientMemory(tokens: tokens, required: required, available: available)
+    var small = shape
+    small.format = KeyValueFormat(keys: .int8, values: .int8)
+    let (smallBytes, smallOverflow) = small.bytesPerTokenWithIndex.multipliedReportingOverflow(by: tokens)
+    throw AttentionError.insufficientMemory(
+      tokens: tokens, required: required, available: available,
+      inEightBits: small.format == shape.format || smallOverflow ? nil : smallBytes)
   }
 
   public var model: LlamaModel { host.model }
@@ -115,13 +123,14 @@ public final class GuestRunner: SequenceRunner {
     }
     let end = tokenCount + tokens.count
     var done = 0
+    progress?(0)
     try beginPrompt(of: tokens.count, endingAt: end)
     defer { endPrompt() }
     while true {
       let batch = tokens[
         done..<done + Self.nextBatch(of: tokens.count - done, capacity: host.context.batchCapacity)]
+      let logits = try read(batch, endingAt: end) { progress?(done + $0) }
       done = batch.endIndex
-      let logits = try read(batch, endingAt: end)
       progress?(done)
       if done == tokens.count { return logits }
     }
@@ -143,8 +152,22 @@ public final class GuestRunner: SequenceRunner {
   }
 
   /// Reads one batch of a prompt that ends before position `end`; with the last one, logits and index are completed.
-  func read(_ batch: ArraySlice<Int32>, endingAt end: Int) throws -> Logits {
+  ///
+  /// - Parameter progress: is told after each layer how many of the batch's tokens that is worth, fewer than all.
+  func read(
+    _ batch: ArraySlice<Int32>, endingAt end: Int, progress: ((Int) -> Void)? = nil
+  ) throws -> Logits {
     let isLast = tokenCount + batch.count == end
+    let (count, layers) = (batch.count, host.shape.layers.count)
+    var attended = 0
+    host.onLayer =
+      progress.map { tell in
+        {
+          attended += 1
+          if attended < layers { tell(count * attended / layers) }
+        }
+      }
+    defer { host.onLayer = nil }
     let logits = try evaluate(batch, outputs: isLast ? .last : .none)
     for runner in [self] + companions {
       runner.updateIndex(finishing: isLast, askPosition: end + Self.askDistance)
@@ -161,8 +184,8 @@ public final class GuestRunner: SequenceRunner {
 
   /// Another runner with the same context, which shares memory with this one until either changes something.
   ///
-  /// Both use the same ``host``: one of them works at a time. See ``RetrievalAttention/AttentionEngine/fork(capacity:)``
-  /// for costs and errors; this runner is as it was after one.
+  /// Both use the same ``host``: one of them works at a time. See
+  /// ``RetrievalAttention/AttentionEngine/fork(capacity:)`` for costs and errors; this runner is as it was after one.
   public func fork() throws -> GuestRunner {
     GuestRunner(host: host, engine: try engine.fork(), tokens: tokens)
   }
@@ -212,6 +235,7 @@ public final class GuestRunner: SequenceRunner {
       let logits = try host.evaluate(
         tokens, startPosition: before, outputs: outputs, engine: engine,
         prompt: tokens.count > 1 ? devicePrompt : nil, window: window)
+      for runner in [self] + companions { try runner.engine.checkFiles() }
       for runner in [self] + companions { runner.note(tokens, after: before) }
       return logits
     } catch {

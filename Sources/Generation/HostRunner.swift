@@ -48,6 +48,7 @@ public final class HostRunner: SequenceRunner {
       throw LlamaError.contextFull(needed: tokenCount + tokens.count, contextLength: length)
     }
     var done = 0
+    progress?(0)
     while true {
       let batch = tokens[done..<min(tokens.count, done + batchCapacity)]
       let isLast = batch.endIndex == tokens.count

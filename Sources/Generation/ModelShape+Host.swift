@@ -7,8 +7,12 @@ package import RetrievalAttention
 extension ModelShape {
   /// The attention layers of a model that can be taken over, whose rows are stored in `format`.
   ///
-  /// Throws ``GenerationError/unsupportedModel(_:)`` with all reasons when it cannot.
+  /// Throws ``GenerationError/unsupportedModel(_:)`` with all reasons when it cannot, and
+  /// ``LlamaHost/LlamaError/notGenerative(_:)`` when the host's own attention would not help either.
   package init(_ report: TakeoverReport, format: KeyValueFormat = KeyValueFormat()) throws {
+    if let reason = report.reasons.first(where: \.preventsGeneration) {
+      throw LlamaError.notGenerative(reason)
+    }
     guard report.isSupported else {
       throw GenerationError.unsupportedModel(report.reasons.map { "\($0)" })
     }

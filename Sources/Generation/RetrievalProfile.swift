@@ -1,10 +1,11 @@
 // Settings of retrieval that were tuned for a model, kept in a small JSON file.
 
 public import Foundation
+import Platform
 public import RetrievalAttention
 
-/// First and last tokens that are always attended to and a tolerance for each layer, with what they were found on and what
-/// they gave there.
+/// First and last tokens that are always attended to and a tolerance for each layer, with what they were found on and
+/// what they gave there.
 public struct RetrievalProfile: Sendable, Hashable, Codable {
   /// The form of the file; another number is not read.
   public static let currentVersion = 2
@@ -88,7 +89,7 @@ public struct RetrievalProfile: Sendable, Hashable, Codable {
     } catch is DecodingError {
       throw .badProfile(path: path, reason: "it is no profile that ra tune wrote")
     } catch {
-      throw .badProfile(path: path, reason: (error as NSError).localizedDescription)
+      throw .badProfile(path: path, reason: failureReason(error))
     }
     guard !layerTolerances.isEmpty, layerTolerances.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
       throw .badProfile(path: path, reason: "a tolerance is missing or negative")

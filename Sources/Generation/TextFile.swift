@@ -1,27 +1,46 @@
 // Documents come from files. A binary file fed to a tokenizer gives nonsense, so it is refused here.
 
 public import Foundation
+import Platform
 
 /// A text read from a file, checked to be UTF-8.
 public enum TextFile {
-  /// The file's text, without a byte order mark.
+  /// Bytes that a text can have: a sixteenth of the machine's memory, at most 256 MiB, which are more tokens than any
+  /// context takes.
+  public static let largestByteCount = min(256 << 20, PhysicalMemory.byteCount / 16)
+
+  /// The text of a file or pipe, without a byte order mark.
   ///
-  /// Throws ``GenerationError/unreadableFile(path:reason:)`` or ``GenerationError/notText(path:offset:)``.
-  public static func read(_ path: String) throws -> String {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-      throw GenerationError.unreadableFile(path: path, reason: "no such file")
-    }
-    guard !isDirectory.boolValue else {
-      throw GenerationError.unreadableFile(path: path, reason: "it is a directory")
-    }
-    let data: Data
+  /// Throws ``GenerationError/unreadableFile(path:reason:)``, ``GenerationError/textTooLarge(path:byteCount:limit:)``
+  /// or ``GenerationError/notText(path:offset:)``.
+  public static func read(_ path: String, limit: Int = largestByteCount) throws -> String {
+    try decode(
+      contents(name: path) { () throws(InputFile.Failure) in try InputFile.read(path, limit: limit) },
+      name: path)
+  }
+
+  /// The text that comes on standard input, read to its end; throws as ``read(_:limit:)`` does.
+  public static func readStandardInput(limit: Int = largestByteCount) throws -> String {
+    let name = "standard input"
+    return try decode(
+      contents(name: name) { () throws(InputFile.Failure) in try InputFile.read(STDIN_FILENO, limit: limit) },
+      name: name)
+  }
+
+  private static func contents(name: String, _ read: () throws(InputFile.Failure) -> Data)
+    throws(GenerationError) -> Data
+  {
     do {
-      data = try Data(contentsOf: URL(fileURLWithPath: path))
+      return try read()
     } catch {
-      throw GenerationError.unreadableFile(path: path, reason: (error as NSError).localizedDescription)
+      switch error {
+      case .tooLarge(let byteCount, let limit):
+        throw .textTooLarge(path: name, byteCount: byteCount, limit: limit)
+      case .isDirectory: throw .unreadableFile(path: name, reason: "it is a directory")
+      case .system(code: ENOENT): throw .unreadableFile(path: name, reason: "no such file")
+      case .system(let code): throw .unreadableFile(path: name, reason: String(cString: strerror(code)))
+      }
     }
-    return try decode(data, name: path)
   }
 
   /// The same for bytes from elsewhere; `name` stands for the path in errors.

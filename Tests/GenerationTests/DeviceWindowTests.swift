@@ -42,8 +42,8 @@ extension GenerationTests {
       return try tokens[range].map { Array(try runner.decode($0).last) }
     }
 
-    /// With a tolerance of next to nothing all keys are read, whatever they are expected to weigh: exact attention, of which
-    /// a part comes from elsewhere.
+    /// With a tolerance of next to nothing all keys are read, whatever they are expected to weigh: exact attention, of
+    /// which a part comes from elsewhere.
     @Test(arguments: [KeyValueFormat(), KeyValueFormat(keys: .int8, values: .int8)])
     func statesOfBothAddUp(format: KeyValueFormat) throws {
       let runner = try runner(",tolerance=0.0000001", format: format)

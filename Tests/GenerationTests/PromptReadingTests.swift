@@ -142,8 +142,8 @@ extension GenerationTests {
       #expect(try logits(true) == logits(false))
     }
 
-    /// Two prompts, one of them short, and a generated token in the same batches; one batch is given up half-way and comes
-    /// again.
+    /// Two prompts, one of them short, and a generated token in the same batches; one batch is given up half-way and
+    /// comes again.
     @Test func promptsOfABatchHaveTheirOwnDevices() throws {
       let runner = BatchRunner(host: host)
       host.placement = .anywhere(limit: nil)

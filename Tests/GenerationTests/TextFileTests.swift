@@ -52,18 +52,38 @@ import Testing
     }
   }
 
+  @Test func `A text beyond the limit is refused, a pipe without an end too`() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("ra-\(UUID().uuidString).txt")
+      .path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try Data(repeating: 0x61, count: 1001).write(to: URL(fileURLWithPath: path))
+    #expect(throws: GenerationError.textTooLarge(path: path, byteCount: 1001, limit: 1000)) {
+      try TextFile.read(path, limit: 1000)
+    }
+    #expect(throws: GenerationError.textTooLarge(path: "/dev/zero", byteCount: nil, limit: 1000)) {
+      try TextFile.read("/dev/zero", limit: 1000)
+    }
+  }
+
   @Test func describesErrorsWithTheirValues() {
     let errors: [(GenerationError, [String])] = [
-      (.unsupportedModel(["first reason", "second"]), ["first reason", "second", "--attention host"]),
+      (.unsupportedModel(["first reason", "second"]), ["first reason", "second"]),
       (.contextTooLong(tokens: 9000, trained: 8192), ["9000", "8192"]),
       (.emptyPrompt, ["empty"]),
       (.notText(path: "a.bin", offset: 17), ["a.bin", "17"]),
       (.unreadableFile(path: "b.txt", reason: "no such file"), ["b.txt", "no such file"]),
+      (.textTooLarge(path: "c.txt", byteCount: 3 << 20, limit: 1 << 20), ["c.txt", "3.0 MB", "1.0 MB"]),
+      (
+        .textTooLarge(path: "standard input", byteCount: nil, limit: 1 << 20),
+        ["standard input", "too much", "1.0 MB"]
+      ),
       (.invalidCount(name: "tokens", value: -3, requirement: "positive"), ["tokens", "-3", "positive"]),
       (.textTooShort(tokens: 10, required: 20), ["10", "20"]),
     ]
     for (error, parts) in errors {
       for part in parts { #expect(error.description.contains(part)) }
+      // What to do about it in a program's own options is that program's affair.
+      #expect(!error.description.contains("--"))
     }
   }
 }

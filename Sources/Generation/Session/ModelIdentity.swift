@@ -2,6 +2,7 @@
 
 import Foundation
 import LlamaHost
+import Platform
 import RetrievalAttention
 import Synchronization
 
@@ -22,6 +23,9 @@ struct ModelIdentity: Codable, Equatable {
   /// Heads, widths, windows and rotation of each attention layer.
   var layers: [String]
   var vocabularySize: Int
+  /// The set in use, for models that have two. Missing for one set, and in sessions of earlier versions for the short
+  /// one.
+  var ropeFactors: RopeFactors?
   /// Of all bytes of all files: weights, tokenizer and settings alike. XXH64, hexadecimal.
   var contents: String
   /// Files of these stamps have these contents and need not be read again.
@@ -34,6 +38,7 @@ struct ModelIdentity: Codable, Equatable {
     architecture = description.architecture
     layers = host.shape.layers.map(Self.signature)
     vocabularySize = description.vocabularySize
+    ropeFactors = host.model.ropeFactors
     stamps = try host.model.file.shards.map { try Stamp($0) }
     let files = Set(stamps.map(\.file))
     if let known, Set(known.stamps.map(\.file)) == files {
@@ -57,6 +62,8 @@ struct ModelIdentity: Codable, Equatable {
       }
     }
     try check("architecture", architecture, other.architecture)
+    let (expected, found) = (ropeFactors ?? .short, other.ropeFactors ?? .short)
+    try check("set of RoPE factors", expected.rawValue, found.rawValue)
     try check("number of layers", "\(layers.count)", "\(other.layers.count)")
     for (number, (expected, found)) in zip(layers, other.layers).enumerated() {
       try check("layer \(number)", expected, found)
@@ -74,7 +81,7 @@ struct ModelIdentity: Codable, Equatable {
     if let window = layer.slidingWindow { text += ", window \(window)" }
     guard let rotary = layer.rotary else { return text + ", no known rotation" }
     let frequencies = rotary.inverseFrequencies.map(\.bitPattern.littleEndian)
-    let sum = frequencies.withUnsafeBytes { ContentHash.hash($0) }
+    let sum = frequencies.withUnsafeBytes { XXH64.hash($0) }
     return text + ", \(rotary.layout) \(frequencies.count) pairs \(String(sum, radix: 16))"
   }
 }
@@ -108,68 +115,34 @@ extension ModelIdentity.Stamp {
   }
 }
 
-/// XXH64 (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md), seed 0: fast, and no defence against purpose.
+/// What a model's files hold, as one number.
 enum ContentHash {
+  /// XXH64 of a file, or of the sums of several; reading them can be cancelled.
   static func hexadecimal(ofFiles paths: [String]) throws -> String {
     var all: [UInt64] = []
-    for path in paths {
-      let data: Data
-      do {
-        data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
-      } catch {
-        throw GenerationError.unreadableFile(path: path, reason: (error as NSError).localizedDescription)
-      }
-      all.append(data.withUnsafeBytes { hash($0) }.littleEndian)
-    }
-    let sum = all.count == 1 ? UInt64(littleEndian: all[0]) : all.withUnsafeBytes { hash($0) }
+    for path in paths { all.append(try hash(ofFile: path).littleEndian) }
+    let sum = all.count == 1 ? UInt64(littleEndian: all[0]) : all.withUnsafeBytes { XXH64.hash($0) }
     let digits = String(sum, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
-  private static let primes: (UInt64, UInt64, UInt64, UInt64, UInt64) = (
-    0x9E37_79B1_85EB_CA87, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x85EB_CA77_C2B2_AE63,
-    0x27D4_EB2F_1656_67C5
-  )
+  private static func hash(ofFile path: String) throws -> UInt64 {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw unreadable(path) }
+    defer { close(descriptor) }
+    var sum = XXH64()
+    var chunk = [UInt8](repeating: 0, count: 4 << 20)
+    while true {
+      try Task.checkCancellation()
+      let count = read(descriptor, &chunk, chunk.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw unreadable(path) }
+      guard count > 0 else { return sum.value }
+      chunk.withUnsafeBytes { sum.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    }
+  }
 
-  static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-    let (p1, p2, p3, p4, p5) = primes
-    func word(_ offset: Int) -> UInt64 {
-      UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-    }
-    func rotate(_ value: UInt64, _ count: UInt64) -> UInt64 { value << count | value >> (64 - count) }
-    func round(_ lane: UInt64, _ input: UInt64) -> UInt64 { rotate(lane &+ input &* p2, 31) &* p1 }
-    var next = 0
-    var sum: UInt64
-    if bytes.count >= 32 {
-      var (a, b, c, d) = (p1 &+ p2, p2, UInt64(0), 0 &- p1)
-      while next + 32 <= bytes.count {
-        a = round(a, word(next))
-        b = round(b, word(next + 8))
-        c = round(c, word(next + 16))
-        d = round(d, word(next + 24))
-        next += 32
-      }
-      sum = rotate(a, 1) &+ rotate(b, 7) &+ rotate(c, 12) &+ rotate(d, 18)
-      for lane in [a, b, c, d] { sum = (sum ^ round(0, lane)) &* p1 &+ p4 }
-    } else {
-      sum = p5
-    }
-    sum = sum &+ UInt64(bytes.count)
-    while next + 8 <= bytes.count {
-      sum = rotate(sum ^ round(0, word(next)), 27) &* p1 &+ p4
-      next += 8
-    }
-    if next + 4 <= bytes.count {
-      let half = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: next, as: UInt32.self))
-      sum = rotate(sum ^ UInt64(half) &* p1, 23) &* p2 &+ p3
-      next += 4
-    }
-    while next < bytes.count {
-      sum = rotate(sum ^ UInt64(bytes[next]) &* p5, 11) &* p1
-      next += 1
-    }
-    sum = (sum ^ sum >> 33) &* p2
-    sum = (sum ^ sum >> 29) &* p3
-    return sum ^ sum >> 32
+  private static func unreadable(_ path: String) -> GenerationError {
+    .unreadableFile(path: path, reason: String(cString: strerror(errno)))
   }
 }

@@ -1,6 +1,7 @@
 // Copies and removal: both need no model.
 
 import Foundation
+import Platform
 import RetrievalAttention
 
 extension Session {
@@ -58,18 +59,31 @@ extension Session {
       }
     }
     let lock = try SessionLock(directory)
+    defer { withExtendedLifetime(lock) {} }
+    try removeFiles(directory)
+  }
+
+  /// Removes this session, which must be open for writing, from the disk: one into which nothing could be read, say.
+  /// Its ``runner`` can go on, and ``save()`` fails.
+  ///
+  /// Throws ``SessionError/readOnly(path:)`` and what the system says.
+  public func discard() throws {
+    guard access == .write else { throw SessionError.readOnly(path: directory) }
+    try Self.removeFiles(directory)
+  }
+
+  private static func removeFiles(_ directory: String) throws {
     // Under a name that no list shows: half removed, it would look damaged.
     let doomed = "\(directory).\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
     guard rename(directory, doomed) == 0 else {
       throw SessionError.system(operation: "rename", path: directory, code: errno)
     }
-    withExtendedLifetime(lock) {}
     do {
       try FileManager.default.removeItem(atPath: doomed)
     } catch {
       throw SessionError.notASession(
         path: doomed,
-        reason: "it was a session and cannot be removed entirely (\(error.localizedDescription))")
+        reason: "it was a session and cannot be removed entirely (\(failureReason(error)))")
     }
   }
 }

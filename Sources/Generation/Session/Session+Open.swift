@@ -9,23 +9,29 @@ extension Session {
   /// Opens a session with the model that it was made with.
   ///
   /// Cost: the manifest, and a few system calls for each KV head of each layer, whatever the length of the context;
-  /// besides, once for each model file and process, reading that file, unless the session knows it by its time and size.
+  /// besides, once for each model file and process, reading that file, unless the session knows it by its time and
+  /// size.
   ///
   /// - Parameters:
+  ///   - plannedTokens: tokens that are to be read besides those that it has; there is room for a long conversation
+  ///     besides.
   ///   - access: `.write` to continue and ``save()`` the session; only one at a time may have it so.
   ///   - memoryLimit: see ``memoryLimit``.
   /// - Throws: ``SessionError``: above all ``SessionError/otherModel(path:property:expected:found:)`` and
-  ///   ``SessionError/locked(path:owner:)``; ``RetrievalAttention/StorageError`` for damaged files. Checksums are compared
-  ///   by ``verify(at:)`` only.
+  ///   ``SessionError/locked(path:owner:)``; ``RetrievalAttention/StorageError`` for damaged files. Checksums are
+  ///   compared by ``verify(at:)`` only.
   public static func open(
-    _ directory: String, host: GuestHost, access: Access = .read, memoryLimit: Int? = nil
+    _ directory: String, host: GuestHost, access: Access = .read, plannedTokens: Int = 1,
+    memoryLimit: Int? = nil
   ) throws -> Session {
     try checkLimit(memoryLimit)
+    try GuestRunner.checkPlan(plannedTokens)
     // A writer's files may go while a reader opens them: a newer manifest names others then.
     var attempt = 0
     while true {
       do {
-        return try openOnce(directory, host: host, access: access, memoryLimit: memoryLimit)
+        return try openOnce(
+          directory, host: host, access: access, plannedTokens: plannedTokens, memoryLimit: memoryLimit)
       } catch StorageError.system(_, _, code: ENOENT) where access == .read && attempt < 8 {
         attempt += 1
       }
@@ -43,7 +49,7 @@ extension Session {
   }
 
   private static func openOnce(
-    _ directory: String, host: GuestHost, access: Access, memoryLimit: Int?
+    _ directory: String, host: GuestHost, access: Access, plannedTokens: Int, memoryLimit: Int?
   ) throws -> Session {
     var manifest = try SessionManifest.read(directory)
     let lock = access == .write ? try SessionLock(directory) : nil
@@ -69,15 +75,22 @@ extension Session {
           path: image.state.path, what: "a token", expected: "0 to \(size - 1)", actual: "outside of that")
       }
     }
+    let (planned, overflow) = tokens.count.addingReportingOverflow(plannedTokens)
+    guard !overflow else {
+      throw SessionError.invalidSetting(
+        name: "planned tokens", value: "\(plannedTokens)",
+        requirement: "fewer than 2^63 with those that are there")
+    }
     var shape = host.shape
     shape.format = manifest.format ?? KeyValueFormat()
-    let engine = try GuestRunner.withCapacity(for: tokens.count + 1) { capacity in
+    let engine = try GuestRunner.withCapacity(for: planned) { capacity in
       if let image {
         try AttentionEngine(shape: shape, policy: policy, capacity: capacity, image: image)
       } else {
         try AttentionEngine(shape: shape, policy: policy, capacity: capacity)
       }
     }
+    try engine.checkFiles()
     guard engine.tokenCount == manifest.tokenCount else {
       throw StorageError.damaged(
         path: image?.state.path ?? directory, what: "the number of tokens",
@@ -131,7 +144,8 @@ extension Session {
 
   /// Compares every byte of a session with its checksums. Needs no model.
   ///
-  /// Cost: one pass over all files. Throws ``SessionError`` or ``RetrievalAttention/StorageError`` for the first damage.
+  /// Cost: one pass over all files. Throws ``SessionError`` or ``RetrievalAttention/StorageError`` for the first
+  /// damage.
   @discardableResult
   public static func verify(at directory: String) throws -> SessionDescription {
     let manifest = try SessionManifest.read(directory)

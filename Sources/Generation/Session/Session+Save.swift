@@ -10,8 +10,8 @@ extension Session {
   /// When this returns, the session survives a crash and a loss of power. Cost: the new tokens' keys and values, the
   /// queries that indexes learn from, and the index if tokens were added to it.
   ///
-  /// - Throws: ``SessionError/readOnly(path:)``, ``RetrievalAttention/StorageError`` when the disk is full. The session on
-  ///   the disk is then the one of the last save, and the one in memory is as it was.
+  /// - Throws: ``SessionError/readOnly(path:)``, ``RetrievalAttention/StorageError`` when the disk is full. The session
+  ///   on the disk is then the one of the last save, and the one in memory is as it was.
   public func save() throws {
     guard access == .write else { throw SessionError.readOnly(path: directory) }
     let engine = runner.engine
@@ -23,6 +23,7 @@ extension Session {
     let image = try engine.freeze(
       to: destination, extra: [(tag: "tokn", bytes: tokens.withUnsafeBytes { Array($0) })])
     do {
+      try engine.checkFiles()
       next.modified = Date().timeIntervalSince1970
       next.tokenCount = runner.tokenCount
       next.pendingTokenCount = pendingTokens.count
@@ -46,8 +47,8 @@ extension Session {
 
   /// Reads tokens at the end of the context, and saves.
   ///
-  /// Whatever stops it, what was read by the last checkpoint is on the disk, and the rest is in ``pendingTokens``, to be
-  /// read by ``resumeIngest(checkpointInterval:progress:)``. The result is the same to the bit then.
+  /// Whatever stops it, what was read by the last checkpoint is on the disk, and the rest is in ``pendingTokens``, to
+  /// be read by ``resumeIngest(checkpointInterval:progress:)``. The result is the same to the bit then.
   ///
   /// - Parameters:
   ///   - documents: the texts in these tokens; their ``SessionDocument/firstToken`` counts from the first of these.
@@ -109,11 +110,14 @@ extension Session {
     defer { runner.endPrompt() }
     let clock = ContinuousClock()
     var saved = clock.now
+    progress?(0, total)
     while true {
       let batch = pendingTokens.prefix(runner.host.context.batchCapacity)
       let logits: Logits
       do {
-        logits = try runner.read(batch, endingAt: end)
+        logits = try runner.read(batch, endingAt: end) {
+          progress?(total - self.pendingTokens.count + $0, total)
+        }
       } catch {
         try save()
         throw error

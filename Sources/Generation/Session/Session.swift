@@ -75,15 +75,17 @@ public final class Session {
   ///
   /// - Parameters:
   ///   - directory: must not exist; its parent must.
+  ///   - plannedTokens: tokens that are to be read into it; there is room for a long conversation besides.
   ///   - memoryLimit: see ``memoryLimit``.
-  /// - Throws: ``SessionError``, ``RetrievalAttention/StorageError/unsupportedPolicy(name:)`` for a policy that cannot be
-  ///   saved, ``RetrievalAttention/AttentionError``; nothing is left on the disk then.
+  /// - Throws: ``SessionError``, ``RetrievalAttention/StorageError/unsupportedPolicy(name:)`` for a policy that cannot
+  ///   be saved, ``RetrievalAttention/AttentionError``; nothing is left on the disk then.
   public static func create(
     at directory: String, host: GuestHost, policy: AttentionPolicy = .retrieval(.init()),
-    memoryLimit: Int? = nil
+    plannedTokens: Int = 1, memoryLimit: Int? = nil
   ) throws -> Session {
     try checkLimit(memoryLimit)
-    let engine = try GuestRunner.withCapacity(for: 1) {
+    try GuestRunner.checkPlan(plannedTokens)
+    let engine = try GuestRunner.withCapacity(for: plannedTokens) {
       try AttentionEngine(shape: host.shape, policy: policy, capacity: $0)
     }
     let now = Date().timeIntervalSince1970

@@ -2,6 +2,7 @@
 
 public import AttentionKernels
 public import Foundation
+public import LlamaHost
 import RetrievalAttention
 
 /// A text in a session, by its tokens.
@@ -38,6 +39,8 @@ public struct SessionDescription: Codable, Sendable, Hashable {
   public var attention: String
   /// How keys and values are stored.
   public var format: KeyValueFormat
+  /// The RoPE factors that it was begun with, for models that have two sets.
+  public var ropeFactors: RopeFactors?
   /// Tokens in the context.
   public var tokenCount: Int
   /// Tokens that were to be read when reading was interrupted; 0 when all of them were.
@@ -68,6 +71,7 @@ public struct SessionDescription: Codable, Sendable, Hashable {
     architecture = manifest.model.architecture
     attention = manifest.attention.name
     format = manifest.format ?? KeyValueFormat()
+    ropeFactors = manifest.model.ropeFactors
     tokenCount = manifest.tokenCount
     pendingTokenCount = manifest.pendingTokenCount
     documents = manifest.documents

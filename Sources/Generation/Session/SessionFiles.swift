@@ -1,6 +1,7 @@
 // The file system calls of sessions: reading, replacing, listing, locking.
 
 import Foundation
+import Platform
 import RetrievalAttention
 
 enum SessionFiles {
@@ -110,27 +111,20 @@ enum SessionFiles {
 
 /// The right to write to a session. It goes with the process, however that ends.
 final class SessionLock {
-  private let descriptor: Int32
+  private let lock: FileLock
 
   init(_ directory: String) throws {
     let path = "\(directory)/\(SessionFiles.lockName)"
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw SessionError.system(operation: "open", path: path, code: errno) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      let code = errno
-      var bytes = [UInt8](repeating: 0, count: 200)
-      let count = pread(descriptor, &bytes, bytes.count, 0)
-      close(descriptor)
-      guard code == EWOULDBLOCK else { throw SessionError.system(operation: "flock", path: path, code: code) }
-      let owner = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
-      throw SessionError.locked(path: directory, owner: owner.trimmingCharacters(in: .whitespacesAndNewlines))
-    }
     let owner =
       "process \(getpid()) on \(ProcessInfo.processInfo.hostName), since \(Date().formatted(.iso8601))\n"
-    // Only to tell people; the lock works without.
-    _ = ftruncate(descriptor, 0)
-    _ = Array(owner.utf8).withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    do {
+      lock = try FileLock(path, owner: owner)
+    } catch {
+      switch error {
+      case .held(let owner): throw SessionError.locked(path: directory, owner: owner)
+      case .system(let operation, let code):
+        throw SessionError.system(operation: operation, path: path, code: code)
+      }
+    }
   }
-
-  deinit { close(descriptor) }
 }

@@ -2,6 +2,7 @@
 
 import AttentionKernels
 import Foundation
+import Platform
 import RetrievalAttention
 import VectorIndex
 

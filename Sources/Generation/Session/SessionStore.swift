@@ -1,6 +1,7 @@
 // Sessions by name, in a folder.
 
 import Foundation
+import Platform
 
 /// A folder of sessions.
 ///
@@ -16,18 +17,20 @@ public struct SessionStore: Sendable {
     self.folder = folder
   }
 
-  /// The user's own: `$XDG_DATA_HOME/retrieval-attention/sessions` or `~/.local/share/...`; on macOS
-  /// `~/Library/Application Support/RetrievalAttention/Sessions`.
+  /// The user's own: `$XDG_DATA_HOME/retrieval-attention/sessions` or `$HOME/.local/share/...`; on macOS
+  /// `~/Library/Application Support/RetrievalAttention/Sessions`. Without HOME the user's entry in the system's list
+  /// counts.
   public static var standard: SessionStore {
-    let home = NSHomeDirectory()
+    let given = ProcessInfo.processInfo.environment["HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+    let home = given ?? NSHomeDirectory()
     #if os(macOS)
       return SessionStore(folder: "\(home)/Library/Application Support/RetrievalAttention/Sessions")
     #else
       // The convention: a path that is not absolute is to be ignored.
-      let given = ProcessInfo.processInfo.environment["XDG_DATA_HOME"].flatMap {
+      let data = ProcessInfo.processInfo.environment["XDG_DATA_HOME"].flatMap {
         $0.hasPrefix("/") ? $0 : nil
       }
-      return SessionStore(folder: "\(given ?? "\(home)/.local/share")/retrieval-attention/sessions")
+      return SessionStore(folder: "\(data ?? "\(home)/.local/share")/retrieval-attention/sessions")
     #endif
   }
 
@@ -41,7 +44,7 @@ public struct SessionStore: Sendable {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
       throw SessionError.notASession(
-        path: folder, reason: "it cannot be made (\(error.localizedDescription))")
+        path: folder, reason: "it cannot be made (\(failureReason(error)))")
     }
     return "\(folder)/\(name)"
   }

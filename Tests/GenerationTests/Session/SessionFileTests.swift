@@ -3,6 +3,7 @@
 import Foundation
 import Generation
 import LlamaHost
+import Platform
 import RetrievalAttention
 import Testing
 import VectorIndex

@@ -1,0 +1,82 @@
+// How long the rest of a text takes to read.
+
+package import LlamaHost
+
+/// Seconds that are left of reading a text, where a token costs the more the more tokens stand before it.
+///
+/// The law is the one of attention: a token at depth n costs a + b n. Both are fitted to what was measured, by weighted
+/// least squares on the rates of pieces. While too little was read to tell b, the model's shape tells what to expect.
+///
+///     var estimate = ReadingEstimate(growth: ReadingEstimate.expectedGrowth(model.description))
+///     estimate.add(done: 512, seconds: 1.4)
+///     let left = estimate.secondsLeft(total: 32_768)
+package struct ReadingEstimate {
+  /// b / a, per token, as expected.
+  private let growth: Double?
+  private var last = (done: 0.0, seconds: 0.0)
+  // Sums over pieces, each with its tokens for a weight: of one, depth, depth squared, rate, rate times depth.
+  private var weight = 0.0
+  private var depth = 0.0
+  private var depthSquared = 0.0
+  private var rates = 0.0
+  private var ratesByDepth = 0.0
+
+  /// What is expected counts as much as having read so many tokens: their spread of depths.
+  private static let priorTokens = 1024.0
+  /// Shorter pieces are added to the next one: the clock and other work make them noisy.
+  private static let leastPiece = 0.02
+
+  /// - Parameter growth: how much a token costs more for each one before it, as a share of the first one's cost; nil
+  ///   for work whose parts cost the same.
+  package init(growth: Double? = nil) { self.growth = growth }
+
+  /// Notes that `done` tokens were read `seconds` after the beginning.
+  package mutating func add(done: Double, seconds: Double) {
+    let (tokens, time) = (done - last.done, seconds - last.seconds)
+    guard tokens > 0, time >= Self.leastPiece else { return }
+    let middle = last.done + tokens / 2
+    weight += tokens
+    depth += tokens * middle
+    depthSquared += tokens * (middle * middle + tokens * tokens / 12)
+    rates += time
+    ratesByDepth += time * middle
+    last = (done, seconds)
+  }
+
+  /// Tokens a second so far; nil before anything was measured.
+  package var rate: Double? { last.seconds > 0 ? last.done / last.seconds : nil }
+
+  /// Seconds from the last note until `total` tokens are read; nil before anything was measured.
+  package func secondsLeft(total: Double) -> Double? {
+    guard weight > 0, rates > 0 else { return nil }
+    let (a, b) = fit()
+    let rest = max(0, total - last.done)
+    return a * rest + b * rest * (total + last.done) / 2
+  }
+
+  /// The cost of the first token, and by how much each one before a token adds to it; neither is negative.
+  private func fit() -> (a: Double, b: Double) {
+    guard let growth else { return (rates / weight, 0) }
+    let prior = Self.priorTokens * Self.priorTokens * Self.priorTokens / 12
+    let (aa, ab) = (weight + prior * growth * growth, depth - prior * growth)
+    let bb = depthSquared + prior
+    let determinant = aa * bb - ab * ab
+    let a = (rates * bb - ratesByDepth * ab) / determinant
+    let b = (ratesByDepth * aa - rates * ab) / determinant
+    // Where one would be negative, it is zero and the other one is fitted alone.
+    if a < 0 { return (0, ratesByDepth / bb) }
+    return b > 0 ? (a, b) : (rates / weight, 0)
+  }
+
+  /// Multiply-adds of attention for one more key, as a share of those of the weights: what a model's shape tells of its
+  /// growth.
+  package static func expectedGrowth(_ model: ModelDescription) -> Double? {
+    let attention = zip(model.headCounts, model.kvHeadCounts).reduce(0.0) { sum, heads in
+      sum + (heads.1 > 0 ? Double(heads.0 * (model.keyHeadDimension + model.valueHeadDimension)) : 0)
+    }
+    // The table of embeddings is looked up, not multiplied with, but for the last token of a text.
+    let weights = Double(model.parameterCount - model.vocabularySize * model.embeddingWidth)
+    guard attention > 0, weights > 0 else { return nil }
+    return attention / weights
+  }
+}
