@@ -34,6 +34,11 @@ public struct APIError: Error, Equatable, Sendable {
     APIError(.badRequest, message, parameter: parameter, code: "invalid_value")
   }
 
+  /// More connections than the server wants, all of them with a request.
+  static let tooManyConnections = APIError(
+    .serviceUnavailable, "The server has as many connections as it takes. Try again in a moment.",
+    type: "server_error", code: "too_many_connections", retryAfterSeconds: 2)
+
   /// Any error as an answer. Errors that are not known tell nothing of the inside.
   init(_ error: any Error) {
     switch error {
@@ -45,7 +50,7 @@ public struct APIError: Error, Equatable, Sendable {
         error.status,
         error.body ?? (isMissing ? "There is nothing at this path." : error.status.reasonPhrase),
         code: isMissing ? "not_found" : nil)
-    case is CancellationError:
+    case is CancellationError, is ClientDeparture:
       self.init(.serviceUnavailable, "The request was cancelled.", type: "server_error", code: "cancelled")
     default:
       self.init(.internalServerError, "The server failed at this request.", type: "server_error")
@@ -56,7 +61,7 @@ public struct APIError: Error, Equatable, Sendable {
     let message = "\(error)"
     switch error {
     case .invalidParameter(let parameter, _): self = .invalid(parameter, message)
-    case .contextTooLong:
+    case .contextTooLong, .promptTooLong:
       self.init(.badRequest, message, parameter: "messages", code: "context_length_exceeded")
     case .unknownSession:
       self.init(.notFound, message, parameter: "session", code: "session_not_found")

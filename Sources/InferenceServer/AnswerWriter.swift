@@ -100,6 +100,13 @@ struct AnswerWriter {
     }
   }
 
+  /// About how many bytes the whole answer has.
+  var byteCount: Int {
+    // A token with its log-probability, and each of its rivals, is an object of some 100 bytes.
+    let objects = parameters.request.alternatives.map { $0 + 1 } ?? 0
+    return usage.completionTokens * (8 + 100 * objects)
+  }
+
   private var hasLogprobs: Bool { parameters.request.alternatives != nil }
 
   /// The first chunk of a chat's choice names who speaks.

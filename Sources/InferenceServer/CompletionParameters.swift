@@ -16,7 +16,8 @@ struct CompletionParameters {
     _ fields: RequestFields, model: ModelCard, settings: ServerSettings
   ) throws(APIError) -> CompletionParameters {
     try checkModel(fields, model)
-    try fields.refuse("functions", "logit_bias", "audio", "prediction", "web_search_options")
+    // Messages are always text: parse_special would be a way for them to leave it.
+    try fields.refuse("functions", "logit_bias", "audio", "prediction", "web_search_options", "parse_special")
     if try fields.string("tool_choice") != "none" { try fields.refuse("tools") }
     if let modalities = fields["modalities"], modalities != .array([.string("text")]) {
       throw .invalid("modalities", "'modalities' must be [\"text\"].")
@@ -53,12 +54,14 @@ struct CompletionParameters {
     if let best = try fields.integer("best_of", 1...20), best != (try fields.integer("n", 1...20)) ?? 1 {
       throw .invalid("best_of", "'best_of' is \(best), but only the value of 'n' is supported.")
     }
+    // Whoever writes a prompt for this path has filled in a template; llama.cpp's field of this name.
+    let parseSpecial = try fields.flag("parse_special") ?? true
     let prompt: CompletionRequest.Prompt
     switch fields["prompt"] {
-    case .string(let text)?: prompt = .text(text)
+    case .string(let text)?: prompt = .text(text, parseSpecial: parseSpecial)
     case .array(let elements)?:
       if elements.count == 1, let text = elements[0].string {
-        prompt = .text(text)
+        prompt = .text(text, parseSpecial: parseSpecial)
       } else {
         var tokens: [Int32] = []
         for element in elements {
@@ -149,7 +152,7 @@ struct CompletionParameters {
   }
 
   private static func sampling(_ fields: RequestFields) throws(APIError) -> SamplerSettings {
-    let grammar = try grammar(fields)
+    let constraint = try OutputConstraint.find(fields)
     // OpenAI's defaults; min_p keeps small models from choosing what they hold nearly impossible.
     let temperature = try fields.number("temperature", 0...2) ?? 1
     let topP = try fields.number("top_p", 0...1) ?? 1
@@ -167,35 +170,10 @@ struct CompletionParameters {
         temperature: Float(temperature), topK: topK, topP: Float(topP), minP: Float(minP),
         repetitionPenalty: Float(repetition), frequencyPenalty: Float(frequency),
         presencePenalty: Float(presence),
-        seed: seed, grammar: grammar)
+        seed: seed, grammar: constraint?.grammar)
     } catch {
       // Every number was checked above, so it is the grammar.
-      throw .invalid(fields["grammar"] == nil ? "response_format" : "grammar", "\(error)")
-    }
-  }
-
-  private static func grammar(_ fields: RequestFields) throws(APIError) -> String? {
-    let grammar = try fields.string("grammar")
-    guard let format = try fields.object("response_format") else { return grammar }
-    guard grammar == nil else {
-      throw .invalid("grammar", "Give 'grammar' or 'response_format', not both.")
-    }
-    switch try format.string("type") {
-    case "text": return nil
-    case "json_object": return JSONGrammar.anyObject
-    case "json_schema":
-      let wrapper = try format.object("json_schema") ?? format
-      guard let schema = wrapper["schema"] else {
-        throw .invalid(wrapper.name("schema"), "'\(wrapper.name("schema"))' is missing.")
-      }
-      do {
-        return try JSONGrammar.grammar(schema: schema)
-      } catch {
-        throw .invalid(wrapper.name("schema"), "\(error)")
-      }
-    default:
-      throw .invalid(
-        format.name("type"), "'\(format.name("type"))' must be text, json_object or json_schema.")
+      throw .invalid(constraint?.field ?? "grammar", "\(error)")
     }
   }
 }

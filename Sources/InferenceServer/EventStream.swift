@@ -30,22 +30,36 @@ enum EventStream {
         } catch {
           continuation.finish(throwing: error)
         }
+        client.disconnectOnDeparture()
       }
-      defer { work.cancel() }
+      defer {
+        work.cancel()
+        client.release()
+      }
       do {
-        for try await data in events { try await writer.write(event(data)) }
-      } catch let error as CancellationError {
-        throw error
-      } catch  where work.isCancelled || error is IOError || error is ChannelError {
-        throw error
+        do {
+          for try await data in events { try await writer.write(event(data)) }
+        } catch let error where !isEnd(error, of: client) {
+          onError(error)
+          try await writer.write(event(APIError(error).json))
+        }
       } catch {
-        onError(error)
-        try await writer.write(event(APIError(error).json))
+        // The end of the server is nobody's departure.
+        if !(error is CancellationError) { client.noteDeparture() }
+        throw error
       }
+      // Who reads that this is all may close the connection at once.
+      client.release()
       try await writer.write(ByteBuffer(string: "data: [DONE]\n\n"))
       try await writer.finish(nil)
     }
     return Response(status: .ok, headers: headers, body: responseBody)
+  }
+
+  /// Whether an error is the end of the connection, or of the server, and not one of the work.
+  private static func isEnd(_ error: any Error, of client: Client) -> Bool {
+    client.hasLeft || error is ClientDeparture || error is CancellationError || error is IOError
+      || error is ChannelError
   }
 
   private static func event(_ data: ByteBuffer) -> ByteBuffer {

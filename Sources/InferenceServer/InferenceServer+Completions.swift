@@ -10,18 +10,31 @@ extension InferenceServer {
     _ request: Request, _ context: some RequestContext, kind: AnswerKind
   ) async throws -> Response {
     let start = ContinuousClock.now
-    let fields = try RequestFields(try await body(of: request))
-    let parameters =
-      switch kind {
-      case .chat: try CompletionParameters.chat(fields, model: service.model, settings: settings)
-      case .text: try CompletionParameters.text(fields, model: service.model, settings: settings)
+    let client = await Client(context, onDeparture: metrics.countDisconnect)
+    do {
+      let (parameters, events) = try await client.whilePresent {
+        let parameters = try await parse(request) { fields in
+          switch kind {
+          case .chat: try CompletionParameters.chat(fields, model: service.model, settings: settings)
+          case .text: try CompletionParameters.text(fields, model: service.model, settings: settings)
+          }
+        }
+        return (parameters, try await service.complete(parameters.request))
       }
-    let events = try await service.complete(parameters.request)
-    let client = Client(context)
-    let writer = AnswerWriter(kind: kind, parameters: parameters, model: service.model.id)
-    let clock = TokenClock(start: start, metrics: metrics)
-    guard parameters.streams else {
-      let answer = try await wait(for: client) {
+      let writer = AnswerWriter(kind: kind, parameters: parameters, model: service.model.id)
+      let clock = TokenClock(start: start, metrics: metrics)
+      guard !parameters.streams else {
+        return EventStream.response(to: client, onError: note) { send in
+          var writer = writer
+          var clock = clock
+          for try await event in events {
+            clock.take(event)
+            for chunk in writer.take(event) { await send(chunk) }
+          }
+          try Task.checkCancellation()
+        }
+      }
+      let answer = try await client.whilePresent {
         var writer = writer
         var clock = clock
         for try await event in events {
@@ -30,31 +43,26 @@ extension InferenceServer {
         }
         // A sequence that was cancelled ends without an error.
         try Task.checkCancellation()
-        return writer.answer()
+        return try await workers.run(size: writer.byteCount) { [writer] _ in writer.answer() }
       }
+      client.release()
       return Response(
         status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: answer))
-    }
-    return EventStream.response(to: client, onError: note) { send in
-      var writer = writer
-      var clock = clock
-      for try await event in events {
-        clock.take(event)
-        for chunk in writer.take(event) { await send(chunk) }
-      }
-      try Task.checkCancellation()
+    } catch {
+      client.release()
+      throw error
     }
   }
 
-  /// The result of `work`, which is cancelled when the client leaves.
-  func wait<Value: Sendable>(
-    for client: Client, _ work: @Sendable @escaping () async throws -> Value
+  /// Reads a request's body and makes something of its fields, beside the threads that tasks share.
+  func parse<Value: Sendable>(
+    _ request: Request, _ make: @escaping @Sendable (RequestFields) throws -> Value
   ) async throws -> Value {
-    do {
-      return try await client.whilePresent(work)
-    } catch let error as CancellationError {
-      metrics.countDisconnect()
-      throw error
+    let body = try await body(of: request)
+    return try await workers.run(size: body.readableBytes) { cancellation in
+      let fields = try RequestFields(body)
+      try cancellation.check()
+      return try make(fields)
     }
   }
 

@@ -57,22 +57,46 @@ extension InferenceServer {
     return json(DeletedBody(id: id))
   }
 
+  private struct Upload: Sendable {
+    var name, text: String
+    var streams: Bool
+
+    init(_ fields: RequestFields) throws(APIError) {
+      guard let text = try fields.string("text") else {
+        throw APIError(
+          .badRequest, "'text' is missing.", parameter: "text", code: "missing_required_parameter")
+      }
+      guard !text.allSatisfy(\.isWhitespace) else { throw APIError.invalid("text", "'text' is empty.") }
+      let name = try fields.string("name") ?? "untitled"
+      guard name.utf8.count <= 200, !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.value >= 32 }) else {
+        throw APIError.invalid("name", "'name' must have 1 to 200 bytes and no control characters.")
+      }
+      (self.name, self.text) = (name, text)
+      streams = try fields.flag("stream") ?? false
+    }
+  }
+
   /// Takes `{"name", "text", "stream"}`.
   func createSession(_ request: Request, _ context: some RequestContext) async throws -> Response {
-    let fields = try RequestFields(try await body(of: request))
-    guard let text = try fields.string("text") else {
-      throw APIError(.badRequest, "'text' is missing.", parameter: "text", code: "missing_required_parameter")
-    }
-    guard !text.allSatisfy(\.isWhitespace) else { throw APIError.invalid("text", "'text' is empty.") }
-    let name = try fields.string("name") ?? "untitled"
-    guard name.utf8.count <= 200, !name.isEmpty, name.unicodeScalars.allSatisfy({ $0.value >= 32 }) else {
-      throw APIError.invalid("name", "'name' must have 1 to 200 bytes and no control characters.")
-    }
-    let streams = try fields.flag("stream") ?? false
-    let events = try await service.createSession(name: name, text: text)
-    let client = Client(context)
-    guard streams else {
-      let card = try await wait(for: client) { () -> SessionCard? in
+    let client = await Client(context, onDeparture: metrics.countDisconnect)
+    do {
+      let (streams, events) = try await client.whilePresent {
+        let upload = try await parse(request) { try Upload($0) }
+        return (upload.streams, try await service.createSession(name: upload.name, text: upload.text))
+      }
+      guard !streams else {
+        return EventStream.response(to: client, onError: note) { send in
+          for try await event in events {
+            switch event {
+            case .created(let card), .ready(let card): await send(JSONText.encode(SessionBody(card)))
+            case .progress(let done, let total):
+              await send(JSONText.encode(ProgressEvent(processed: done, total: total)))
+            }
+          }
+          try Task.checkCancellation()
+        }
+      }
+      let card = try await client.whilePresent { () -> SessionCard? in
         var card: SessionCard?
         for try await event in events {
           if case .ready(let ready) = event { card = ready }
@@ -81,19 +105,13 @@ extension InferenceServer {
         return card
       }
       guard let card else { throw ServingError.engineFailure("the document was not read to its end") }
+      client.release()
       var response = json(SessionBody(card))
       response.status = .created
       return response
-    }
-    return EventStream.response(to: client, onError: note) { send in
-      for try await event in events {
-        switch event {
-        case .created(let card), .ready(let card): await send(JSONText.encode(SessionBody(card)))
-        case .progress(let done, let total):
-          await send(JSONText.encode(ProgressEvent(processed: done, total: total)))
-        }
-      }
-      try Task.checkCancellation()
+    } catch {
+      client.release()
+      throw error
     }
   }
 

@@ -21,6 +21,8 @@ public struct InferenceServer: Sendable {
   public let settings: ServerSettings
   let logger: Logger
   let metrics = ServerMetrics()
+  /// For parsing and for encoding long answers.
+  package var workers = WorkerThreads.shared
 
   public init(
     service: any InferenceService, settings: ServerSettings = ServerSettings(),
@@ -95,7 +97,7 @@ public struct InferenceServer: Sendable {
         } catch is NIOTooManyBytesError {
           throw tooLarge
         } catch let error where !(error is CancellationError) {
-          // Nobody may be left to read this.
+          // Bytes that are no body; a client that has left is noticed by whoever waits for it.
           throw APIError(.badRequest, "The body ended too early.", code: "incomplete_body")
         }
       }

@@ -17,7 +17,8 @@ public struct ServerSettings: Sendable {
   public var allowedHosts: Set<String> = []
   /// Seconds after which a silent connection between requests is closed.
   public var idleSeconds = 60
-  /// Most connections at once; more wait to be accepted.
+  /// Most connections at once. One more takes the place of one that is silent between requests; when there is none, it
+  /// gets status 503.
   public var maximumConnections = 256
   /// Seconds that running requests are given to end when the server stops.
   public var drainSeconds = 10

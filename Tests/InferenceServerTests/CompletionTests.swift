@@ -125,6 +125,45 @@ import Testing
     #expect(grammars[3] == "root ::= \"x\"")
   }
 
+  /// What constrains an answer elsewhere constrains it here.
+  @Test(arguments: [
+    (#""response_format":{"type":"json_object","schema":{"type":"integer"}}"#, "root ::= integer"),
+    (#""response_format":{"type":"json_object","json_schema":{"schema":{"type":"null"}}}"#, "root ::= null"),
+    (#""response_format":{"type":"json_schema","schema":"{\"type\":\"null\"}"}"#, "root ::= null"),
+    (#""response_format":{"type":"grammar","grammar":"root ::= [a-z]"}"#, "root ::= [a-z]"),
+    (#""json_schema":{"type":"boolean"}"#, "root ::= boolean"),
+    (#""json_schema":"{\"type\":\"boolean\"}""#, "root ::= boolean"),
+    (#""json_schema":{"name":"x","schema":{"type":"boolean"}}"#, "root ::= boolean"),
+    (#""guided_json":{"type":"number"}"#, "root ::= number"),
+    (#""guided_json":"{\"type\":\"number\"}""#, "root ::= number"),
+    (#""guided_json_object":true"#, JSONGrammar.anyObject), (#""format":"json""#, JSONGrammar.anyObject),
+    (#""format":{"type":"null"}"#, "root ::= null"),
+    (#""guided_choice":["yes","say \"no\"\n"]"#, #"root ::= "yes" | "say \"no\"\n""# + "\n"),
+    (#""guided_grammar":"root ::= [0-9]""#, "root ::= [0-9]"),
+    (#""ebnf":"root ::= [0-9]""#, "root ::= [0-9]"),
+    (#""structured_outputs":{"json":{"type":"null"}}"#, "root ::= null"),
+    (#""structured_outputs":{"json_object":true}"#, JSONGrammar.anyObject),
+    (#""structured_outputs":{"choice":["a"]}"#, "root ::= \"a\"\n"),
+    (#""structured_outputs":{"grammar":"root ::= [0-9]","regex":null}"#, "root ::= [0-9]"),
+    (#""grammar":{"type":"json","value":{"type":"null"}}"#, "root ::= null"),
+    (
+      #""grammar":"root ::= [0-9]","format":"","guided_json_object":false,"structured_outputs":{}"#,
+      "root ::= [0-9]"
+    ),
+  ])
+  func otherSpellingsOfConstraints(field: String, beginning: String) async throws {
+    let service = ScriptedService()
+    try await TestServer.run(service) { server in
+      let chat = try await server.post("/v1/chat/completions", question + ",\(field)}")
+      let text = try await server.post("/v1/completions", #"{"prompt":"a","# + "\(field)}")
+      #expect(chat.status == 200 && text.status == 200, "\(chat.body)")
+    }
+    #expect(service.requests.count == 2)
+    for request in service.requests {
+      #expect(request.sampling.grammar?.hasPrefix(beginning) == true, "\(request.sampling.grammar ?? "none")")
+    }
+  }
+
   @Test func aFailureInTheMiddleIsAnEvent() async throws {
     let service = ScriptedService(failure: (1, .engineFailure("out of ideas")))
     try await TestServer.run(service) { server in
@@ -159,22 +198,24 @@ import Testing
     }
   }
 
-  /// Whether the answer streams or not, the engine learns at once that nobody listens.
-  @Test(arguments: [true, false])
-  func aClientThatLeavesStopsTheWork(streams: Bool) async throws {
-    let service = ScriptedService(words: Array(repeating: "word ", count: 10_000), pause: .milliseconds(20))
+  /// Clients that write prompts for this path have filled in a template; messages are text whatever is asked for.
+  @Test func controlTokensCountInRawPromptsAlone() async throws {
+    let service = ScriptedService()
     try await TestServer.run(service) { server in
-      let connection = try server.connect()
-      try await server.offThread {
-        try connection.write(
-          TestServer.request("POST", "/v1/chat/completions", body: question + #","stream":\#(streams)}"#))
-        if streams { _ = try connection.read(until: "word") }
-      }
-      while service.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
-      connection.shut()
-      for _ in 0..<1000 where service.cancelled == 0 { try await Task.sleep(for: .milliseconds(10)) }
-      #expect(service.cancelled == 1)
+      for body in [
+        #"{"prompt":"<s>"}"#, #"{"prompt":["<s>"],"parse_special":true}"#,
+        #"{"prompt":"<s>","parse_special":false}"#, #"{"prompt":"<s>","parse_special":null}"#,
+      ] { #expect(try await server.post("/v1/completions", body).status == 200) }
+      #expect(try await server.post("/v1/completions", #"{"prompt":"<s>","parse_special":1}"#).status == 400)
+      let chat = try await server.post("/v1/chat/completions", question + #","parse_special":true}"#)
+      #expect(chat.status == 400)
+      #expect(try chat.json["error/param"] == .string("parse_special"))
     }
+    let parsed = service.requests.map { request -> Bool? in
+      guard case .text("<s>", let parseSpecial) = request.prompt else { return nil }
+      return parseSpecial
+    }
+    #expect(parsed == [true, true, false, true])
   }
 }
 

@@ -17,6 +17,25 @@ import Testing
     }
   }
 
+  /// An answer that was stopped before its first token, or failed, leaves nothing of its turn to the next question.
+  @Test(.enabled(if: PageTests.node != nil, "needs Node.js"))
+  func theModelIsToldWholeTurns() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let process = Process()
+    process.executableURL = try #require(Self.node)
+    process.arguments = [
+      "Tests/clients/page.js", "Sources/InferenceServer/Resources/index.html",
+    ].map { root.appendingPathComponent($0).path }
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+  }
+
+  private static let node = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+    .map { URL(fileURLWithPath: "\($0)/node") }
+    .first { FileManager.default.isExecutableFile(atPath: $0.path) }
+
   /// Every path of the description answers, and every path that answers is described.
   @Test func theDescriptionIsTrue() async throws {
     try await TestServer.run(ScriptedService()) { server in

@@ -38,6 +38,44 @@ import Testing
       "response_format.json_schema.schema", "pattern"
     ),
     (message(#""grammar":"root ::= \"a\"","response_format":{"type":"json_object"}"#), "grammar", "not both"),
+    (message(#""guided_regex":"a+""#), "guided_regex", "not supported"),
+    (message(#""regex":"a+""#), "regex", "not supported"),
+    (message(#""structural_tag":{"x":1}"#), "structural_tag", "not supported"),
+    (message(#""grammar_lazy":true"#), "grammar_lazy", "not supported"),
+    (message(#""allowed_token_ids":[1]"#), "allowed_token_ids", "not supported"),
+    (message(#""guided_whitespace_pattern":" ""#), "guided_whitespace_pattern", "not supported"),
+    (message(#""structured_outputs":{"regex":"a+"}"#), "structured_outputs.regex", "not supported"),
+    (
+      message(#""structured_outputs":{"structural_tag":{"x":1}}"#), "structured_outputs.structural_tag",
+      "not supported"
+    ),
+    (
+      message(#""structured_outputs":{"json_object":true,"choice":["a"]}"#), "structured_outputs",
+      "one constraint"
+    ),
+    (message(#""structured_outputs":"json""#), "structured_outputs", "object"),
+    (message(#""guided_choice":[]"#), "guided_choice", "at least one"),
+    (message(#""guided_choice":["a",1]"#), "guided_choice", "string"),
+    (message(#""guided_json":{"type":"string","pattern":"a"}"#), "guided_json", "pattern"),
+    (message(#""guided_json":"{""#), "guided_json", "JSON"),
+    (
+      message(#""guided_json":{"type":"null"},"response_format":{"type":"json_object"}"#), "response_format",
+      "not both"
+    ),
+    (message(#""json_schema":[]"#), "json_schema", "array"),
+    (message(#""json_schema":7"#), "json_schema", "schema"),
+    (message(#""format":"xml""#), "format", "json"),
+    (message(#""guided_grammar":"root ::= (""#), "guided_grammar", "')'"),
+    (message(#""grammar":{"type":"regex","value":"a"}"#), "grammar.type", "json"),
+    (message(#""response_format":{"type":"text","schema":{}}"#), "response_format.schema", "json_schema"),
+    (
+      message(#""response_format":{"type":"json_object","schema":{"not":{}}}"#), "response_format.schema",
+      "not"
+    ),
+    (message(#""grammar":"root ::= \"a\"{3,1}""#), "grammar", "3 is more than 1"),
+    (message(#""grammar":"root ::= [z-a]""#), "grammar", "z comes after a"),
+    (message(#""grammar":"root ::= \"a\"{1000000}""#), "grammar", "300000"),
+    (message(#""grammar":"root ::= \"a\" root""#), "grammar", "never end"),
     (message(#""tools":[{"type":"function"}]"#), "tools", "not supported"),
     (message(#""logit_bias":{"1":2}"#), "logit_bias", "not supported"),
     (message(#""modalities":["audio"]"#), "modalities", "text"),

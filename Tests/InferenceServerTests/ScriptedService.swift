@@ -17,6 +17,8 @@ final class ScriptedService: InferenceService {
     id: "scripted", contextLength: 1000, created: Date(timeIntervalSince1970: 1_700_000_000))
   let words: [String]
   let pause: Duration
+  /// How long it takes until a request is accepted.
+  let preparation: Duration
   /// Thrown instead of an answer.
   let refusal: ServingError?
   /// Thrown after so many words.
@@ -24,11 +26,12 @@ final class ScriptedService: InferenceService {
   let state = Mutex(State())
 
   init(
-    words: [String] = ["Four", " is", " the answer."], pause: Duration = .zero, refusal: ServingError? = nil,
-    failure: (Int, ServingError)? = nil
+    words: [String] = ["Four", " is", " the answer."], pause: Duration = .zero, preparation: Duration = .zero,
+    refusal: ServingError? = nil, failure: (Int, ServingError)? = nil
   ) {
     self.words = words
     self.pause = pause
+    self.preparation = preparation
     self.refusal = refusal
     self.failure = failure.map { (words: $0.0, error: $0.1) }
   }
@@ -41,6 +44,7 @@ final class ScriptedService: InferenceService {
     if let refusal { throw refusal }
     if state.withLock({ $0.isDraining }) { throw ServingError.draining }
     state.withLock { $0.requests.append(request) }
+    try await Task.sleep(for: preparation)
     let (stream, continuation) = AsyncThrowingStream<CompletionEvent, any Error>.makeStream()
     let task = Task { [self] in
       do {

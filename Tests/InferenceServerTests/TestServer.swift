@@ -23,11 +23,13 @@ struct TestServer {
   /// Runs `body` beside a server that ends, in good order, after it.
   static func run(
     _ service: any InferenceService, settings: ServerSettings = ServerSettings(),
+    workers: WorkerThreads = .shared,
     _ body: @escaping @Sendable (TestServer) async throws -> Void
   ) async throws {
     var logger = Logger(label: "test")
     logger.logLevel = .critical
-    let server = InferenceServer(service: service, settings: settings, logger: logger)
+    var server = InferenceServer(service: service, settings: settings, logger: logger)
+    server.workers = workers
     let (ports, continuation) = AsyncStream<Int>.makeStream()
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
@@ -80,6 +82,12 @@ struct TestServer {
     if let body { headers["Content-Length"] = "\(body.utf8.count)" }
     for (name, value) in headers.sorted(by: { $0.key < $1.key }) { lines.append("\(name): \(value)") }
     return lines.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? "")
+  }
+
+  /// The value of a metric without labels.
+  func metric(_ name: String) async throws -> Int? {
+    try await send("GET", "/metrics").body.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+      .flatMap { Int($0.dropFirst(name.count + 1)) }
   }
 
   /// Runs blocking work where it keeps nobody else waiting.

@@ -6,11 +6,12 @@ public import LlamaHost
 public struct CompletionRequest: Sendable {
   /// What the model reads.
   public enum Prompt: Sendable {
-    /// Text as it is, without a chat template. Names of control tokens in it stay text.
-    case text(String)
+    /// Text as it is, without a chat template. Names of control tokens in it are these tokens, as whoever templates by
+    /// themselves expects, unless `parseSpecial` is false; then they stay text.
+    case text(String, parseSpecial: Bool = true)
     /// Tokens of the model's vocabulary.
     case tokens([Int32])
-    /// A conversation, through the model's chat template.
+    /// A conversation, through the model's chat template. Names of control tokens in messages stay text.
     case chat([ChatMessage])
   }
 

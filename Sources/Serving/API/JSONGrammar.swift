@@ -18,6 +18,11 @@ public enum JSONGrammar {
   public static let anyObject =
     "root ::= object\n" + JSONGrammarRules.text(for: ["object"])
 
+  /// Any one of `texts`, as it is.
+  public static func choice(of texts: [String]) -> String {
+    "root ::= " + texts.map(JSONGrammarBuilder.literal).joined(separator: " | ") + "\n"
+  }
+
   /// A grammar whose texts are the JSON documents that `schema` allows, without the ones excluded above.
   ///
   /// - Throws: ``JSONSchemaProblem`` with everything that is not understood.

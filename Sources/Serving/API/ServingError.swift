@@ -5,6 +5,8 @@ public enum ServingError: Error, Equatable, Sendable {
   /// A value that cannot be used; `parameter` is its name in the request.
   case invalidParameter(String, message: String)
   case contextTooLong(tokens: Int, requested: Int, limit: Int)
+  /// The prompt is so long that it was not even tokenized; it would have at least `leastTokens`.
+  case promptTooLong(leastTokens: Int, limit: Int)
   case unknownSession(String)
   /// The session's document is still being read.
   case sessionNotReady(String)
@@ -26,6 +28,11 @@ extension ServingError: CustomStringConvertible {
       """
       This model's maximum context length is \(limit) tokens. However, the prompt has \(tokens) tokens and \
       \(requested) were asked for. Shorten the prompt or lower max_tokens.
+      """
+    case .promptTooLong(let least, let limit):
+      """
+      This model's maximum context length is \(limit) tokens. However, the prompt has at least \(least) tokens. \
+      Shorten the prompt.
       """
     case .unknownSession(let id): "There is no session '\(id)'. List the sessions with GET /v1/sessions."
     case .sessionNotReady(let id): "The session '\(id)' is still being read. Try again when it is ready."

@@ -4,9 +4,9 @@ import RetrievalAttention
 
 /// Finds the context that a prompt can go on from, and keeps those that are not at work.
 ///
-/// Where the policy allows it, a request takes a fork, so that any number of them read one context at the same time, each
-/// with tokens of its own behind it (copy-on-write, as PagedAttention shares blocks, arXiv 2309.06180, and RadixAttention
-/// prefixes, arXiv 2312.07104). Otherwise a request has a context alone until it is done with it.
+/// Where the policy allows it, a request takes a fork, so that any number of them read one context at the same time,
+/// each with tokens of its own behind it (copy-on-write, as PagedAttention shares blocks, arXiv 2309.06180, and
+/// RadixAttention prefixes, arXiv 2312.07104). Otherwise a request has a context alone until it is done with it.
 struct ContextStore {
   /// What a prompt can go on from.
   struct Match {
@@ -25,7 +25,8 @@ struct ContextStore {
 
   /// Tokens that make a fork worth its cost: some milliseconds, and mappings of which a process has a limited number.
   static let leastShared = 64
-  /// Tokens that a context must have more than another one to be kept beside it: fewer are read as fast as a fork is made.
+  /// Tokens that a context must have more than another one to be kept beside it: fewer are read as fast as a fork is
+  /// made.
   static let leastAdded = 32
 
   init(isShared: Bool, capacity: Int) {
@@ -106,6 +107,13 @@ struct ContextStore {
   /// Forgets a session's document, but nothing that was asked about it.
   mutating func remove(documentOf session: String) {
     contexts.removeAll { $0.session == session && $0.pinnedCount != nil }
+  }
+
+  /// Forgets contexts whose files have become shorter; returns the sessions whose documents are among them.
+  mutating func removeCut() -> [String] {
+    let cut = contexts.filter(\.engine.hasCutFiles)
+    contexts.removeAll { context in cut.contains { $0 === context } }
+    return cut.compactMap { $0.pinnedCount == nil ? nil : $0.session }
   }
 
   func hasDocument(of session: String) -> Bool {

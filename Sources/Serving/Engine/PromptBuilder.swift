@@ -1,4 +1,4 @@
-// From requests to tokens.
+// From requests to tokens. A long text takes seconds, so all of this is for a thread of its own.
 
 import Generation
 import LlamaHost
@@ -6,15 +6,25 @@ import LlamaHost
 /// Makes prompts for one model. Used by many tasks at once: models and tokenizers never change.
 struct PromptBuilder: Sendable {
   let model: LlamaModel
+  /// Most tokens of prompt and answer together.
+  let contextLength: Int
+  private let bound: TokenBound?
+
+  init(model: LlamaModel, contextLength: Int) {
+    self.model = model
+    self.contextLength = contextLength
+    bound = TokenBound(model.tokenizer)
+  }
 
   /// The tokens of a request's prompt; a session's document stands before its conversation, before a system message as
   /// well, so that every question about it begins with the same tokens.
   func tokens(_ prompt: CompletionRequest.Prompt, document: SessionDocumentText?) throws -> [Int32] {
     let tokens: [Int32]
     switch prompt {
-    case .text(let text):
+    case .text(let text, let parseSpecial):
       try refuse(document)
-      tokens = try model.tokenizer.tokenize(text, addSpecial: true, parseSpecial: false)
+      try refuseHopeless([text])
+      tokens = try self.tokens(text, parseSpecial: parseSpecial)
     case .tokens(let list):
       try refuse(document)
       let size = model.tokenizer.vocabularySize
@@ -23,6 +33,7 @@ struct PromptBuilder: Sendable {
       }
       tokens = list
     case .chat(let messages):
+      try refuseHopeless(messages.map(\.content))
       do {
         if var document {
           tokens = document.tokens + (try document.conversation.ask(messages))
@@ -39,6 +50,26 @@ struct PromptBuilder: Sendable {
     return tokens
   }
 
+  private func tokens(_ text: String, parseSpecial: Bool) throws -> [Int32] {
+    let tokenizer = model.tokenizer
+    let tokens = try tokenizer.tokenize(text, addSpecial: true, parseSpecial: parseSpecial)
+    // A template that the client filled in begins with BOS itself.
+    guard parseSpecial, tokenizer.addsBOS, let bos = tokenizer.bos, tokens.starts(with: [bos, bos]) else {
+      return tokens
+    }
+    return Array(tokens.dropFirst())
+  }
+
+  /// Refuses texts that cannot fit whatever their tokens are: tokenizing them could take long for nothing.
+  private func refuseHopeless(_ texts: [String]) throws {
+    // Short ones are looked at by their tokens alone.
+    guard let bound, texts.reduce(0, { $0 + $1.utf8.count }) > contextLength else { return }
+    let least = bound.leastTokens(texts)
+    guard least <= contextLength else {
+      throw ServingError.promptTooLong(leastTokens: least, limit: contextLength)
+    }
+  }
+
   private func refuse(_ document: SessionDocumentText?) throws {
     guard document == nil else {
       throw ServingError.invalidParameter(
@@ -48,6 +79,7 @@ struct PromptBuilder: Sendable {
 
   /// What every question about `text` begins with.
   func document(_ text: String, name: String) throws -> SessionDocumentText {
+    try refuseHopeless([text])
     do {
       var conversation = try Conversation(model: model)
       let (tokens, _) = try conversation.read([(name: name, text: text)])

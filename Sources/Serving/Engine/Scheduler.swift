@@ -6,15 +6,16 @@ public import LlamaHost
 import RetrievalAttention
 import Synchronization
 
-/// Serves many requests with one model: their sequences are decoded together, and what they have in common is read once.
+/// Serves many requests with one model: their sequences are decoded together, and what they have in common is read
+/// once.
 ///
 ///     let scheduler = try await Scheduler.start(model: model, settings: SchedulerSettings())
 ///     for try await event in try await scheduler.complete(CompletionRequest(prompt: .text("Once"))) { … }
 ///     await scheduler.drain(until: .now)
 ///
 /// A step evaluates one token of every sequence that is being continued, and a piece of a prompt that is being read (of
-/// several, where they are short), as one batch of the host (continuous batching, as in Orca, OSDI 2022, and vLLM, arXiv
-/// 2309.06180). Requests start in the order in which they came; prompts that are being read take turns.
+/// several, where they are short), as one batch of the host (continuous batching, as in Orca, OSDI 2022, and vLLM,
+/// arXiv 2309.06180). Requests start in the order in which they came; prompts that are being read take turns.
 public final class Scheduler: InferenceService {
   public let model: ModelCard
   /// Sessions on disk that are left out because they are damaged, in sentences for whoever started this.
@@ -25,6 +26,7 @@ public final class Scheduler: InferenceService {
   private let registry: SessionRegistry
   private let prompts: PromptBuilder
   private let llama: LlamaModel
+  private let workers = WorkerThreads.shared
 
   /// Starts the engine's thread: probes the model and takes memory for batches.
   ///
@@ -32,14 +34,7 @@ public final class Scheduler: InferenceService {
   ///   ``SessionSetupError`` and ``Generation/SessionError`` for sessions that cannot be served, such as one of another
   ///   model, and the host's errors.
   public static func start(model: LlamaModel, settings: SchedulerSettings) async throws -> Scheduler {
-    for (name, value) in [
-      ("parallel", settings.parallel), ("queue length", settings.queueLength),
-      ("stall milliseconds", settings.stallMilliseconds), ("context length", settings.contextLength ?? 1),
-      ("memory budget", settings.memoryBudget ?? 1),
-      ("default maximum tokens", settings.defaultMaximumTokens),
-    ] where value <= 0 {
-      throw ServingError.invalidParameter(name, message: "The \(name) is \(value), but must be positive.")
-    }
+    try settings.checkNumbers()
     let mailbox = Mailbox()
     let registry = SessionRegistry()
     let folder = try settings.sessionFolder.map { try SessionFolder($0) }
@@ -77,21 +72,25 @@ public final class Scheduler: InferenceService {
     self.notes = notes
     self.mailbox = mailbox
     self.registry = registry
-    prompts = PromptBuilder(model: model)
+    prompts = PromptBuilder(model: model, contextLength: limits.contextLength)
   }
 
   public func complete(
     _ request: CompletionRequest
   ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
     let session = try request.session.map { try registry.use($0) }
-    let prompt = try prompts.tokens(request.prompt, document: session)
-    if request.sampling.grammar != nil {
-      // So that a grammar that cannot be parsed is the client's error, and at once.
-      do {
-        _ = try Sampler(settings: request.sampling, model: llama)
-      } catch {
-        throw ServingError.invalidParameter("grammar", message: "\(error)")
+    let prompt = try await workers.run(size: request.prompt.byteCount) { [prompts, llama] cancellation in
+      let prompt = try prompts.tokens(request.prompt, document: session)
+      try cancellation.check()
+      if request.sampling.grammar != nil {
+        // So that a grammar that cannot be followed is the client's error, and at once.
+        do {
+          try Sampler(settings: request.sampling, model: llama).checkGrammar()
+        } catch {
+          throw ServingError.invalidParameter("grammar", message: "\(error)")
+        }
       }
+      return prompt
     }
     let room = limits.contextLength - prompt.count
     let wanted = request.maximumTokens ?? min(settings.defaultMaximumTokens, max(1, room))
@@ -129,7 +128,9 @@ public final class Scheduler: InferenceService {
   public func createSession(
     name: String, text: String
   ) async throws -> AsyncThrowingStream<SessionEvent, any Error> {
-    let document = try prompts.document(text, name: name)
+    let document = try await workers.run(size: text.utf8.count) { [prompts] _ in
+      try prompts.document(text, name: name)
+    }
     let prompt = document.tokens
     // A question and an answer of a few tokens at least must fit behind it.
     let room = SchedulerCore.leastRoom
@@ -163,7 +164,8 @@ public final class Scheduler: InferenceService {
     mailbox.delete(session: id)
     guard let directory = document.directory else { return }
     do {
-      try Session.remove(directory)
+      // Gigabytes are not removed in a moment.
+      try await workers.run(size: .max) { _ in try Session.remove(directory) }
     } catch {
       throw ServingError.engineFailure(
         "the session is gone from the server, but its files could not be removed: \(SessionWriter.reason(error))"
@@ -174,6 +176,17 @@ public final class Scheduler: InferenceService {
   public func drain(until deadline: ContinuousClock.Instant) async {
     mailbox.drain(until: deadline)
     while !mailbox.with({ $0.isIdle }) { try? await Task.sleep(for: .milliseconds(20)) }
+  }
+}
+
+extension CompletionRequest.Prompt {
+  /// Bytes to go through until its tokens are known.
+  fileprivate var byteCount: Int {
+    switch self {
+    case .text(let text, _): text.utf8.count
+    case .tokens(let tokens): tokens.count * MemoryLayout<Int32>.size
+    case .chat(let messages): messages.reduce(0) { $0 + $1.content.utf8.count }
+    }
   }
 }
 

@@ -122,13 +122,9 @@ extension SchedulerCore {
   }
 
   /// Choices of one request must differ, also with a seed.
-  private func seeded(_ next: Pending) throws -> SamplerSettings {
+  private func seeded(_ next: Pending) -> SamplerSettings {
     let settings = next.group.request.sampling
     guard let seed = settings.seed, next.choice > 0 else { return settings }
-    return try SamplerSettings(
-      temperature: settings.temperature, topK: settings.topK, topP: settings.topP, minP: settings.minP,
-      repetitionPenalty: settings.repetitionPenalty, penaltyWindow: settings.penaltyWindow,
-      frequencyPenalty: settings.frequencyPenalty, presencePenalty: settings.presencePenalty,
-      seed: (seed &+ UInt32(next.choice)) % .max, grammar: settings.grammar)
+    return settings.with(seed: (seed &+ UInt32(next.choice)) % .max)
   }
 }

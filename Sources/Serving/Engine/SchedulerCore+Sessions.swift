@@ -19,8 +19,7 @@ extension SchedulerCore {
     guard store.isShared else { throw SessionSetupError.unsupportedPolicy(name: settings.attention.name) }
     var paths: [String: String] = [:]
     for path in settings.sessions {
-      let name = URL(fileURLWithPath: path).lastPathComponent
-      guard SessionStore.isValidName(name) else { throw SessionError.invalidName(name) }
+      let name = try SchedulerSettings.sessionName(path)
       if let other = paths[name] { throw SessionSetupError.sameName(name, paths: [other, path]) }
       paths[name] = path
       try register(name, path, isOwned: false)
@@ -95,7 +94,8 @@ extension SchedulerCore {
 
   // MARK: Saving
 
-  /// Writes a document that has just been read, as long as it takes on a thread of its own; it is ready when it is there.
+  /// Writes a document that has just been read, as long as it takes on a thread of its own; it is ready when it is
+  /// there.
   ///
   /// - Returns: false when sessions are not kept.
   func save(_ context: StoredContext, for group: RequestGroup, id: String) -> Bool {

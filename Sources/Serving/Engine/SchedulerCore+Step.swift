@@ -2,6 +2,7 @@
 
 import Generation
 import LlamaHost
+import RetrievalAttention
 
 extension SchedulerCore {
   /// Evaluates one batch and lets its sequences go on.
@@ -31,6 +32,9 @@ extension SchedulerCore {
           BatchRunner.Item(
             engine: $0.job.context.engine, tokens: $0.tokens, outputs: $0.outputs, prompt: $0.devices)
         })
+    } catch let failure as BatchRunner.ItemFailure where failure.underlying.isCutFile {
+      forgetCutContexts()
+      return
     } catch let failure as BatchRunner.ItemFailure {
       end(
         batch[failure.index].job, throwing: ServingError.engineFailure("\(failure.underlying)"),
@@ -64,8 +68,25 @@ extension SchedulerCore {
     count(batchTokens: batch.reduce(0) { $0 + $1.tokens.count }, seconds: seconds, generated: generated)
   }
 
-  /// The next pieces of prompts, in their turn: as many tokens as the others can wait for. Most often it is one piece of
-  /// one prompt; short questions are read together.
+  /// Gives up every context that reads from a file which has become shorter. A document is read again when it is asked
+  /// next.
+  private func forgetCutContexts() {
+    for job in jobs where job.context.engine.hasCutFiles {
+      end(
+        job,
+        throwing: ServingError.engineFailure("a file of the session became shorter while it was in use"),
+        keepsContext: false)
+    }
+    for session in store.removeCut() {
+      registry.update(session) {
+        $0.state = .evicted
+        $0.bytes = 0
+      }
+    }
+  }
+
+  /// The next pieces of prompts, in their turn: as many tokens as the others can wait for. Most often it is one piece
+  /// of one prompt; short questions are read together.
   private func readers(besides decoding: Int) -> [(job: SequenceJob, piece: [Int32])] {
     var room = min(runner.batchCapacity - decoding, pace.promptTokens(besides: decoding))
     var readers: [(job: SequenceJob, piece: [Int32])] = []
@@ -86,8 +107,8 @@ extension SchedulerCore {
     if let reading = job.reading, reading.end == end { return reading.devices }
     // The memory of the part before goes first.
     job.reading = nil
-    // One at a time: several would have to share devices' memory, and those that come first would have it all. Others are
-    // read on the CPU meanwhile, and go on there when it is their turn.
+    // One at a time: several would have to share devices' memory, and those that come first would have it all. Others
+    // are read on the CPU meanwhile, and go on there when it is their turn.
     guard !jobs.contains(where: { $0.reading?.devices != nil }) else { return nil }
     var devices = try? runner.devicePrompt(
       of: end - job.context.tokens.count, endingAt: end, engine: job.context.engine)
@@ -175,6 +196,8 @@ extension SchedulerCore {
       guard let reason else { return }
       job.progress.reads.add(job.context.engine.statistics)
       complete(job, reason)
+    } catch let error as SamplerError where error.isOfGrammar {
+      end(job, throwing: ServingError.invalidParameter("grammar", message: "\(error)"))
     } catch {
       end(job, throwing: ServingError.engineFailure("\(error)"))
     }
@@ -214,5 +237,12 @@ struct StepPace {
   func secondsLeft(besides decoding: Int) -> Double {
     // Alone, larger pieces are read faster; but who comes next has to wait for the piece.
     decoding > 0 ? max(0, limit - secondsPerDecode) : Self.patience * limit
+  }
+}
+
+extension Error {
+  /// Whether a file became shorter that a context reads from.
+  fileprivate var isCutFile: Bool {
+    if case .cutShort? = self as? StorageError { true } else { false }
   }
 }

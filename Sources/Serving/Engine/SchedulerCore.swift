@@ -61,8 +61,8 @@ final class SchedulerCore {
     maximumContexts = Self.maximumContexts(shape: runner.shape)
   }
 
-  /// A fork has about six mappings for each KV head, some more when it is forked itself; the rest of the process needs some
-  /// hundreds.
+  /// A fork has about six mappings for each KV head, some more when it is forked itself; the rest of the process needs
+  /// some hundreds.
   private static func maximumContexts(shape: ModelShape) -> Int {
     guard let mappings = SystemMemory.maximumMappings else { return 1024 }
     let heads = shape.layers.reduce(0) { $0 + $1.kvHeadCount }

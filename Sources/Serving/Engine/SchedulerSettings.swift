@@ -1,6 +1,7 @@
 // How many requests at once, and how much memory for them.
 
 public import AttentionKernels
+import Foundation
 package import Generation
 public import RetrievalAttention
 
@@ -37,4 +38,44 @@ public struct SchedulerSettings: Sendable {
   package var placement = DevicePlacement.devices
 
   public init() {}
+}
+
+extension SchedulerSettings {
+  /// Throws ``ServingError/invalidParameter(_:message:)`` for numbers that make no sense.
+  func checkNumbers() throws {
+    for (name, value) in [
+      ("parallel", parallel), ("queue length", queueLength), ("stall milliseconds", stallMilliseconds),
+      ("context length", contextLength ?? 1), ("memory budget", memoryBudget ?? 1),
+      ("default maximum tokens", defaultMaximumTokens),
+    ] where value <= 0 {
+      throw ServingError.invalidParameter(name, message: "The \(name) is \(value), but must be positive.")
+    }
+  }
+
+  /// Looks at all that can be known without the model, for whoever is about to load one: numbers, and whether the
+  /// sessions are there, complete, and free to be served. ``Scheduler/start(model:settings:)`` finds the rest.
+  ///
+  /// - Throws: ``ServingError``, ``SessionSetupError``, ``Generation/SessionError``. Nothing is changed on the disk.
+  public func check() throws {
+    try checkNumbers()
+    var paths: [String: String] = [:]
+    for path in sessions {
+      let name = try Self.sessionName(path)
+      if let other = paths[name] { throw SessionSetupError.sameName(name, paths: [other, path]) }
+      paths[name] = path
+      let session = try SessionDescription(at: path)
+      guard session.pendingTokenCount == 0, session.tokenCount > 0 else {
+        throw SessionSetupError.incomplete(
+          path: path, done: session.tokenCount, pending: session.pendingTokenCount)
+      }
+    }
+    if let sessionFolder { try SessionFolder.check(sessionFolder) }
+  }
+
+  /// The last part of a session's path, by which clients call it.
+  static func sessionName(_ path: String) throws -> String {
+    let name = URL(fileURLWithPath: path).lastPathComponent
+    guard SessionStore.isValidName(name) else { throw SessionError.invalidName(name) }
+    return name
+  }
 }

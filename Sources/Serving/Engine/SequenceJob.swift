@@ -94,8 +94,8 @@ final class SequenceJob {
   /// Prompt tokens that are not read yet.
   var promptLeft: Int { group.prompt.count - min(group.prompt.count, context.tokens.count) }
 
-  /// Where the part of the prompt ends that is being read: a session's document, so that its index is completed there, or
-  /// all of it.
+  /// Where the part of the prompt ends that is being read: a session's document, so that its index is completed there,
+  /// or all of it.
   var readingEnd: Int {
     let end = group.prompt.count
     guard let pinned = context.pinnedCount, context.tokens.count < pinned else { return end }

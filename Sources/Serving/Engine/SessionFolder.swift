@@ -3,15 +3,16 @@
 import Foundation
 import Generation
 import LlamaHost
+import Platform
 import RetrievalAttention
 
 /// A folder in which one server keeps sessions.
 ///
-/// A session appears there complete or not at all, so whatever ends the process, those that were told to be ready are there
-/// at the next start. Names are checked or made here: none comes from a request.
+/// A session appears there complete or not at all, so whatever ends the process, those that were told to be ready are
+/// there at the next start. Names are checked or made here: none comes from a request.
 final class SessionFolder: Sendable {
   let path: String
-  private let lock: Int32
+  private let lock: FileLock
 
   /// Makes the folder, if there is none, and takes it for this process.
   ///
@@ -23,28 +24,44 @@ final class SessionFolder: Sendable {
     } catch {
       throw SessionSetupError.unusableFolder(path: path, reason: (error as NSError).localizedDescription)
     }
-    // Its name is no session's.
-    lock = open("\(self.path)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard lock >= 0 else {
-      throw SessionSetupError.unusableFolder(path: path, reason: String(cString: strerror(errno)))
-    }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      let code = errno
-      close(lock)
-      throw code == EWOULDBLOCK
-        ? SessionSetupError.folderInUse(path: path)
-        : SessionSetupError.unusableFolder(path: path, reason: String(cString: strerror(code)))
+    do {
+      // Its name is no session's.
+      lock = try FileLock("\(self.path)/.lock", mode: 0o600)
+    } catch {
+      throw Self.problem(error, path: path)
     }
     removeLeftovers()
   }
 
-  deinit { close(lock) }
+  private static func problem(_ failure: FileLock.Failure, path: String) -> SessionSetupError {
+    switch failure {
+    case .held: .folderInUse(path: path)
+    case .system(_, let code): .unusableFolder(path: path, reason: String(cString: strerror(code)))
+    }
+  }
+
+  /// Throws ``SessionSetupError`` when another server has the folder, or it cannot be one; changes nothing.
+  static func check(_ path: String) throws {
+    var place = URL(fileURLWithPath: path).standardizedFileURL
+    do {
+      _ = try FileLock("\(place.path)/.lock", mode: nil)
+    } catch {
+      guard error == .system(operation: "open", code: ENOENT) else { throw problem(error, path: path) }
+      // Nobody has used it yet: it, or what is there of the way to it, must take a new name.
+      while !FileManager.default.fileExists(atPath: place.path), place.path != "/" {
+        place.deleteLastPathComponent()
+      }
+      guard access("\(place.path)/.", W_OK | X_OK) == 0 else {
+        throw problem(.system(operation: "access", code: errno), path: path)
+      }
+    }
+  }
 
   /// Lets another server have the folder.
-  func release() { flock(lock, LOCK_UN) }
+  func release() { lock.release() }
 
-  /// Removes what a server left that was ended while it made or removed a session: names that end in `.tmp`, and sessions
-  /// without a save.
+  /// Removes what a server left that was ended while it made or removed a session: names that end in `.tmp`, and
+  /// sessions without a save.
   private func removeLeftovers() {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     where name.hasPrefix("ses-") && name.hasSuffix(".tmp") {
@@ -80,8 +97,7 @@ public enum SessionSetupError: Error, Equatable, CustomStringConvertible {
       "another server keeps its sessions in \(path): end that one, or give this one a folder of its own"
     case .unusableFolder(let path, let reason): "sessions cannot be kept in \(path): \(reason)"
     case .incomplete(let path, let done, let pending):
-      "reading into the session \(path) was interrupted after \(done) of \(done + pending) tokens: go on with "
-        + "'ra ingest --resume --session \(path)' first"
+      "reading into the session \(path) was interrupted after \(done) of \(done + pending) tokens"
     case .tooLong(let path, let tokens, let limit):
       "the session \(path) has \(tokens) tokens, which leaves no room for a question in a context of \(limit)"
     case .sameName(let name, let paths):

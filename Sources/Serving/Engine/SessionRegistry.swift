@@ -56,22 +56,24 @@ final class SessionRegistry: Sendable {
     }
   }
 
-  /// The session on disk with the longest document that `prompt` begins with, of more than `count` tokens; of equals the
-  /// one that is asked.
+  /// The session on disk with the longest document that `prompt` begins with, of more than `count` tokens; of equals
+  /// the one that is asked.
   func stored(
     for prompt: [Int32], better count: Int, preferring id: String?
   ) -> (id: String, document: SessionDocumentText)? {
-    records.withLock { records in
+    let candidates = records.withLock { records in
       records.values.filter {
         $0.document.directory != nil && $0.document.tokens.count > count
-          && $0.document.tokens.count < prompt.count && prompt.starts(with: $0.document.tokens)
+          && $0.document.tokens.count < prompt.count
       }
+    }
+    // Documents are long: nobody who asks for a list waits for this.
+    return candidates.filter { prompt.starts(with: $0.document.tokens) }
       .max {
         ($0.document.tokens.count, $0.card.id == id ? 1 : 0)
           < ($1.document.tokens.count, $1.card.id == id ? 1 : 0)
       }
       .map { ($0.card.id, $0.document) }
-    }
   }
 
   /// Changes a session, if it still exists; returns it.

@@ -9,8 +9,8 @@ final class StoredContext {
   var tokens: [Int32]
   /// The session whose document these tokens begin with.
   var session: String?
-  /// Tokens of the session's document, when these are to be its own keys and values: nothing behind them may be put into
-  /// the index, from which it could not be taken back. Nil for a fork, which may do what it likes.
+  /// Tokens of the session's document, when these are to be its own keys and values: nothing behind them may be put
+  /// into the index, from which it could not be taken back. Nil for a fork, which may do what it likes.
   var pinnedCount: Int?
   var lastUsed = ContinuousClock.now
 

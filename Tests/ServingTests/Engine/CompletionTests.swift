@@ -105,9 +105,35 @@ extension SchedulerTests {
       let json = try JSONValue(parsing: Data(answer.text.utf8))
       #expect(Set(try #require(json.object).keys) == ["city", "population", "capital"])
       #expect((1...99_999_999).contains(json.object?["population"]?.integer ?? 0))
-      await #expect(throws: ServingError.self) {
-        _ = try await scheduler.complete(
-          CompletionRequest(prompt: .text("a"), sampling: try SamplerSettings(grammar: "root ::= nothing")))
+      // What is wrong with a grammar itself is told before there is a request.
+      #expect(throws: SamplerError.self) { try SamplerSettings(grammar: "root ::= nothing") }
+      // Only the model's vocabulary tells.
+      for grammar in ["root ::= <[99999999]>", "root ::= <|im_end|>"] {
+        let settings = try SamplerSettings(grammar: grammar)
+        let error = await #expect(throws: ServingError.self) {
+          _ = try await scheduler.complete(CompletionRequest(prompt: .text("a"), sampling: settings))
+        }
+        guard case .invalidParameter("grammar", let message)? = error else {
+          Issue.record("\(String(describing: error))")
+          continue
+        }
+        #expect(message.contains("token"))
+      }
+      await scheduler.stop()
+    }
+
+    @Test func largeEnumerationsAreFollowed() async throws {
+      let scheduler = try await Scheduler.start()
+      let names = (0..<5000).map { "name \($0 * 7919 % 5000) of \($0)" }
+      let schema = JSONValue.object(["enum": .array(names.map(JSONValue.string))])
+      for temperature in [Float(0), 1] {
+        let settings = try SamplerSettings(
+          temperature: temperature, seed: 3, grammar: try JSONGrammar.grammar(schema: schema))
+        let answer = try await scheduler.answer(
+          CompletionRequest(prompt: .text("One of them is "), maximumTokens: 60, sampling: settings))
+        #expect(answer.reasons[0] == .stop)
+        let json = try JSONValue(parsing: Data(answer.text.utf8))
+        #expect(names.contains(try #require(json.string)), "\(answer.text)")
       }
       await scheduler.stop()
     }

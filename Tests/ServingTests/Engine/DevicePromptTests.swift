@@ -8,8 +8,8 @@ import Testing
 
 extension SchedulerTests {
   @Suite struct DevicePromptTests {
-    /// Log probabilities of the first token after a document that a session keeps, with another prompt being read at the
-    /// same time, and after that other prompt.
+    /// Log probabilities of the first token after a document that a session keeps, with another prompt being read at
+    /// the same time, and after that other prompt.
     private func logProbabilities(_ placement: DevicePlacement) async throws -> [Float] {
       let scheduler = try await Scheduler.start { $0.placement = placement }
       let text = try TestText.read("alice.txt", characters: 3000)

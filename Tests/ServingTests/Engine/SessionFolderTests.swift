@@ -133,6 +133,30 @@ extension SchedulerTests {
       }
     }
 
+    /// A file that another program cuts short fails the question that reads it, and no other; the document is read
+    /// again.
+    @Test func cutFilesFailOneQuestion() async throws {
+      let scheduler = try await start()
+      let first = try await create(scheduler, TestText.read("alice.txt", characters: 3000))
+      let second = try await create(scheduler, TestText.read("persuasion.txt", characters: 3000))
+      let answer = try await scheduler.ask("What did Alice see?", tokens: 12, session: first.id)
+      let names = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(first.id)")
+      for name in names where name.hasPrefix("rows") {
+        #expect(truncate("\(folder)/\(first.id)/\(name)", 1 << 16) == 0)
+      }
+      await #expect {
+        _ = try await scheduler.ask("What did Alice see?", tokens: 12, session: first.id)
+      } throws: { error in
+        guard case ServingError.engineFailure(let reason) = error else { return false }
+        return reason.contains("became shorter")
+      }
+      #expect(try await scheduler.ask("Who?", tokens: 2, session: second.id).cachedTokens == second.tokens)
+      let again = try await scheduler.ask("What did Alice see?", tokens: 12, session: first.id)
+      #expect(again.text == answer.text)
+      #expect(again.cachedTokens < first.tokens)
+      await scheduler.stop()
+    }
+
     /// A client that leaves while its document is read leaves nothing behind.
     @Test func leavingLeavesNothing() async throws {
       let scheduler = try await start()
