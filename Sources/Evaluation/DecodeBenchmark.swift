@@ -9,7 +9,8 @@ public import RetrievalAttention
 ///
 /// All attentions decode the same tokens after the same context, in turns of a few tokens, so that whatever else
 /// the machine does hits all alike; then the tokens are taken back. The context is read once for the host, once
-/// for ours and once for each further policy, and continued from one depth to the next. Tokens come from the text: nothing is sampled.
+/// for ours and once for each further policy, and continued from one depth to the next. Tokens come from the text:
+/// nothing is sampled.
 ///
 /// Rows of the index that would be inserted while decoding are not: the median would not show them.
 public final class DecodeBenchmark {

@@ -78,8 +78,8 @@ public struct OutputError: Sendable, Codable {
   }
 }
 
-/// Milliseconds of a mean decode step. What several threads do at once counts by its share of them, so that all add up to
-/// the step.
+/// Milliseconds of a mean decode step. What several threads do at once counts by its share of them, so that all add up
+/// to the step.
 public struct StageTimes: Sendable, Codable {
   /// All but attention: matrix products, norms, sampling's logits.
   public var host: Double

@@ -8,14 +8,15 @@ public import VectorIndex
 
 /// Compares the next-token distributions of a policy with those of full attention over a long context.
 ///
-/// The context is read with exact attention, and once more where the policy stores it in another format; then the same tokens are decoded one by one (teacher-forced)
-/// with exact attention, with the policy, and with the host's own attention. The distance between the host and
-/// exact attention, which compute the same thing, is the noise floor: nothing can be told apart below it.
+/// The context is read with exact attention, and once more where the policy stores it in another format; then the same
+/// tokens are decoded one by one (teacher-forced) with exact attention, with the policy, and with the host's own
+/// attention. The distance between the host and exact attention, which compute the same thing, is the noise floor:
+/// nothing can be told apart below it.
 public final class FidelityMeasurement {
   /// Whose distributions are the reference.
   public enum Reference: String, Sendable, CaseIterable, Codable {
-    /// Our exact attention over f16: the same arithmetic, so that only the approximation differs, and the rounding of keys
-    /// and values to another format.
+    /// Our exact attention over f16: the same arithmetic, so that only the approximation differs, and the rounding of
+    /// keys and values to another format.
     case exact
     /// llama.cpp's attention.
     case host
@@ -48,7 +49,7 @@ public final class FidelityMeasurement {
   ///   - format: how the policy's context stores keys and values. The reference has f16 and reads the text for itself
   ///     where that is something else.
   ///   - comparesHost: read and decode with the host too, for the noise floor. Without, only distances to exact
-  ///     attention can be measured, in a third of the time.
+  ///     attention can be measured, but the host need not read the context.
   ///   - comparesHostPaths: also measure the host with flash attention against the host without.
   /// - Throws: ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
   public init(

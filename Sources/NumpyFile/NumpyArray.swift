@@ -2,7 +2,7 @@
 
 public import Foundation
 
-/// An array of a `.npy` file (versions 1.0 to 3.0), in C order whatever the file's order is.
+/// An array of a `.npy` file (versions 1.0 to 3.0), in C order and this machine's byte order whatever the file's are.
 ///
 ///     let keys = try NumpyArray(contentsOf: "keys.npy")
 ///     let [tokens, width] = keys.shape
@@ -19,6 +19,7 @@ public struct NumpyArray: Sendable {
   private let bytes: Data
   /// The elements stand in Fortran order, and there is more than one order.
   private let isTransposed: Bool
+  private let isBigEndian: Bool
 
   /// numpy's own limit since 2.0.
   public static let maximumDimensions = 64
@@ -84,6 +85,7 @@ public struct NumpyArray: Sendable {
     self.path = path
     bytes = data.dropFirst(headerCount)
     isTransposed = header.isFortranOrder && header.shape.count { $0 > 1 } > 1
+    isBigEndian = header.isBigEndian
   }
 
   /// Number of elements.
@@ -144,7 +146,13 @@ public struct NumpyArray: Sendable {
   /// The elements in C order. The machine is little-endian, as all that Swift runs on here are.
   private func raw<Element: BitwiseCopyable>(_ type: Element.Type) -> [Element] {
     let stored = [Element](unsafeUninitializedCapacity: count) { target, initialized in
-      initialized = bytes.copyBytes(to: UnsafeMutableRawBufferPointer(target)) / MemoryLayout<Element>.size
+      let copy = UnsafeMutableRawBufferPointer(target)
+      let width = MemoryLayout<Element>.size
+      initialized = bytes.copyBytes(to: copy) / width
+      guard isBigEndian else { return }
+      for start in Swift.stride(from: 0, to: initialized * width, by: width) {
+        copy[start..<start + width].reverse()
+      }
     }
     guard isTransposed else { return stored }
     var strides: [Int] = []

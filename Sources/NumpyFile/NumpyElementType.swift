@@ -1,6 +1,6 @@
 // Element types of .npy files, and 16-bit floats as their bits (`Float16` is missing on Intel Macs).
 
-/// A type of elements, little-endian where that matters.
+/// A type of elements, whatever their byte order.
 public enum NumpyElementType: String, CaseIterable, Sendable {
   case float16 = "f2"
   case float32 = "f4"
@@ -25,7 +25,7 @@ public enum NumpyElementType: String, CaseIterable, Sendable {
     }
   }
 
-  /// As numpy writes it: with the byte order, or a bar for single bytes.
+  /// As numpy writes it: with the byte order, little-endian, or a bar for single bytes.
   public var descriptor: String { (byteCount == 1 ? "|" : "<") + rawValue }
 }
 

@@ -21,7 +21,6 @@ public struct NumpyError: Error, Equatable, Sendable {
     case shapeTooLarge([Int])
     /// The type of the elements as the file names it.
     case unsupportedType(String)
-    case bigEndian(String)
     /// The shape needs so many bytes behind the header, the file has so many. A file whose writer was
     /// interrupted has more.
     case wrongLength(expected: Int, actual: Int)
@@ -62,8 +61,7 @@ extension NumpyError.Reason: CustomStringConvertible {
       "has \(count) dimensions, but at most \(NumpyArray.maximumDimensions) are read"
     case .shapeTooLarge(let shape): "has the shape \(shape), more than can be addressed"
     case .unsupportedType(let name):
-      "has elements of type \(name); read are f2, f4, f8, i1 to i8, u1 to u8 and b1"
-    case .bigEndian(let name): "has big-endian elements (\(name)); save it as little-endian"
+      "has elements of type \(name); read are f2, f4, f8, i1 to i8, u1 to u8 and b1, of either byte order"
     case .wrongLength(let expected, let actual):
       "should have \(expected) bytes of elements, but has \(actual)"
     case .wrongShape(let actual, let expected): "has the shape \(actual), but should have \(expected)"

@@ -4,6 +4,7 @@
 struct NumpyHeader: Equatable {
   var elementType: NumpyElementType
   var isFortranOrder = false
+  var isBigEndian = false
   var shape: [Int]
 
   /// What every file begins with.
@@ -13,7 +14,7 @@ struct NumpyHeader: Equatable {
   /// Elements begin at a multiple of this.
   static let alignment = 64
 
-  /// The whole header, version 1.0.
+  /// The whole header, version 1.0, of little-endian elements.
   ///
   /// - Parameter byteCount: how long to make it, so that a file's header can be replaced; nil for as long as is
   ///   needed.
@@ -55,19 +56,21 @@ struct NumpyHeader: Equatable {
     guard let descriptor, let isFortranOrder, let shape else {
       throw NumpyHeaderError(.malformedHeader(near: "descr, fortran_order and shape are not all there"))
     }
+    let (type, isBigEndian) = try elementType(descriptor)
     return NumpyHeader(
-      elementType: try elementType(descriptor), isFortranOrder: isFortranOrder, shape: shape)
+      elementType: type, isFortranOrder: isFortranOrder, isBigEndian: isBigEndian, shape: shape)
   }
 
-  private static func elementType(_ descriptor: String) throws(NumpyHeaderError) -> NumpyElementType {
+  private static func elementType(
+    _ descriptor: String
+  ) throws(NumpyHeaderError) -> (type: NumpyElementType, isBigEndian: Bool) {
     guard let type = NumpyElementType(rawValue: String(descriptor.dropFirst())) else {
       throw NumpyHeaderError(.unsupportedType(descriptor))
     }
     switch descriptor.first {
-    case "<", "=", "|": return type
+    case "<", "=", "|": return (type, false)
     // Single bytes have no order, whatever is written.
-    case ">" where type.byteCount == 1: return type
-    case ">": throw NumpyHeaderError(.bigEndian(descriptor))
+    case ">": return (type, type.byteCount > 1)
     default: throw NumpyHeaderError(.unsupportedType(descriptor))
     }
   }

@@ -53,8 +53,9 @@ private func settings(_ kinds: [String]) -> IndexBenchmark.Settings {
     // Keys and values in f16, read once for the group.
     #expect(exact.bytesPerQuery == Double(candidates * 2 * 2 * 16) / 2)
     #expect(exact.indexBytes == 0)
-    // Centroids are scored beside all keys.
-    #expect(report.points[1].keysScored > 1)
+    // An index that is to read everything looks at no centroid on the way.
+    #expect(report.points[1].keysScored == 1)
+    #expect(report.points[1].bytesPerQuery == exact.bytesPerQuery)
     #expect(report.points[1].indexBytes > 0)
   }
 
@@ -100,6 +101,67 @@ private func settings(_ kinds: [String]) -> IndexBenchmark.Settings {
     #expect(benchmark.report.header.trainingQueries == 0)
     #expect(abs(benchmark.report.points[0].recall - 0.4) < 1e-12)
     #expect(benchmark.report.points[1].recall == 1)
+  }
+
+  /// A query whose own key is not among the rows sees all of them, as the last row's own query does.
+  @Test func aQueryMayStandBehindTheLastKey() throws {
+    let d = SyntheticCapture.dimension
+    let rows = SyntheticCapture.context + SyntheticCapture.decoded
+    try capture.write("one.npy", [1, d], Array(capture.heads[0].queries.prefix(d)))
+    func report(position: Int) throws -> IndexBenchmarkReport {
+      try capture.write("position.npy", [Int32(position)])
+      let files = HeadFiles(
+        keys: capture.file("layer3.head0.keys.npy"), values: capture.file("layer3.head0.values.npy"),
+        queries: capture.file("one.npy"), queryPositions: capture.file("position.npy"))
+      let benchmark = try IndexBenchmark(
+        input: IndexBenchmarkInput(files: files), settings: settings(["exact", "exact-top-k"]))
+      try benchmark.run()
+      return benchmark.report
+    }
+    let (last, next) = (try report(position: rows - 1), try report(position: rows))
+    #expect(next.header.candidates == rows - 32 - 8)
+    #expect(next.header.candidates == last.header.candidates)
+    #expect(next.points.map(\.meanError) == last.points.map(\.meanError))
+    #expect(next.points[0].meanError < 1e-5)
+    #expect(
+      throws: CaptureError.invalid(
+        path: capture.file("position.npy"), name: "a position", value: "\(rows + 1)",
+        requirement: "that of one of the \(rows) tokens, or the next")
+    ) { try report(position: rows + 1) }
+  }
+
+  @Test func rotationOfAllElementsIsTheDefault() throws {
+    func files(_ keys: String) -> HeadFiles {
+      HeadFiles(
+        keys: capture.file(keys), values: capture.file("layer3.head0.values.npy"),
+        queries: capture.file("layer3.head0.queries.npy"),
+        queryPositions: capture.file("queryPositions.npy"),
+        trainingQueries: capture.file("layer3.head0.trainingQueries.npy"),
+        trainingPositions: capture.file("trainingPositions.npy"))
+    }
+    var settings = settings(["clusters"])
+    settings.sweep.tolerance = [1e-2]
+    let errors = try [0, SyntheticCapture.dimension, 8].map { dimensions in
+      let rope = CaptureRope(layout: .half, base: 10_000, dimensions: dimensions)
+      let benchmark = try IndexBenchmark(
+        input: IndexBenchmarkInput(files: files("layer3.head0.keys.npy"), rope: rope), settings: settings)
+      try benchmark.run()
+      return benchmark.report.points[0].meanError
+    }
+    #expect(errors[0] == errors[1])
+    #expect(errors[0] != errors[2])
+    try capture.write("odd.npy", [3], [Float](repeating: 1, count: 60 * 3))
+    let odd = HeadFiles(
+      keys: capture.file("odd.npy"), values: capture.file("odd.npy"), queries: capture.file("oddQuery.npy"),
+      queryPositions: capture.file("oddPosition.npy"))
+    try capture.write("oddQuery.npy", [1, 3], [1, 1, 1])
+    try capture.write("oddPosition.npy", [Int32(59)])
+    let rope = CaptureRope(layout: .half, base: 10_000, dimensions: 0)
+    let benchmark = try IndexBenchmark(input: IndexBenchmarkInput(files: odd, rope: rope), settings: settings)
+    #expect(
+      throws: IndexBenchmarkError.invalidSetting(
+        name: "rope", value: "dimensions 3", requirement: "even, in 2...3")
+    ) { try benchmark.run() }
   }
 
   @Test func reportsOfOtherRowsAreRefusedBeforeARun() throws {

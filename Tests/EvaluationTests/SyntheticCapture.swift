@@ -70,7 +70,7 @@ final class SyntheticCapture {
     try writer.close()
   }
 
-  private func write(_ name: String, _ values: [Int32]) throws {
+  func write(_ name: String, _ values: [Int32]) throws {
     let writer = try NumpyWriter(path: file(name), elementType: .int32, rowShape: [])
     try writer.append(values)
     try writer.close()

@@ -15,7 +15,8 @@ package struct CapturedHead: Sendable {
   package var values: [UInt16]
   /// `[queries, groupSize, dimension]`, scaled.
   package var queries: [Float]
-  /// `[queries]`: a query sees the rows up to its own position, which is included.
+  /// `[queries]`: a query sees the rows up to its own position, which is included. The position after the last row is
+  /// that of a query whose own key is not among them.
   package var queryPositions: [Int]
   /// `[trainingQueries, groupSize, dimension]`, scaled, rotated as at their own positions.
   package var trainingQueries: [Float]
@@ -23,6 +24,9 @@ package struct CapturedHead: Sendable {
   package var trainingPositions: [Int]
 
   package var tokenCount: Int { keys.count / dimension }
+
+  /// Rows that a query at a position sees.
+  func visibleRows(at position: Int) -> Int { min(position + 1, tokenCount) }
 }
 
 /// The `.npy` files of one KV head. All numbers are f16, f32 or f64, positions integers.
@@ -129,10 +133,10 @@ public struct HeadFiles: Sendable, Hashable {
     let array = try NumpyArray(contentsOf: path)
     try array.expectShape([count])
     let positions = try array.int32s().map { Int($0) }
-    for position in positions where !(0..<tokens).contains(position) {
+    for position in positions where !(0...tokens).contains(position) {
       throw CaptureError.invalid(
         path: path, name: "a position", value: "\(position)",
-        requirement: "that of one of the \(tokens) tokens")
+        requirement: "that of one of the \(tokens) tokens, or the next")
     }
     return positions
   }

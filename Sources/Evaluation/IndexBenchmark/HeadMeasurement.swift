@@ -44,10 +44,11 @@ final class HeadMeasurement {
     eviction: CacheEviction
   ) throws {
     let askPosition = head.queryPositions.min() ?? 0
-    let end = askPosition + 1 - settings.window
+    let visible = head.visibleRows(at: askPosition)
+    let end = visible - settings.window
     guard end > settings.sink else {
       throw IndexBenchmarkError.nothingToIndex(
-        head: head.name, visible: askPosition + 1, sink: settings.sink, window: settings.window)
+        head: head.name, visible: visible, sink: settings.sink, window: settings.window)
     }
     indexed = settings.sink..<end
     self.head = head
@@ -162,7 +163,7 @@ final class HeadMeasurement {
         queries, keys: rows.keys, values: rows.values, rows: indexed.lowerBound, workspace: workspace)
       states.attend(
         queries, keys: rows.keys.from(end), values: rows.values.from(end),
-        rows: head.queryPositions[query] + 1 - end, workspace: workspace)
+        rows: head.visibleRows(at: head.queryPositions[query]) - end, workspace: workspace)
       if recorder == nil { eviction.evict() }
       var read = ReadCount()
       let time = ContinuousClock().measure {
@@ -216,7 +217,7 @@ extension HeadMeasurement {
       let ends = workspace.indices(.visibleEnd, count)
       for row in 0..<count {
         begins[row] = 0
-        ends[row] = UInt32(positions[(first + row) / group] + 1)
+        ends[row] = UInt32(head.visibleRows(at: positions[(first + row) / group]))
       }
       queries.withUnsafeBufferPointer { queries in
         workspace.kernels.unsafePrefill(

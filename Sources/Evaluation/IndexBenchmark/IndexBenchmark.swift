@@ -117,17 +117,13 @@ public final class IndexBenchmark {
   /// Throws ``NumpyFile/NumpyError``, ``CaptureError``, ``IndexBenchmarkError`` or, when its task is cancelled,
   /// `CancellationError`; ``report`` then covers the heads before.
   public func run(onProgress: (Progress) -> Void = { _ in }) throws {
-    let rotary = input.rope.rotary
     let pointCount = kinds.reduce(0) { $0 + $1.points.count }
     var done = header.heads * pointCount
     for number in header.heads..<input.headCount {
       let head = try input.load(number)
-      if let problem = input.rope.problem(headDimension: head.dimension) {
-        throw IndexBenchmarkError.invalidSetting(
-          name: "rope", value: problem.value, requirement: problem.requirement)
-      }
       let measurement = try HeadMeasurement(
-        head: head, settings: settings, rotary: rotary, workspace: workspace, eviction: eviction)
+        head: head, settings: settings, rotary: input.rope(of: head).rotary, workspace: workspace,
+        eviction: eviction)
       try adopt(head, candidates: measurement.indexed.count)
       let measured = try kinds.map { kind in
         try Task.checkCancellation()

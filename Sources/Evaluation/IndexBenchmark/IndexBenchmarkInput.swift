@@ -18,7 +18,10 @@ public struct IndexBenchmarkInput: Sendable {
 
   /// The vectors of one KV head in files of their own.
   ///
-  /// Throws ``CaptureError``.
+  /// - Parameters:
+  ///   - scale: what queries are multiplied by; nil for `1 / sqrt(d)`.
+  ///   - rope: how keys and queries were rotated; of 0 dimensions for all of a key's elements.
+  /// - Throws: ``CaptureError``
   public init(files: HeadFiles, scale: Float? = nil, rope: CaptureRope = .none) throws {
     if let scale, !scale.isFinite || scale <= 0 {
       throw CaptureError.invalid(path: files.keys, name: "scale", value: "\(scale)", requirement: "positive")
@@ -73,6 +76,19 @@ public struct IndexBenchmarkInput: Sendable {
         )
       }
     }
+  }
+
+  /// How the queries of a head were rotated.
+  ///
+  /// - Throws: ``IndexBenchmarkError/invalidSetting(name:value:requirement:)`` for what heads of this width cannot
+  ///   have.
+  func rope(of head: CapturedHead) throws(IndexBenchmarkError) -> CaptureRope {
+    var rope = rope
+    if description == nil, rope.dimensions == 0 { rope.dimensions = head.dimension }
+    if let problem = rope.problem(headDimension: head.dimension) {
+      throw .invalidSetting(name: "rope", value: problem.value, requirement: problem.requirement)
+    }
+    return rope
   }
 
   func load(_ index: Int) throws -> CapturedHead {

@@ -16,10 +16,11 @@ public struct EvaluatedAttention: Sendable, Hashable {
     self.policy = policy
   }
 
-  /// Reads `host`, or a policy as ``RetrievalAttention/AttentionPolicy/parse(_:)`` does: `retrieval:tolerance=0.002,sink=64`.
-  /// Retrieval may also have a profile: `retrieval:profile=model.json`.
+  /// Reads `host`, or a policy as ``RetrievalAttention/AttentionPolicy/parse(_:)`` does:
+  /// `retrieval:tolerance=0.002,sink=64`. Retrieval may also have a profile: `retrieval:profile=model.json`.
   ///
-  /// Throws ``AttentionNameError``, `AttentionPolicyError` for a policy that is none, and what reading a profile throws.
+  /// Throws ``AttentionNameError``, `AttentionPolicyError` for a policy that is none, and what reading a profile
+  /// throws.
   public init(parsing name: String) throws {
     self.name = name
     guard name != "host" else {

@@ -1,6 +1,7 @@
 // A file of results that survives being killed: one line a result, written and flushed as it comes.
 
 import Foundation
+import Platform
 
 /// What can be wrong with a result file.
 public enum ResultFileError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -89,7 +90,7 @@ package final class ResultFile {
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: path))
     } catch {
-      throw ResultFileError.unreadable(path: path, reason: (error as NSError).localizedDescription)
+      throw ResultFileError.unreadable(path: path, reason: failureReason(error))
     }
     let decoder = makeDecoder()
     let length = data.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
@@ -146,7 +147,7 @@ package final class ResultFile {
     do {
       try body()
     } catch {
-      throw ResultFileError.unwritable(path: path, reason: (error as NSError).localizedDescription)
+      throw ResultFileError.unwritable(path: path, reason: failureReason(error))
     }
   }
 }

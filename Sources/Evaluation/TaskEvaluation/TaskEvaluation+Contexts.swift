@@ -5,8 +5,8 @@ import LlamaHost
 import RetrievalAttention
 
 extension TaskEvaluation {
-  /// Bytes that a context is taken to need, in bytes of its keys and values: those, an index (hash tables are the largest,
-  /// as large as the rows at a head width of 64), and scratch memory to build it.
+  /// Bytes that a context is taken to need, in bytes of its keys and values: those, an index (hash tables are the
+  /// largest, as large as the rows at a head width of 64), and scratch memory to build it.
   private static let memoryFactor = 2.5
 
   /// Attentions in families that share a runner, each led by the one that the runner is made for.

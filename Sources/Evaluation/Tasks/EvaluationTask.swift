@@ -97,9 +97,9 @@ extension TaskError: CustomStringConvertible {
     case .unknownTask(let name, let known):
       "there is no task '\(name)'; tasks are \(known.joined(separator: ", "))"
     case .lengthTooShort(let task, let length, let needed):
-      "\(task) needs at least \(needed) tokens, but the length is \(length); give a longer one with --lengths"
+      "\(task) needs at least \(needed) tokens, but the length is \(length)"
     case .fillerTooShort(let words, let required):
-      "the filler text has \(words) words, but \(required) are needed; name a longer one with --filler"
+      "the filler text has \(words) words, but \(required) are needed"
     case .badTaskFile(let path, let line, let reason):
       "line \(line) of \(path): \(reason)"
     }

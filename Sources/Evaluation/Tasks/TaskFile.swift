@@ -3,12 +3,12 @@
 import Foundation
 import Generation
 
-/// A task whose samples are the lines of a file in RULER's form (Hsieh et al., arXiv 2404.06654): JSON objects with `input`
-/// (the whole prompt), `outputs` (what the answer should hold) and perhaps `answer_prefix` (words with which the answer
-/// begins).
+/// A task whose samples are the lines of a file in RULER's form (Hsieh et al., arXiv 2404.06654): JSON objects with
+/// `input` (the whole prompt), `outputs` (what the answer should hold) and perhaps `answer_prefix` (words with which
+/// the answer begins).
 ///
-/// RULER names the folder and not the file after the task: `niah_single_1/validation.jsonl`. How long answers may be and
-/// how they are scored follows from that name, as in RULER.
+/// RULER names the folder and not the file after the task: `niah_single_1/validation.jsonl`. How long answers may be
+/// and how they are scored follows from that name, as in RULER.
 public struct TaskFile: EvaluationTask {
   public let name: String
   public let summary: String

@@ -7,17 +7,18 @@ import VectorIndex
 
 /// Tunes retrieval for a model on a text.
 ///
-/// First, sink and window: in a context of a few thousand tokens they are most of what is read, and an index can look up
-/// what is worth it there as well. Smaller ones are tried with one tolerance for all layers, and the pair stays whose
-/// bytes are fewest at the KL that is aimed at.
+/// First, sink and window: in a context of a few thousand tokens they are most of what is read, and an index can look
+/// up what is worth it there as well. Smaller ones are tried with one tolerance for all layers, and the pair stays
+/// whose bytes are fewest at the KL that is aimed at.
 ///
-/// Then the tolerances, for which two things are measured. How far the output of each layer's heads is from exact attention, and what it reads, at
-/// several tolerances: both are plain numbers even where the error is small. And what the output of the model makes of
-/// the error of a group of layers, in KL, when it alone is very coarse: next to exact attention KL cannot be measured,
-/// because any change at all, even of the order of a sum, is amplified by the host's 8-bit activations to a noise floor. KL
-/// being quadratic in small errors, a group's KL at any tolerance is its sensitivity times its squared error, and the KL
-/// of groups adds up. The tolerances of fewest bytes are then where every group gives the same KL for another byte.
-/// What was chosen is measured as a whole, and the budget corrected for what did not add up.
+/// Then the tolerances, for which two things are measured. How far the output of each layer's heads is from exact
+/// attention, and what it reads, at several tolerances: both are plain numbers even where the error is small. And what
+/// the output of the model makes of the error of a group of layers, in KL, when it alone is very coarse: next to exact
+/// attention KL cannot be measured, because any change at all, even of the order of a sum, is amplified by the host's
+/// 8-bit activations to a noise floor. KL being quadratic in small errors, a group's KL at any tolerance is its
+/// sensitivity times its squared error, and the KL of groups adds up. The tolerances of fewest bytes are then where
+/// every group gives the same KL for another byte. What was chosen is measured as a whole, and the budget corrected for
+/// what did not add up.
 public final class RetrievalTuning {
   public struct Settings: Sendable {
     /// Tokens to read, and to decode behind them.

@@ -1,0 +1,13 @@
+// The text that is measured on when nobody names one.
+
+import CTexts
+
+/// Texts that the program brings along.
+public enum BuiltInText {
+  /// Jane Austen's *Persuasion*, the first volume, on which nothing is tuned.
+  public static var persuasion: String {
+    var count = 0
+    let start = ra_persuasion(&count)
+    return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
+  }
+}
