@@ -18,8 +18,8 @@ enum AttentionChoice: Hashable {
     do {
       self = .policy(try AttentionPolicy.parse(text))
     } catch {
-      guard case .unknownPolicy(let name, let known) = error else { throw ValidationError("\(error).") }
-      throw ValidationError("\(AttentionPolicyError.unknownPolicy(name, known: known + ["host"])).")
+      guard case .unknownPolicy(let name, let known) = error else { throw ValidationError(sentence(error)) }
+      throw ValidationError(sentence(AttentionPolicyError.unknownPolicy(name, known: known + ["host"])))
     }
   }
 
@@ -50,7 +50,7 @@ extension RetrievalOptions {
     do {
       try changed.validate()
     } catch {
-      throw ValidationError("\(error).")
+      throw ValidationError(sentence(error))
     }
     return .retrieval(changed)
   }

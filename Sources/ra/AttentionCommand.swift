@@ -23,7 +23,7 @@ struct AttentionListCommand: AsyncParsableCommand {
 
   func validate() throws {
     if let name, !AttentionPolicy.names.contains(name) {
-      throw ValidationError("\(AttentionPolicyError.unknownPolicy(name, known: AttentionPolicy.names)).")
+      throw ValidationError(sentence(AttentionPolicyError.unknownPolicy(name, known: AttentionPolicy.names)))
     }
   }
 

@@ -101,7 +101,8 @@ struct BenchDecodeCommand: AsyncParsableCommand {
 
   private func measure() throws {
     let console = Console()
-    let (model, pool) = try modelOptions.load(console)
+    let (model, pool) = try modelOptions.load(
+      console, for: depth.map { .tokens(($0.elements.max() ?? 0) + tokens) } ?? .trained)
     let settings = try settings(trainedContext: model.description.trainedContextLength)
     if !synthetic { try limit.check(tokens: (settings.depths.max() ?? 0) + tokens, model: model) }
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)

@@ -50,7 +50,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     settings.retrieval = try retrieval.settings()
     settings.format = store.format
     let longest = depth.elements.max() ?? 0
-    let (model, pool) = try modelOptions.load(console)
+    let (model, pool) = try modelOptions.load(console, for: .tokens(longest))
     try limit.check(tokens: longest, model: model)
     let input = try options.tokens(count: longest, model: model)
     let benchmark = try PrefillBenchmark(model: model, pool: pool, tokens: input, settings: settings)

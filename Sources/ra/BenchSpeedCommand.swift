@@ -3,6 +3,7 @@ import Evaluation
 import Foundation
 import Generation
 import LlamaHost
+import Platform
 import RetrievalAttention
 
 struct BenchSpeedCommand: AsyncParsableCommand {
@@ -71,11 +72,12 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {
-      throw ValidationError("cannot make \(report): \(error.localizedDescription)")
+      throw ValidationError("cannot make \(report): \(failureReason(error))")
     }
-    let (model, pool) = try modelOptions.load(console)
     // Copies go beyond what the model was trained for; what is read does not.
     let longest = max(prefill.elements.max() ?? 0, min(period, depth.elements.max() ?? 0))
+    let (model, pool) = try modelOptions.load(
+      console, for: .tokens(max(longest, depth.elements.max() ?? 0) + tokens))
     try limit.check(tokens: longest, model: model)
     var result = SpeedReport(
       model: model, threads: pool.threadCount, text: options.textName, format: store.format)
@@ -148,7 +150,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
       do {
         try data.write(to: file, options: .atomic)
       } catch {
-        throw ValidationError("cannot write \(file.path): \(error.localizedDescription)")
+        throw ValidationError("cannot write \(file.path): \(failureReason(error))")
       }
     }
   }

@@ -57,7 +57,7 @@ struct CaptureCommand: AsyncParsableCommand {
   private func record() throws {
     let console = Console()
     let input = try TextFile.read(text)
-    let (model, pool) = try modelOptions.load(console)
+    let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
     try limit.check(tokens: context + tokens, model: model)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     let settings = HeadCapture.Settings(

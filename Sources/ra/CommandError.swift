@@ -9,6 +9,8 @@ enum CommandError: Error, CustomStringConvertible {
   case sessionExists(name: String, pending: Int)
   /// Made, and then interrupted before it was known what was to be read.
   case emptySession(name: String)
+  /// Nothing was read or said in it.
+  case nothingToAsk(name: String)
   case otherDocuments(name: String, tokens: Int)
   case modelGone(path: String, name: String)
   case noModel(name: String)
@@ -31,6 +33,8 @@ enum CommandError: Error, CustomStringConvertible {
         + "with --force"
     case .emptySession(let name):
       "the session \(name) was interrupted before anything was read; give --document again, or replace it with --force"
+    case .nothingToAsk(let name):
+      "the session \(name) has no text yet: 'ra ingest' reads documents into one, and 'ra chat' begins a conversation"
     case .otherDocuments(let name, let tokens):
       "the session \(name) was made of other documents than these of \(tokens) tokens, or without --raw; leave "
         + "--document out to go on with its own, or replace it with --force"
@@ -41,7 +45,8 @@ enum CommandError: Error, CustomStringConvertible {
     case .blankDocument(let path): "\(path) has no text"
     case .noQuestion:
       "the question is empty: give it as an argument, with --question-file or on standard input"
-    case .needsMemory(let error): "\(error); --memory-limit keeps the rest on the disk"
+    case .needsMemory(let error):
+      "\(ErrorAdvice.message(for: error) ?? "\(error)"); --memory-limit keeps what does not fit on the disk"
     case .contextFull(let tokens, let trained):
       "the conversation has \(tokens) tokens with this message, and the model was trained for \(trained); start "
         + "another one, or go on with --allow-beyond-context"

@@ -3,6 +3,7 @@ import Evaluation
 import Foundation
 import Generation
 import LlamaHost
+import Platform
 import RetrievalAttention
 
 struct EvaluateCommand: AsyncParsableCommand {
@@ -66,8 +67,10 @@ struct EvaluateCommand: AsyncParsableCommand {
   var seed: UInt64 = 42
 
   @Option(
-    help: ArgumentHelp("The text that hides needles and that fidelity is measured on.", valueName: "file"))
-  var filler = "Texts/persuasion.txt"
+    help: ArgumentHelp(
+      "The text that hides needles and that fidelity is measured on. (default: half of Jane Austen's Persuasion)",
+      valueName: "file"))
+  var filler: String?
 
   @Option(help: ArgumentHelp("Tokens of filler to decode for fidelity; 0 for none.", valueName: "tokens"))
   var fidelityTokens = 64
@@ -94,7 +97,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     } catch let error as ValidationError {
       throw error
     } catch {
-      throw ValidationError("\(error).")
+      throw ValidationError(sentence(error))
     }
   }
 
@@ -106,19 +109,14 @@ struct EvaluateCommand: AsyncParsableCommand {
   private func evaluate() throws {
     let console = Console()
     let settings = try settings()
-    let text: String
-    do {
-      text = try TextFile.read(filler)
-    } catch  where filler == "Texts/persuasion.txt" {
-      throw ValidationError("\(error); name a text with --filler.")
-    }
+    let text = try filler.map { try TextFile.read($0) } ?? BuiltInText.persuasion
     let folder = URL(fileURLWithPath: report)
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {
-      throw ResultFileError.unwritable(path: report, reason: (error as NSError).localizedDescription)
+      throw ResultFileError.unwritable(path: report, reason: failureReason(error))
     }
-    let (model, pool) = try modelOptions.load(console)
+    let (model, pool) = try modelOptions.load(console, for: .tokens(settings.lengths.max() ?? 0))
     try limit.check(tokens: settings.lengths.max() ?? 0, model: model)
     let start = ContinuousClock.now
     let evaluation = try TaskEvaluation(
@@ -186,7 +184,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     settings.readsQuestionsByToken = questionByToken
     settings.raw = raw
     settings.fidelityTokens = fidelityTokens
-    settings.fillerName = URL(fileURLWithPath: filler).lastPathComponent
+    settings.fillerName = filler.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "persuasion.txt"
     return settings
   }
 

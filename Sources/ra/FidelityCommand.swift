@@ -92,7 +92,7 @@ struct FidelityCommand: AsyncParsableCommand {
   private func measure() throws {
     let console = Console()
     let input = try TextFile.read(text)
-    let (model, pool) = try modelOptions.load(console)
+    let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
     try limit.check(tokens: context + tokens, model: model)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     guard let policy = try retrieval.policy(attention) else { return }

@@ -47,9 +47,12 @@ struct GenerateCommand: AsyncParsableCommand {
     let console = Console()
     let input = try promptOptions.read()
     let settings = try sampling.settings()
-    let (model, pool) = try modelOptions.load(console)
-    let prompt = try Prompt(
-      documents: input.documents, question: input.question, model: model, raw: promptOptions.raw)
+    func makePrompt(_ model: LlamaModel) throws -> Prompt {
+      try Prompt(documents: input.documents, question: input.question, model: model, raw: promptOptions.raw)
+    }
+    let (model, pool) = try modelOptions.load(
+      console, for: .counted { try makePrompt($0).tokens.count + maxTokens })
+    let prompt = try makePrompt(model)
     let planned = prompt.tokens.count + maxTokens
     try limit.check(tokens: planned, model: model)
     let runner: any SequenceRunner
@@ -112,14 +115,19 @@ struct PromptOptions: ParsableArguments {
   }
 
   func read() throws -> (documents: [String], question: String) {
-    let documents = try document.map { try TextFile.read($0) }
+    let documents = try document.map { try readDocument($0) }
     if let prompt { return (documents, prompt) }
     if let promptFile { return (documents, try TextFile.read(promptFile)) }
     guard isatty(STDIN_FILENO) == 0 else { throw GenerationError.emptyPrompt }
-    return (
-      documents, try TextFile.decode(FileHandle.standardInput.readDataToEndOfFile(), name: "standard input")
-    )
+    return (documents, try TextFile.readStandardInput())
   }
+}
+
+/// The text of a document, which must have some.
+func readDocument(_ path: String) throws -> String {
+  let text = try TextFile.read(path)
+  guard !text.allSatisfy(\.isWhitespace) else { throw CommandError.blankDocument(path: path) }
+  return text
 }
 
 struct SamplingOptions: ParsableArguments {

@@ -17,7 +17,10 @@ struct IndexVectorOptions: ParsableArguments {
   var values: String?
   @Option(help: ArgumentHelp("Queries, [groupSize, queries, d], not scaled.", valueName: "file.npy"))
   var queries: String?
-  @Option(help: ArgumentHelp("Their positions, [queries].", valueName: "file.npy"))
+  @Option(
+    help: ArgumentHelp(
+      "Their positions, [queries]: a query sees the rows up to its own; that after the last row is possible.",
+      valueName: "file.npy"))
   var queryPositions: String?
   @Option(
     help: ArgumentHelp("Queries to learn from, [groupSize, trainingQueries, d].", valueName: "file.npy"))
@@ -30,7 +33,7 @@ struct IndexVectorOptions: ParsableArguments {
   var rope = CaptureRope.Layout.none
   @Option(help: ArgumentHelp("Base of the rotation's frequencies.", valueName: "number"))
   var ropeBase = 10_000.0
-  @Option(help: ArgumentHelp("Rotated elements of a head; needed with --rope.", valueName: "elements"))
+  @Option(help: ArgumentHelp("Rotated elements of a head. (default: all)", valueName: "elements"))
   var ropeDimensions: Int?
   @Option(help: ArgumentHelp("What positions are multiplied by.", valueName: "factor"))
   var ropeScale = 1.0
@@ -59,8 +62,8 @@ struct IndexVectorOptions: ParsableArguments {
       }
       if layers != nil { throw ValidationError("--layers needs --capture.") }
       if heads != nil { throw ValidationError("--heads needs --capture.") }
-      if rope != .none, ropeDimensions == nil {
-        throw ValidationError("--rope \(rope.rawValue) needs --rope-dimensions.")
+      if let ropeDimensions, ropeDimensions <= 0 {
+        throw ValidationError("--rope-dimensions is \(ropeDimensions), but must be positive.")
       }
     }
   }

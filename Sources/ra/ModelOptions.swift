@@ -11,28 +11,39 @@ struct ModelOptions: ParsableArguments {
   var model: String
 
   @OptionGroup var threading: ThreadOptions
+  @OptionGroup var rope: RopeOptions
   @OptionGroup(title: "Devices") var devices: DeviceOptions
 
-  /// Loads the model, telling its progress on standard error.
-  func load(_ console: Console) throws -> (model: LlamaModel, pool: ThreadPool) {
+  /// Loads the model for contexts of a length, telling its progress on standard error.
+  func load(_ console: Console, for context: PlannedContext) throws -> (model: LlamaModel, pool: ThreadPool) {
     let pool = try threading.makePool()
-    return (try loadModel(console), pool)
+    return (try loadModel(console, for: context), pool)
   }
 
   /// The same without threads.
-  func loadModel(_ console: Console) throws -> LlamaModel {
-    try console.loadModel(path: model, options: devices.options(console))
+  func loadModel(_ console: Console, for context: PlannedContext) throws -> LlamaModel {
+    var options = try devices.options(console)
+    options.ropeFactors = rope.ropeFactors
+    return try console.loadModel(path: model, options: options, for: context)
   }
 }
 
 extension Console {
-  /// Loads a model, telling how far that is.
-  func loadModel(path: String, options: LlamaModel.Options) throws -> LlamaModel {
+  /// Loads a model for contexts of a length, telling how far that is.
+  func loadModel(
+    path: String, options: LlamaModel.Options, for context: PlannedContext
+  ) throws -> LlamaModel {
     defer { clear() }
-    return try LlamaModel.load(path: path, options: options) { fraction in
+    var options = options
+    if options.ropeFactors == nil {
+      options.ropeFactors = try context.ropeFactors(of: path, options: options)
+    }
+    let model = try LlamaModel.load(path: path, options: options) { fraction in
       self.progress("loading", done: Int(fraction * 100), total: 100, unit: "%")
       return true
     }
+    expect(model)
+    return model
   }
 }
 
@@ -94,10 +105,18 @@ struct RetrievalOptions: ParsableArguments {
     if tolerance != nil, profile != nil { throw ValidationError("Give --tolerance or --profile, not both.") }
     do {
       try settings().validate()
+    } catch AttentionError.invalidSetting(let name, let value, let requirement) {
+      throw ValidationError("\(Self.options[name] ?? name) is \(value), but must be \(requirement).")
     } catch {
-      throw ValidationError("\(error).")
+      throw ValidationError(sentence(error))
     }
   }
+
+  /// Which option a setting of the library comes from.
+  private static let options = [
+    "sinkCount": "--sink", "windowCount": "--window", "clusterSize": "--cluster-size",
+    "maximumRetrieved": "--maximum-retrieved", "tolerance": "--tolerance",
+  ]
 
   /// Throws ``Generation/GenerationError/badProfile(path:reason:)``.
   func settings() throws -> RetrievalSettings { try applied(to: RetrievalSettings()) }
@@ -160,6 +179,9 @@ struct ContextLimitOptions: ParsableArguments {
 
   func check(tokens: Int, model: LlamaModel) throws {
     let trained = model.description.trainedContextLength
+    if let count = model.file.learnedPositionCount, tokens > count {
+      throw LlamaError.beyondLearnedPositions(position: tokens - 1, count: count)
+    }
     guard tokens > trained, trained > 0, !allowBeyondContext else { return }
     throw GenerationError.contextTooLong(tokens: tokens, trained: trained)
   }

@@ -3,7 +3,6 @@
 import ArgumentParser
 import AttentionKernels
 
-@main
 struct RaCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ra",

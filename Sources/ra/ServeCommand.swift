@@ -4,6 +4,7 @@ import Generation
 import InferenceServer
 import LlamaHost
 import Logging
+import Platform
 import RetrievalAttention
 import Serving
 
@@ -76,18 +77,22 @@ struct ServeCommand: AsyncParsableCommand {
     scheduling.format = store.format
     limits.apply(to: &scheduling)
     try sessions.apply(to: &scheduling)
-    let model = try modelOptions.loadModel(console)
+    // All that can be wrong without the model is told before that is loaded.
+    try scheduling.check()
+    let reservation = try network.reserve()
+    let model = try modelOptions.loadModel(
+      console, for: scheduling.contextLength.map { .tokens($0) } ?? .trained)
     let scheduler = try await Scheduler.start(model: model, settings: scheduling)
-    let host = network.host.contains(":") ? "[\(network.host)]" : network.host
+    let host = network.displayedHost
     console.note("\(scheduler.model.id): contexts of up to \(scheduler.model.contextLength) tokens")
     for note in scheduler.notes { console.note(note) }
     do {
       try await InferenceServer(service: scheduler, settings: server, logger: Logger(label: "ra"))
-        .run(address: .hostname(network.host, port: network.port)) { port in
-          FileHandle.standardError.write(Data("listening on http://\(host):\(port ?? 0)\n".utf8))
+        .run(address: .hostname(network.host, port: network.port), reservation: reservation) { port in
+          StandardStream.error.write("listening on http://\(host):\(port ?? 0)\n")
         }
     } catch let error as ServerStartProblem {
-      throw CannotListen(description: "cannot listen on \(host):\(network.port): \(error.reason)")
+      throw network.cannotListen(error)
     }
   }
 }
@@ -123,6 +128,22 @@ struct NetworkOptions: ParsableArguments {
     let host = host.lowercased()
     return ["localhost", "::1"].contains(host)
       || host.hasPrefix("127.") && host.allSatisfy { $0.isNumber || $0 == "." }
+  }
+
+  /// The host as it stands in addresses.
+  var displayedHost: String { host.contains(":") ? "[\(host)]" : host }
+
+  /// Takes the address, until the server listens there.
+  func reserve() throws -> AddressReservation {
+    do {
+      return try AddressReservation(host: host, port: port)
+    } catch let error as ServerStartProblem {
+      throw cannotListen(error)
+    }
+  }
+
+  func cannotListen(_ problem: ServerStartProblem) -> any Error {
+    CannotListen(description: "cannot listen on \(displayedHost):\(port): \(problem.reason)")
   }
 
   func keys() throws -> APIKeys {

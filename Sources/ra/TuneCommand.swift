@@ -3,6 +3,7 @@ import Evaluation
 import Foundation
 import Generation
 import LlamaHost
+import Platform
 
 struct TuneCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -73,7 +74,7 @@ struct TuneCommand: AsyncParsableCommand {
     let inputs = try ([text] + (validation.map { [$0] } ?? [])).map {
       (path: $0, text: try TextFile.read($0))
     }
-    let (model, pool) = try modelOptions.load(console)
+    let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
     try limit.check(tokens: context + tokens, model: model)
     var settings = RetrievalTuning.Settings()
     settings.contextTokens = context
@@ -100,7 +101,7 @@ struct TuneCommand: AsyncParsableCommand {
     do {
       try data.write(to: URL(fileURLWithPath: output), options: .atomic)
     } catch {
-      throw ResultFileError.unwritable(path: output, reason: (error as NSError).localizedDescription)
+      throw ResultFileError.unwritable(path: output, reason: failureReason(error))
     }
     console.output(json ? String(decoding: data, as: UTF8.self) : table(profile) + "\n")
     console.note("profile: \(output)")

@@ -72,7 +72,7 @@ import Testing
     expectRefusal(try run("--keys", "k.npy"), "--values is missing")
     expectRefusal(try run("--capture", "x", "--keys", "k.npy"), "--capture and --keys")
     expectRefusal(try run("--capture", "x", "--rope", "half"), "--capture and --rope")
-    expectRefusal(try measure("--rope", "half"), "--rope-dimensions")
+    expectRefusal(try measure("--rope", "half", "--rope-dimensions", "0"), "--rope-dimensions is 0")
     expectRefusal(try measure("--rope", "half", "--rope-dimensions", "7"), "dimensions 7")
     expectRefusal(try measure("--training-queries", "x"), "go together")
     expectRefusal(try measure("--layers", "1"), "--layers needs --capture")
@@ -82,6 +82,12 @@ import Testing
     expectRefusal(try measure("--window", "400"), "leave none to index")
     expectRefusal(try measure("--evict=-1"), "--evict is -1")
     expectRefusal(try run("--capture", "/nowhere"), "/nowhere/capture.json")
+  }
+
+  @Test func allElementsAreRotatedUnlessOtherwiseSaid() throws {
+    let output = try measure("--rope", "half", "--index", "exact")
+    #expect(output.status == 0, "\(output.standardError)")
+    #expect(output.standardOutput.contains("178 indexed rows"))
   }
 
   @Test func filesThatAreNoArraysAreRefused() throws {

@@ -56,6 +56,59 @@ import Testing
     #expect(!output.standardError.contains("/nowhere.gguf"), "\(option)")
   }
 
+  @Test(arguments: [
+    (["--window", "0"], "--window is 0"), (["--cluster-size", "0"], "--cluster-size is 0"),
+    (["--maximum-retrieved", "0"], "--maximum-retrieved is 0"), (["--tolerance=-1"], "--tolerance is -1"),
+    (["--sink=-1"], "--sink is -1"),
+  ])
+  func settingsAreCalledByTheirOptions(arguments: [String], sentence: String) throws {
+    expectRefusal(
+      try Program.run(["generate", "--model", "/nowhere.gguf", "--prompt", "x"] + arguments), sentence)
+  }
+
+  @Test(arguments: [
+    (["generat"], "did you mean 'generate'?"), (["session", "lst"], "did you mean 'list'?"),
+    (["bench", "decdoe", "-m", "x"], "did you mean 'decode'?"), (["nonsense"], "no command 'ra nonsense'"),
+    (["help", "generat"], "did you mean 'generate'?"),
+  ])
+  func mistypedCommands(arguments: [String], sentence: String) throws {
+    expectRefusal(try Program.run(arguments), sentence)
+  }
+
+  @Test func blankDocuments() throws {
+    let folder = try TemporaryFolder()
+    let blank = try folder.file("blank.txt", Data(" \n\t\n".utf8))
+    expectRefusal(try Program.generate(["--prompt", "x", "--document", blank]), "blank.txt has no text")
+  }
+
+  /// A pipe that does not end, and a file that says how large it is.
+  @Test func documentsWithoutEnd() throws {
+    expectRefusal(try Program.generate(["--prompt", "x", "--document", "/dev/zero"]), "/dev/zero", "MB")
+    let folder = try TemporaryFolder()
+    let large = folder.url("large.txt").path
+    try Data().write(to: folder.url("large.txt"))
+    // A hole: it takes no place on the disk.
+    #expect(truncate(large, 3 << 30) == 0)
+    expectRefusal(
+      try Program.generate(["--prompt", "x", "--document", large]), "large.txt has 3.0 GB of text")
+  }
+
+  @Test func memoryForKeysAndValues() throws {
+    // 20 million tokens of 23 KB, and half as much in eight bits.
+    let output = try Program.generate(
+      ["--prompt", "x", "--max-tokens", "20000000", "--allow-beyond-context"])
+    expectRefusal(output, "memory are available", "smaller model")
+    #expect(!output.standardError.contains("q8"), "which would not fit either")
+  }
+
+  @Test func homeOfSessions() throws {
+    let folder = try TemporaryFolder()
+    let output = try Program.run(
+      ["session", "list"], environment: ["HOME": folder.url("home").path, "XDG_DATA_HOME": ""])
+    #expect(output.status == 0)
+    #expect(output.standardError.contains(folder.url("home").path))
+  }
+
   @Test func moreThanTheContextHolds() throws {
     // SmolLM2 was trained for 8192 tokens.
     expectRefusal(try Program.generate(["--prompt", "x", "--raw", "--max-tokens", "9000"]), "8192", "900")

@@ -33,6 +33,7 @@ import Testing
       "missing")
   }
 
+  /// Before the model is loaded: there is none.
   @Test func saysWhenThePortIsTaken() throws {
     // A free port is not taken by anybody for long; port 1 is not for users, and root may have it: so take one.
     let taken = socket(AF_INET, streamSocket, 0)
@@ -49,12 +50,29 @@ import Testing
       }
     }
     let port = "\(in_port_t(bigEndian: address.sin_port))"
-    let output = try Program.run(["serve", "--model", try Program.model(), "--threads", "1", "--port", port])
-    #expect(!output.signalled)
-    #expect(output.status != 0)
-    #expect(output.standardOutput.isEmpty)
-    #expect(output.standardError.contains("cannot listen on"), "\(output.standardError)")
-    #expect(output.standardError.contains(port))
+    let output = try Program.run(["serve", "--model", "none.gguf", "--port", port])
+    expectRefusal(output, "cannot listen on 127.0.0.1:\(port)")
+    #expect(output.status == 1)
+  }
+
+  /// Before the model is loaded, and with nothing changed.
+  @Test func refusesSessionsThatCannotBeServed() throws {
+    let folder = try TemporaryFolder()
+    let arguments = ["serve", "--model", "none.gguf", "--port", "0"]
+    let missing = folder.url("missing").path
+    expectRefusal(try Program.run(arguments + ["--session", missing]), missing)
+    // A server has the folder.
+    let lock = open(try folder.file(".lock", Data()), O_RDWR)
+    defer { close(lock) }
+    #expect(flock(lock, LOCK_EX) == 0)
+    expectRefusal(
+      try Program.run(arguments + ["--session-store", folder.url("").path]), "another server",
+      folder.url("").path)
+    let file = try folder.file("file", Data())
+    expectRefusal(try Program.run(arguments + ["--session-store", file + "/store"]), file)
+    // What could be used is not made for a model that is not there.
+    expectRefusal(try Program.run(arguments + ["--session-store", missing]), "none.gguf")
+    #expect(!FileManager.default.fileExists(atPath: missing))
   }
 }
 

@@ -74,9 +74,10 @@ final class RunningProgram {
   private let folder: TemporaryFolder
   private let input = Pipe()
 
-  init(_ arguments: [String], environment: [String: String]) throws {
+  /// - Parameter executable: what to start, nil for `ra`.
+  init(_ arguments: [String], environment: [String: String], executable: String? = nil) throws {
     folder = try TemporaryFolder()
-    process.executableURL = URL(fileURLWithPath: try Program.path())
+    process.executableURL = URL(fileURLWithPath: try executable ?? Program.path())
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
       .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }

@@ -58,6 +58,7 @@ struct AskCommand: AsyncParsableCommand {
     let path = try sessionOption.path()
     let description = try SessionDescription(at: path)
     try description.requireComplete()
+    try description.requireText()
 
     let clock = ContinuousClock()
     let start = clock.now
@@ -113,7 +114,7 @@ struct AskCommand: AsyncParsableCommand {
       text = try TextFile.read(questionFile)
     } else {
       guard isatty(STDIN_FILENO) == 0 else { throw CommandError.noQuestion }
-      text = try TextFile.decode(FileHandle.standardInput.readDataToEndOfFile(), name: "standard input")
+      text = try TextFile.readStandardInput()
     }
     guard !text.allSatisfy(\.isWhitespace) else { throw CommandError.noQuestion }
     return text

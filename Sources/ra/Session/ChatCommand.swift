@@ -1,8 +1,8 @@
 import ArgumentParser
-import Dispatch
 import Foundation
 import Generation
 import LineEditing
+import Platform
 import Synchronization
 
 struct ChatCommand: AsyncParsableCommand {
@@ -63,7 +63,7 @@ struct ChatCommand: AsyncParsableCommand {
 
   private func talk(_ worker: ChatWorker, _ interruption: AnswerInterruption) async throws {
     let lines = ChatLines()
-    while let line = lines.next() {
+    while let line = try lines.next() {
       let text = line.trimmingCharacters(in: .whitespacesAndNewlines)
       if text.isEmpty { continue }
       do {
@@ -75,8 +75,11 @@ struct ChatCommand: AsyncParsableCommand {
           // Not to be interrupted: what was said is to be kept.
           try await worker.keepTurn()
         }
+        if let failure = StandardStream.output.failure { throw failure }
       } catch is CancellationError {
         await worker.note("interrupted; the message was not added to the conversation")
+      } catch let failure as StandardStream.Failure {
+        throw failure
       } catch  where lines.isInteractive {
         await worker.note("Error: \(error)")
       }
@@ -87,6 +90,7 @@ struct ChatCommand: AsyncParsableCommand {
 /// Where messages come from: an editor on a terminal, or plain lines.
 final class ChatLines {
   private let editor: LineEditor?
+  private var input = InputLines(limit: TextFile.largestByteCount)
 
   init() {
     let terminal = ProcessInfo.processInfo.environment["TERM"]
@@ -96,14 +100,14 @@ final class ChatLines {
   /// Whether a person can do something about an error.
   var isInteractive: Bool { isatty(STDIN_FILENO) != 0 }
 
-  /// The next message; nil at the end.
-  func next() -> String? {
-    guard let editor else { return readLine() }
+  /// The next message; nil at the end. Throws `InputLines.TooLong`.
+  func next() throws -> String? {
+    guard let editor else { return try input.next() }
     while true {
       switch editor.readLine(prompt: "> ") {
       case .line(let line): return line
       case .interrupted(let wasEmpty):
-        if wasEmpty { FileHandle.standardError.write(Data("(/quit or Ctrl-D ends the conversation)\n".utf8)) }
+        if wasEmpty { StandardStream.error.write("(/quit or Ctrl-D ends the conversation)\n") }
       case .endOfInput: return nil
       }
     }
@@ -142,7 +146,7 @@ final class AnswerInterruption: Sendable {
   func duringWork<Result: Sendable>(
     stopsProgram: Bool = false, _ body: @escaping @Sendable () async throws -> Result
   ) async throws -> Result {
-    let task = Task.detached { try await body() }
+    let task = Task.detached(executorPreference: WorkerThread.shared) { try await body() }
     work.value.withLock { $0 = Work(cancel: { task.cancel() }, stopsProgram: stopsProgram) }
     defer { work.value.withLock { $0 = Work() } }
     return try await task.value

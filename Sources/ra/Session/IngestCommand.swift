@@ -80,7 +80,7 @@ struct IngestCommand: AsyncParsableCommand {
   }
 
   private func read(_ path: String, _ console: Console) throws -> IngestReport {
-    let documents = try document.map { (name: $0, text: try readText($0)) }
+    let documents = try document.map { (name: $0, text: try readDocument($0)) }
     guard FileManager.default.fileExists(atPath: path) else {
       guard !resume || modelOptions.model != nil && !documents.isEmpty else {
         throw SessionError.notFound(path: path)
@@ -95,23 +95,31 @@ struct IngestCommand: AsyncParsableCommand {
     return try goOn(description, documents, console)
   }
 
-  private func readText(_ path: String) throws -> String {
-    let text = try TextFile.read(path)
-    guard !text.allSatisfy(\.isWhitespace) else { throw CommandError.blankDocument(path: path) }
-    return text
-  }
-
   private func create(
     _ path: String, _ documents: [(name: String, text: String)], _ console: Console
   ) throws -> IngestReport {
-    let host = try modelOptions.host(console, store: store)
+    let host = try modelOptions.host(
+      console, store: store,
+      context: .counted { vocabulary in
+        var conversation = try Conversation(model: vocabulary, raw: raw)
+        return try conversation.read(documents).tokens.count + Self.roomForQuestions
+      })
     let plan = try plan(documents, host)
     guard let policy = try retrieval.policy(attention) else { preconditionFailure("validated") }
     try Task.checkCancellation()
     if force, FileManager.default.fileExists(atPath: path) { try Session.remove(path) }
     let session = try Session.create(
-      at: path, host: host, policy: policy, memoryLimit: memory.memoryLimit?.bytes)
-    return try read(plan, into: session, console)
+      at: path, host: host, policy: policy, plannedTokens: plan.tokens.count,
+      memoryLimit: memory.memoryLimit?.bytes)
+    do {
+      return try read(plan, into: session, console)
+    } catch {
+      // What was not even begun is no session: nothing could be asked of it, and nothing resumed.
+      if session.description.tokenCount + session.description.pendingTokenCount == 0 {
+        try? session.discard()
+      }
+      throw error
+    }
   }
 
   private func goOn(
@@ -123,10 +131,11 @@ struct IngestCommand: AsyncParsableCommand {
       return IngestReport(description, tokensRead: 0)
     }
     let host = try modelOptions.host(console, for: description)
+    let plan = documents.isEmpty ? nil : try plan(documents, host)
     let session = try Session.open(
-      description.directory, host: host, access: .write, memoryLimit: memory.memoryLimit?.bytes)
-    if !documents.isEmpty {
-      let plan = try plan(documents, host)
+      description.directory, host: host, access: .write, plannedTokens: plan?.tokens.count ?? 1,
+      memoryLimit: memory.memoryLimit?.bytes)
+    if let plan {
       let known = session.tokens + session.pendingTokens
       if known.isEmpty { return try read(plan, into: session, console) }
       guard known.starts(with: plan.tokens) else {
@@ -144,6 +153,9 @@ struct IngestCommand: AsyncParsableCommand {
       _ = try session.resumeIngest(checkpointInterval: checkpoint, progress: progress)
     }
   }
+
+  /// Tokens of questions and answers that a session is to have room for, where a model must know before it is loaded.
+  private static let roomForQuestions = 2048
 
   private typealias Plan = (conversation: Conversation, tokens: [Int32], documents: [SessionDocument])
 

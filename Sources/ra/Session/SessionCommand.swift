@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Generation
+import Platform
 import RetrievalAttention
 
 struct SessionCommand: AsyncParsableCommand {
@@ -233,7 +234,7 @@ struct SessionRemoveCommand: ParsableCommand {
   }
 
   private func isAgreed(_ text: String) -> Bool {
-    FileHandle.standardError.write(Data("Remove \(text)? [y/N] ".utf8))
+    StandardStream.error.write("Remove \(text)? [y/N] ")
     return ["y", "yes"].contains(readLine()?.trimmingCharacters(in: .whitespaces).lowercased())
   }
 }

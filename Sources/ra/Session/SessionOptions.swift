@@ -14,7 +14,7 @@ struct SessionName: Sendable {
 
   init(_ text: String) throws {
     guard text.contains("/") || SessionStore.isValidName(text) else {
-      throw ValidationError("\(SessionError.invalidName(text)).")
+      throw ValidationError(sentence(SessionError.invalidName(text)))
     }
     self.text = text
   }
@@ -46,18 +46,25 @@ struct SessionModelOptions: ParsableArguments {
   var model: String?
 
   @OptionGroup var threading: ThreadOptions
+  @OptionGroup var rope: RopeOptions
   @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model and makes it ready for guest attention, telling the progress on standard error.
+  ///
+  /// - Parameter context: how long a new session is to become.
   func host(
-    _ console: Console, for session: SessionDescription? = nil, store: StoreOptions? = nil
+    _ console: Console, for session: SessionDescription? = nil, store: StoreOptions? = nil,
+    context: PlannedContext = .trained
   ) throws -> GuestHost {
     let pool = try threading.makePool()
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
       throw CommandError.modelGone(path: session.modelPath, name: session.name)
     }
+    var options = try devices.options(console)
+    options.ropeFactors = rope.ropeFactors
     let model = try console.loadModel(
-      path: model ?? session?.modelPath ?? "", options: devices.options(console))
+      path: model ?? session?.modelPath ?? "", options: options,
+      for: session.map { .begun($0.ropeFactors) } ?? context)
     return try GuestHost(
       model: model, pool: pool, format: session?.format ?? store?.format ?? KeyValueFormat())
   }
@@ -107,6 +114,12 @@ extension SessionDescription {
   func requireComplete() throws {
     guard pendingTokenCount > 0 else { return }
     throw CommandError.interruptedIngest(name: name, done: tokenCount, pending: pendingTokenCount)
+  }
+
+  /// Refuses a session that has nothing to be asked about.
+  func requireText() throws {
+    guard tokenCount == 0 else { return }
+    throw CommandError.nothingToAsk(name: name)
   }
 }
 

@@ -1,0 +1,40 @@
+// Some models have to know how long a context is to become before they are loaded.
+
+public import ArgumentParser
+public import LlamaHost
+
+/// How long a context is to become.
+enum PlannedContext {
+  case tokens(Int)
+  /// As long as the model was trained for.
+  case trained
+  /// Counted with the model's vocabulary, which is loaded alone for it.
+  case counted((_ vocabulary: LlamaModel) throws -> Int)
+  /// It was begun already, with these factors.
+  case begun(RopeFactors?)
+
+  /// The RoPE factors for it; nil for models that have one set, or none.
+  func ropeFactors(of path: String, options: LlamaModel.Options) throws -> RopeFactors? {
+    let file = try GGUFFile(validating: path)
+    guard file.hasTwoRopeFactors else { return nil }
+    switch self {
+    case .tokens(let count): return file.ropeFactors(forContext: count)
+    case .trained: return .long
+    case .begun(let factors): return factors ?? .short
+    case .counted(let count):
+      var options = LlamaModel.Options()
+      options.vocabularyOnly = true
+      return file.ropeFactors(forContext: try count(LlamaModel.load(path: path, options: options)))
+    }
+  }
+}
+
+struct RopeOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "For models with two sets of RoPE factors, such as Phi-3 128K: the set for short or for long contexts. "
+        + "(default: by the length of the context)", valueName: "short|long"))
+  var ropeFactors: RopeFactors?
+}
+
+extension RopeFactors: ExpressibleByArgument {}
