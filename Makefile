@@ -49,9 +49,11 @@ count-instructions:
 bench-machine: build
 	$(RA) bench machine
 
-## lint       checks the format of the Swift files
+## lint       checks the format of the Swift files, the width of comments, the order of the targets, and the tables of the docs
 lint: need-swift
 	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift
+	scripts/house --self-test && scripts/house --check
+	scripts/update-tables --self-test && scripts/update-tables --check
 
 # Retrieval, exact attention and the host in one run of each model; Qwen only when its file is there already.
 SPEED = .build/bench-speed
