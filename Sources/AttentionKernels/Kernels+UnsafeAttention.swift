@@ -96,8 +96,8 @@ extension Kernels {
       accumulatorStride: accumulatorStride)
   }
 
-  /// Adds weights of any sign, `[queryCount, weightStride]`, to `sums` `[queryCount]`, and rows, or those of the indices,
-  /// times these weights to `accumulators` `[queryCount, accumulatorStride]`.
+  /// Adds weights of any sign, `[queryCount, weightStride]`, to `sums` `[queryCount]`, and rows, or those of the
+  /// indices, times these weights to `accumulators` `[queryCount, accumulatorStride]`.
   package func unsafeAddRows(
     _ rows: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int, dimension: Int,
     weights: UnsafePointer<Float>, weightStride: Int, queryCount: Int, sums: UnsafeMutablePointer<Float>,

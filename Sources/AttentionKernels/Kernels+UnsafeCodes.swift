@@ -79,9 +79,9 @@ extension Kernels {
   /// Takes a sample of the coded rows of some lists, which are gone through in order. Returns how many rows are to be
   /// taken, of which those beyond the sample's limit are not.
   ///
-  /// A row of list c weighs `exp(bases[h * baseStride + c] + the score of query h)`, and is worth `factors[c]` times the sum of
-  /// that over h. Those worth the threshold are taken, and of the others, if the sample is systematic, one whenever the sum
-  /// of worths over the threshold passes a whole number, half of one being there at first.
+  /// A row of list c weighs `exp(bases[h * baseStride + c] + the score of query h)`, and is worth `factors[c]` times
+  /// the sum of that over h. Those worth the threshold are taken, and of the others, if the sample is systematic, one
+  /// whenever the sum of worths over the threshold passes a whole number, half of one being there at first.
   ///
   /// Tables as for ``unsafeDotPQ4``. Scratch: ``sampleScratchCount(queryCount:)``.
   ///

@@ -58,7 +58,8 @@ extension KeyValueFormat: LosslessStringConvertible {
   public var description: String { keys == values ? keys.rawValue : "\(keys.rawValue),\(values.rawValue)" }
 }
 
-/// The address of rows of either format. Row `i` starts `i * stride` bytes behind the first; rows are at even addresses.
+/// The address of rows of either format. Row `i` starts `i * stride` bytes behind the first; rows are at even
+/// addresses.
 package struct PackedRows {
   package var base: UnsafeRawPointer
   /// Bytes.

@@ -11,7 +11,8 @@ package enum Key: Equatable, Sendable {
 
 /// Turns what a terminal sends into keys; a sequence that is not complete waits for its rest.
 ///
-/// Knows the keys of VT100 and xterm, those of Emacs, and bracketed paste: what is pasted is text, line breaks included.
+/// Knows the keys of VT100 and xterm, those of Emacs, and bracketed paste: what is pasted is text, line breaks
+/// included.
 package struct KeyDecoder {
   private var pending: [UInt8] = []
   private var isPasting = false

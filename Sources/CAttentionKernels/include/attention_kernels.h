@@ -167,8 +167,8 @@ typedef struct ak_kernels {
   // x[i] *= a
   void (*scale_f32)(float *x, float a, size_t count);
 
-  // Rounds n rows of d elements, less offsets[k] in column k (NULL for none), to the nearest of 127 steps up and down to
-  // the largest magnitude of a block. An element is off by half a step at most, and by what a step's rounding to f16
+  // Rounds n rows of d elements, less offsets[k] in column k (NULL for none), to the nearest of 127 steps up and down
+  // to the largest magnitude of a block. An element is off by half a step at most, and by what a step's rounding to f16
   // makes of 127 steps, 2^-11 of the largest magnitude: 0.5 / 127 + 2^-11 of it together. Magnitudes whose step is no
   // normal f16 (below 0.0078) lose more, at most half of the least step 2^-24; a step is at most the largest f16.
   void (*quantize_f16)(
@@ -177,8 +177,8 @@ typedef struct ak_kernels {
   // Elements of n rows as f32: exact for f16, one rounding for 8 bits. target_stride is in elements.
   void (*unpack)(ak_rows rows, size_t n, size_t d, float *target, size_t target_stride);
 
-  // out[h * out_stride + i] = queries[h] . rows[i] for h < m, i < n, or rows[indices[i]] unless indices is NULL. Each row
-  // is read once for up to 6 queries.
+  // out[h * out_stride + i] = queries[h] . rows[i] for h < m, i < n, or rows[indices[i]] unless indices is NULL. Each
+  // row is read once for up to 6 queries.
   void (*dot)(
     ak_rows_f32 queries, size_t m, ak_rows rows, const uint32_t *indices, size_t n, size_t d, float *out,
     size_t out_stride);
@@ -189,15 +189,15 @@ typedef struct ak_kernels {
     const float *scores, size_t score_stride, size_t m, ak_rows values, const uint32_t *indices, size_t n,
     size_t d, ak_states states);
 
-  // sums[h] += the sum of weights[h * weight_stride + i], acc[h * acc_stride ..< + d] += the sum of these times rows[i], or
-  // rows[indices[i]] unless indices is NULL. Weights may be negative. Rows: f16 or 8 bits.
+  // sums[h] += the sum of weights[h * weight_stride + i], acc[h * acc_stride ..< + d] += the sum of these times
+  // rows[i], or rows[indices[i]] unless indices is NULL. Weights may be negative. Rows: f16 or 8 bits.
   void (*add_rows)(
     const float *weights, size_t weight_stride, size_t m, ak_rows rows, const uint32_t *indices, size_t n, size_t d,
     float *sums, float *acc, size_t acc_stride);
 
   // Attention of m queries (already scaled) over n keys and values, each read once: keys[i] and values[i], or those of
-  // indices[i] unless indices is NULL. Unless biases is NULL, biases[i] is added to every query's score i. Values: f16 or
-  // 8 bits. scratch: ak_attend_scratch(m).
+  // indices[i] unless indices is NULL. Unless biases is NULL, biases[i] is added to every query's score i. Values: f16
+  // or 8 bits. scratch: ak_attend_scratch(m).
   void (*attend)(
     ak_rows_f32 queries, size_t m, ak_rows keys, ak_rows values, const uint32_t *indices, const float *biases,
     size_t n, size_t d, ak_states states, float *scratch);

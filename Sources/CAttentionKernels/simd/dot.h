@@ -13,11 +13,11 @@ typedef struct ak_ahead {
 } ak_ahead;
 
 // How far ahead of the row in work: four times what covers the latency of memory at one core's bandwidth
-// (20 B/ns * 100 ns = 2 KB), since requests come in bursts. Half of it cost a fifth of the rate at m = 1.
+// (20 B/ns * 100 ns = 2 KB), since requests come in bursts; with less, one query waits for its rows.
 #define AK_AHEAD_BYTES 8192
 
 // Asks for `bytes` of row i, if there is such a row. Into the L2: a fetch into the L1 holds one of the few
-// buffers for its misses until memory answers, which halves the rate of random rows.
+// buffers for its misses until memory answers, and fewer random rows are on their way.
 AK_TEMPLATE void fetch_row(const ak_ahead *ahead, size_t i, size_t bytes) {
   if (i >= ahead->count) return;
   const char *row = ahead->base + (ahead->indices ? ahead->indices[i] : i) * ahead->stride;

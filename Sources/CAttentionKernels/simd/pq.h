@@ -2,9 +2,9 @@
 
 #define AK_PQ_VECTORS (64 / (4 * AK_LANES))  // of a line: the codes of four subquantizers
 
-// Adds the table entries of `lines` lines of codes, of rows 0 to 15 of a block or of 16 to 31, to sums of 16 bits: whole
-// elements, in which the odd bytes come in 256-fold and are taken out at the end (all of it modulo 2^16), and the odd
-// bytes alone. Within the group, entries are added as bytes, which their tables allow.
+// Adds the table entries of `lines` lines of codes, of rows 0 to 15 of a block or of 16 to 31, to sums of 16 bits:
+// whole elements, in which the odd bytes come in 256-fold and are taken out at the end (all of it modulo 2^16), and the
+// odd bytes alone. Within the group, entries are added as bytes, which their tables allow.
 AK_TEMPLATE void pq_group(
   const int queries, const int lines, const int half, const char *tables, size_t table_stride, const uint8_t *block,
   ak_i all[AK_PQ_QUERIES], ak_i odd[AK_PQ_QUERIES]) {

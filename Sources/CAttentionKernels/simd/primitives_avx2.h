@@ -8,9 +8,8 @@
 #define AK_LEVEL AK_LEVEL_AVX2
 #define AK_LANES 8
 
-// Tile sizes leave one of the 16 registers free: with all taken, compilers spill in the inner loop and lose
-// half the speed. Register tile of the matrix products: 6 rows of 2 vectors are 12 sums; 2 vectors of B and
-// one of A make 15.
+// Tile sizes leave one of the 16 registers free: with all taken, compilers spill in the inner loop. Register tile
+// of the matrix products: 6 rows of 2 vectors are 12 sums; 2 vectors of B and one of A make 15.
 #define AK_TILE_ROWS 6
 #define AK_PANEL_VECTORS 2
 // Rows of a dot product tile for m queries, 4 at most: up to 12 sums.
@@ -113,7 +112,7 @@ AK_PRIMITIVE float v_highest(ak_v x) {
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
-// The sums of a, b, c, d. Shuffles and additions: the instruction for horizontal sums takes twice as long.
+// The sums of a, b, c, d. Shuffles and additions: the instruction for horizontal sums takes longer.
 AK_PRIMITIVE ak_v4 v_reduce4(ak_v a, ak_v b, ak_v c, ak_v d) {
   const __m256d ab = _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)));
   const __m256d cd = _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d)));
