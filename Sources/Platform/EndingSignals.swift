@@ -7,8 +7,8 @@ import Synchronization
 /// Signals that ask a program to end, told to a handler on a thread that does nothing else: it runs however busy the
 /// threads of tasks and of Dispatch are.
 ///
-/// One at a time is told, the last one made. Its own ``stop()`` leaves the signals caught: a program that ends is to
-/// end by itself.
+/// One at a time is told, the last one made. Its own ``stop()`` gives the signals back to the system: the next one
+/// ends the program at once.
 package final class EndingSignals: Sendable {
   package typealias Handler = @Sendable (_ number: Int32) -> Void
 
