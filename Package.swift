@@ -4,6 +4,7 @@
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
+//   AttentionModel <- {RetrievalAttention, LlamaHost}
 //   CSystemCalls <- Platform <- {VectorIndex, RetrievalAttention, LlamaHost, Generation, Evaluation, Serving, ra}
 //   CTexts <- Evaluation
 //   Serving <- InferenceServer <- ra
@@ -31,6 +32,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "AttentionKernels", targets: ["AttentionKernels"]),
+    .library(name: "AttentionModel", targets: ["AttentionModel"]),
     .library(name: "VectorIndex", targets: ["VectorIndex"]),
     .library(name: "RetrievalAttention", targets: ["RetrievalAttention"]),
     .library(name: "LlamaHost", targets: ["LlamaHost"]),
@@ -56,15 +58,17 @@ let package = Package(
       providers: [.brew(["llama.cpp"])]),
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
+    // The words between a host and whoever computes its attention.
+    .target(name: "AttentionModel", swiftSettings: settings),
     .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(name: "CSystemCalls"),
     // The system: signals, outputs, inputs, mapped files.
     .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: settings),
     .target(
       name: "RetrievalAttention",
-      dependencies: ["VectorIndex", "AttentionKernels", "Platform", "CSystemCalls"],
+      dependencies: ["AttentionModel", "VectorIndex", "AttentionKernels", "Platform", "CSystemCalls"],
       swiftSettings: settings),
-    .target(name: "LlamaHost", dependencies: ["CLlama", "Platform"], swiftSettings: settings),
+    .target(name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
     .target(
       name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "Platform"],
       swiftSettings: settings),

@@ -7,15 +7,11 @@
 public struct TakeoverReport: Sendable, CustomStringConvertible {
   /// One layer, as seen in the graph.
   public struct Layer: Sendable {
-    public let layer: Int
-    public let headCount: Int
-    public let kvHeadCount: Int
-    public let headDimension: Int
-    public let valueDimension: Int
-    public let scale: Float
-    /// A key is visible if `queryPosition - keyPosition < slidingWindow`; nil for all keys.
-    public let slidingWindow: Int?
-    public let rope: RopeParameters?
+    /// Number of the layer in the model, from 0.
+    public let number: Int
+    public let shape: LayerShape
+    /// Whether queries and keys were rotated in a way that is not known here, so that none is told of.
+    public let isRotationUnknown: Bool
   }
 
   /// Something a guest cannot do, with the layers where it was seen.
@@ -106,9 +102,9 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
   public var description: String {
     var lines: [String] = []
     if isSupported {
-      let sliding = layers.filter { $0.slidingWindow != nil }
+      let sliding = layers.filter { $0.shape.slidingWindow != nil }
       var line = "Attention of \(layers.count) layers can be taken over"
-      if let window = sliding.first?.slidingWindow {
+      if let window = sliding.first?.shape.slidingWindow {
         line += "; \(sliding.count) of them have a sliding window of \(window)"
       }
       lines.append(line + ".")
