@@ -5,6 +5,7 @@
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
 //   AttentionModel <- {RetrievalAttention, LlamaHost}
+//   RetrievalAttention <- AttentionPolicies <- {Evaluation, ra}
 //   CSystemCalls <- Platform <- {VectorIndex, RetrievalAttention, LlamaHost, Generation, Evaluation, Serving, ra}
 //   CTexts <- Evaluation
 //   Serving <- InferenceServer <- ra
@@ -35,6 +36,7 @@ let package = Package(
     .library(name: "AttentionModel", targets: ["AttentionModel"]),
     .library(name: "VectorIndex", targets: ["VectorIndex"]),
     .library(name: "RetrievalAttention", targets: ["RetrievalAttention"]),
+    .library(name: "AttentionPolicies", targets: ["AttentionPolicies"]),
     .library(name: "LlamaHost", targets: ["LlamaHost"]),
     .library(name: "Generation", targets: ["Generation"]),
     .library(name: "NumpyFile", targets: ["NumpyFile"]),
@@ -68,7 +70,12 @@ let package = Package(
       name: "RetrievalAttention",
       dependencies: ["AttentionModel", "VectorIndex", "AttentionKernels", "Platform", "CSystemCalls"],
       swiftSettings: settings),
-    .target(name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
+    // The published methods; what they build on is open to any package.
+    .target(
+      name: "AttentionPolicies", dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"],
+      swiftSettings: settings),
+    .target(
+      name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
     .target(
       name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "Platform"],
       swiftSettings: settings),
@@ -78,7 +85,9 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
+        "AttentionPolicies", "Generation", "NumpyFile", "RetrievalAttention", "VectorIndex",
+        "AttentionKernels",
+        "Platform",
         "CTexts",
       ],
       swiftSettings: settings),
@@ -101,7 +110,8 @@ let package = Package(
     .executableTarget(
       name: "ra",
       dependencies: [
-        "Evaluation", "Generation", "InferenceServer", "LineEditing", "Platform", "Serving",
+        "AttentionPolicies", "Evaluation", "Generation", "InferenceServer", "LineEditing", "Platform",
+        "Serving",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings, linkerSettings: exportsHost),
@@ -113,7 +123,9 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "RetrievalAttentionTests",
-      dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
+      dependencies: [
+        "AttentionPolicies", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
+      ],
       swiftSettings: settings),
     // All tests are linked to one program.
     .testTarget(
@@ -121,17 +133,22 @@ let package = Package(
       linkerSettings: exportsHost),
     .testTarget(
       name: "GenerationTests",
-      dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex"],
+      dependencies: [
+        "AttentionPolicies", "Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex",
+      ],
       swiftSettings: settings),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),
     .testTarget(name: "LineEditingTests", dependencies: ["LineEditing"], swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(
       name: "EvaluationTests",
-      dependencies: ["Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention"],
+      dependencies: [
+        "AttentionPolicies", "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention",
+      ],
       swiftSettings: settings),
     .testTarget(
-      name: "ServingTests", dependencies: ["Serving", "Generation", "LlamaHost", "RetrievalAttention"],
+      name: "ServingTests",
+      dependencies: ["AttentionPolicies", "Serving", "Generation", "LlamaHost", "RetrievalAttention"],
       swiftSettings: settings),
     .testTarget(
       name: "InferenceServerTests",

@@ -51,8 +51,8 @@ package struct HalfPrecisionRows {
 
 /// Keys and values that were read before, for devices that do not have them.
 package protocol StoredRows: AnyObject {
-  /// Calls `body` with the last `count` rows of one KV head but for the very last `skipped` ones, as they are before the
-  /// batch. They are in the order of the text, but for those of an index. Where rows are stored in half precision,
+  /// Calls `body` with the last `count` rows of one KV head but for the very last `skipped` ones, as they are before
+  /// the batch, in the order of the text but for those of an index. Where rows are stored in half precision,
   /// nothing is copied.
   func withHalfPrecisionRows(
     layer: Int, kvHead: Int, count: Int, skipping skipped: Int, _ body: (HalfPrecisionRows) throws -> Void

@@ -200,9 +200,9 @@ public final class DecodeBenchmark {
     let begin = guest.tokenCount
     var errors: [Double] = []
     let statistics = guest.engine.statistics
-    guest.engine.headObserver = { errors += $0.outputErrors }
+    guest.options.observer = AttentionObserver(onHead: { errors += $0.outputErrors })
     defer {
-      guest.engine.headObserver = nil
+      guest.options.observer = nil
       guest.engine.statistics = statistics
     }
     for step in 0..<min(settings.checkedTokens, perRound) {
@@ -225,7 +225,7 @@ public final class DecodeBenchmark {
   private func turn(_ measurement: inout Measurement, steps: Int, onStep: () -> Void) throws {
     let guest = measurement.subject.guest
     guard let runner: any SequenceRunner = guest ?? host else { return }
-    guest?.engine.ignoresIndex = measurement.subject.isExact
+    guest?.options.isExact = measurement.subject.isExact
     guest?.engine.statistics = measurement.reads
     let begin = runner.tokenCount
     defer { if let guest { measurement.reads = guest.engine.statistics } }
@@ -237,7 +237,7 @@ public final class DecodeBenchmark {
       _ = try runner.decode(tokens[first + step])
       let time = clock.now - start
       // The first step finds the caches full of another attention's keys.
-      guest?.engine.profile = measurement.profile
+      guest?.options.observer = AttentionObserver(profile: measurement.profile)
       if step == 0, let guest { window = guest.host.windowReading.activity }
       if step > 0 {
         measurement.samples.append(time)
@@ -246,8 +246,7 @@ public final class DecodeBenchmark {
     }
     if let guest {
       measurement.window.add(guest.host.windowReading.activity.since(window))
-      guest.engine.profile = nil
-      guest.engine.ignoresIndex = false
+      guest.options = CallOptions()
       try guest.engine.truncate(to: begin)
     } else {
       try host?.truncate(to: begin)

@@ -84,10 +84,10 @@ public final class FidelityMeasurement {
     }
     if format == KeyValueFormat() {
       runner = try read(policy, format)
-      runner.engine.ignoresIndex = true
+      runner.options.isExact = true
       exact = try exactRecord(runner)
       try runner.engine.truncate(to: contextTokens)
-      runner.engine.ignoresIndex = false
+      runner.options.isExact = false
     } else {
       exact = try exactRecord(read(.exact, KeyValueFormat()))
       runner = try read(policy, format)
@@ -139,15 +139,16 @@ public final class FidelityMeasurement {
       tokens: decodeTokens,
       divergence: Divergence(reference: referenceRecord, other: ours), perplexity: ours.perplexity(of: next),
       referencePerplexity: referenceRecord.perplexity(of: next), reads: reads,
-      search: runner.engine.search, noiseFloor: noiseFloor, hostNoise: hostNoise, heads: heads)
+      search: search ?? runner.engine.policy.retrieval?.search, noiseFloor: noiseFloor, hostNoise: hostNoise,
+      heads: heads)
   }
 
   /// Decodes some tokens once more, with exact attention beside the policy's in every head.
   private func headErrors() throws -> HeadErrors {
     try runner.engine.truncate(to: contextTokens)
     var sums = HeadErrorSums(shape: runner.engine.shape)
-    runner.engine.headObserver = { sums.add($0) }
-    defer { runner.engine.headObserver = nil }
+    runner.options.observer = AttentionObserver(onHead: { sums.add($0) })
+    defer { runner.options.observer = nil }
     let observed = tokens[contextTokens..<contextTokens + min(decodeTokens, FidelityProbe.observedSteps)]
     _ = try Self.record(observed, runner: runner, name: "\(runner.attentionName), heads", onPhase: onPhase)
     return sums.means

@@ -180,11 +180,9 @@ private final class BatchGuest: AttentionGuest {
   func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
     let item = items[sequence]
     do {
-      if let prompt = item.prompt, call.isAttended {
-        try item.engine.takeIn(call, promptEnd: prompt.end, parallel: parallel)
-      } else {
-        try item.engine.attend(call, parallel: parallel)
-      }
+      var options = CallOptions()
+      options.attendedPromptEnd = item.prompt?.end
+      try item.engine.attend(call, options: options, parallel: parallel)
     } catch {
       failedItem = sequence
       throw error

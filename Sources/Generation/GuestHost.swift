@@ -52,16 +52,16 @@ public final class GuestHost {
   /// What went between the model's devices and the attention here, since the host was made.
   public var deviceTraffic: DeviceTraffic { context.deviceTraffic }
 
-  /// Evaluates a batch, with `engine` for attention, and devices for a `prompt` or for a generated token's `window`.
+  /// Evaluates a batch, with `reader` for attention, and devices for a `prompt` or for a generated token's `window`.
   func evaluate(
-    _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, engine: AttentionEngine,
-    prompt: DevicePrompt? = nil, window: DeviceWindow? = nil
+    _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, reader: PromptReader,
+    options: CallOptions, prompt: DevicePrompt? = nil, window: DeviceWindow? = nil
   ) throws -> Logits {
     context.guest = EngineGuest(
-      engine: engine, promptEnd: prompt?.end, window: window, onLayer: onLayer)
+      reader: reader, options: options, promptEnd: prompt?.end, window: window, onLayer: onLayer)
     let work: (any DeviceWork)? = prompt ?? window
     context.deviceParts =
-      work.map { [DevicePart(work: $0, rows: 0..<tokens.count, stored: engine)] } ?? []
+      work.map { [DevicePart(work: $0, rows: 0..<tokens.count, stored: reader.engine)] } ?? []
     // So that an engine goes when its runner does.
     defer {
       context.guest = NoGuest()
@@ -98,8 +98,8 @@ final class NoGuest: AttentionGuest {
 
 /// Hands a layer's tensors from the host to the engine.
 private final class EngineGuest: AttentionGuest {
-  private let engine: AttentionEngine
-  private let promptEnd: Int?
+  private let reader: PromptReader
+  private let options: CallOptions
   private let window: DeviceWindow?
   private let onLayer: (() -> Void)?
 
@@ -107,21 +107,22 @@ private final class EngineGuest: AttentionGuest {
   ///   - promptEnd: position behind the prompt's last token, when devices attend to it.
   ///   - window: devices that attend to a generated token's first and last ones.
   ///   - onLayer: told when a layer was attended to.
-  init(engine: AttentionEngine, promptEnd: Int?, window: DeviceWindow?, onLayer: (() -> Void)?) {
-    self.engine = engine
-    self.promptEnd = promptEnd
+  init(
+    reader: PromptReader, options: CallOptions, promptEnd: Int?, window: DeviceWindow?,
+    onLayer: (() -> Void)?
+  ) {
+    self.reader = reader
+    var options = options
+    options.attendedPromptEnd = promptEnd
+    self.options = options
     self.window = window
     self.onLayer = onLayer
   }
 
   func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
-    if call.isAttended, let promptEnd {
-      try engine.takeIn(call, promptEnd: promptEnd, parallel: parallel)
-    } else if let window, window.isRunning {
-      try engine.attend(call, fixed: window, parallel: parallel)
-    } else {
-      try engine.attend(call, parallel: parallel)
-    }
+    var options = options
+    if let window, window.isRunning { options.fixed = window }
+    try reader.attend(call, options: options, parallel: parallel)
     onLayer?()
   }
 }

@@ -13,6 +13,8 @@ public final class GuestRunner: SequenceRunner {
   public private(set) var indexSeconds = 0.0
   /// While false, decoded tokens stay in the window, so that they can be taken back, however many they are.
   package var indexesDecodedTokens = true
+  /// How calls of the engine are answered, and who watches.
+  package var options = CallOptions()
   private var readTokens: [Int32]
   /// Contexts that read the present prompt along.
   private var companions: [GuestRunner] = []
@@ -140,7 +142,9 @@ public final class GuestRunner: SequenceRunner {
   func beginPrompt(of count: Int, endingAt end: Int) throws {
     // A prompt needs more of the device.
     deviceWindow = nil
-    devicePrompt = try host.devicePrompt(of: count, endingAt: end, engine: engine)
+    // Who reads along has to see all of a prompt.
+    devicePrompt =
+      companions.isEmpty ? try host.devicePrompt(of: count, endingAt: end, engine: engine) : nil
   }
 
   func endPrompt() { devicePrompt = nil }
@@ -176,8 +180,14 @@ public final class GuestRunner: SequenceRunner {
   }
 
   public func decode(_ token: Int32) throws -> Logits {
-    if deviceWindow == nil { deviceWindow = .some(try host.deviceWindow(of: engine)) }
-    let logits = try evaluate([token][...], outputs: .last, window: deviceWindow ?? nil)
+    let window: DeviceWindow?
+    if options.isExact || options.observer?.onHead != nil {
+      window = nil
+    } else {
+      if deviceWindow == nil { deviceWindow = .some(try host.deviceWindow(of: engine)) }
+      window = deviceWindow ?? nil
+    }
+    let logits = try evaluate([token][...], outputs: .last, window: window)
     if indexesDecodedTokens { updateIndex(finishing: true, askPosition: tokenCount + Self.askDistance) }
     return logits
   }
@@ -233,7 +243,8 @@ public final class GuestRunner: SequenceRunner {
     let before = tokenCount
     do {
       let logits = try host.evaluate(
-        tokens, startPosition: before, outputs: outputs, engine: engine,
+        tokens, startPosition: before, outputs: outputs,
+        reader: PromptReader(engine, followers: companions.map(\.engine)), options: options,
         prompt: tokens.count > 1 ? devicePrompt : nil, window: window)
       for runner in [self] + companions { try runner.engine.checkFiles() }
       for runner in [self] + companions { runner.note(tokens, after: before) }
@@ -252,6 +263,10 @@ public final class GuestRunner: SequenceRunner {
   }
 
   private func updateIndex(finishing: Bool, askPosition: Int) {
+    guard !options.isExact else {
+      if finishing { engine.finishPrompt() }
+      return
+    }
     let clock = ContinuousClock()
     let start = clock.now
     if engine.updateIndex(finishing: finishing, askPosition: askPosition, parallel: host.parallel) {
@@ -278,11 +293,7 @@ extension GuestRunner {
       precondition(other.tokens == self.tokens, "contexts that differ cannot read together")
     }
     companions = others
-    engine.followers = others.map(\.engine)
-    defer {
-      companions = []
-      engine.followers = []
-    }
+    defer { companions = [] }
     return try prefill(tokens, progress: progress)
   }
 }

@@ -6,7 +6,7 @@ package import AttentionKernels
 ///
 /// An index never copies keys: the caller's store is the vector store, and the caller passes it to each call. Row
 /// *i* of an index is always row *i* of these.
-package struct IndexRows {
+public struct IndexRows {
   /// `[count, d]`.
   package var keys: PackedRows
   /// `[count, d]`.
@@ -25,7 +25,7 @@ package struct IndexRows {
 
 /// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike), in memory that
 /// may be written.
-package struct NewRows {
+public struct NewRows {
   /// `[count, d]`, without gaps.
   package var keys: PackedRows
   /// `[count, d]`, without gaps.
@@ -61,7 +61,7 @@ package struct NewRows {
 }
 
 /// The queries of one KV head's group, `[count, d]`, scaled as for attention.
-package struct QueryGroup {
+public struct QueryGroup {
   package var queries: UnsafePointer<Float>
   package var count: Int
 
@@ -72,7 +72,7 @@ package struct QueryGroup {
 }
 
 /// Running softmax states as the kernels keep them: empty is `-infinity`, 0 and zeros.
-package struct StatePointers {
+public struct StatePointers {
   /// `[queries]`.
   package var maxima: UnsafeMutablePointer<Float>
   /// `[queries]`.
@@ -116,7 +116,7 @@ public struct ReadCount: Sendable, Hashable {
 }
 
 /// Notes which rows were read exactly, for measurements of recall. Nobody pays for it when there is none.
-package final class ReadRecorder {
+public final class ReadRecorder {
   /// Row numbers of the index, in no order, without duplicates; the same rows serve all queries of the group.
   package private(set) var rows: [UInt32] = []
   /// Added to what is noted: where an index's rows begin among the rows of its head.
@@ -137,7 +137,7 @@ package final class ReadRecorder {
 ///
 /// Not thread-safe: one owner. ``attend(_:rows:states:workspace:recorder:)`` changes nothing in the index, so
 /// calls with different workspaces may run at the same time.
-package protocol AttentionIndex: AnyObject {
+public protocol AttentionIndex: AnyObject {
   var dimension: Int { get }
   /// Rows inserted so far.
   var rowCount: Int { get }

@@ -17,11 +17,11 @@ package final class ExactTopKIndex: AttentionIndex {
     self.k = k
   }
 
-  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+  public func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     rowCount += new.count
   }
 
-  package func attend(
+  public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     var read = ReadCount()

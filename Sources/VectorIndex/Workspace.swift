@@ -5,7 +5,7 @@ package import AttentionKernels
 /// Scratch memory for one worker thread, reused from call to call.
 ///
 /// Owned by whoever runs the workers, one for each. Not thread-safe, and nothing in it outlives a call.
-package final class Workspace {
+public final class Workspace {
   package let kernels: Kernels
   /// Notes which rows a head reads, while somebody measures; nil otherwise.
   package var recorder: ReadRecorder?

@@ -1,6 +1,7 @@
 // `--attention`: the host's, or a policy with its settings.
 
 import ArgumentParser
+import AttentionPolicies
 import RetrievalAttention
 
 /// How attention is computed, as named on the command line.
@@ -16,7 +17,7 @@ enum AttentionChoice: Hashable {
       return
     }
     do {
-      self = .policy(try AttentionPolicy.parse(text))
+      self = .policy(try PolicyRegistry.published.parse(text))
     } catch {
       guard case .unknownPolicy(let name, let known) = error else { throw ValidationError(sentence(error)) }
       throw ValidationError(sentence(AttentionPolicyError.unknownPolicy(name, known: known + ["host"])))
@@ -35,7 +36,7 @@ struct AttentionChoices {
   init(_ elements: [AttentionChoice]) { self.elements = elements }
 
   init(parsing text: String) throws {
-    elements = try AttentionPolicy.splitList(text).map { try AttentionChoice(parsing: $0) }
+    elements = try PolicyRegistry.splitList(text).map { try AttentionChoice(parsing: $0) }
   }
 }
 
@@ -45,7 +46,7 @@ extension RetrievalOptions {
   /// Throws `ValidationError` for options that the policy does not have.
   func policy(_ choice: AttentionChoice) throws -> AttentionPolicy? {
     guard case .policy(let policy) = choice else { return nil }
-    guard case .retrieval(let settings) = policy else { return policy }
+    guard let settings = policy.retrieval else { return policy }
     let changed = try applied(to: settings)
     do {
       try changed.validate()
@@ -78,6 +79,6 @@ extension RetrievalOptions {
 
 extension AttentionChoice {
   var isRetrieval: Bool {
-    if case .policy(.retrieval) = self { true } else { false }
+    if case .policy(let policy) = self { policy.retrieval != nil } else { false }
   }
 }

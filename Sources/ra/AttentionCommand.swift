@@ -1,4 +1,5 @@
 import ArgumentParser
+import AttentionPolicies
 import RetrievalAttention
 
 struct AttentionCommand: AsyncParsableCommand {
@@ -22,14 +23,15 @@ struct AttentionListCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    if let name, !AttentionPolicy.names.contains(name) {
-      throw ValidationError(sentence(AttentionPolicyError.unknownPolicy(name, known: AttentionPolicy.names)))
+    if let name, !PolicyRegistry.published.names.contains(name) {
+      throw ValidationError(
+        sentence(AttentionPolicyError.unknownPolicy(name, known: PolicyRegistry.published.names)))
     }
   }
 
   func run() async throws {
     let console = Console()
-    let policies = AttentionPolicy.catalog.filter { name == nil || $0.name == name }
+    let policies = PolicyRegistry.published.catalog.filter { name == nil || $0.name == name }
     if json { try console.json(policies) } else { console.output(policies.map(text).joined(separator: "\n")) }
   }
 

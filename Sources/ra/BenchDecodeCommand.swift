@@ -84,13 +84,17 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     settings.rounds = rounds
     settings.attentions = []
     for choice in attention.elements {
-      switch try retrieval.policy(choice) {
-      case nil: settings.attentions.append(.host)
-      case .exact: settings.attentions.append(.exact)
-      case .retrieval(let chosen) where !settings.attentions.contains(.retrieval):
+      guard let policy = try retrieval.policy(choice) else {
+        settings.attentions.append(.host)
+        continue
+      }
+      if policy == .exact {
+        settings.attentions.append(.exact)
+      } else if let chosen = policy.retrieval, !settings.attentions.contains(.retrieval) {
         settings.attentions.append(.retrieval)
         settings.retrieval = chosen
-      case .some(let policy): settings.policies.append(policy)
+      } else {
+        settings.policies.append(policy)
       }
     }
     settings.format = store.format

@@ -164,7 +164,7 @@ struct EvaluateCommand: AsyncParsableCommand {
       try checkCount("--lengths", length)
       return length
     }
-    settings.attentions = try attention.flatMap { AttentionPolicy.splitList($0) }.map {
+    settings.attentions = try attention.flatMap { PolicyRegistry.splitList($0) }.map {
       try EvaluatedAttention(parsing: String($0))
     }
     if settings.tasks.isEmpty, names != "none" { throw ValidationError("--tasks is empty.") }

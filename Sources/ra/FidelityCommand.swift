@@ -112,7 +112,7 @@ struct FidelityCommand: AsyncParsableCommand {
     }
     var reports = [try measurement.measure(against: reference, observesHeads: heads)]
     for tolerance in also {
-      guard case .retrieval(let settings) = policy else { break }
+      guard let settings = policy.retrieval else { break }
       var search = settings.search
       search.tolerance = tolerance
       reports.append(try measurement.measure(against: reference, search: search, observesHeads: heads))

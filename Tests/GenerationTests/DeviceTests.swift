@@ -75,7 +75,7 @@ extension GenerationTests {
     }
 
     private func decode(_ runner: GuestRunner, exact: Bool) throws -> [[Float]] {
-      runner.engine.ignoresIndex = exact
+      runner.options.isExact = exact
       return try tokens[contextLength..<contextLength + decoded].map { Array(try runner.decode($0).last) }
     }
 

@@ -2,6 +2,7 @@
 
 import AttentionKernels
 import Foundation
+import AttentionPolicies
 import Generation
 import LlamaHost
 import RetrievalAttention
@@ -30,7 +31,7 @@ extension GenerationTests {
       _ options: String, format: KeyValueFormat = KeyValueFormat()
     ) throws -> GuestRunner {
       let host = try GuestHost(model: model, pool: pool, format: format, takeover: takeover)
-      let policy = try AttentionPolicy.parse("retrieval:sink=16,window=64,minimum=64" + options)
+      let policy = try PolicyRegistry.published.parse("retrieval:sink=16,window=64,minimum=64" + options)
       let runner = try GuestRunner(host: host, policy: policy, plannedTokens: 1024)
       _ = try runner.prefill(Array(tokens[..<contextLength]), progress: nil)
       #expect(runner.engine.indexedTokenCount > 100)
@@ -72,7 +73,7 @@ extension GenerationTests {
       func divergence(byDevices: Bool) throws -> (mean: Double, read: Double) {
         let (fork, exact) = (try runner.fork(), try runner.fork())
         for fork in [fork, exact] { fork.indexesDecodedTokens = false }
-        exact.engine.ignoresIndex = true
+        exact.options.isExact = true
         let found = try decode(fork, range, byDevices: byDevices)
         let expected = try decode(exact, range, byDevices: false)
         return (meanDivergence(expected, found), fork.engine.statistics.keysReadWithStatic)

@@ -69,10 +69,10 @@ struct HiddenFactTests {
       }
       return model.tokenizer.detokenize(tokens)
     }
-    runner.engine.ignoresIndex = true
+    runner.options.isExact = true
     let exact = try answer()
     try runner.engine.truncate(to: prompt.count)
-    runner.engine.ignoresIndex = false
+    runner.options.isExact = false
     return (exact, try answer())
   }
 

@@ -138,11 +138,11 @@ extension GenerationTests {
       #expect(reads.steps == 32)
       #expect(reads.keysReadWithStatic < 1)
       try runner.engine.truncate(to: 3000)
-      runner.engine.ignoresIndex = true
+      runner.options.isExact = true
       let divergence = meanDivergence(try decode(), found)
       #expect(divergence < Tolerance.retrieval, "reading \(reads.keysReadWithStatic)")
       try runner.engine.truncate(to: 3000)
-      runner.engine.ignoresIndex = false
+      runner.options.isExact = false
       #expect(try decode() == found, "the same again")
     }
 

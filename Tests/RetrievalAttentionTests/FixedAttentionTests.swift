@@ -76,7 +76,8 @@ import VectorIndex
       #expect(fixed.windowCount == token - 16 - engine.indexedTokenCount)
       #expect(fixed.sinkCount + fixed.windowCount <= (try #require(engine.maximumFixedRows)))
       let output = try engine.attend(
-        input, token..<token + 1, parallel: workers == 1 ? .serial : .threads(workers), fixed: reference)
+        input, token..<token + 1, parallel: workers == 1 ? .serial : .threads(workers),
+        options: .fixed(reference))
       #expect(input.largestError(output, firstToken: token, tokens: [token]) < Tolerance.exact)
       let changed = engine.updateIndex(finishing: true, askPosition: token + 64, parallel: .serial)
       #expect((engine.fixedRows(layer: 0)?.version != fixed.version) == changed)
@@ -96,7 +97,7 @@ import VectorIndex
     let ours = try self.engine(input, tolerance: 0, format: format)
     for token in 500..<520 {
       reference.token = token
-      let found = try engine.attend(input, token..<token + 1, fixed: reference)
+      let found = try engine.attend(input, token..<token + 1, options: .fixed(reference))
       let expected = try ours.attend(input, token..<token + 1)
       // The reference's rows are not rounded to eight bits.
       for (a, b) in zip(found, expected) { #expect(abs(a - b) < 0.02) }
@@ -112,7 +113,7 @@ import VectorIndex
     var errors = (there: 0.0, here: 0.0)
     for token in 500..<560 {
       reference.token = token
-      let found = try there.attend(input, token..<token + 1, fixed: reference)
+      let found = try there.attend(input, token..<token + 1, options: .fixed(reference))
       let expected = try here.attend(input, token..<token + 1)
       errors.there += input.largestError(found, firstToken: token, tokens: [token])
       errors.here += input.largestError(expected, firstToken: token, tokens: [token])
@@ -130,14 +131,16 @@ import VectorIndex
     #expect(engine.fixedRows(layer: 0) == nil)
     #expect(engine.fixedRows(layer: 1) == nil)
     let reference = Reference(engine, input)
-    #expect(throws: AttentionError.self) { try engine.attend(input, 100..<101, fixed: reference) }
+    #expect(throws: AttentionError.self) { try engine.attend(input, 100..<101, options: .fixed(reference)) }
     #expect(engine.tokenCount == 100)
     let exact = try AttentionEngine(
       shape: ModelShape(layers: [input.layer]), policy: .exact, capacity: 4096)
     #expect(exact.maximumFixedRows == nil)
     let indexed = try self.engine(LayerInput(try layerShape(), tokens: 620, seed: 5), tolerance: 0)
     #expect(indexed.fixedRows(layer: 0) != nil)
-    indexed.ignoresIndex = true
-    #expect(indexed.fixedRows(layer: 0) == nil)
+    var options = CallOptions.fixed(reference)
+    options.isExact = true
+    #expect(throws: AttentionError.self) { try indexed.attend(input, 500..<501, options: options) }
+    #expect(indexed.tokenCount == 500)
   }
 }

@@ -39,12 +39,12 @@ import VectorIndex
     let engine = try prepared(smallRetrieval(tolerance: 1e9), input: input)
     let indexed = 16..<16 + engine.indexedTokenCount
     var heads: [DecodedHead] = []
-    engine.headObserver = { heads.append($0) }
+    let options = CallOptions.observing { heads.append($0) }
     let parallel: ParallelRunner = workers == 1 ? .serial : .threads(workers)
     let d = input.layer.headDimension
     for token in 900..<904 {
       heads = []
-      let output = try engine.attend(input, token..<token + 1, parallel: parallel)
+      let output = try engine.attend(input, token..<token + 1, parallel: parallel, options: options)
       #expect(heads.map(\.kvHead) == [0, 1])
       for head in heads {
         for g in 0..<3 {
@@ -64,16 +64,18 @@ import VectorIndex
 
   @Test func readingEverythingLosesNothing() throws {
     let input = LayerInput(try layerShape(), tokens: 910, seed: 22)
-    for ignoresIndex in [false, true] {
+    for isExact in [false, true] {
       let engine = try prepared(smallRetrieval(tolerance: 0), input: input)
-      engine.ignoresIndex = ignoresIndex
       var count = 0
-      engine.headObserver = { head in
+      var options = CallOptions.observing { head in
         count += 1
         #expect(head.outputErrors.allSatisfy { $0 < 1e-3 })
         #expect(head.recoveredMass?.allSatisfy { abs($0 - 1) < 1e-3 } == true)
       }
-      for token in 900..<910 { _ = try engine.attend(input, token..<token + 1, parallel: .threads(2)) }
+      options.isExact = isExact
+      for token in 900..<910 {
+        _ = try engine.attend(input, token..<token + 1, parallel: .threads(2), options: options)
+      }
       #expect(count == 10)
     }
   }
@@ -84,8 +86,8 @@ import VectorIndex
     var outputs: [[Float]] = []
     for observes in [false, true] {
       let engine = try prepared(smallRetrieval(tolerance: 0.3), input: input)
-      if observes { engine.headObserver = { _ in } }
-      outputs.append(try (900..<910).flatMap { try engine.attend(input, $0..<$0 + 1) })
+      let options = observes ? CallOptions.observing { _ in } : CallOptions()
+      outputs.append(try (900..<910).flatMap { try engine.attend(input, $0..<$0 + 1, options: options) })
     }
     #expect(outputs[0] == outputs[1])
   }
@@ -96,15 +98,15 @@ import VectorIndex
     settings.layerTolerances = [0, 1e9, 0.3]
     let engine = try prepared(settings, input: input, layers: 3)
     var masses: [Int: Double] = [:]
-    engine.headObserver = { masses[$0.layer] = $0.recoveredMass?[0] }
-    for layer in 0..<3 { _ = try engine.attend(input, 900..<901, layer: layer) }
+    let options = CallOptions.observing { masses[$0.layer] = $0.recoveredMass?[0] }
+    for layer in 0..<3 { _ = try engine.attend(input, 900..<901, layer: layer, options: options) }
     let (all, none, some) = (try #require(masses[0]), try #require(masses[1]), try #require(masses[2]))
     #expect(abs(all - 1) < 1e-3 && none < some && some < 0.999)
     // A search for all layers replaces them, and settings without tolerances of their own too.
     settings.layerTolerances = []
     settings.search.tolerance = 0
     engine.applySearch(of: settings)
-    for layer in 0..<3 { _ = try engine.attend(input, 901..<902, layer: layer) }
+    for layer in 0..<3 { _ = try engine.attend(input, 901..<902, layer: layer, options: options) }
     for layer in 0..<3 { #expect(abs((masses[layer] ?? 0) - 1) < 1e-3) }
 
     for tolerances: [Float] in [[0.1], [0.1, 0.1, -1], [0.1, 0.1, .nan]] {

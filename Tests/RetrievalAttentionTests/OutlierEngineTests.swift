@@ -23,9 +23,10 @@ import VectorIndex
   }
 
   private func decode(
-    _ engine: AttentionEngine, _ input: LayerInput, _ range: Range<Int>, parallel: ParallelRunner = .serial
+    _ engine: AttentionEngine, _ input: LayerInput, _ range: Range<Int>, parallel: ParallelRunner = .serial,
+    options: CallOptions = CallOptions()
   ) throws -> [Float] {
-    try range.flatMap { try engine.attend(input, $0..<$0 + 1, parallel: parallel) }
+    try range.flatMap { try engine.attend(input, $0..<$0 + 1, parallel: parallel, options: options) }
   }
 
   private func outlierCount(_ engine: AttentionEngine) throws -> Int {
@@ -61,9 +62,10 @@ import VectorIndex
       let engine = try engine(input, tolerance: 0.02)
       try read(engine, input, 0..<1600)
       var masses: [Double] = []
-      if observes { engine.headObserver = { masses += $0.recoveredMass ?? [] } }
+      let options = observes ? CallOptions.observing { masses += $0.recoveredMass ?? [] } : CallOptions()
       outputs.append(
-        try decode(engine, input, 1600..<1620, parallel: workers == 1 ? .serial : .threads(workers)))
+        try decode(
+          engine, input, 1600..<1620, parallel: workers == 1 ? .serial : .threads(workers), options: options))
       // A query that wants an outlier gets all of its mass there.
       if observes { #expect(masses.max() ?? 0 > 0.999) }
     }

@@ -1,6 +1,7 @@
 // Keys and values in eight bits: attention is exact over what is stored, and the rows take what they should.
 
 import AttentionKernels
+import AttentionPolicies
 import RetrievalAttention
 import Testing
 import VectorIndex
@@ -127,7 +128,8 @@ import VectorIndex
     let plain = LayerInput(try layerShape(heads: 6, kvHeads: 2, dimension: 16), tokens: 700, seed: 35)
     let data = PolicyInput(plain.addingToKeys([3: 60, 9: -40]))
     let run = try PolicyRun(
-      .parse(policy.everything), data, format: KeyValueFormat(keys: .int8, values: .int8))
+      PolicyRegistry.published.parse(policy.everything), data,
+      format: KeyValueFormat(keys: .int8, values: .int8))
     try run.prompt(0..<600)
     #expect(run.engine.rows(layer: 0, kvHead: 1).keyOffsets != nil)
     let output = try run.decode(600..<640)
@@ -144,9 +146,9 @@ import VectorIndex
     let readers = try formats.map { try engine(layer, policy, $0) }
     let followers = try formats.reversed().map { try engine(layer, policy, $0) }
     for (reader, follower) in zip(readers, followers) {
-      reader.followers = [follower]
-      for start in stride(from: 0, to: 396, by: 99) { _ = try reader.attend(input, start..<start + 99) }
-      reader.followers = []
+      for start in stride(from: 0, to: 396, by: 99) {
+        _ = try reader.attend(input, start..<start + 99, with: [follower])
+      }
     }
     for engine in readers + followers { _ = try engine.attend(input, 396..<397) }
     let workspace = Workspace()

@@ -199,8 +199,8 @@ extension AttentionEngine {
   ///   - headMajor: rows of one head stand together, instead of rows of one token.
   func attend(
     _ input: LayerInput, _ range: Range<Int>, layer: Int = 0, gap: Int = 0, headMajor: Bool = false,
-    parallel: ParallelRunner = .serial, firstPosition: Int? = nil, fixed: (any FixedAttention)? = nil,
-    change: (inout AttentionCall) -> Void = { _ in }
+    parallel: ParallelRunner = .serial, firstPosition: Int? = nil, options: CallOptions = CallOptions(),
+    with followers: [AttentionEngine] = [], change: (inout AttentionCall) -> Void = { _ in }
   ) throws -> [Float] {
     let d = input.layer.headDimension
     let (heads, kvHeads) = (input.layer.headCount, input.layer.kvHeadCount)
@@ -244,11 +244,8 @@ extension AttentionEngine {
                 values: StridedRows(reading: values.baseAddress!, tokenStride: kv.token, headStride: kv.head),
                 output: StridedRows(output.baseAddress!, tokenStride: q.token, headStride: q.head)))
             change(&call)
-            if let fixed {
-              try attend(call, fixed: fixed, parallel: parallel)
-            } else {
-              try attend(call, parallel: parallel)
-            }
+            let reader = PromptReader(self, followers: followers)
+            try reader.attend(call, options: options, parallel: parallel)
           }
         }
       }
@@ -262,6 +259,20 @@ extension AttentionEngine {
       }
     }
     return result
+  }
+}
+
+extension CallOptions {
+  static var exact: CallOptions { CallOptions(isExact: true) }
+
+  static func observing(_ onHead: @escaping (DecodedHead) -> Void) -> CallOptions {
+    CallOptions(observer: AttentionObserver(onHead: onHead))
+  }
+
+  static func fixed(_ fixed: any FixedAttention) -> CallOptions {
+    var options = CallOptions()
+    options.fixed = fixed
+    return options
   }
 }
 

@@ -64,7 +64,7 @@ public enum HeadCapture {
     let shape = try commonShape(of: settings.layers, in: runner.engine.shape)
 
     let recorder = QueryRecorder(context: context, layers: settings.layers)
-    runner.engine.observer = { recorder.record($0) }
+    runner.options.observer = AttentionObserver(onCall: { recorder.record($0) })
     _ = try runner.prefill(Array(tokens[..<context])) { onPhase(.prefill(done: $0, total: context)) }
     for step in 0..<decoded {
       _ = try runner.decode(tokens[context + step])

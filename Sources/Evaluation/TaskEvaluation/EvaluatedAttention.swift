@@ -1,5 +1,6 @@
 // An attention under evaluation: its name in results, and how to get a model that runs with it.
 
+public import AttentionPolicies
 import Generation
 import LlamaHost
 public import RetrievalAttention
@@ -16,12 +17,14 @@ public struct EvaluatedAttention: Sendable, Hashable {
     self.policy = policy
   }
 
-  /// Reads `host`, or a policy as ``RetrievalAttention/AttentionPolicy/parse(_:)`` does:
+  /// Reads `host`, or a policy as ``RetrievalAttention/PolicyRegistry/parse(_:)`` does:
   /// `retrieval:tolerance=0.002,sink=64`. Retrieval may also have a profile: `retrieval:profile=model.json`.
   ///
   /// Throws ``AttentionNameError``, `AttentionPolicyError` for a policy that is none, and what reading a profile
   /// throws.
-  public init(parsing name: String) throws {
+  ///
+  /// - Parameter registry: the methods that there are.
+  public init(parsing name: String, registry: PolicyRegistry = .published) throws {
     self.name = name
     guard name != "host" else {
       policy = nil
@@ -31,13 +34,13 @@ public struct EvaluatedAttention: Sendable, Hashable {
     let parameters = parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : []
     let prefix = "profile="
     guard let profile = parameters.first(where: { $0.hasPrefix(prefix) }) else {
-      policy = try AttentionPolicy.parse(name)
+      policy = try registry.parse(name)
       return
     }
     let rest = parameters.filter { $0 != profile }
-    let parsed = try AttentionPolicy.parse(
+    let parsed = try registry.parse(
       ([parts[0]] + (rest.isEmpty ? [] : [rest.joined(separator: ",")])).joined(separator: ":"))
-    guard case .retrieval(let settings) = parsed else { throw AttentionNameError.noProfile(name) }
+    guard let settings = parsed.retrieval else { throw AttentionNameError.noProfile(name) }
     let changed = try RetrievalProfile(contentsOf: String(profile.dropFirst(prefix.count))).applied(
       to: settings)
     try changed.validate()
@@ -48,21 +51,19 @@ public struct EvaluatedAttention: Sendable, Hashable {
   ///
   /// Prefill is exact either way, so keys and values are the same; only what decoding looks at differs.
   func canShareContext(of other: EvaluatedAttention) -> Bool {
-    switch (policy, other.policy) {
-    case (.exact, .retrieval), (.exact, .exact), (nil, nil): return true
-    case (.retrieval(var mine), .retrieval(let theirs)):
-      mine.search = theirs.search
-      mine.layerTolerances = theirs.layerTolerances
-      return mine == theirs
-    default: return false
-    }
+    guard let policy, let theirs = other.policy else { return self.policy == nil && other.policy == nil }
+    if policy == .exact { return theirs == .exact || theirs.retrieval != nil }
+    guard var mine = policy.retrieval, let theirs = theirs.retrieval else { return false }
+    mine.search = theirs.search
+    mine.layerTolerances = theirs.layerTolerances
+    return mine == theirs
   }
 
   /// Makes a runner that was made for this attention, or for one whose context it shares, decode with it.
   func activate(on runner: any SequenceRunner) {
-    guard let engine = (runner as? GuestRunner)?.engine else { return }
-    engine.ignoresIndex = policy == .exact
-    if case .retrieval(let settings) = policy { engine.applySearch(of: settings) }
+    guard let runner = runner as? GuestRunner else { return }
+    runner.options.isExact = policy == .exact
+    if let settings = policy?.retrieval { runner.engine.applySearch(of: settings) }
   }
 }
 

@@ -46,10 +46,10 @@ struct FidelityProbe {
   /// What single heads lose in the first steps; nil for the host.
   func headErrors(_ attention: EvaluatedAttention, on context: SharedContext) throws -> HeadErrors? {
     try context.use(attention) { runner in
-      guard let engine = (runner as? GuestRunner)?.engine else { return nil }
-      var sums = HeadErrorSums(shape: engine.shape)
-      engine.headObserver = { sums.add($0) }
-      defer { engine.headObserver = nil }
+      guard let runner = runner as? GuestRunner else { return nil }
+      var sums = HeadErrorSums(shape: runner.engine.shape)
+      runner.options.observer = AttentionObserver(onHead: { sums.add($0) })
+      defer { runner.options.observer = nil }
       for token in decoded.prefix(Self.observedSteps) { _ = try runner.decode(token) }
       return sums.means
     }

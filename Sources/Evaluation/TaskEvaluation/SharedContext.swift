@@ -67,7 +67,7 @@ final class SharedContext {
     let guests = runners.compactMap { $0 as? GuestRunner }
     guard guests.count == runners.count else { return try runners[0].prefill(prompt, progress: progress) }
     // Who has read while exact was active would not look after its index.
-    for guest in guests { guest.engine.ignoresIndex = false }
+    for guest in guests { guest.options.isExact = false }
     // Rows in the order of the text give all others the very bits that they would come to alone.
     let reader = guests.firstIndex { !$0.engine.policy.movesRows } ?? 0
     let others = guests.indices.filter { $0 != reader }.map { guests[$0] }

@@ -96,12 +96,12 @@ package final class TuningContext {
     var result = LayerObservation(
       squaredErrors: Array(repeating: 0, count: layerCount), bytes: Array(repeating: 0, count: layerCount))
     let tokens = decoded.prefix(steps)
-    engine.headObserver = { head in
+    runner.options.observer = AttentionObserver(onHead: { head in
       let heads = Double((engine.shape[head.layer]?.headCount ?? 0) * tokens.count)
       result.squaredErrors[head.layer] += head.outputErrors.reduce(0) { $0 + $1 * $1 } / heads
       result.bytes[head.layer] += Double(head.bytes) / Double(tokens.count)
-    }
-    defer { engine.headObserver = nil }
+    })
+    defer { runner.options.observer = nil }
     for token in tokens { _ = try runner.decode(token) }
     return result
   }

@@ -31,21 +31,18 @@ struct StoredPolicy: Codable, Equatable {
   /// Throws ``StorageError/unsupportedPolicy(name:)`` for a policy that cannot be saved.
   init(_ policy: AttentionPolicy) throws {
     name = policy.name
-    switch policy {
-    case .exact: break
-    case .retrieval(let settings):
-      retrieval = Retrieval(
-        sinkCount: settings.sinkCount, windowCount: settings.windowCount, segmentCount: settings.segmentCount,
-        insertionCount: settings.insertionCount, minimumIndexedCount: settings.minimumIndexedCount,
-        clusterSize: settings.build.clusterSize, usesCodes: settings.build.usesCodes,
-        iterations: settings.build.iterations, seed: settings.build.seed,
-        tolerance: settings.search.tolerance, spreadFactor: settings.search.spreadFactor,
-        refinement: settings.search.refinement, expansion: settings.search.expansion,
-        minimumGroupedClusters: settings.search.minimumGroupedClusters,
-        maximumRetrieved: settings.search.maximumRetrieved,
-        layerTolerances: settings.layerTolerances.isEmpty ? nil : settings.layerTolerances)
-    default: throw StorageError.unsupportedPolicy(name: policy.name)
-    }
+    guard policy != .exact else { return }
+    guard let settings = policy.retrieval else { throw StorageError.unsupportedPolicy(name: policy.name) }
+    retrieval = Retrieval(
+      sinkCount: settings.sinkCount, windowCount: settings.windowCount, segmentCount: settings.segmentCount,
+      insertionCount: settings.insertionCount, minimumIndexedCount: settings.minimumIndexedCount,
+      clusterSize: settings.build.clusterSize, usesCodes: settings.build.usesCodes,
+      iterations: settings.build.iterations, seed: settings.build.seed,
+      tolerance: settings.search.tolerance, spreadFactor: settings.search.spreadFactor,
+      refinement: settings.search.refinement, expansion: settings.search.expansion,
+      minimumGroupedClusters: settings.search.minimumGroupedClusters,
+      maximumRetrieved: settings.search.maximumRetrieved,
+      layerTolerances: settings.layerTolerances.isEmpty ? nil : settings.layerTolerances)
   }
 
   /// The policy; nil for one that this version does not know.

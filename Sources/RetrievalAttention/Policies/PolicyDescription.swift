@@ -15,7 +15,7 @@ public struct PolicyDescription: Sendable, Hashable, Codable {
     public var allowed: String
   }
 
-  /// As in ``AttentionPolicy/parse(_:)``.
+  /// As in ``PolicyRegistry/parse(_:)``.
   public var name: String
   /// What it does, in one line.
   public var summary: String
@@ -29,6 +29,10 @@ public struct PolicyDescription: Sendable, Hashable, Codable {
 /// Why a policy cannot be made from text.
 public enum AttentionPolicyError: Error, Equatable, Sendable {
   case unknownPolicy(String, known: [String])
+  /// Two methods of one name.
+  case nameTaken(String)
+  /// A name that is empty, or has a space or one of the marks that separate settings.
+  case nameNotAllowed(String)
   case unknownParameter(policy: String, name: String, known: [String])
   /// A setting that is not of the form `key=value`.
   case malformedParameter(policy: String, text: String)
@@ -43,6 +47,9 @@ extension AttentionPolicyError: CustomStringConvertible {
     switch self {
     case .unknownPolicy(let name, let known):
       "there is no attention '\(name)'; give one of \(known.joined(separator: ", "))"
+    case .nameTaken(let name): "there is an attention '\(name)' already"
+    case .nameNotAllowed(let name):
+      "'\(name)' cannot name an attention: it must not be empty nor have spaces, colons, commas or '='"
     case .unknownParameter(let policy, let name, let known):
       known.isEmpty
         ? "\(policy) has no setting '\(name)', nor any other"

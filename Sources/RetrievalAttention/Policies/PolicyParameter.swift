@@ -1,24 +1,25 @@
 // One setting of a policy as it is written in text: name, bounds, and where it is kept.
 
 /// A setting of a policy of type `Settings`, read and written as text.
-package struct PolicyParameter<Settings>: Sendable {
+public struct PolicyParameter<Settings>: Sendable {
   /// As in `name=value`.
-  package let name: String
+  public let name: String
   /// What the paper calls it.
-  package let symbol: String?
-  package let summary: String
+  public let symbol: String?
+  public let summary: String
   /// The values that are allowed, for people.
-  package let range: String
+  public let range: String
   /// The value as text.
-  package let text: @Sendable (Settings) -> String
+  public let text: @Sendable (Settings) -> String
   /// Takes a value from text; false when it is not allowed, and then nothing has changed.
-  package let set: @Sendable (inout Settings, String) -> Bool
+  public let set: @Sendable (inout Settings, String) -> Bool
   /// Whether the value is allowed.
-  package let isValid: @Sendable (Settings) -> Bool
+  public let isValid: @Sendable (Settings) -> Bool
 }
 
 extension PolicyParameter {
-  static func integer(
+  /// A whole number in a range.
+  public static func integer(
     _ name: String, _ path: any WritableKeyPath<Settings, Int> & Sendable, _ range: ClosedRange<Int>,
     symbol: String? = nil, _ summary: String
   ) -> PolicyParameter {
@@ -35,7 +36,8 @@ extension PolicyParameter {
       isValid: { range.contains($0[keyPath: path]) })
   }
 
-  static func real(
+  /// A number in a range.
+  public static func real(
     _ name: String, _ path: any WritableKeyPath<Settings, Float> & Sendable, _ range: ClosedRange<Float>,
     symbol: String? = nil, _ summary: String
   ) -> PolicyParameter {
@@ -52,7 +54,8 @@ extension PolicyParameter {
       isValid: { range.contains($0[keyPath: path]) })
   }
 
-  static func choice<Value: RawRepresentable<String> & CaseIterable & SendableMetatype>(
+  /// One of the words of an enumeration.
+  public static func choice<Value: RawRepresentable<String> & CaseIterable & SendableMetatype>(
     _ name: String, _ path: any WritableKeyPath<Settings, Value> & Sendable, _ summary: String
   ) -> PolicyParameter {
     PolicyParameter(
@@ -68,7 +71,7 @@ extension PolicyParameter {
   }
 
   /// Layers that attend exactly.
-  static func denseLayers(_ path: any WritableKeyPath<Settings, [Int]> & Sendable) -> PolicyParameter {
+  public static func denseLayers(_ path: any WritableKeyPath<Settings, [Int]> & Sendable) -> PolicyParameter {
     let layers = 0...9999
     return PolicyParameter(
       name: "dense", symbol: nil, summary: "Layers that attend exactly.",

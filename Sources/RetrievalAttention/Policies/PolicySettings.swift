@@ -1,7 +1,10 @@
 // What every policy's settings have in common: a name, documentation, parameters, and heads made from them.
 
-/// The settings of one policy.
-package protocol PolicySettings: Sendable, Hashable {
+/// A method of attention: its settings, their documentation, and the heads that it makes.
+///
+/// Register a type of one's own with ``PolicyRegistry/register(_:)``; then it can be named wherever a policy is chosen by
+/// text. docs/policies.md walks through an example.
+public protocol PolicySettings: Sendable, Hashable {
   /// As on the command line.
   static var name: String { get }
   /// What it does, in one line.
@@ -10,21 +13,32 @@ package protocol PolicySettings: Sendable, Hashable {
   static var paper: String? { get }
   /// What it loses or costs, and how it differs from its paper.
   static var tradeOff: String { get }
+  /// The settings that text can name.
   static var parameters: [PolicyParameter<Self>] { get }
 
+  /// With default settings.
   init()
   /// Layers that attend exactly.
   var denseLayers: [Int] { get }
   /// Throws ``AttentionError/invalidSetting(name:value:requirement:)`` for the first value that makes no sense.
   func validate() throws(AttentionError)
+  /// Whether heads put their rows in an order of their own.
+  var movesRows: Bool { get }
+  /// What computes one KV head's attention.
+  ///
+  /// - Parameters:
+  ///   - rows: empty, and filled by the engine.
+  ///   - place: where in the model the head stands.
   func makeHead(rows: HeadRows, place: HeadPlace) throws(AttentionError) -> any HeadPolicy
 }
 
 /// Where in a model a head stands.
-package struct HeadPlace {
-  package var layerNumber: Int
-  package var kvHead: Int
-  package var layer: LayerShape
+public struct HeadPlace {
+  /// From 0.
+  public var layerNumber: Int
+  /// From 0, in the layer.
+  public var kvHead: Int
+  public var layer: LayerShape
 
   package init(layerNumber: Int, kvHead: Int, layer: LayerShape) {
     self.layerNumber = layerNumber
@@ -33,16 +47,18 @@ package struct HeadPlace {
   }
 
   /// A number of its own for each KV head of a model, to make random choices with.
-  package var seed: UInt64 { UInt64(layerNumber) << 32 | UInt64(kvHead) << 16 }
+  public var seed: UInt64 { UInt64(layerNumber) << 32 | UInt64(kvHead) << 16 }
 }
 
 extension PolicySettings {
-  package var denseLayers: [Int] { [] }
+  public var denseLayers: [Int] { [] }
 
-  package func validate() throws(AttentionError) { try validateParameters() }
+  public var movesRows: Bool { false }
+
+  public func validate() throws(AttentionError) { try validateParameters() }
 
   /// Throws for the first parameter that is out of its range.
-  func validateParameters() throws(AttentionError) {
+  public func validateParameters() throws(AttentionError) {
     for parameter in Self.parameters where !parameter.isValid(self) {
       throw .invalidSetting(
         name: parameter.name, value: parameter.text(self), requirement: "in \(parameter.range)")

@@ -9,6 +9,8 @@ extension AttentionEngine {
     var image: EngineImage?
     var indexesChanged = true
     var stateChanged = true
+    /// See ``AttentionEngine/memoryLimit``.
+    var memoryLimit: Int?
     /// What indexes and samples were mapped from, as long as anything of it is in use.
     var mappings: [WeakMapping] = []
     /// ``Platform/MappingWatch/cutCount`` when all files were last found whole.
@@ -66,7 +68,6 @@ extension AttentionEngine {
     let fork = try AttentionEngine(
       shape: shape, policy: policy, capacity: max(capacity ?? self.capacity, tokenCount), image: image)
     fork.takeSearch(of: self)
-    fork.ignoresIndex = ignoresIndex
     fork.memoryLimit = memoryLimit
     return fork
   }
@@ -86,9 +87,7 @@ extension AttentionEngine {
   package func freeze(
     to destination: SegmentDestination, extra: [(tag: FileTag, bytes: [UInt8])] = []
   ) throws(StorageError) -> EngineImage {
-    for head in heads.joined() where (head as? any StorableHead)?.isStorable != true {
-      throw .unsupportedPolicy(name: policy.name)
-    }
+    guard isForkable else { throw .unsupportedPolicy(name: policy.name) }
     if case .memory = destination, let image = storage.image, !storage.stateChanged { return image }
     var written: [SegmentFile] = []
     do throws(StorageError) {
@@ -137,7 +136,7 @@ extension AttentionEngine {
     var segment = SegmentBuilder(.indexes)
     for (layer, layerHeads) in heads.enumerated() {
       for (number, head) in layerHeads.enumerated() {
-        guard let index = (head as? any StorableHead)?.storedIndex else { continue }
+        guard let index = head.storable?.storedIndex else { continue }
         segment.add(layer: layer, head: number, index)
       }
     }
@@ -151,7 +150,7 @@ extension AttentionEngine {
     var segment = SegmentBuilder(.state)
     for (layer, layerHeads) in heads.enumerated() {
       for (number, head) in layerHeads.enumerated() {
-        (head as? any StorableHead)?.addState(to: &segment, StoredHead(layer: layer, head: number))
+        head.storable?.addState(to: &segment, StoredHead(layer: layer, head: number))
         if let offsets = head.rows.keyOffsets {
           segment.add(
             HeadRows.offsetTag, layer: layer, head: number,
@@ -174,7 +173,9 @@ extension AttentionEngine {
     do throws(StorageError) {
       try restore(image)
     } catch {
+      let memoryLimit = storage.memoryLimit
       storage = StorageState()
+      storage.memoryLimit = memoryLimit
       for head in heads.joined() { head.rows.willChange(from: 0) }
       throw error
     }

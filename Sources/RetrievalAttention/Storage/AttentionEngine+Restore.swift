@@ -124,14 +124,12 @@ extension AttentionEngine {
     }
     for (layer, layerHeads) in heads.enumerated() {
       for (number, head) in layerHeads.enumerated() {
-        guard let head = head as? any StorableHead, head.isStorable else {
-          throw .unsupportedPolicy(name: policy.name)
-        }
+        guard let storable = head.storable else { throw .unsupportedPolicy(name: policy.name) }
         let place = StoredHead(layer: layer, head: number)
         let source = HeadSource(
           place: place, index: indexes[place], state: states[place] ?? [:],
           stateMapping: state, statePath: image.state.path)
-        try head.restore(from: source)
+        try storable.restore(from: source)
         try head.rows.restoreKeyOffsets(from: source)
       }
     }

@@ -53,7 +53,6 @@ extension ExactHead: StorableHead {}
 extension SlidingWindowHead: StorableHead {}
 
 extension RetrievalHead: StorableHead {
-  private var clusters: ClusterIndex? { index as? ClusterIndex }
   var isStorable: Bool { clusters != nil }
   var storedIndex: IndexFileWriter? { clusters.flatMap { $0.rowCount > 0 ? IndexFile.writer(of: $0) : nil } }
 

@@ -81,7 +81,7 @@ extension SchedulerCore {
   private func open(_ id: String, _ directory: String) throws {
     let session = try Session.open(directory, host: runner.host)
     let context = StoredContext(engine: session.runner.engine, tokens: session.tokens)
-    if case .retrieval(let ours) = settings.attention, case .retrieval = context.engine.policy,
+    if let ours = settings.attention.retrieval, context.engine.policy.retrieval != nil,
       !ours.layerTolerances.isEmpty
     {
       // The tolerances of a profile are in no session.

@@ -11,7 +11,7 @@ import AttentionKernels
 #endif
 
 extension ClusterIndex {
-  package func attend(
+  public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     guard clusterCount > 0 else { return ReadCount() }

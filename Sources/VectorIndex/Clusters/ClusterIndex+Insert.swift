@@ -8,7 +8,7 @@ extension ClusterIndex {
   /// Keys, values and positions are reordered alike; outliers come last. Cost: `2 rows^2 / clusterSize * d * iterations
   /// + 4 rows * training.count * d` operations. A failed allocation traps, as everywhere in Swift; nothing else can
   /// fail.
-  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+  public func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     let n = new.count
     let training = training.thinned(
       to: Self.maximumTrainingTokens, dimension: dimension, workspace: workspace)

@@ -134,7 +134,7 @@ public final class ClusterIndex: AttentionIndex {
 /// Queries from which an index learns, with what attention gave them.
 ///
 /// All arrays are owned by the caller and must outlive the call that takes them.
-package struct TrainingQueries {
+public struct TrainingQueries {
   /// `[count, d]`, scaled as for attention and rotated to the position from which questions will be asked.
   package var queries: UnsafePointer<Float>
   /// `[count, d]`: the attention outputs of these queries.

@@ -6,7 +6,7 @@ extension ScanIndex {
   /// Rows scored between two selections: scores of a group of 8 fill 64 KB, which stays in the L2.
   private static let scannedRows = 2048
 
-  package func attend(
+  public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     var read = ReadCount()

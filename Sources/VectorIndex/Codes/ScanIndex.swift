@@ -79,7 +79,7 @@ public final class ScanIndex: AttentionIndex {
   ///
   /// Coordinates and codebooks are learned from the first insertion, which should bring enough rows to stand for those
   /// to come: some thousands.
-  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+  public func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     precondition(new.count >= 0, "cannot insert \(new.count) rows")
     // Without codes there is nothing to spoil.
     let apart =

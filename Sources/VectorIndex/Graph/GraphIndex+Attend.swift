@@ -6,7 +6,7 @@ extension GraphIndex {
   /// Bytes are counted so: the key of every row scored (with separate graphs, once for each search that scored it),
   /// every link read, and the value of every row attended. The keys of these were scored, so they count no more, but
   /// for those of outliers.
-  package func attend(
+  public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     var read = ReadCount()

@@ -9,7 +9,7 @@ extension GraphIndex {
   /// calls link row by row, each to rows near it and to those that the queries of that call retrieve with it.
   /// Every row can be reached afterwards, but for outliers, which are kept apart. A failed allocation traps, as
   /// everywhere in Swift; nothing else can fail.
-  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+  public func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     precondition(new.count >= 0, "cannot insert \(new.count) rows")
     guard new.count > 0 else { return }
     let apart = OutlierRows.find(

@@ -6,7 +6,7 @@ extension IVFIndex {
   /// Cost: a dot product with each list's representative, and the rows of at most `probes * group.count` lists.
   ///
   /// Representatives are in the count's bytes and scored keys, not in its centroids, which are those with values.
-  package func attend(
+  public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     let lists = listCount

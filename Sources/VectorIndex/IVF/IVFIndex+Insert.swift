@@ -16,7 +16,7 @@ extension IVFIndex {
   ///
   /// Cost: `2 rows^2 / listSize * d * iterations` operations, and when balanced as many again and
   /// `2 rows * training.count * (d + rows / listSize)` more for each round.
-  package func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+  public func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     let n = new.count
     precondition(n >= 0, "cannot insert \(n) rows")
     guard n > 0 else { return }

@@ -1,6 +1,7 @@
 // Policies that drop keys for good, against their definitions, token by token.
 
 import Foundation
+import AttentionPolicies
 import RetrievalAttention
 import Testing
 
@@ -11,7 +12,9 @@ import Testing
     data = PolicyInput(try layerShape(heads: 6, kvHeads: 2, dimension: 16), tokens: 700, seed: 21)
   }
 
-  private func run(_ policy: String) throws -> PolicyRun { try PolicyRun(.parse(policy), data) }
+  private func run(_ policy: String) throws -> PolicyRun {
+    try PolicyRun(PolicyRegistry.published.parse(policy), data)
+  }
 
   @Test(arguments: ["max", "mean"])
   func snapKVKeepsWhatTheEndOfThePromptVotesFor(pooling: String) throws {

@@ -1,6 +1,7 @@
 // What every policy must do, whatever it chooses.
 
 import AttentionKernels
+import AttentionPolicies
 import RetrievalAttention
 import Testing
 
@@ -47,14 +48,14 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
 
   @Test func everyPolicyIsTested() {
     let tested = PolicyCase.all.map { $0.little.split(separator: ":")[0] }
-    #expect(tested.map(String.init) == AttentionPolicy.names)
+    #expect(tested.map(String.init) == PolicyRegistry.published.names)
   }
 
   @Test(arguments: PolicyCase.all, [RowFormat.float16, .int8])
   func readingEverythingIsExact(policy: PolicyCase, format: RowFormat) throws {
     let data = try data()
     let format = KeyValueFormat(keys: format, values: format)
-    let run = try PolicyRun(.parse(policy.everything), data, format: format)
+    let run = try PolicyRun(PolicyRegistry.published.parse(policy.everything), data, format: format)
     try run.prompt(0..<600)
     let output = try run.decode(600..<640)
     let input = data.input.stored(as: format)
@@ -64,7 +65,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   @Test(arguments: PolicyCase.all)
   func promptsAreExact(policy: PolicyCase) throws {
     let data = try data()
-    let run = try PolicyRun(.parse(policy.little), data)
+    let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
     try run.prompt(0..<400)
     _ = try run.decode(400..<450)
     let output = try run.engine.attend(data.input, 450..<600)
@@ -74,7 +75,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   @Test(arguments: PolicyCase.all, [RowFormat.float16, .int8])
   func littleIsReadAndCounted(policy: PolicyCase, format: RowFormat) throws {
     let format = KeyValueFormat(keys: format, values: format)
-    let run = try PolicyRun(.parse(policy.little), try data(), format: format)
+    let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), try data(), format: format)
     try run.prompt(0..<600)
     _ = try run.decode(600..<630)
     let reads = run.engine.statistics
@@ -93,17 +94,15 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   @Test(arguments: PolicyCase.all)
   func goingBackRepeats(policy: PolicyCase) throws {
     let data = try data()
-    let run = try PolicyRun(.parse(policy.little), data)
+    let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
     try run.prompt(0..<600)
     let first = try run.decode(600..<620)
     try run.engine.truncate(to: 600)
-    run.engine.ignoresIndex = true
-    let exact = try run.decode(600..<610)
+    let exact = try run.decode(600..<610, options: .exact)
     #expect(data.input.largestError(exact, firstToken: 600, tokens: 600..<610) < Tolerance.exact)
     try run.engine.truncate(to: 600)
-    run.engine.ignoresIndex = false
     #expect(try run.decode(600..<620) == first)
-    let threaded = try PolicyRun(.parse(policy.little), data, parallel: .threads(3))
+    let threaded = try PolicyRun(PolicyRegistry.published.parse(policy.little), data, parallel: .threads(3))
     try threaded.prompt(0..<600)
     #expect(try threaded.decode(600..<620) == first)
   }
@@ -114,15 +113,14 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   func readingAlongIsLikeReading(policy: PolicyCase, workers: Int) throws {
     let data = try data()
     let parallel = workers == 1 ? ParallelRunner.serial : .threads(workers)
-    let alone = try PolicyRun(.parse(policy.little), data, parallel: parallel)
+    let alone = try PolicyRun(PolicyRegistry.published.parse(policy.little), data, parallel: parallel)
     let reader = try PolicyRun(.exact, data, parallel: parallel)
-    let along = try PolicyRun(.parse(policy.little), data, parallel: parallel)
-    let other = try PolicyRun(.parse("snapkv:budget=40,window=8"), data, parallel: parallel)
+    let along = try PolicyRun(PolicyRegistry.published.parse(policy.little), data, parallel: parallel)
+    let other = try PolicyRun(
+      PolicyRegistry.published.parse("snapkv:budget=40,window=8"), data, parallel: parallel)
     func read(_ range: Range<Int>) throws {
       try alone.prompt(range)
-      reader.engine.followers = [along.engine, other.engine]
       try reader.prompt(range, with: [along, other])
-      reader.engine.followers = []
     }
     try read(0..<600)
     #expect(along.engine.tokenCount == 600 && other.engine.tokenCount == 600)
@@ -139,11 +137,10 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   @Test func readersThatDoNotAgreeReadNothing() throws {
     let data = try data()
     let reader = try PolicyRun(.exact, data)
-    let behind = try PolicyRun(.parse("quest:page=8,budget=32"), data)
+    let behind = try PolicyRun(PolicyRegistry.published.parse("quest:page=8,budget=32"), data)
     try reader.prompt(0..<100)
-    reader.engine.followers = [behind.engine]
     #expect(throws: AttentionError.unexpectedPosition(layer: 0, expected: 0, actual: 100)) {
-      try reader.prompt(100..<200)
+      try reader.prompt(100..<200, with: [behind])
     }
     #expect(reader.engine.tokenCount == 100 && behind.engine.tokenCount == 0)
   }
@@ -152,7 +149,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   @Test(arguments: PolicyCase.all)
   func questionsCanBeTakenBack(policy: PolicyCase) throws {
     let data = try data()
-    let run = try PolicyRun(.parse(policy.little), data)
+    let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
     try run.prompt(0..<600)
     var answers: [[Float]] = []
     for _ in 0..<2 {
@@ -161,7 +158,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
       try run.engine.truncate(to: 600)
     }
     #expect(answers[0] == answers[1])
-    let fresh = try PolicyRun(.parse(policy.little), data)
+    let fresh = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
     try fresh.prompt(0..<600)
     try fresh.prompt(600..<620)
     #expect(try fresh.decode(620..<630) == answers[0])
@@ -171,7 +168,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   @Test(arguments: PolicyCase.all)
   func theLastStepCanBeTakenBack(policy: PolicyCase) throws {
     let data = try data()
-    let run = try PolicyRun(.parse(policy.little), data)
+    let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
     try run.prompt(0..<300)
     // A batch of a prompt that is not finished.
     _ = try run.engine.attend(data.input, 300..<400)
@@ -181,7 +178,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     let once = try run.engine.attend(data.input, 605..<606)
     try run.engine.truncate(to: 605)
     #expect(try run.engine.attend(data.input, 605..<606) == once)
-    let fresh = try PolicyRun(.parse(policy.little), data)
+    let fresh = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
     try fresh.prompt(0..<300)
     try fresh.prompt(300..<600)
     _ = try fresh.decode(600..<605)
@@ -192,7 +189,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   func shortContextsWork(policy: PolicyCase) throws {
     let data = try data()
     for tokens in [1, 2, 9, 40] {
-      let run = try PolicyRun(.parse(policy.little), data)
+      let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
       try run.prompt(0..<tokens)
       let output = try run.decode(tokens..<tokens + 3)
       #expect(!output.contains { !$0.isFinite })
@@ -208,7 +205,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   @Test(arguments: PolicyCase.all)
   func generationWithoutAPromptWorks(policy: PolicyCase) throws {
     let data = try data()
-    let run = try PolicyRun(.parse(policy.little), data)
+    let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
     let output = try run.decode(0..<300)
     #expect(!output.contains { !$0.isFinite })
     #expect(run.engine.tokenCount == 300)
@@ -216,7 +213,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
 
   @Test func denseLayersAreExact() throws {
     let data = try data()
-    let run = try PolicyRun(.parse("streaming:window=20,dense=0+7"), data)
+    let run = try PolicyRun(PolicyRegistry.published.parse("streaming:window=20,dense=0+7"), data)
     try run.prompt(0..<300)
     let output = try run.decode(300..<303)
     #expect(data.input.largestError(output, firstToken: 300, tokens: 300..<303) < Tolerance.exact)
@@ -225,7 +222,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
 
   @Test func evictingPoliciesTellWhereTheyCanGoBackTo() throws {
     for name in ["corm:recent=20,window=4", "cascade:budget=48,sink=4"] {
-      let run = try PolicyRun(.parse(name), try data())
+      let run = try PolicyRun(PolicyRegistry.published.parse(name), try data())
       try run.prompt(0..<300)
       _ = try run.decode(300..<320)
       #expect(throws: AttentionError.cannotRestore(to: 310, known: [300, 319])) {

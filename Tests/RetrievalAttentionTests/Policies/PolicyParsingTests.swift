@@ -1,36 +1,38 @@
 // Policies as text.
 
+import AttentionPolicies
 import RetrievalAttention
 import Testing
 
 @Suite struct PolicyParsingTests {
   @Test func namesAreTheFields() {
     #expect(
-      AttentionPolicy.names == [
+      PolicyRegistry.published.names == [
         "exact", "retrieval", "graph", "flat", "ivf", "streaming", "snapkv", "corm", "cascade", "infllm",
         "quest", "magicpig", "hip", "pqcache", "retroinfer",
       ])
   }
 
-  @Test(arguments: AttentionPolicy.names)
+  @Test(arguments: PolicyRegistry.published.names)
   func aNameIsItsDefaults(name: String) throws {
-    let policy = try AttentionPolicy.parse(name)
+    let policy = try PolicyRegistry.published.parse(name)
     #expect(policy.name == name)
     #expect("\(policy)" == name)
-    #expect(AttentionPolicy.standard.contains(policy))
-    #expect(try AttentionPolicy.parse("retrieval") == .retrieval(RetrievalSettings()))
+    #expect(PolicyRegistry.published.policies.contains(policy))
+    #expect(try PolicyRegistry.published.parse("retrieval") == .retrieval(RetrievalSettings()))
   }
 
   /// Every setting with its documented default is the default, and is refused when it is no value.
-  @Test(arguments: AttentionPolicy.catalog)
+  @Test(arguments: PolicyRegistry.published.catalog)
   func everySettingIsWrittenAndRead(description: PolicyDescription) throws {
     #expect(!description.summary.isEmpty && !description.tradeOff.isEmpty)
     #expect((description.paper == nil) == (description.name == "exact"))
     for parameter in description.parameters {
-      let same = try AttentionPolicy.parse("\(description.name):\(parameter.name)=\(parameter.default)")
+      let same = try PolicyRegistry.published.parse(
+        "\(description.name):\(parameter.name)=\(parameter.default)")
       #expect("\(same)" == description.name, "\(parameter.name)")
       #expect(throws: AttentionPolicyError.self) {
-        try AttentionPolicy.parse("\(description.name):\(parameter.name)=nonsense")
+        try PolicyRegistry.published.parse("\(description.name):\(parameter.name)=nonsense")
       }
       #expect(!parameter.summary.isEmpty && !parameter.allowed.isEmpty)
     }
@@ -41,17 +43,19 @@ import Testing
     settings.pageSize = 32
     settings.budget = 512
     settings.denseLayers = [0, 3]
-    let policy = try AttentionPolicy.parse("quest:page=32,budget=512,dense=0+3")
+    let policy = try PolicyRegistry.published.parse("quest:page=32,budget=512,dense=0+3")
     #expect(policy == .quest(settings))
     #expect("\(policy)" == "quest:page=32,budget=512,dense=0+3")
-    #expect(try AttentionPolicy.parse("\(policy)") == policy)
+    #expect(try PolicyRegistry.published.parse("\(policy)") == policy)
     #expect(
-      try AttentionPolicy.parse("snapkv:pool=mean") == .snapKV(with(SnapKVSettings()) { $0.pooling = .mean }))
+      try PolicyRegistry.published.parse("snapkv:pool=mean")
+        == .snapKV(with(SnapKVSettings()) { $0.pooling = .mean }))
     #expect(
-      try AttentionPolicy.parse("pqcache:share=0.25") == .pqCache(with(PQCacheSettings()) { $0.share = 0.25 })
+      try PolicyRegistry.published.parse("pqcache:share=0.25")
+        == .pqCache(with(PQCacheSettings()) { $0.share = 0.25 })
     )
     #expect(
-      try AttentionPolicy.parse("graph:sharing=query-head")
+      try PolicyRegistry.published.parse("graph:sharing=query-head")
         == .graph(with(GraphRetrievalSettings()) { $0.sharing = .queryHead }))
   }
 
@@ -64,7 +68,7 @@ import Testing
   @Test func mistakesAreNamed() {
     func message(_ text: String) -> String {
       do throws(AttentionPolicyError) {
-        _ = try AttentionPolicy.parse(text)
+        _ = try PolicyRegistry.published.parse(text)
         return "none"
       } catch {
         return "\(error)"
@@ -107,12 +111,12 @@ import Testing
 
   @Test func listsAreSplitBetweenPolicies() {
     #expect(
-      AttentionPolicy.splitList("exact,quest:page=16,budget=1024,flat,host")
+      PolicyRegistry.splitList("exact,quest:page=16,budget=1024,flat,host")
         == ["exact", "quest:page=16,budget=1024", "flat", "host"])
     #expect(
-      AttentionPolicy.splitList("quest:page=16,hip:k=3,block=4") == ["quest:page=16", "hip:k=3,block=4"])
-    #expect(AttentionPolicy.splitList("page=3") == ["page=3"])
-    #expect(AttentionPolicy.splitList("a,,b") == ["a", "", "b"])
-    #expect(AttentionPolicy.splitList("") == [""])
+      PolicyRegistry.splitList("quest:page=16,hip:k=3,block=4") == ["quest:page=16", "hip:k=3,block=4"])
+    #expect(PolicyRegistry.splitList("page=3") == ["page=3"])
+    #expect(PolicyRegistry.splitList("a,,b") == ["a", "", "b"])
+    #expect(PolicyRegistry.splitList("") == [""])
   }
 }

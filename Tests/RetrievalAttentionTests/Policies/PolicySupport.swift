@@ -2,6 +2,7 @@
 
 import Foundation
 import AttentionKernels
+import AttentionPolicies
 import RetrievalAttention
 import Testing
 import VectorIndex
@@ -107,7 +108,7 @@ struct PolicyRun {
   func prompt(_ range: Range<Int>, batch: Int = 100, with others: [PolicyRun] = []) throws {
     for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
       let last = min(first + batch, range.upperBound)
-      _ = try engine.attend(data.input, first..<last, parallel: parallel)
+      _ = try engine.attend(data.input, first..<last, parallel: parallel, with: others.map(\.engine))
       for run in [self] + others {
         run.engine.updateIndex(
           finishing: last == range.upperBound, askPosition: range.upperBound + 128, parallel: parallel)
@@ -116,10 +117,11 @@ struct PolicyRun {
   }
 
   /// Reads tokens one by one and returns their outputs `[token, head, d]`.
-  func decode(_ range: Range<Int>) throws -> [Float] {
+  func decode(_ range: Range<Int>, options: CallOptions = CallOptions()) throws -> [Float] {
     var output: [Float] = []
     for token in range {
-      output += try engine.attend(data.input, token..<token + 1, parallel: parallel)
+      output += try engine.attend(data.input, token..<token + 1, parallel: parallel, options: options)
+      guard !options.isExact else { continue }
       engine.updateIndex(finishing: true, askPosition: token + 128, parallel: parallel)
     }
     return output

@@ -1,6 +1,7 @@
 // Policies that choose rows for each query, against their definitions.
 
 import Foundation
+import AttentionPolicies
 import RetrievalAttention
 import Testing
 import VectorIndex
@@ -12,7 +13,9 @@ import VectorIndex
     data = PolicyInput(try layerShape(heads: 6, kvHeads: 2, dimension: 16), tokens: 700, seed: 11)
   }
 
-  private func run(_ policy: String) throws -> PolicyRun { try PolicyRun(.parse(policy), data) }
+  private func run(_ policy: String) throws -> PolicyRun {
+    try PolicyRun(PolicyRegistry.published.parse(policy), data)
+  }
 
   @Test func streamingKeepsSinkAndWindow() throws {
     let run = try run("streaming:sink=5,window=40")

@@ -1,5 +1,6 @@
 // Documents that outlive the server.
 
+import AttentionPolicies
 import Foundation
 import Generation
 import LlamaHost

@@ -1,3 +1,4 @@
+import AttentionPolicies
 import Foundation
 import LlamaHost
 import RetrievalAttention

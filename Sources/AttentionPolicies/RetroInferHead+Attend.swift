@@ -1,0 +1,110 @@
+// Decoding with clusters in three zones.
+
+import AttentionKernels
+package import RetrievalAttention
+package import VectorIndex
+
+extension RetroInferHead {
+  package func attend(_ step: HeadStep) -> ReadStatistics.Head {
+    let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let sink = min(settings.sinkCount, rows.count)
+    let end = members.count > 0 ? indexedEnd : sink
+    states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
+    states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
+    var read = ReadStatistics.Head(fixed: sink + rows.count - end)
+    guard clusterCount > 0 else { return read }
+    let (d, g, clusters) = (rows.dimension, states.count, clusterCount)
+    let scores = workspace.floats(.scores, g * clusters)
+    workspace.kernels.unsafeDot(
+      queries: queries, queryStride: d, queryCount: g, rows: centroids.base, rowStride: d,
+      rowCount: clusters, dimension: d, scores: scores, scoreStride: clusters)
+    let retrieved = Int((settings.retrievalShare * Float(clusters)).rounded(.up))
+    let estimated = Int((settings.estimationShare * Float(clusters)).rounded(.up))
+    let zones = rank(
+      scores, count: clusters, queryCount: g, first: retrieved, second: estimated, workspace: workspace)
+    read.retrieved = readClusters(zones.first, queries: queries, states: states, workspace: workspace)
+    estimate(zones.second, scores: scores, states: states, workspace: workspace)
+    // All centroids; members of what is read; mean values and counts of what is estimated.
+    read.indexBytes =
+      centroids.byteCount + zones.first.count * 8 + read.retrieved * 4 + zones.second.count * (2 * d + 4)
+    return read
+  }
+
+  /// The best clusters by the group's summed softmax, and the next best.
+  private func rank(
+    _ scores: UnsafePointer<Float>, count: Int, queryCount g: Int, first: Int, second: Int,
+    workspace: Workspace
+  ) -> (first: UnsafeBufferPointer<UInt32>, second: UnsafeBufferPointer<UInt32>) {
+    let shares = workspace.floats(.weights, 3 * count)
+    let (softmax, chosenShares) = (shares + count, shares + 2 * count)
+    shares.update(repeating: 0, count: count)
+    for h in 0..<g {
+      softmax.update(from: scores + h * count, count: count)
+      workspace.kernels.softmax(softmax, count: count)
+      workspace.kernels.unsafeAddScaled(softmax, by: 1, to: shares, count: count)
+    }
+    let total = min(count, first + second)
+    let chosen = workspace.indices(.candidates, max(1, total))
+    _ = HighestScores.select(total, of: shares, count: count, into: chosen)
+    var inOrder = UnsafeMutableBufferPointer(start: chosen, count: total)
+    inOrder.sort()
+    for i in 0..<total { chosenShares[i] = shares[Int(chosen[i])] }
+    let best = workspace.indices(.order, max(1, total))
+    let bestCount = HighestScores.select(first, of: chosenShares, count: total, into: best)
+    // The best to the front of one list, the others to the front of another, both in the order of memory.
+    let marks = workspace.indices(.kept, max(1, total))
+    marks.update(repeating: 0, count: total)
+    for i in 0..<bestCount { marks[Int(best[i])] = 1 }
+    var (bestEnd, restEnd) = (0, 0)
+    for i in 0..<total {
+      if marks[i] != 0 {
+        best[bestEnd] = chosen[i]
+        bestEnd += 1
+      } else {
+        chosen[restEnd] = chosen[i]
+        restEnd += 1
+      }
+    }
+    return (
+      UnsafeBufferPointer(start: best, count: bestEnd), UnsafeBufferPointer(start: chosen, count: restEnd)
+    )
+  }
+
+  private func readClusters(
+    _ clusters: UnsafeBufferPointer<UInt32>, queries: UnsafePointer<Float>, states: RunningStates,
+    workspace: Workspace
+  ) -> Int {
+    var count = 0
+    for cluster in clusters { count += Int(starts.base[Int(cluster) + 1] - starts.base[Int(cluster)]) }
+    let list = workspace.indices(.selected, max(1, count))
+    var next = 0
+    for cluster in clusters {
+      let begin = Int(starts.base[Int(cluster)])
+      let size = Int(starts.base[Int(cluster) + 1]) - begin
+      (list + next).update(from: members.base + begin, count: size)
+      next += size
+    }
+    states.attend(
+      queries, to: UnsafeBufferPointer(start: list, count: count), of: rows, workspace: workspace)
+    return count
+  }
+
+  private func estimate(
+    _ clusters: UnsafeBufferPointer<UInt32>, scores: UnsafePointer<Float>, states: RunningStates,
+    workspace: Workspace
+  ) {
+    guard let indices = clusters.baseAddress, !clusters.isEmpty else { return }
+    let masses = workspace.floats(.weights, states.count * clusters.count)
+    for h in 0..<states.count {
+      for (i, cluster) in clusters.enumerated() {
+        masses[h * clusters.count + i] =
+          scores[h * clusterCount + Int(cluster)] + logCounts.base[Int(cluster)]
+      }
+    }
+    workspace.kernels.unsafeSoftmaxAccumulateGather(
+      scores: masses, scoreStride: clusters.count, queryCount: states.count, values: meanValues.base,
+      valueStride: rows.dimension, indices: indices, indexCount: clusters.count, dimension: rows.dimension,
+      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
+      accumulatorStride: rows.dimension)
+  }
+}

@@ -1,0 +1,162 @@
+// One decode step of a layer: tasks for all heads in one run of the workers, and the merge of what they gave.
+
+import AttentionKernels
+import VectorIndex
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension AttentionEngine {
+  /// One token: each KV head as its policy says, in parts and shares where it can use several workers.
+  func decode(_ call: AttentionCall, options: CallOptions, parallel: ParallelRunner) {
+    let layer = layerShape(of: call)
+    let layerHeads = heads[call.layer]
+    let isExact = options.isExact && layer.slidingWindow == nil
+    let (fixed, headObserver) = (options.fixed, options.observer?.onHead)
+    let mode: Mode = isExact ? .exact : fixed != nil ? .probed : .policy
+    let workers = parallel.workerCount
+    let step = DecodeStep(
+      headCount: layerHeads.count,
+      parts: isExact
+        ? ExactHead.partCount(rows: layerHeads[0].rows.count, workers: workers)
+        : fixed != nil ? 1 : layerHeads[0].partCount(workers: workers),
+      shares: isExact ? 0 : layerHeads[0].shareCount,
+      groupSize: layer.groupSize, dimension: layer.headDimension)
+    decoding.prepare(step)
+    let recorders = headObserver == nil ? [] : (0..<step.taskCount).map { _ in ReadRecorder() }
+    let states = decoding.states(step)
+    let (progress, planWorkspaces) = (decoding.progress, decoding.planWorkspaces)
+    decoding.reads.withUnsafeMutableBufferPointer { reads in
+      let reads = reads.baseAddress!
+      parallel.run(step.taskCount) { index, worker in
+        let task = step.task(index)
+        let workspace = workspaces[worker]
+        let queries = workspace.floats(.queries, step.groupSize * step.dimension)
+        call.queries.gather(
+          heads: layer.group(of: task.head), tokens: 0..<1, width: layer.headDimension, into: queries)
+        workspace.kernels.unsafeScale(queries, by: layer.scale, count: step.groupSize * step.dimension)
+        workspace.recorder = recorders.isEmpty ? nil : recorders[index]
+        workspace.stages?.begin(.wait)
+        progress.wait(for: task, of: step)
+        let running = RunningStates(count: step.groupSize, dimension: step.dimension, workspace: workspace)
+        let headStep = HeadStep(queries: queries, states: running, workspace: workspace)
+        reads[index] = run(
+          task, of: step, head: layerHeads[task.head], headStep, mode: mode, states: states,
+          planWorkspace: planWorkspaces[task.head])
+        states.finish(running, slot: step.slot(of: task), kernels: workspace.kernels)
+        progress.finished(task)
+        workspace.stages?.begin(nil)
+      }
+    }
+    workspaces[0].stages?.begin(.merge)
+    if let fixed { take(fixed, call: call, layer: layer, step: step, states: states) }
+    collect(call, layer: layer, step: step, states: states, isLearned: !options.isExact)
+    workspaces[0].stages?.begin(nil)
+    count(call, tasks: step.taskCount)
+    guard let headObserver, layer.slidingWindow == nil else { return }
+    for number in layerHeads.indices {
+      let tasks = (0..<step.taskCount).filter { step.task($0).head == number }
+      observe(
+        call, kvHead: number, output: states.outputs(step.slot(head: number)),
+        recorders: tasks.map { recorders[$0] }[...],
+        bytes: tasks.reduce(0) {
+          $0 + decoding.reads[$1].byteCount(rowBytes: shape.format.bytesPerRow(dimension: step.dimension))
+        },
+        workspace: workspaces[0], observer: headObserver)
+    }
+  }
+
+  private enum Mode {
+    case policy
+    /// All rows, whatever the policy.
+    case exact
+    /// A few of the fixed rows instead of all, which are attended to elsewhere.
+    case probed
+  }
+
+  private func run(
+    _ task: DecodeTask, of step: DecodeStep, head: EngineHead, _ headStep: HeadStep, mode: Mode,
+    states: StepStates, planWorkspace: Workspace
+  ) -> ReadStatistics.Head {
+    let workspace = headStep.workspace
+    switch task.work {
+    case .part(let part):
+      workspace.stages?.begin(.exact)
+      let partStep = headStep.with(headStep.states, workspace, part: part, parts: step.parts)
+      switch mode {
+      case .policy: return head.policy.attend(partStep)
+      case .exact: return ExactHead.attend(partStep, to: head.rows)
+      case .probed: return head.fixedRows?.probe(partStep) ?? head.policy.attend(partStep)
+      }
+    case .plan:
+      let known = planWorkspace.floats(.sums, step.groupSize)
+      let first = step.slot(head: task.head)
+      for h in 0..<step.groupSize {
+        known[h] = (1..<step.parts).reduce(states.logSumExps(first)[h]) {
+          Self.logSumExp($0, states.logSumExps(first + $1)[h])
+        }
+      }
+      if mode == .probed { head.fixedRows?.expectFixed(known, count: step.groupSize) }
+      planWorkspace.stages = workspace.stages
+      planWorkspace.recorder = workspace.recorder
+      let planStep = headStep.with(headStep.states, planWorkspace)
+      return head.planning?.plan(planStep, known: known) ?? ReadStatistics.Head()
+    case .share(let share):
+      let tail = states.tail(head: task.head, share: share)
+      tail.clear()
+      return head.planning?.attend(share: share, headStep, tail: tail) ?? ReadStatistics.Head()
+    }
+  }
+
+  /// Merges each head's parts, hands the result to the host and shows it to the policy.
+  private func collect(
+    _ call: AttentionCall, layer: LayerShape, step: DecodeStep, states: StepStates, isLearned: Bool
+  ) {
+    let (g, d) = (step.groupSize, step.dimension)
+    let workspace = workspaces[0]
+    for (number, head) in heads[call.layer].enumerated() {
+      let first = step.slot(head: number)
+      for slot in 1..<step.slots { states.merge(first + slot, into: first, kernels: workspace.kernels) }
+      if step.shares > 0 { states.addTail(head: number, into: first, workspace: workspace) }
+      call.output.scatter(
+        states.outputs(first), heads: layer.group(of: number), tokens: 0..<1, width: layer.valueDimension)
+      let position = call.firstPosition
+      guard isLearned, head.wants(position: position, batchEnd: position + 1) else { continue }
+      workspace.stages?.begin(.index)
+      let queries = workspace.floats(.queries, g * d)
+      call.queries.gather(
+        heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
+      if let offsets = head.rows.keyOffsets {
+        workspace.kernels.unsafeAddProducts(
+          of: offsets, with: queries, count: g, dimension: d, by: layer.scale, to: states.logSumExps(first),
+          scratch: workspace.floats(.weights, g))
+      }
+      head.observing?.observe(
+        ObservedToken(
+          position: position, queries: queries, scale: layer.scale, outputs: states.outputs(first),
+          logSumExps: states.logSumExps(first), groupSize: g, dimension: d),
+        workspace: workspace)
+      workspace.stages?.begin(.merge)
+    }
+  }
+
+  private func count(_ call: AttentionCall, tasks: Int) {
+    let layer = layerShape(of: call)
+    if call.layer == firstLayer { statistics.steps += 1 }
+    guard layer.slidingWindow == nil else { return }
+    statistics.visibleKeys += (tokenCounts[call.layer] + 1) * layer.kvHeadCount
+    let rowBytes = shape.format.bytesPerRow(dimension: layer.headDimension)
+    for index in 0..<tasks { statistics.add(decoding.reads[index], rowBytes: rowBytes) }
+  }
+
+  /// `log(exp(a) + exp(b))`.
+  private static func logSumExp(_ a: Float, _ b: Float) -> Float {
+    let highest = max(a, b)
+    return highest > -.infinity ? highest + log(exp(a - highest) + exp(b - highest)) : highest
+  }
+}

@@ -1,0 +1,138 @@
+// Reading a prompt: exact attention whatever the policy, which sees queries and outputs.
+
+import AttentionKernels
+import VectorIndex
+
+extension AttentionEngine {
+  /// Several tokens: exact causal attention, a tile of tokens of one KV head a task.
+  func prefill(_ call: AttentionCall, followers: [AttentionEngine], parallel: ParallelRunner) {
+    let layer = layerShape(of: call)
+    let layerHeads = heads[call.layer]
+    let engines = [self] + followers
+    for engine in engines { engine.openPromptStart = engine.openPromptStart ?? engine.tokenCount }
+    let g = layer.groupSize
+    let tileTokens = max(1, Kernels.preferredPrefillRows / g)
+    let tiles = (call.tokenCount + tileTokens - 1) / tileTokens
+    parallel.run(layerHeads.count * tiles) { index, worker in
+      // Late tiles see more keys; they go first, so that the last task to finish is a short one.
+      let tile = tiles - 1 - index / layerHeads.count
+      let tokens = tile * tileTokens..<min(call.tokenCount, (tile + 1) * tileTokens)
+      attendTile(
+        Tile(call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: call.endPosition),
+        tokens: tokens, learners: engines, workspace: workspaces[worker])
+    }
+    let readers = engines.flatMap { engine in
+      engine.heads[call.layer].enumerated().compactMap { number, head in
+        head.batchReading.map { (number, $0) }
+      }
+    }
+    parallel.run(readers.count) { index, worker in
+      let (kvHead, reader) = readers[index]
+      reader.didPrefill(HeadBatch(call: call, layer: layer, kvHead: kvHead), workspace: workspaces[worker])
+    }
+  }
+
+  /// Takes in a layer's part of a prompt whose attention is computed elsewhere, by a GPU say: keys, values, and what
+  /// the index learns from. Only of the few tokens that are learned from is attention computed here.
+  ///
+  /// Only where ``takesInAttendedPrompts`` says so: other policies would miss what they have to see.
+  ///
+  /// - Parameter promptEnd: position behind the prompt's last token; the last tokens before it are learned from.
+  func takeIn(_ call: AttentionCall, promptEnd: Int, parallel: ParallelRunner) {
+    openPromptStart = openPromptStart ?? tokenCount
+    let layer = layerShape(of: call)
+    let layerHeads = heads[call.layer]
+    let tileTokens = max(1, Kernels.preferredPrefillRows / layer.groupSize)
+    let wanted = (0..<call.tokenCount).filter { token in
+      layerHeads.contains { $0.wants(position: call.firstPosition + token, batchEnd: promptEnd) }
+    }
+    let tiles = stride(from: 0, to: wanted.count, by: tileTokens).map {
+      wanted[$0..<min(wanted.count, $0 + tileTokens)]
+    }
+    parallel.run(layerHeads.count * tiles.count) { index, worker in
+      attendTile(
+        Tile(call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: promptEnd),
+        tokens: tiles[index / layerHeads.count], learners: [self], workspace: workspaces[worker])
+    }
+  }
+
+  /// Whether a prompt that devices attend to gives all that the policy needs.
+  package var takesInAttendedPrompts: Bool { isForkable }
+
+  /// What the tasks of a batch have in common, for one KV head.
+  private struct Tile {
+    var call: AttentionCall
+    var layer: LayerShape
+    var kvHead: Int
+    /// Which tokens are learned from is decided as if the batch ended there.
+    var batchEnd: Int
+  }
+
+  /// Exact causal attention of some tokens of a batch, in rising order.
+  ///
+  /// - Parameter learners: engines whose heads see queries and outputs.
+  private func attendTile(
+    _ tile: Tile, tokens: some RandomAccessCollection<Int>, learners: [AttentionEngine], workspace: Workspace
+  ) {
+    let (call, layer, kvHead) = (tile.call, tile.layer, tile.kvHead)
+    guard let firstToken = tokens.first, let lastToken = tokens.last else { return }
+    let head = heads[call.layer][kvHead]
+    let g = layer.groupSize
+    let d = layer.headDimension
+    let count = tokens.count * g
+    let kernels = workspace.kernels
+    let queries = workspace.floats(.queries, count * d)
+    call.queries.gather(
+      heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: queries)
+    let visibleBegin = workspace.indices(.visibleBegin, count)
+    let visibleEnd = workspace.indices(.visibleEnd, count)
+    let rowsBefore = head.rows.count - call.tokenCount
+    for (number, token) in tokens.enumerated() {
+      let row = rowsBefore + token
+      for h in 0..<g {
+        let query = number * g + h
+        visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
+        visibleEnd[query] = UInt32(row + 1)
+      }
+    }
+    let states = RunningStates(count: count, dimension: d, workspace: workspace)
+    // Rows before the first one that any query of the tile sees are left out; offsets then start there.
+    let first = head.firstVisibleRow(for: rowsBefore + firstToken)
+    for query in 0..<count {
+      visibleBegin[query] -= UInt32(first)
+      visibleEnd[query] -= UInt32(first)
+    }
+    kernels.unsafePrefill(
+      queries: queries, queryStride: d, queryCount: count, scale: layer.scale,
+      keys: head.rows.keys.from(first), values: head.rows.values.from(first),
+      keyCount: rowsBefore + lastToken + 1 - first, dimension: d, visibleBegin: visibleBegin,
+      visibleEnd: visibleEnd, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
+      accumulatorStride: d, scratch: workspace.floats(.kernel, Kernels.prefillScratchCount(dimension: d)))
+    let outputs = states.accumulators
+    let logSumExps = workspace.floats(.scores, count)
+    states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
+    if !call.isAttended {
+      call.output.scatter(
+        outputs, heads: layer.group(of: kvHead), tokens: tokens, width: layer.valueDimension)
+    }
+    // Policies are told of keys as they are: another context may have taken away something else from its own.
+    if let offsets = head.rows.keyOffsets {
+      kernels.unsafeAddProducts(
+        of: offsets, with: queries, count: count, dimension: d, by: layer.scale, to: logSumExps,
+        scratch: workspace.floats(.weights, count))
+    }
+    for engine in learners {
+      let head = engine.heads[call.layer][kvHead]
+      for (number, token) in tokens.enumerated() {
+        let position = call.firstPosition + token
+        guard head.wants(position: position, batchEnd: tile.batchEnd) else { continue }
+        let row = number * g
+        head.observing?.observe(
+          ObservedToken(
+            position: position, queries: queries + row * d, scale: layer.scale, outputs: outputs + row * d,
+            logSumExps: logSumExps + row, groupSize: g, dimension: d),
+          workspace: workspace)
+      }
+    }
+  }
+}

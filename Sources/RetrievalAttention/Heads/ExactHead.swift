@@ -1,0 +1,30 @@
+// Exact attention of one KV head.
+
+package import VectorIndex
+
+/// Attends to every row.
+package final class ExactHead: HeadPolicy, DividedHead {
+  package let rows: HeadRows
+
+  package init(rows: HeadRows) {
+    self.rows = rows
+  }
+
+  package func partCount(workers: Int) -> Int { Self.partCount(rows: rows.count, workers: workers) }
+  package func truncate(to count: Int) throws(AttentionError) { rows.removeLast(to: count) }
+  package func attend(_ step: HeadStep) -> ReadStatistics.Head { Self.attend(step, to: rows) }
+
+  /// Parts of at least 1024 rows, and no more than keep all workers busy with some to spare for balance.
+  static func partCount(rows: Int, workers: Int) -> Int {
+    max(1, min(rows / 1024, 2 * workers))
+  }
+
+  /// The step's part of all rows.
+  static func attend(_ step: HeadStep, to rows: HeadRows) -> ReadStatistics.Head {
+    let begin = rows.count * step.part / step.parts
+    let end = rows.count * (step.part + 1) / step.parts
+    step.workspace.recorder?.read(begin..<end)
+    step.states.attend(step.queries, to: begin..<end, of: rows, workspace: step.workspace)
+    return ReadStatistics.Head(retrieved: end - begin)
+  }
+}

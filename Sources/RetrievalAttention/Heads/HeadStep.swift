@@ -1,0 +1,72 @@
+// What a head works with in a decode step.
+
+package import AttentionKernels
+package import VectorIndex
+
+/// One decode step of one KV head, or one part of it: the newest token's queries, and the states that take the answer.
+///
+/// A view of memory that is valid during the call.
+public struct HeadStep {
+  /// `[groupSize, d]`, scaled as for attention.
+  package let queries: UnsafePointer<Float>
+  package let states: RunningStates
+  package let workspace: Workspace
+  /// Which part of the step this is, of how many; 0 of 1 unless the head said that it can be divided.
+  package let part: Int
+  package let parts: Int
+
+  package init(
+    queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace, part: Int = 0, parts: Int = 1
+  ) {
+    self.queries = queries
+    self.states = states
+    self.workspace = workspace
+    self.part = part
+    self.parts = parts
+  }
+
+  /// Query heads that share the KV head.
+  public var groupSize: Int { states.count }
+  /// Width of queries, keys and values.
+  public var dimension: Int { states.dimension }
+
+  /// A query of the group, multiplied by the layer's scale: its dot products with keys are the exponents of softmax.
+  public func query(_ head: Int) -> [Float] {
+    precondition((0..<groupSize).contains(head), "query \(head) of a group of \(groupSize)")
+    return Array(UnsafeBufferPointer(start: queries + head * dimension, count: dimension))
+  }
+
+  /// Dot products of all queries of the group with the keys of some rows, `[groupSize, range.count]`.
+  public func scores(of range: Range<Int>, in rows: HeadRows) -> [Float] {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows.count, "rows \(range) of \(rows.count)")
+    guard !range.isEmpty else { return [] }
+    return [Float](unsafeUninitializedCapacity: groupSize * range.count) { target, count in
+      workspace.kernels.unsafeDot(
+        queries: queries, queryStride: dimension, queryCount: groupSize,
+        rows: rows.keys.from(range.lowerBound), rowCount: range.count, dimension: dimension,
+        scores: target.baseAddress!, scoreStride: range.count)
+      count = target.count
+    }
+  }
+
+  /// Adds the attention of all queries of the group to consecutive rows.
+  ///
+  /// No row may be attended to twice in a step.
+  public func attend(to range: Range<Int>, of rows: HeadRows) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows.count, "rows \(range) of \(rows.count)")
+    states.attend(queries, to: range, of: rows, workspace: workspace)
+  }
+
+  /// Adds the attention of all queries of the group to some rows, in rising order.
+  public func attend(to list: [Int], of rows: HeadRows) {
+    precondition(list.allSatisfy { (0..<rows.count).contains($0) }, "rows beyond \(rows.count)")
+    list.map { UInt32($0) }.withUnsafeBufferPointer {
+      states.attend(queries, to: $0, of: rows, workspace: workspace)
+    }
+  }
+
+  /// The same step on other memory, or another part of it.
+  func with(_ states: RunningStates, _ workspace: Workspace, part: Int = 0, parts: Int = 1) -> HeadStep {
+    HeadStep(queries: queries, states: states, workspace: workspace, part: part, parts: parts)
+  }
+}
