@@ -4,7 +4,7 @@
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
-//   CSystemCalls <- Platform <- {VectorIndex, RetrievalAttention, LlamaHost, Generation, Evaluation, Serving, ra}
+//   CSystemCalls <- Platform <- {AttentionKernels, LlamaHost, LineEditing, NumpyFile}
 //   CTexts <- Evaluation
 //   Serving <- InferenceServer <- ra
 //   NumpyFile <---------------------------------------------------------------------------+
@@ -54,15 +54,16 @@ let package = Package(
     .systemLibrary(
       name: "CLlama", pkgConfig: "llama",
       providers: [.brew(["llama.cpp"])]),
-    .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
-    .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
-    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(name: "CSystemCalls"),
-    // The system: signals, outputs, inputs, mapped files.
+    // The system: the C library, signals, outputs, inputs, mapped files.
     .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: settings),
+    .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
+    .target(
+      name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: settings),
+    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(
       name: "RetrievalAttention",
-      dependencies: ["VectorIndex", "AttentionKernels", "Platform", "CSystemCalls"],
+      dependencies: ["VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
     .target(name: "LlamaHost", dependencies: ["CLlama", "Platform"], swiftSettings: settings),
     .target(
@@ -70,7 +71,7 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "CTexts"),
     .target(name: "NumpyFile", swiftSettings: settings),
-    .target(name: "LineEditing", swiftSettings: settings),
+    .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: settings),
     .target(
       name: "Evaluation",
       dependencies: [
@@ -84,7 +85,7 @@ let package = Package(
     .target(
       name: "InferenceServer",
       dependencies: [
-        "Serving", "LlamaHost",
+        "Serving", "LlamaHost", "Platform",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -113,7 +114,7 @@ let package = Package(
       swiftSettings: settings),
     // All tests are linked to one program.
     .testTarget(
-      name: "LlamaHostTests", dependencies: ["LlamaHost", "CLlama"], swiftSettings: settings,
+      name: "LlamaHostTests", dependencies: ["LlamaHost", "CLlama", "Platform"], swiftSettings: settings,
       linkerSettings: exportsHost),
     .testTarget(
       name: "GenerationTests",
@@ -132,11 +133,11 @@ let package = Package(
     .testTarget(
       name: "InferenceServerTests",
       dependencies: [
-        "InferenceServer", "Serving", "LlamaHost",
+        "InferenceServer", "Serving", "LlamaHost", "Platform",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
-    .testTarget(name: "raTests", dependencies: ["ra", "NumpyFile"], swiftSettings: settings),
+    .testTarget(name: "raTests", dependencies: ["ra", "NumpyFile", "Platform"], swiftSettings: settings),
   ]
 )

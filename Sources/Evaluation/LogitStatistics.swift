@@ -1,14 +1,7 @@
 // Distances between the next-token distributions of two ways to run one model.
 
 import LlamaHost
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Logits of consecutive steps: `[steps, vocabulary]`.
 package struct LogitRecord {

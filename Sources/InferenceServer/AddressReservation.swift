@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import Platform
 import Synchronization
 
 /// An address that is bound, but does not listen: clients that come now are refused by the system at once, instead of
@@ -68,9 +69,3 @@ public struct ServerStartProblem: Error, CustomStringConvertible {
       }
   }
 }
-
-#if canImport(Glibc)
-  private let streamSocket = Int32(SOCK_STREAM.rawValue)
-#else
-  private let streamSocket = SOCK_STREAM
-#endif

@@ -1,14 +1,7 @@
 // The plainest possible guest, to check everything else against.
 
 import CLlama
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Exact attention in single precision over everything it has seen: a reference, not for speed.
 ///

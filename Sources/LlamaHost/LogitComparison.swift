@@ -1,12 +1,6 @@
 // Distances between next-token distributions.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Compares logits of the same token from two evaluations. Rows of different lengths trap.
 public enum LogitComparison {

@@ -1,13 +1,7 @@
 // Partial attention as a value: what sink, window, retrieved keys and tail each contribute can be merged in any
 // order. The same rule is in FlashAttention and, under this form, in arXiv 2501.01005, section 2.2.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// The attention of one query to some set of keys.
 ///

@@ -1,15 +1,8 @@
 // First and last rows attended to elsewhere, by a GPU say, while the index is searched here.
 
 import AttentionKernels
+import Platform
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// What a decode step gets from elsewhere: attention to the rows of a layer that are in no index, the new one included.
 package protocol FixedAttention: AnyObject {

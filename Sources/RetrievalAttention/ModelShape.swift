@@ -1,14 +1,7 @@
 // The part of a model that attention must know: heads, widths, windows, rotation. No weights, no text.
 
 public import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// The attention layers of a model, and how their keys and values are stored.
 public struct ModelShape: Sendable, Hashable {

@@ -1,13 +1,8 @@
 // The suite that holds all others, and what they share.
 
 import LlamaHost
+import Platform
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// One test at a time: ggml's threads spin at barriers, and two evaluations on the same cores slow each other
 /// down by far more than a factor of two.

@@ -1,11 +1,6 @@
 import LlamaHost
+import Platform
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// A second model with sliding-window layers, where there is one: Gemma 3 270M.
 enum SlidingModel {

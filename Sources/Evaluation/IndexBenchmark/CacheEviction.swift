@@ -1,13 +1,7 @@
 // Decoding reads all weights between two visits to the same keys, so an index never finds them in a cache. A
 // benchmark that asks it again and again would.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Memory that is walked through before each timed call, to take the place of everything else in the caches.
 final class CacheEviction {

@@ -1,12 +1,6 @@
 // A logarithmic axis: its range and its ticks.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Covers all positive values of some data, from a tick to a tick.
 struct LogAxis {

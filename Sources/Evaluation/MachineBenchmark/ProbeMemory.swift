@@ -1,12 +1,6 @@
 // Memory for measurements of bandwidth: more than the caches hold, with huge pages or without.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Pages of its own that are given back with the object. Filled with f16 numbers between 1/32 and 1/16, of both signs:
 /// as rows of 8 bits they are numbers as well.

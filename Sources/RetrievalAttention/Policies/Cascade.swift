@@ -1,15 +1,8 @@
 // Cascading KV cache: a window whose far end thins out by importance.
 
 import AttentionKernels
+import Platform
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Settings of ``AttentionPolicy/cascade(_:)``: a fixed number of keys in cascaded buffers, each of which takes half of
 /// what the one before lets go (Willette et al., *Training-Free Exponential Context Extension via Cascading KV Cache*,
