@@ -70,7 +70,7 @@ let package = Package(
       name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "Platform"],
       swiftSettings: settings),
     .target(name: "CTexts"),
-    .target(name: "NumpyFile", swiftSettings: settings),
+    .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: settings),
     .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: settings),
     .target(
       name: "Evaluation",

@@ -40,14 +40,13 @@ struct GGUFHeader {
   init(path: String, bytes: UnsafeRawBufferPointer) throws(GGUFError) {
     self.path = path
     byteCount = bytes.count
-    var reader = GGUFReader(path: path, bytes: bytes)
+    let magic = Array(bytes.prefix(4))
+    guard magic == Array("GGUF".utf8) else { throw .notGGUF(path: path, firstBytes: magic) }
+    var reader = GGUFReader(path: path, ByteReader(bytes, from: magic.count))
     try read(&reader)
   }
 
   private mutating func read(_ reader: inout GGUFReader) throws(GGUFError) {
-    let magic = Array(reader.bytes.prefix(4))
-    guard magic == Array("GGUF".utf8) else { throw .notGGUF(path: path, firstBytes: magic) }
-    reader.offset = 4
     version = Int(try reader.integer(UInt32.self, "the version"))
     // Version 1 had 32-bit counts; a big-endian file shows up as a huge version.
     guard version == 2 || version == 3 else { throw .unsupportedVersion(path: path, version: version) }

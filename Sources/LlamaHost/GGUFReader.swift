@@ -1,4 +1,6 @@
-// Bounds-checked reading of little-endian values.
+// The values of a GGUF file, each read with what is left checked first.
+
+import Platform
 
 /// The types of metadata values, by their number in the file.
 enum GGUFValueType: UInt32 {
@@ -16,57 +18,69 @@ enum GGUFValueType: UInt32 {
   }
 }
 
-/// A position in a mapped file. Every read checks what is left first.
+/// A position in a file, and what to call things there in errors.
 struct GGUFReader {
   let path: String
-  let bytes: UnsafeRawBufferPointer
-  var offset = 0
+  private var reader: ByteReader
 
   /// Longer arrays are checked but not kept: a vocabulary would double the memory for nothing.
   private static let longestKeptArray = 4096
 
-  init(path: String, bytes: UnsafeRawBufferPointer) {
+  init(path: String, _ reader: ByteReader) {
     self.path = path
-    self.bytes = bytes
+    self.reader = reader
   }
 
-  private func need(_ count: UInt64, _ what: String) throws(GGUFError) {
-    let left = UInt64(bytes.count - offset)
-    guard count <= left else {
-      let (end, overflow) = UInt64(offset).addingReportingOverflow(count)
-      throw .truncated(
-        path: path, what: what, expectedBytes: overflow ? .max : end, actualBytes: UInt64(bytes.count))
+  var offset: Int { reader.offset }
+
+  private mutating func read<Result>(
+    _ what: String, _ body: (inout ByteReader) throws(ByteReader.Failure) -> Result
+  ) throws(GGUFError) -> Result {
+    do { return try body(&reader) } catch {
+      switch error {
+      case .ended(let shortage):
+        throw .truncated(
+          path: path, what: what, expectedBytes: shortage.end, actualBytes: UInt64(shortage.byteCount))
+      case .tooMany(_, let count, let limit):
+        throw .absurdCount(path: path, what: what, count: count, limit: limit)
+      case .notText: throw .invalidText(path: path, what: what)
+      }
     }
   }
 
   mutating func integer<T: FixedWidthInteger>(_ type: T.Type, _ what: String) throws(GGUFError) -> T {
-    try need(UInt64(MemoryLayout<T>.size), what)
-    defer { offset += MemoryLayout<T>.size }
-    return T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: T.self))
+    try read(what) { (reader) throws(ByteReader.Failure) in try reader.integer(type) }
   }
 
   /// A number of things of which each takes at least `bytesEach`, so that the rest of the file bounds it.
   mutating func count(_ what: String, bytesEach: Int) throws(GGUFError) -> Int {
-    let value = try integer(UInt64.self, "the number of \(what)")
-    let limit = UInt64((bytes.count - offset) / bytesEach)
-    guard value <= limit else { throw .absurdCount(path: path, what: what, count: value, limit: limit) }
-    return Int(value)
+    try read("the number of \(what)") { (reader) throws(ByteReader.Failure) in
+      try reader.require(UInt64(MemoryLayout<UInt64>.size))
+    }
+    return try read(what) { (reader) throws(ByteReader.Failure) in try reader.count(bytesEach: bytesEach) }
   }
 
-  private mutating func rawText(_ what: String) throws(GGUFError) -> UnsafeRawBufferPointer {
-    let length = try integer(UInt64.self, "the length of \(what)")
-    try need(length, what)
-    defer { offset += Int(length) }
-    return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Int(length)])
+  private mutating func length(_ what: String) throws(GGUFError) -> UInt64 {
+    try integer(UInt64.self, "the length of \(what)")
   }
 
   /// Text that must be valid UTF-8: names, which other names are made from.
   mutating func text(_ what: String) throws(GGUFError) -> String {
-    let raw = try rawText(what)
-    guard let text = String(validating: raw, as: UTF8.self) else {
-      throw .invalidText(path: path, what: what)
+    let length = try length(what)
+    return try read(what) { (reader) throws(ByteReader.Failure) in try reader.text(length) }
+  }
+
+  /// Text whose invalid parts are replaced, as vocabularies have them.
+  private mutating func anyText(_ what: String) throws(GGUFError) -> String {
+    let length = try length(what)
+    return try read(what) { (reader) throws(ByteReader.Failure) in
+      String(decoding: try reader.slice(length), as: UTF8.self)
     }
-    return text
+  }
+
+  private mutating func skipText(_ what: String) throws(GGUFError) {
+    let length = try length(what)
+    _ = try read(what) { (reader) throws(ByteReader.Failure) in try reader.slice(length) }
   }
 
   mutating func valueType(_ key: String) throws(GGUFError) -> GGUFValueType {
@@ -80,7 +94,7 @@ struct GGUFReader {
   mutating func scalar(_ type: GGUFValueType, _ key: String) throws(GGUFError) -> GGUFFile.Value {
     let what = "\"\(key)\""
     switch type {
-    case .string: return .string(String(decoding: try rawText(what), as: UTF8.self))
+    case .string: return .string(try anyText(what))
     case .bool:
       let byte = try integer(UInt8.self, what)
       // Anything else is undefined behavior once it is read as a C++ bool.
@@ -106,10 +120,12 @@ struct GGUFReader {
     guard count <= Self.longestKeptArray else {
       if type == .string || type == .bool {
         for _ in 0..<count {
-          if type == .string { _ = try rawText("\"\(key)\"") } else { _ = try scalar(type, key) }
+          if type == .string { try skipText("\"\(key)\"") } else { _ = try scalar(type, key) }
         }
       } else {
-        offset += count * type.minimumSize
+        _ = try read("\"\(key)\"") { (reader) throws(ByteReader.Failure) in
+          try reader.slice(UInt64(count * type.minimumSize))
+        }
       }
       return .omitted(elementCount: count)
     }
