@@ -5,9 +5,9 @@
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
 //   CSystemCalls <- Platform <- {AttentionKernels, LlamaHost, LineEditing, NumpyFile}
-//   CTexts <- Evaluation
+//   CTexts <- Evaluation <- Benchmarking <- ra
 //   Serving <- InferenceServer <- ra
-//   NumpyFile <---------------------------------------------------------------------------+
+//   NumpyFile <- Benchmarking
 //   LineEditing <------------------------------------------------------------------------------------ ra
 
 import PackageDescription
@@ -75,8 +75,16 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Generation", "NumpyFile", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
+        "Generation", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
         "CTexts",
+      ],
+      swiftSettings: settings),
+    // Measurements of speed, of the machine and of kinds of index: for ra alone.
+    .target(
+      name: "Benchmarking",
+      dependencies: [
+        "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention", "VectorIndex",
+        "AttentionKernels", "Platform",
       ],
       swiftSettings: settings),
     .target(
@@ -98,11 +106,15 @@ let package = Package(
     .executableTarget(
       name: "ra",
       dependencies: [
-        "Evaluation", "Generation", "InferenceServer", "LineEditing", "Platform", "Serving",
+        "Benchmarking", "Evaluation", "Generation", "InferenceServer", "LineEditing", "LlamaHost", "Platform",
+        "RetrievalAttention", "Serving", "VectorIndex", "AttentionKernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings, linkerSettings: exportsHost),
 
+    // What several of the test targets need: models, texts, folders, random numbers.
+    .target(
+      name: "TestSupport", dependencies: ["LlamaHost"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
     .testTarget(
@@ -114,30 +126,44 @@ let package = Package(
       swiftSettings: settings),
     // All tests are linked to one program.
     .testTarget(
-      name: "LlamaHostTests", dependencies: ["LlamaHost", "CLlama", "Platform"], swiftSettings: settings,
+      name: "LlamaHostTests", dependencies: ["LlamaHost", "CLlama", "Platform", "TestSupport"],
+      swiftSettings: settings,
       linkerSettings: exportsHost),
     .testTarget(
       name: "GenerationTests",
-      dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex"],
+      dependencies: [
+        "Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex", "TestSupport",
+      ],
       swiftSettings: settings),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),
     .testTarget(name: "LineEditingTests", dependencies: ["LineEditing"], swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(
       name: "EvaluationTests",
-      dependencies: ["Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention"],
+      dependencies: [
+        "Evaluation", "Generation", "LlamaHost", "RetrievalAttention", "VectorIndex", "TestSupport",
+      ],
       swiftSettings: settings),
     .testTarget(
-      name: "ServingTests", dependencies: ["Serving", "Generation", "LlamaHost", "RetrievalAttention"],
+      name: "BenchmarkingTests",
+      dependencies: [
+        "Benchmarking", "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention",
+        "AttentionKernels", "TestSupport",
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ServingTests",
+      dependencies: ["Serving", "Generation", "LlamaHost", "RetrievalAttention", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "InferenceServerTests",
       dependencies: [
-        "InferenceServer", "Serving", "LlamaHost", "Platform",
+        "InferenceServer", "Serving", "LlamaHost", "Platform", "TestSupport",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
-    .testTarget(name: "raTests", dependencies: ["ra", "NumpyFile", "Platform"], swiftSettings: settings),
+    .testTarget(
+      name: "raTests", dependencies: ["ra", "NumpyFile", "Platform", "TestSupport"], swiftSettings: settings),
   ]
 )

@@ -1,15 +1,17 @@
 // Repeated measurements of one time.
 
 /// Times of single steps, in milliseconds.
-struct TimeSamples {
-  private(set) var values: [Double] = []
+package struct TimeSamples {
+  package private(set) var values: [Double] = []
 
-  mutating func append(_ duration: Duration) {
+  package init() {}
+
+  package mutating func append(_ duration: Duration) {
     values.append(duration / .milliseconds(1))
   }
 
   /// Nil without samples.
-  var spread: TimeSpread? { TimeSpread(values) }
+  package var spread: TimeSpread? { TimeSpread(values) }
 }
 
 /// Where the middle of some samples is and how far they lie apart, in the samples' unit.
@@ -21,7 +23,7 @@ public struct TimeSpread: Sendable, Hashable, Codable {
   public var maximum: Double
 
   /// Quantiles by linear interpolation between neighbors; nil for no samples.
-  init?(_ samples: [Double]) {
+  package init?(_ samples: [Double]) {
     let sorted = samples.sorted()
     guard let first = sorted.first, let last = sorted.last else { return nil }
     func quantile(_ share: Double) -> Double {

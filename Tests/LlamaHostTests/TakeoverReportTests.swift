@@ -1,11 +1,5 @@
 import LlamaHost
-import Platform
 import Testing
-
-/// A second model with sliding-window layers, where there is one: Gemma 3 270M.
-enum SlidingModel {
-  static let path = getenv("RA_TEST_SLIDING_MODEL").map { String(cString: $0) }
-}
 
 extension HostTests {
   @Suite struct TakeoverReportTests {
@@ -80,9 +74,9 @@ extension HostTests {
     }
 
     /// Prompts longer than the window: the guest must know which layers have it.
-    @Test(.enabled(if: SlidingModel.path != nil))
+    @Test(.enabled(if: TestModel.slidingPath != nil))
     func slidingWindow() throws {
-      let model = try LlamaModel.load(path: #require(SlidingModel.path))
+      let model = try LlamaModel.load(path: #require(TestModel.slidingPath))
       let pool = try ThreadPool(threadCount: 1)
       let report = try TakeoverReport(probing: model, pool: pool)
       #expect(report.isSupported)

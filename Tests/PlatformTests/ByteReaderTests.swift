@@ -1,6 +1,6 @@
 // Reading what may be cut off anywhere or count anything.
 
-import Platform
+@testable import Platform
 import Testing
 
 @Suite struct ByteReaderTests {

@@ -205,15 +205,16 @@ class PackageTests(unittest.TestCase):
       .target(name: "B", dependencies: [.target(name: "A"), "A", .product(name: "X", package: "x")], path: "Other/B"),
       .executableTarget(name: "c", dependencies: [.byName(name: "B")]), // ) ]
       .testTarget(name: "BTests", dependencies: ["B", "A"]),
+      .target(name: "Shared", path: "Tests/Shared"),
     ])
     '''
 
     def test_targets(self):
         found = package.targets(self.MANIFEST)
         self.assertEqual({name: target.dependencies for name, target in found.items()}, {
-            "S": (), "A": ("S",), "B": ("A", "A"), "c": ("B",), "BTests": ("B", "A")})
+            "S": (), "A": ("S",), "B": ("A", "A"), "c": ("B",), "BTests": ("B", "A"), "Shared": ()})
         self.assertEqual([found[name].path for name in ("A", "B", "BTests")], ["Sources/A", "Other/B", "Tests/BTests"])
-        self.assertEqual([name for name, target in found.items() if target.is_test], ["BTests"])
+        self.assertEqual([name for name, target in found.items() if target.is_test], ["BTests", "Shared"])
 
     def test_drawings(self):
         pairs = package.drawn_pairs("  A <- B <--- {C, D} <- e\n  F <-----+\n x < y, A - F", set("ABCDeF"))
