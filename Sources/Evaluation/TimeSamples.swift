@@ -16,10 +16,15 @@ package struct TimeSamples {
 
 /// Where the middle of some samples is and how far they lie apart, in the samples' unit.
 public struct TimeSpread: Sendable, Hashable, Codable {
+  /// The smallest.
   public var minimum: Double
+  /// A quarter of the samples is smaller.
   public var lowerQuartile: Double
+  /// Half of the samples is smaller.
   public var median: Double
+  /// Three quarters of the samples are smaller.
   public var upperQuartile: Double
+  /// The largest.
   public var maximum: Double
 
   /// Quantiles by linear interpolation between neighbors; nil for no samples.

@@ -3,9 +3,9 @@
 import Generation
 
 /// Lists of token counts as users give them.
-public enum TokenCounts {
+package enum TokenCounts {
   /// More than any machine can hold, and so little that sums do not overflow.
-  public static let maximum = 1 << 30
+  package static let maximum = 1 << 30
 
   /// Ascending and without repetition.
   ///

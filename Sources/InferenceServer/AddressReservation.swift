@@ -54,8 +54,10 @@ public final class AddressReservation: Sendable {
 
 /// Why a server cannot listen.
 public struct ServerStartProblem: Error, CustomStringConvertible {
+  /// The system's words.
   public var reason: String
 
+  /// A clause without a full stop.
   public var description: String { "cannot listen there: \(reason)" }
 
   init(code: Int32) { reason = String(cString: strerror(code)) }

@@ -16,6 +16,7 @@ public final class ThreadPool {
   /// Physical cores, limited by the affinity mask and the control group's quota.
   public static let defaultThreadCount = min(ProcessorCount.physical(), threadCountRange.upperBound)
 
+  /// The thread that calls included.
   public let threadCount: Int
   let handle: OpaquePointer
   private let job: Job

@@ -13,6 +13,7 @@ public import Foundation
 public struct NumpyArray: Sendable {
   /// Lengths of the dimensions, slowest first; empty for a single number.
   public let shape: [Int]
+  /// As the file has them.
   public let elementType: NumpyElementType
   /// The file, for messages.
   public let path: String

@@ -24,12 +24,17 @@ public final class FidelityMeasurement {
 
   /// Steps of the measurement, for progress.
   public enum Phase: Sendable {
+    /// Tokens that our attention has read.
     case prefill(done: Int, total: Int)
+    /// Tokens that the host has read.
     case hostPrefill(done: Int, total: Int)
+    /// Tokens decoded with a policy.
     case decode(policy: String, done: Int, total: Int)
   }
 
+  /// Tokens that are read first.
   public let contextTokens: Int
+  /// Tokens after them, at which distributions are compared.
   public let decodeTokens: Int
   /// Distance of exact attention from the host's; nil when the host was left out.
   public let noiseFloor: Divergence?
@@ -167,16 +172,25 @@ public final class FidelityMeasurement {
 
 /// The result of one measurement, with the names of its JSON form.
 public struct FidelityReport: Sendable, Codable {
+  /// The attention that was measured, with its settings.
   public var policy: String
   /// How the policy's keys and values were stored.
   public var kvType: String
+  /// What it was compared with: `exact` or `host`.
   public var reference: String
+  /// Tokens that were read first.
   public var context: Int
+  /// Tokens at which distributions were compared.
   public var tokens: Int
+  /// Mean divergence from the reference, in nats.
   public var meanKL: Double
+  /// 99th percentile of the divergence, in nats.
   public var p99KL: Double
+  /// Share of tokens, 0...1, for which both have the same best one.
   public var top1: Double
+  /// Of the text that was decoded.
   public var perplexity: Double
+  /// Of the same text, for the reference.
   public var referencePerplexity: Double
   /// ``perplexity`` less ``referencePerplexity``.
   public var perplexityDifference: Double
@@ -185,12 +199,17 @@ public struct FidelityReport: Sendable, Codable {
   public var keysRead: Double
   /// The same with sink and window.
   public var keysReadWithStatic: Double
+  /// Bytes of keys, values and index read for a token.
   public var bytesPerToken: Double
+  /// Of a retrieval policy; nil for others.
   public var tolerance: Double?
+  /// Our exact attention compared with the host's: less than this cannot be told apart. Nil without the host.
   public var noiseFloor: Divergence?
+  /// The host's two ways to attend, compared; nil when not asked for.
   public var hostNoise: Divergence?
   /// Mean over heads and tokens of ``HeadErrors/outputError`` and ``HeadErrors/recoveredMass``, if asked for.
   public var headError: Double?
+  /// Mean share of the softmax mass that the keys read have, 0...1; nil when not measured.
   public var recoveredMass: Double?
   /// What single heads lost, if asked for.
   public var heads: HeadErrors?

@@ -16,11 +16,13 @@ public final class TaskEvaluation {
     public var activity: String
     /// Work done, in tokens to read or so, of ``total``; what is begun counts in part.
     public var done: Double
+    /// What all of it comes to.
     public var total: Double
     /// Work that this run found done.
     public var skipped: Double
   }
 
+  /// As they were given.
   public let settings: EvaluationSettings
   /// All results so far, those of earlier runs included.
   public var results: EvaluationResults { file.results }

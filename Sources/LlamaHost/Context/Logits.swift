@@ -2,6 +2,7 @@
 
 /// Which tokens of a batch need logits. Each costs a pass over the vocabulary's matrix.
 public enum Outputs: Sendable {
+  /// Of no token, of the last one, or of each.
   case none, last, all
 
   /// How many of `tokenCount` tokens that is.
@@ -19,6 +20,7 @@ public enum Outputs: Sendable {
 public struct Logits {
   /// Tokens that have logits: those asked for, in batch order.
   public let rowCount: Int
+  /// Logits of a row.
   public let vocabularySize: Int
   private let start: UnsafePointer<Float>?
 

@@ -12,9 +12,12 @@ import Synchronization
 public enum BackendModules {
   /// Why a back end is of no use here.
   public struct Failure: Sendable, Hashable, Encodable, CustomStringConvertible {
+    /// The file of the module.
     public let path: String
+    /// What the system, or the module, says.
     public let reason: String
 
+    /// The path and the reason, without a full stop.
     public var description: String { "\(path): \(reason)" }
   }
 

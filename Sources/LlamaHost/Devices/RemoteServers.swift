@@ -15,8 +15,8 @@ public enum RemoteServers {
   /// Makes the devices of servers known, for example `["10.0.0.2:50052"]`; again is no mistake.
   ///
   /// - Returns: the names of the servers' devices.
-  /// - Throws: ``LlamaError/remoteServer(address:reason:)`` for the first one that is of no use. Those before it stay
-  ///   known, which does no harm.
+  /// - Throws: ``LlamaError/remoteServer(address:reason:)`` for the first one that is of no use, or
+  ///   ``LlamaError/noServerBackend(address:folder:)``. Those before it stay known, which does no harm.
   @discardableResult
   public static func connect(to addresses: [String]) throws -> [String] {
     let failures = BackendModules.load()
@@ -28,10 +28,10 @@ public enum RemoteServers {
         let function = ggml_backend_reg_get_proc_address(registry, "ggml_backend_rpc_add_server")
       else {
         let failure = failures.first { $0.path.contains("ggml-rpc") }
-        throw refuse(
-          failure?.description
-            ?? "the back end for it is not in \(BackendModules.folder.path); 'scripts/bootstrap --backend rpc' builds it"
-        )
+        guard let failure else {
+          throw LlamaError.noServerBackend(address: address, folder: BackendModules.folder.path)
+        }
+        throw refuse(failure.description)
       }
       if !known(address) { try Greeting(host: host, port: port).check(refuse) }
       guard let server = unsafeBitCast(function, to: AddServer.self)(address) else {

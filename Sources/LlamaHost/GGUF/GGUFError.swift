@@ -4,30 +4,42 @@ public import Foundation
 
 /// What is wrong with a GGUF file. Every case carries the values that show it.
 public enum GGUFError: Error, Equatable, CustomStringConvertible, LocalizedError {
+  /// Nothing has this path.
   case notFound(path: String)
+  /// The path is that of a folder.
   case isDirectory(path: String)
+  /// The system refuses to open or map it, in its words.
   case unreadable(path: String, reason: String)
+  /// A file of no bytes.
   case empty(path: String)
   /// The first bytes are not `GGUF`.
   case notGGUF(path: String, firstBytes: [UInt8])
+  /// A version of the format other than 2 and 3.
   case unsupportedVersion(path: String, version: Int)
   /// The file ends before what its header promises.
   case truncated(path: String, what: String, expectedBytes: UInt64, actualBytes: UInt64)
   /// A count that a file of this size cannot hold.
   case absurdCount(path: String, what: String, count: UInt64, limit: UInt64)
+  /// A metadata value of a type that the format does not have.
   case unknownValueType(path: String, key: String, type: Int)
+  /// A metadata key, counted from 0, that is empty or there twice.
   case invalidKey(path: String, index: Int, reason: String)
+  /// A name that is not UTF-8.
   case invalidText(path: String, what: String)
+  /// `general.alignment` is no power of two up to 2^20.
   case invalidAlignment(path: String, alignment: UInt64)
+  /// A tensor whose name, shape, type or place makes no sense.
   case invalidTensor(path: String, name: String, reason: String)
   /// Metadata that llama.cpp would trust blindly.
   case invalidMetadata(path: String, key: String, reason: String)
+  /// A key that every model has.
   case missingMetadata(path: String, key: String)
   /// A shard of a split model is missing or not of the same set.
   case shard(path: String, index: Int, count: Int, reason: String)
   /// The path names a shard other than the first.
   case notFirstShard(path: String, index: Int, count: Int)
 
+  /// A sentence that begins with the path.
   public var description: String {
     switch self {
     case .notFound(let path): "There is no file at \(path)."
@@ -59,6 +71,7 @@ public enum GGUFError: Error, Equatable, CustomStringConvertible, LocalizedError
     }
   }
 
+  /// The same, for `localizedDescription`.
   public var errorDescription: String? { description }
 
   private static func show(_ bytes: [UInt8]) -> String {

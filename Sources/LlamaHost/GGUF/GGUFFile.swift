@@ -12,11 +12,13 @@ import CLlama
 public struct GGUFFile: Sendable {
   /// One weight matrix.
   public struct Tensor: Sendable, Equatable {
+    /// As llama.cpp knows it, such as `blk.0.attn_q.weight`.
     public let name: String
     /// Fastest varying dimension first, as ggml counts them.
     public let shape: [Int]
     /// For example `q4_K`.
     public let typeName: String
+    /// Of its data, without padding.
     public let byteCount: Int
     /// Index into ``GGUFFile/shards``.
     public let shard: Int
@@ -24,19 +26,29 @@ public struct GGUFFile: Sendable {
 
   /// One metadata value.
   public enum Value: Sendable, Equatable {
+    /// Text; bytes that are not UTF-8 are replaced.
     case string(String)
+    /// Of any width; 64 bits without a sign are clamped to `Int.max`.
     case integer(Int)
+    /// Of 32 or 64 bits.
     case number(Double)
+    /// A byte of 0 or 1.
     case boolean(Bool)
+    /// An array of integers of one width.
     case integers([Int])
+    /// An array of 32- or 64-bit floating-point numbers.
     case numbers([Double])
+    /// An array of flags.
     case booleans([Bool])
+    /// An array of texts.
     case strings([String])
     /// An array too long to be kept, such as a vocabulary; it was checked all the same.
     case omitted(elementCount: Int)
   }
 
+  /// The first file, as it was given.
   public let path: String
+  /// Of the format: 2 or 3.
   public let version: Int
   /// Bytes of all shards.
   public let byteCount: Int
@@ -81,10 +93,12 @@ public struct GGUFFile: Sendable {
   /// `general.architecture`, the prefix of most keys.
   public var architecture: String? { string("general.architecture") }
 
+  /// A text; nil when there is none, or something else.
   public func string(_ key: String) -> String? {
     if case .string(let value) = metadata[key] { value } else { nil }
   }
 
+  /// An integer; nil when there is none, or something else.
   public func integer(_ key: String) -> Int? {
     if case .integer(let value) = metadata[key] { value } else { nil }
   }
@@ -98,6 +112,7 @@ public struct GGUFFile: Sendable {
     }
   }
 
+  /// A flag; nil when there is none, or something else.
   public func boolean(_ key: String) -> Bool? {
     if case .boolean(let value) = metadata[key] { value } else { nil }
   }

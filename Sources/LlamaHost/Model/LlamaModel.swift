@@ -30,10 +30,13 @@ public final class LlamaModel: Sendable {
     /// Load no weights: enough to tokenize, not to evaluate.
     public var vocabularyOnly = false
 
+    /// Everything on the CPU.
     public init() {}
   }
 
+  /// What is known without evaluating anything.
   public let description: ModelDescription
+  /// The model's own.
   public let tokenizer: Tokenizer
   /// The checked header of the file.
   public let file: GGUFFile

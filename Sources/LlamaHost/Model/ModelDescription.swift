@@ -12,31 +12,45 @@ public enum RopeLayout: Sendable, Hashable {
 
 /// Shape and origin of a model, from its file.
 public struct ModelDescription: Sendable, CustomStringConvertible {
+  /// The file, or the first one of several.
   public let path: String
+  /// `general.name`.
   public let name: String?
+  /// `general.architecture`, such as `llama`.
   public let architecture: String
   /// llama.cpp's own summary, such as `llama 134M Q4_1`.
   public let summary: String
+  /// Blocks of the model, those without attention included.
   public let layerCount: Int
   /// Query heads of each layer.
   public let headCounts: [Int]
   /// Key-value heads of each layer.
   public let kvHeadCounts: [Int]
+  /// Elements of a head's key.
   public let keyHeadDimension: Int
+  /// Elements of a head's value.
   public let valueHeadDimension: Int
+  /// Elements of a token's embedding.
   public let embeddingWidth: Int
+  /// In tokens; 0 when the file does not tell.
   public let trainedContextLength: Int
+  /// Tokens of the vocabulary.
   public let vocabularySize: Int
+  /// Weights, as llama.cpp counts them.
   public let parameterCount: Int
   /// Bytes of all tensors.
   public let byteCount: Int
   /// Nil for models without RoPE or with a kind that is not known here.
   public let ropeLayout: RopeLayout?
+  /// `rope.freq_base`; nil when the file has none.
   public let ropeFrequencyBase: Double?
   /// `linear`, `yarn`, `longrope`, nil when positions are not scaled.
   public let ropeScaling: String?
+  /// `rope.scaling.factor`; nil when the file has none.
   public let ropeScalingFactor: Double?
+  /// Tokens of the first training, before the context was made longer; nil when the file has none.
   public let ropeOriginalContextLength: Int?
+  /// Elements of a head that are rotated; nil when the file has none.
   public let ropeDimension: Int?
   /// Keys that sliding-window layers see, nil when there are none. Which layers: ``TakeoverReport/layers``.
   public let slidingWindow: Int?
@@ -84,6 +98,7 @@ public struct ModelDescription: Sendable, CustomStringConvertible {
     slidingWindow = window > 0 ? window : nil
   }
 
+  /// Name, architecture and sizes in one line.
   public var description: String {
     func distinct(_ counts: [Int]) -> String { Set(counts).sorted().map(String.init).joined(separator: "/") }
     var parts = [

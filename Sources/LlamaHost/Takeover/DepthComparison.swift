@@ -7,6 +7,7 @@
 public struct DepthComparison: Sendable {
   /// Tokens of the text; the last ``comparedCount`` are compared.
   public let tokenCount: Int
+  /// Tokens whose distributions were compared.
   public let comparedCount: Int
   /// Mean KL(host || guest) of the next token's distribution, in nats.
   public let guestDivergence: Float
@@ -14,6 +15,7 @@ public struct DepthComparison: Sendable {
   public let hostDivergence: Float
   /// Share of tokens after which the most probable next token is the same.
   public let guestTop1: Float
+  /// Share of tokens, 0...1, for which the host's two ways to read agree about the best one.
   public let hostTop1: Float
 
   /// Tokens of one batch, and of the text without a window that is longer.

@@ -17,6 +17,7 @@ public final class ExactAttention: AttentionGuest {
   private var layers: [Int: Layer] = [:]
   private var scores: [[Float]] = []
 
+  /// A context of no tokens.
   public init() {}
 
   /// Forgets everything.
@@ -25,6 +26,7 @@ public final class ExactAttention: AttentionGuest {
   /// Positions stored in the layer that has most.
   public var length: Int { layers.values.map(\.count).max() ?? 0 }
 
+  /// Attends to everything so far, and to the call's own keys.
   public func attend(_ call: borrowing AttentionCall) throws {
     let start = Int(call.positions.first ?? 0)
     var layer = layers[call.layer] ?? Layer()

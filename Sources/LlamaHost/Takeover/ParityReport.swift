@@ -7,13 +7,17 @@
 public struct ParityReport: Sendable, CustomStringConvertible {
   /// One layer's output, ours against the host's, both from the same queries, keys and values.
   public struct LayerError: Sendable {
+    /// Counted from 0.
     public let layer: Int
     /// Euclidean norm of the difference over that of the host's output.
     public let relativeError: Float
   }
 
+  /// What the probe found.
   public let takeover: TakeoverReport
+  /// Tokens of the prompt.
   public let tokenCount: Int
+  /// One for each layer with attention.
   public let layerErrors: [LayerError]
   /// Mean Kullback-Leibler divergence in nats of the next token's distribution, host without flash attention
   /// against guest.
@@ -22,6 +26,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
   public let hostDivergence: Float
   /// Share of tokens after which the most probable next token is the same.
   public let guestTop1: Float
+  /// Share of tokens, 0...1, for which the host's two ways to compute agree about the best one.
   public let hostTop1: Float
   /// The same after a longer text; nil when only given tokens were compared.
   public let depth: DepthComparison?
@@ -88,6 +93,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
         depth: depth ?? DepthComparison.depth(for: model), progress: progress)
   }
 
+  /// A few lines for people.
   public var description: String {
     let worst = layerErrors.max { $0.relativeError < $1.relativeError }
     return """

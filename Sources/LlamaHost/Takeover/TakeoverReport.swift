@@ -7,26 +7,39 @@
 public struct TakeoverReport: Sendable, CustomStringConvertible {
   /// One layer, as seen in the graph.
   public struct Layer: Sendable {
+    /// Counted from 0.
     public let layer: Int
+    /// Query heads.
     public let headCount: Int
+    /// Heads of keys and values; each serves as many query heads as any other.
     public let kvHeadCount: Int
+    /// Elements of a query and of a key.
     public let headDimension: Int
+    /// Elements of a value.
     public let valueDimension: Int
+    /// What products of queries and keys are multiplied with.
     public let scale: Float
     /// A key is visible if `queryPosition - keyPosition < slidingWindow`; nil for all keys.
     public let slidingWindow: Int?
+    /// How positions become angles; nil for a layer without rotary embedding.
     public let rope: RopeParameters?
   }
 
   /// Something a guest cannot do, with the layers where it was seen.
   public enum Reason: Sendable, Hashable, CustomStringConvertible {
+    /// It embeds texts.
     case noDecoder
+    /// A text goes through an encoder first.
     case encoderDecoder
+    /// It has a state in place of attention.
     case recurrent
+    /// Some of its layers have a state in place of attention.
     case hybrid
+    /// It does not go from token to token.
     case diffusion
     /// The host keeps no keys and values for this model.
     case noCache
+    /// Evaluating a short text failed, in the host's words.
     case probeFailed(String)
     /// Layers without a flash-attention node: another kind of layer, or one that the host computes otherwise.
     case noFlashAttention(layers: [Int])
@@ -34,11 +47,15 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
     case unknownCache(nodeCount: Int)
     /// Several layers attend to one layer's keys.
     case sharedKeys(layers: [Int])
+    /// Scores that fall with distance.
     case alibi(layers: [Int])
+    /// Scores that are bent by a hyperbolic tangent.
     case logitSoftCap(value: Float, layers: [Int])
+    /// A learned weight that goes to no key.
     case attentionSinks(layers: [Int])
     /// Keys and values of different width, as in multi-head latent attention.
     case differentWidths(key: Int, value: Int, layers: [Int])
+    /// Keys, values or outputs of a type that guests do not read.
     case unsupportedType(name: String, layers: [Int])
     /// Dimensions that do not fit together.
     case unexpectedShape(String, layers: [Int])
@@ -52,6 +69,7 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
     /// Whether the host cannot continue texts with such a model, with its own attention either.
     public var preventsGeneration: Bool { [.noDecoder, .encoderDecoder, .diffusion].contains(self) }
 
+    /// For people.
     public var description: String {
       func at(_ layers: [Int]) -> String { "in \(TakeoverReport.list(layers))" }
       return switch self {
@@ -87,6 +105,7 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
   /// All layers with a flash-attention node, by number.
   public let layers: [Layer]
 
+  /// Whether a guest can compute all of it.
   public var isSupported: Bool { reasons.isEmpty }
 
   /// Probes a model. Cost: a context of 256 positions and five tiny batches.
@@ -103,6 +122,7 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
     self.layers = layers
   }
 
+  /// For people.
   public var description: String {
     var lines: [String] = []
     if isSupported {

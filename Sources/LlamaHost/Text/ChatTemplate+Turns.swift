@@ -12,6 +12,7 @@ extension ChatTemplate {
     /// Whether white space around messages is left out.
     public var trimsContent: Bool
 
+    /// Texts of one's own, in place of a template's.
     public init(opening: String, answer: String, next: String, trimsContent: Bool) {
       self.opening = opening
       self.answer = answer

@@ -11,6 +11,7 @@ import CLlama
 /// Cost: one pass over the vocabulary, and with a grammar the part of the vocabulary that it allows, bounded by
 /// ``GrammarLimits``. Not for use by two threads at once.
 public final class Sampler {
+  /// What it was made with.
   public let settings: SamplerSettings
   /// The seed in use, also when the settings left it open.
   public let seed: UInt32

@@ -107,6 +107,7 @@ public struct SamplerSettings: Sendable, Hashable {
 
 /// Why a token could not be chosen.
 public enum SamplerError: Error, Equatable, CustomStringConvertible, LocalizedError {
+  /// A setting, called by its name.
   case outOfRange(name: String, value: String, range: String)
   /// The grammar is not valid, or costs too much to follow.
   case grammar(GrammarError)
@@ -114,11 +115,14 @@ public enum SamplerError: Error, Equatable, CustomStringConvertible, LocalizedEr
   case grammarExhausted
   /// A token was accepted that the grammar forbids.
   case tokenForbidden(token: Int32, text: String)
+  /// Logits of another model.
   case logitCountMismatch(count: Int, vocabularySize: Int)
+  /// A token that the vocabulary does not have.
   case tokenOutOfRange(token: Int32, vocabularySize: Int)
   /// Every logit is NaN or minus infinity.
   case noCandidates
 
+  /// A sentence.
   public var description: String {
     switch self {
     case .outOfRange(let name, let value, let range): "The \(name) must be in \(range), not \(value)."
@@ -132,6 +136,7 @@ public enum SamplerError: Error, Equatable, CustomStringConvertible, LocalizedEr
     }
   }
 
+  /// The same, for `localizedDescription`.
   public var errorDescription: String? { description }
 
   /// Whether another grammar, and nothing else, would help.

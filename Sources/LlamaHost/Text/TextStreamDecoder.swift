@@ -11,6 +11,7 @@
 public struct TextStreamDecoder: Sendable {
   private var pending: [UInt8] = []
 
+  /// No bytes yet.
   public init() {}
 
   /// Whether an incomplete character is held back.

@@ -7,6 +7,7 @@ import CLlama
 /// Special tokens in text become tokens only with `parseSpecial`, which is for prompts that the program
 /// wrote. For a document or a user's message leave it off: `<|im_end|>` in it is then ordinary text.
 public struct Tokenizer: Sendable {
+  /// Tokens are below this.
   public let vocabularySize: Int
   /// Beginning of a sequence, end of a sequence, end of a turn, line break; nil where the model has none.
   public let bos, eos, eot, newline: Int32?

@@ -9,7 +9,10 @@ import Serving
 enum ErrorAdvice {
   /// The error and what to do about it; nil where the error says everything.
   static func message(for error: any Error) -> String? {
-    advice(for: error).map { "\(error); \($0)" }
+    advice(for: error).map { advice in
+      let text = "\(error)"
+      return "\(text.hasSuffix(".") ? String(text.dropLast()) : text); \(advice)"
+    }
   }
 
   private static func advice(for error: any Error) -> String? {
@@ -22,6 +25,7 @@ enum ErrorAdvice {
     case AttentionError.insufficientMemory: "use a shorter document or a smaller model"
     case SessionSetupError.incomplete(let path, _, _):
       "go on with 'ra ingest --resume --session \(path)' first"
+    case LlamaError.noServerBackend: "'scripts/bootstrap --backend rpc' builds it"
     case TaskError.lengthTooShort: "give a longer one with --lengths"
     case TaskError.fillerTooShort: "name a longer one with --filler"
     default: nil
