@@ -58,8 +58,10 @@ final class SyntheticCapture {
   var description: CaptureDescription {
     CaptureDescription(
       model: "none.gguf", text: "noise.txt", context: Self.context, decoded: Self.decoded,
-      headDimension: Self.dimension, groupSize: Self.groupSize, kvHeadCount: 1, scale: 0.25,
-      rope: CaptureRope(layout: .half, base: 10_000, dimensions: Self.dimension), layers: Self.layers)
+      heads: CaptureDescription.Heads(
+        dimension: Self.dimension, groupSize: Self.groupSize, kvHeadCount: 1, scale: 0.25,
+        rope: CaptureRope(layout: .half, base: 10_000, dimensions: Self.dimension)),
+      layers: Self.layers)
   }
 
   func file(_ name: String) -> String { folder.appendingPathComponent(name).path }

@@ -53,8 +53,8 @@ import Testing
     var phases: Set<String> = []
     let measurement = try FidelityMeasurement(
       model: model, pool: pool, tokens: try TestText.tokens("alice.txt", 1809, model: model),
-      contextTokens: 1800, decodeTokens: 8,
-      policy: .retrieval(settings)
+      settings: FidelityMeasurement.Settings(
+        contextTokens: 1800, decodeTokens: 8, policy: .retrieval(settings))
     ) { phase in
       switch phase {
       case .prefill(let done, let total):
@@ -104,8 +104,8 @@ import Testing
     let pool = try ThreadPool(threadCount: 1, poll: 0)
     func measure(_ context: Int, _ decode: Int) throws {
       _ = try FidelityMeasurement(
-        model: model, pool: pool, tokens: [1, 2, 3, 4, 5], contextTokens: context, decodeTokens: decode,
-        policy: .exact)
+        model: model, pool: pool, tokens: [1, 2, 3, 4, 5],
+        settings: FidelityMeasurement.Settings(contextTokens: context, decodeTokens: decode, policy: .exact))
     }
     #expect(throws: GenerationError.textTooShort(tokens: 5, required: 6)) { try measure(3, 2) }
     #expect(throws: GenerationError.invalidCount(name: "context", value: 0, requirement: "positive")) {

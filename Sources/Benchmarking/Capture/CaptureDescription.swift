@@ -39,20 +39,35 @@ package struct CaptureDescription: Sendable, Hashable, Codable {
   package static let queryPositionsName = "queryPositions.npy"
   package static let trainingPositionsName = "trainingPositions.npy"
 
-  package init(
-    model: String, text: String, context: Int, decoded: Int, headDimension: Int, groupSize: Int,
-    kvHeadCount: Int,
-    scale: Float, rope: CaptureRope, layers: [Int]
-  ) {
+  /// What all captured layers have in common.
+  package struct Heads {
+    package var dimension: Int
+    /// Query heads that share a KV head.
+    package var groupSize: Int
+    package var kvHeadCount: Int
+    /// What dot products are multiplied by.
+    package var scale: Float
+    package var rope: CaptureRope
+
+    package init(dimension: Int, groupSize: Int, kvHeadCount: Int, scale: Float, rope: CaptureRope) {
+      self.dimension = dimension
+      self.groupSize = groupSize
+      self.kvHeadCount = kvHeadCount
+      self.scale = scale
+      self.rope = rope
+    }
+  }
+
+  package init(model: String, text: String, context: Int, decoded: Int, heads: Heads, layers: [Int]) {
     self.model = model
     self.text = text
     self.context = context
     self.decoded = decoded
-    self.headDimension = headDimension
-    self.groupSize = groupSize
-    self.kvHeadCount = kvHeadCount
-    self.scale = scale
-    self.rope = rope
+    headDimension = heads.dimension
+    groupSize = heads.groupSize
+    kvHeadCount = heads.kvHeadCount
+    scale = heads.scale
+    rope = heads.rope
     self.layers = layers
   }
 

@@ -72,8 +72,9 @@ package enum HeadCapture {
     }
     let description = CaptureDescription(
       model: settings.model, text: settings.text, context: context, decoded: decoded,
-      headDimension: shape.headDimension, groupSize: shape.groupSize, kvHeadCount: shape.kvHeadCount,
-      scale: shape.scale, rope: rope(shape, base: model.description.ropeFrequencyBase),
+      heads: CaptureDescription.Heads(
+        dimension: shape.headDimension, groupSize: shape.groupSize, kvHeadCount: shape.kvHeadCount,
+        scale: shape.scale, rope: rope(shape, base: model.description.ropeFrequencyBase)),
       layers: settings.layers)
     try write(description, recorder: recorder, engine: runner.engine, directory: directory)
   }

@@ -32,6 +32,31 @@ public final class FidelityMeasurement {
     case decode(policy: String, done: Int, total: Int)
   }
 
+  /// What is measured, on how much of a text.
+  public struct Settings: Sendable {
+    /// Tokens that are read first.
+    public var contextTokens: Int
+    /// Tokens after them that are decoded.
+    public var decodeTokens: Int
+    /// The attention that is compared.
+    public var policy: AttentionPolicy
+    /// How its context stores keys and values. The reference has f16 and reads the text for itself where that is
+    /// something else.
+    public var format = KeyValueFormat()
+    /// Read and decode with the host too, for the noise floor. Without, only distances to exact attention can be
+    /// measured, but the host need not read the context.
+    public var comparesHost = true
+    /// Also measure the host with flash attention against the host without.
+    public var comparesHostPaths = false
+
+    /// Compares `policy` with exact attention and with the host, keys and values in f16.
+    public init(contextTokens: Int, decodeTokens: Int, policy: AttentionPolicy) {
+      self.contextTokens = contextTokens
+      self.decodeTokens = decodeTokens
+      self.policy = policy
+    }
+  }
+
   /// Tokens that are read first.
   public let contextTokens: Int
   /// Tokens after them, at which distributions are compared.
@@ -50,19 +75,15 @@ public final class FidelityMeasurement {
   /// Reads the context and decodes with exact attention and with the host.
   ///
   /// - Parameters:
-  ///   - tokens: the text; the first `contextTokens` are the context, the next `decodeTokens` are decoded.
-  ///   - format: how the policy's context stores keys and values. The reference has f16 and reads the text for itself
-  ///     where that is something else.
-  ///   - comparesHost: read and decode with the host too, for the noise floor. Without, only distances to exact
-  ///     attention can be measured, but the host need not read the context.
-  ///   - comparesHostPaths: also measure the host with flash attention against the host without.
+  ///   - tokens: the text; the first ones are the context, the next ones are decoded, and one more is predicted.
+  ///   - onPhase: told of each batch and step.
   /// - Throws: ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
   public init(
-    model: LlamaModel, pool: ThreadPool, tokens: [Int32], contextTokens: Int, decodeTokens: Int,
-    policy: AttentionPolicy, format: KeyValueFormat = KeyValueFormat(), comparesHost: Bool = true,
-    comparesHostPaths: Bool = false,
+    model: LlamaModel, pool: ThreadPool, tokens: [Int32], settings: Settings,
     onPhase: @escaping (Phase) -> Void = { _ in }
   ) throws {
+    let (contextTokens, decodeTokens) = (settings.contextTokens, settings.decodeTokens)
+    let (policy, format) = (settings.policy, settings.format)
     for (name, value) in [("context", contextTokens), ("tokens", decodeTokens)] where value <= 0 {
       throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
     }
@@ -104,7 +125,7 @@ public final class FidelityMeasurement {
       _ = try runner.prefill(context) { onPhase(.hostPrefill(done: $0, total: contextTokens)) }
       return try Self.record(decoded, runner: runner, name: "host", onPhase: onPhase)
     }
-    guard comparesHost else {
+    guard settings.comparesHost else {
       (host, noiseFloor, hostNoise) = (nil, nil, nil)
       return
     }
@@ -112,7 +133,8 @@ public final class FidelityMeasurement {
     self.host = host
     noiseFloor = Divergence(reference: host, other: exact)
     hostNoise =
-      comparesHostPaths ? Divergence(reference: host, other: try hostRecord(flashAttention: true)) : nil
+      settings.comparesHostPaths
+      ? Divergence(reference: host, other: try hostRecord(flashAttention: true)) : nil
   }
 
   /// Decodes with the policy and compares.
@@ -137,14 +159,21 @@ public final class FidelityMeasurement {
     let ours = try Self.record(decoded, runner: runner, name: runner.attentionName, onPhase: onPhase)
     let reads = runner.engine.statistics
     let next = tokens[(contextTokens + 1)...]
+    let divergence = Divergence(reference: referenceRecord, other: ours)
+    let (perplexity, referencePerplexity) = (ours.perplexity(of: next), referenceRecord.perplexity(of: next))
     let heads = observesHeads ? try headErrors() : nil
     return FidelityReport(
-      policy: runner.attentionName, format: runner.engine.shape.format, reference: reference.rawValue,
-      context: contextTokens,
-      tokens: decodeTokens,
-      divergence: Divergence(reference: referenceRecord, other: ours), perplexity: ours.perplexity(of: next),
-      referencePerplexity: referenceRecord.perplexity(of: next), reads: reads,
-      search: runner.engine.search, noiseFloor: noiseFloor, hostNoise: hostNoise, heads: heads)
+      policy: runner.attentionName, kvType: runner.engine.shape.format.description,
+      reference: reference.rawValue, context: contextTokens, tokens: decodeTokens,
+      meanKL: divergence.meanKL, p99KL: divergence.p99KL, top1: divergence.top1,
+      perplexity: perplexity, referencePerplexity: referencePerplexity,
+      perplexityDifference: perplexity - referencePerplexity,
+      keysRead: reads.keysRead, keysReadWithStatic: reads.keysReadWithStatic,
+      bytesPerToken: reads.bytesPerToken,
+      tolerance: runner.engine.search.map { Double($0.tolerance) }, noiseFloor: noiseFloor,
+      hostNoise: hostNoise,
+      headError: heads.flatMap { HeadErrors.mean($0.outputError) },
+      recoveredMass: heads.flatMap { HeadErrors.mean($0.recoveredMass) }, heads: heads)
   }
 
   /// Decodes some tokens once more, with exact attention beside the policy's in every head.
@@ -213,32 +242,4 @@ public struct FidelityReport: Sendable, Codable {
   public var recoveredMass: Double?
   /// What single heads lost, if asked for.
   public var heads: HeadErrors?
-
-  init(
-    policy: String, format: KeyValueFormat, reference: String, context: Int, tokens: Int,
-    divergence: Divergence, perplexity: Double,
-    referencePerplexity: Double, reads: ReadStatistics, search: ClusterIndex.SearchParameters?,
-    noiseFloor: Divergence?, hostNoise: Divergence?, heads: HeadErrors?
-  ) {
-    self.policy = policy
-    kvType = format.description
-    self.reference = reference
-    self.context = context
-    self.tokens = tokens
-    meanKL = divergence.meanKL
-    p99KL = divergence.p99KL
-    top1 = divergence.top1
-    self.perplexity = perplexity
-    self.referencePerplexity = referencePerplexity
-    perplexityDifference = perplexity - referencePerplexity
-    keysRead = reads.keysRead
-    keysReadWithStatic = reads.keysReadWithStatic
-    bytesPerToken = reads.bytesPerToken
-    tolerance = search.map { Double($0.tolerance) }
-    self.noiseFloor = noiseFloor
-    self.hostNoise = hostNoise
-    self.heads = heads
-    headError = heads.flatMap { HeadErrors.mean($0.outputError) }
-    recoveredMass = heads.flatMap { HeadErrors.mean($0.recoveredMass) }
-  }
 }

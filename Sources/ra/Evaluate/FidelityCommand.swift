@@ -96,10 +96,12 @@ struct FidelityCommand: AsyncParsableCommand {
     try limit.check(tokens: context + tokens, model: model)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     guard let policy = try retrieval.policy(attention) else { return }
+    var settings = FidelityMeasurement.Settings(contextTokens: context, decodeTokens: tokens, policy: policy)
+    settings.format = store.format
+    settings.comparesHost = !noNoiseFloor
+    settings.comparesHostPaths = hostNoise
     let measurement = try FidelityMeasurement(
-      model: model, pool: pool, tokens: Array(all.dropFirst(skip)), contextTokens: context,
-      decodeTokens: tokens,
-      policy: policy, format: store.format, comparesHost: !noNoiseFloor, comparesHostPaths: hostNoise
+      model: model, pool: pool, tokens: Array(all.dropFirst(skip)), settings: settings
     ) { phase in
       switch phase {
       case .prefill(let done, let total):
