@@ -4,7 +4,8 @@
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
-//   CSystemCalls <- Platform <- {AttentionKernels, LlamaHost, LineEditing, NumpyFile}
+//   AttentionModel <- {RetrievalAttention, LlamaHost}
+//   CSystemCalls <- Platform <- {AttentionKernels, AttentionModel, LlamaHost, LineEditing, NumpyFile}
 //   CTexts <- Evaluation <- Benchmarking <- ra
 //   Serving <- InferenceServer <- ra
 //   NumpyFile <- Benchmarking
@@ -31,6 +32,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "AttentionKernels", targets: ["AttentionKernels"]),
+    .library(name: "AttentionModel", targets: ["AttentionModel"]),
     .library(name: "VectorIndex", targets: ["VectorIndex"]),
     .library(name: "RetrievalAttention", targets: ["RetrievalAttention"]),
     .library(name: "LlamaHost", targets: ["LlamaHost"]),
@@ -60,12 +62,15 @@ let package = Package(
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(
       name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: settings),
+    // The words between a host and whoever computes its attention.
+    .target(name: "AttentionModel", dependencies: ["Platform"], swiftSettings: settings),
     .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(
       name: "RetrievalAttention",
-      dependencies: ["VectorIndex", "AttentionKernels", "Platform"],
+      dependencies: ["AttentionModel", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
-    .target(name: "LlamaHost", dependencies: ["CLlama", "Platform"], swiftSettings: settings),
+    .target(
+      name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
     .target(
       name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "Platform"],
       swiftSettings: settings),

@@ -68,7 +68,7 @@ public final class BatchRunner {
   /// Batches on a host that is ready, of as many contexts and logits as that was made for.
   public init(host: GuestHost) {
     self.host = host
-    guest = BatchGuest(parallel: host.parallel)
+    guest = BatchGuest()
   }
 
   /// An empty context of this model.
@@ -84,7 +84,7 @@ public final class BatchRunner {
   @discardableResult
   public func evaluate(_ items: [Item]) throws -> Logits {
     let starts = items.map(\.engine.tokenCount)
-    guest.begin(items, starts: starts)
+    guest.begin(items)
     defer { guest.end() }
     do {
       let logits = try host.evaluate(
@@ -110,7 +110,7 @@ public final class BatchRunner {
       guard let prompt = item.prompt, rows.count > 1, prompt.owner == ObjectIdentifier(item.engine) else {
         return nil
       }
-      return DevicePart(work: prompt, rows: rows, stored: EngineRows(item.engine))
+      return DevicePart(work: prompt, rows: rows, stored: item.engine)
     }
   }
 
@@ -154,24 +154,16 @@ extension BatchRunner {
 
 /// Hands each context the rows of the batch that are its own.
 private final class BatchGuest: AttentionGuest {
-  private let parallel: ParallelRunner
   private var items: [BatchRunner.Item] = []
-  private var starts: [Int] = []
   private(set) var failedItem: Int?
 
-  init(parallel: ParallelRunner) { self.parallel = parallel }
-
-  func begin(_ items: [BatchRunner.Item], starts: [Int]) {
+  func begin(_ items: [BatchRunner.Item]) {
     self.items = items
-    self.starts = starts
     failedItem = nil
   }
 
   /// Contexts must not live longer because they were in a batch.
-  func end() {
-    items = []
-    starts = []
-  }
+  func end() { items = [] }
 
   /// Throws when a file of one of the contexts became shorter.
   func checkFiles() throws {
@@ -185,29 +177,17 @@ private final class BatchGuest: AttentionGuest {
     }
   }
 
-  func attend(_ call: borrowing AttentionCall) throws {
-    var row = 0
-    for (index, item) in items.enumerated() {
-      let batch = LayerBatch(
-        layer: call.layer, firstPosition: starts[index], tokenCount: item.tokens.count,
-        headCount: call.headCount, kvHeadCount: call.kvHeadCount, headDimension: call.headDimension,
-        queries: call.queries + row * call.queryTokenStride, queryTokenStride: call.queryTokenStride,
-        queryHeadStride: call.queryHeadStride, keys: call.keys + row * call.keyTokenStride,
-        keyTokenStride: call.keyTokenStride, keyHeadStride: call.keyHeadStride,
-        values: call.values + row * call.valueTokenStride, valueTokenStride: call.valueTokenStride,
-        valueHeadStride: call.valueHeadStride, output: call.output + row * call.outputTokenStride,
-        outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
-      do {
-        if let prompt = item.prompt, call.isAttended(row: row) {
-          try item.engine.takeIn(batch, promptEnd: prompt.end, parallel: parallel)
-        } else {
-          try item.engine.attend(batch, parallel: parallel)
-        }
-      } catch {
-        failedItem = index
-        throw error
+  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
+    let item = items[sequence]
+    do {
+      if let prompt = item.prompt, call.isAttended {
+        try item.engine.takeIn(call, promptEnd: prompt.end, parallel: parallel)
+      } else {
+        try item.engine.attend(call, parallel: parallel)
       }
-      row += item.tokens.count
+    } catch {
+      failedItem = sequence
+      throw error
     }
   }
 }

@@ -29,36 +29,3 @@ extension GuestHost {
     }
   }
 }
-
-/// An engine's keys and values, for devices.
-final class EngineRows: StoredRows {
-  private let engine: AttentionEngine
-
-  init(_ engine: AttentionEngine) { self.engine = engine }
-
-  func withRows(
-    layer: Int, kvHead: Int, count: Int, skipping skipped: Int,
-    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void
-  ) throws {
-    try engine.withHalfPrecisionRows(layer: layer, kvHead: kvHead, count: count, skipping: skipped, body)
-  }
-
-  func window(layer: Int) -> WindowRows? {
-    engine.fixedRows(layer: layer).map {
-      WindowRows(
-        sinkCount: $0.sinkCount, windowCount: $0.windowCount, rowCount: $0.rowCount, version: $0.version)
-    }
-  }
-}
-
-/// What a device computes, for an engine.
-final class DeviceFixedAttention: FixedAttention {
-  private let window: DeviceWindow
-
-  init(_ window: DeviceWindow) { self.window = window }
-
-  func result() -> (outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>) {
-    guard let result = window.result() else { preconditionFailure("no device is at this layer") }
-    return result
-  }
-}

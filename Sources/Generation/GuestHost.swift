@@ -40,9 +40,7 @@ public final class GuestHost {
     self.model = model
     self.pool = pool
     self.takeover = takeover
-    parallel = ParallelRunner(workerCount: pool.threadCount) { count, task in
-      pool.parallel(count: count, task)
-    }
+    parallel = pool.runner
     context = try LlamaContext(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
       sequenceCapacity: sequenceCapacity, takeover: takeover, guest: NoGuest())
@@ -60,10 +58,10 @@ public final class GuestHost {
     prompt: DevicePrompt? = nil, window: DeviceWindow? = nil
   ) throws -> Logits {
     context.guest = EngineGuest(
-      engine: engine, parallel: parallel, promptEnd: prompt?.end, window: window, onLayer: onLayer)
+      engine: engine, promptEnd: prompt?.end, window: window, onLayer: onLayer)
     let work: (any DeviceWork)? = prompt ?? window
     context.deviceParts =
-      work.map { [DevicePart(work: $0, rows: 0..<tokens.count, stored: EngineRows(engine))] } ?? []
+      work.map { [DevicePart(work: $0, rows: 0..<tokens.count, stored: engine)] } ?? []
     // So that an engine goes when its runner does.
     defer {
       context.guest = NoGuest()
@@ -93,7 +91,7 @@ public final class GuestHost {
 
 /// Stands in between evaluations.
 final class NoGuest: AttentionGuest {
-  func attend(_ call: borrowing AttentionCall) throws {
+  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
     preconditionFailure("the host was evaluated without an engine")
   }
 }
@@ -101,42 +99,28 @@ final class NoGuest: AttentionGuest {
 /// Hands a layer's tensors from the host to the engine.
 private final class EngineGuest: AttentionGuest {
   private let engine: AttentionEngine
-  private let parallel: ParallelRunner
   private let promptEnd: Int?
   private let window: DeviceWindow?
-  private let fixed: DeviceFixedAttention?
   private let onLayer: (() -> Void)?
 
   /// - Parameters:
   ///   - promptEnd: position behind the prompt's last token, when devices attend to it.
   ///   - window: devices that attend to a generated token's first and last ones.
   ///   - onLayer: told when a layer was attended to.
-  init(
-    engine: AttentionEngine, parallel: ParallelRunner, promptEnd: Int?, window: DeviceWindow?,
-    onLayer: (() -> Void)?
-  ) {
+  init(engine: AttentionEngine, promptEnd: Int?, window: DeviceWindow?, onLayer: (() -> Void)?) {
     self.engine = engine
-    self.parallel = parallel
     self.promptEnd = promptEnd
     self.window = window
     self.onLayer = onLayer
-    fixed = window.map(DeviceFixedAttention.init)
   }
 
-  func attend(_ call: borrowing AttentionCall) throws {
-    let batch = LayerBatch(
-      layer: call.layer, firstPosition: Int(call.positions[0]), tokenCount: call.tokenCount,
-      headCount: call.headCount, kvHeadCount: call.kvHeadCount, headDimension: call.headDimension,
-      queries: call.queries, queryTokenStride: call.queryTokenStride, queryHeadStride: call.queryHeadStride,
-      keys: call.keys, keyTokenStride: call.keyTokenStride, keyHeadStride: call.keyHeadStride,
-      values: call.values, valueTokenStride: call.valueTokenStride, valueHeadStride: call.valueHeadStride,
-      output: call.output, outputTokenStride: call.outputTokenStride, outputHeadStride: call.outputHeadStride)
-    if call.isAttended(row: 0), let promptEnd {
-      try engine.takeIn(batch, promptEnd: promptEnd, parallel: parallel)
-    } else if let window, window.isRunning, let fixed {
-      try engine.attend(batch, fixed: fixed, parallel: parallel)
+  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
+    if call.isAttended, let promptEnd {
+      try engine.takeIn(call, promptEnd: promptEnd, parallel: parallel)
+    } else if let window, window.isRunning {
+      try engine.attend(call, fixed: window, parallel: parallel)
     } else {
-      try engine.attend(batch, parallel: parallel)
+      try engine.attend(call, parallel: parallel)
     }
     onLayer?()
   }

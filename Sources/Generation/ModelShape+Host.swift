@@ -16,25 +16,8 @@ extension ModelShape {
     guard report.isSupported else {
       throw GenerationError.unsupportedModel(report.reasons.map { "\($0)" })
     }
-    self.init(
-      layers: try report.layers.map { layer in
-        try LayerShape(
-          headCount: layer.headCount, kvHeadCount: layer.kvHeadCount, headDimension: layer.headDimension,
-          scale: layer.scale, slidingWindow: layer.slidingWindow,
-          rotary: layer.rope.flatMap { RotaryEmbedding($0) })
-      }, format: format)
-  }
-}
-
-extension RotaryEmbedding {
-  init?(_ parameters: RopeParameters) {
-    switch parameters.layout {
-    case .adjacentPairs:
-      self.init(layout: .adjacentPairs, inverseFrequencies: parameters.inverseFrequencies)
-    case .rotateHalf:
-      self.init(layout: .rotateHalf, inverseFrequencies: parameters.inverseFrequencies)
-    case nil:
-      return nil
-    }
+    var layers = [LayerShape?](repeating: nil, count: (report.layers.map(\.number).max() ?? -1) + 1)
+    for layer in report.layers { layers[layer.number] = layer.shape }
+    self.init(layers: layers, format: format)
   }
 }

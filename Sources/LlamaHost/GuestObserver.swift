@@ -21,36 +21,38 @@ final class GuestObserver: NodeObserver {
   /// What devices do for tokens of the batch, in layers that are there.
   var deviceParts: [DevicePart] = []
 
-  private let pool: ThreadPool
+  private let parallel: ParallelRunner
   private let layers: [TakeoverReport.Layer?]
   /// Let the host compute attention as well and leave its result in the output, for comparisons.
   private let keepsHostAttention: Bool
   private var positions = UnsafeBufferPointer<Int32>(start: nil, count: 0)
+  /// Rows of each sequence of the batch.
+  private var sequences: [Range<Int>] = []
 
   private var disabledNode: TensorPointer?
-  private var lastRope: TensorPointer?
-  private var hasRopeConflict = false
   private var keyRows: TensorPointer?
   private var valueRows: TensorPointer?
   /// Index tensors found in order, in this evaluation; layers share them.
   private var checkedRows: (TensorPointer?, TensorPointer?) = (nil, nil)
-  private var ropes: [RopeParameters?]
   private let staging = (
     query: StagingBuffer(), key: StagingBuffer(), value: StagingBuffer(), output: StagingBuffer()
   )
 
   init(pool: ThreadPool, layers: [TakeoverReport.Layer], keepsHostAttention: Bool) {
-    self.pool = pool
+    parallel = pool.runner
     self.keepsHostAttention = keepsHostAttention
-    let count = (layers.map(\.layer).max() ?? -1) + 1
+    let count = (layers.map(\.number).max() ?? -1) + 1
     var byNumber: [TakeoverReport.Layer?] = Array(repeating: nil, count: count)
-    for layer in layers { byNumber[layer.layer] = layer }
+    for layer in layers { byNumber[layer.number] = layer }
     self.layers = byNumber
-    ropes = Array(repeating: nil, count: count)
   }
 
-  func begin(positions: UnsafeBufferPointer<Int32>) {
+  /// - Parameters:
+  ///   - positions: of each token of the batch.
+  ///   - sequences: rows of each sequence, one behind another; positions within one follow without gaps.
+  func begin(positions: UnsafeBufferPointer<Int32>, sequences: [Range<Int>]) {
     self.positions = positions
+    self.sequences = sequences
     failure = nil
     attendedLayers = 0
     checkedRows = (nil, nil)
@@ -79,10 +81,6 @@ final class GuestObserver: NodeObserver {
         disabledNode = node
       }
       return true
-    case GGML_OP_ROPE:
-      // Queries and keys: two nodes that must agree.
-      if let lastRope, !RopeParameters.agree(lastRope, node) { hasRopeConflict = true }
-      lastRope = node
     case GGML_OP_SET_ROWS:
       if let cache = HostTensor.cacheLayer(node) {
         if cache.isKey { keyRows = node.pointee.src.1 } else { valueRows = node.pointee.src.1 }
@@ -114,8 +112,6 @@ final class GuestObserver: NodeObserver {
   }
 
   private func forgetLayer() {
-    lastRope = nil
-    hasRopeConflict = false
     keyRows = nil
     valueRows = nil
   }
@@ -128,7 +124,7 @@ final class GuestObserver: NodeObserver {
       let layer = layers[cache.layer]
     else { throw LlamaError.unexpectedAttention(detail: "keys that are in no known layer's cache") }
     try check(node, query, key, value, layer)
-    try checkRows(layer.layer)
+    try checkRows(layer.number)
     // Whatever happens: nobody may touch what a device is working on.
     defer { for part in deviceParts { part.work.finish() } }
     let attention = AttentionNode(layer: layer, output: node, query: query, key: key, value: value)
@@ -152,18 +148,23 @@ final class GuestObserver: NodeObserver {
       let isAtIt = try isStarted || !part.work.startsBeforeReading && start(part, attention)
       return isAtIt && part.work.writesOutput ? part.rows : nil
     }
-    let call = AttentionCall(
-      layer: layer.layer, tokenCount: positions.count, positions: positions, headCount: layer.headCount,
-      kvHeadCount: layer.kvHeadCount, headDimension: layer.headDimension,
-      valueDimension: layer.valueDimension,
-      scale: layer.scale, slidingWindow: layer.slidingWindow,
-      queries: queryData, queryTokenStride: query.pointee.nb.1 / 4, queryHeadStride: query.pointee.nb.2 / 4,
-      keys: keyData, keyTokenStride: key.pointee.nb.1 / 2, keyHeadStride: key.pointee.nb.2 / 2,
-      values: valueData, valueTokenStride: value.pointee.nb.1 / 2, valueHeadStride: value.pointee.nb.2 / 2,
-      output: output.assumingMemoryBound(to: Float.self), outputTokenStride: node.pointee.nb.2 / 4,
-      outputHeadStride: node.pointee.nb.1 / 4, rope: rope(layer.layer), pool: pool,
-      attendedRows: attendedRows)
-    try guest.attend(call)
+    let rows = TokenRows(
+      queries: StridedRows(
+        reading: queryData, tokenStride: query.pointee.nb.1 / 4, headStride: query.pointee.nb.2 / 4),
+      keys: StridedRows(
+        reading: keyData, tokenStride: key.pointee.nb.1 / 2, headStride: key.pointee.nb.2 / 2),
+      values: StridedRows(
+        reading: valueData, tokenStride: value.pointee.nb.1 / 2, headStride: value.pointee.nb.2 / 2),
+      output: StridedRows(
+        output.assumingMemoryBound(to: Float.self), tokenStride: node.pointee.nb.2 / 4,
+        headStride: node.pointee.nb.1 / 4))
+    for (number, sequence) in sequences.enumerated() {
+      let first = Int(positions[sequence.lowerBound])
+      let call = AttentionCall(
+        layer: layer.number, shape: layer.shape, tokens: first..<first + sequence.count,
+        rows: rows.from(sequence.lowerBound), isAttended: attendedRows.contains { $0.overlaps(sequence) })
+      try guest.attend(call, sequence: number, parallel: parallel)
+    }
     if !isDirect { write(output, to: node, besides: attendedRows) }
   }
 
@@ -194,24 +195,26 @@ final class GuestObserver: NodeObserver {
   ) throws {
     let tokens = Int64(positions.count)
     let shape = query.pointee.ne
-    guard shape.0 == layer.headDimension, shape.1 == tokens, shape.2 == layer.headCount, shape.3 == 1,
+    guard shape.0 == layer.shape.headDimension, shape.1 == tokens, shape.2 == layer.shape.headCount,
+      shape.3 == 1,
       query.pointee.type == GGML_TYPE_F32, query.pointee.nb.0 == 4
     else {
       throw LlamaError.unexpectedAttention(
-        detail: "layer \(layer.layer) has queries \(shape) for \(tokens) tokens")
+        detail: "layer \(layer.number) has queries \(shape) for \(tokens) tokens")
     }
-    guard key.pointee.ne.0 == layer.headDimension, key.pointee.ne.1 >= tokens,
-      key.pointee.ne.2 == layer.kvHeadCount, key.pointee.ne.3 == 1, key.pointee.type == GGML_TYPE_F16,
-      value.pointee.ne.0 == layer.valueDimension, value.pointee.ne.1 >= tokens,
-      value.pointee.ne.2 == layer.kvHeadCount, value.pointee.ne.3 == 1, value.pointee.type == GGML_TYPE_F16
+    guard key.pointee.ne.0 == layer.shape.headDimension, key.pointee.ne.1 >= tokens,
+      key.pointee.ne.2 == layer.shape.kvHeadCount, key.pointee.ne.3 == 1, key.pointee.type == GGML_TYPE_F16,
+      value.pointee.ne.0 == layer.shape.valueDimension, value.pointee.ne.1 >= tokens,
+      value.pointee.ne.2 == layer.shape.kvHeadCount, value.pointee.ne.3 == 1,
+      value.pointee.type == GGML_TYPE_F16
     else {
       throw LlamaError.unexpectedAttention(
-        detail: "layer \(layer.layer) has keys \(key.pointee.ne) and values \(value.pointee.ne)")
+        detail: "layer \(layer.number) has keys \(key.pointee.ne) and values \(value.pointee.ne)")
     }
-    guard node.pointee.type == GGML_TYPE_F32, node.pointee.ne.0 == layer.valueDimension,
-      node.pointee.ne.1 == layer.headCount, node.pointee.ne.2 == tokens
+    guard node.pointee.type == GGML_TYPE_F32, node.pointee.ne.0 == layer.shape.valueDimension,
+      node.pointee.ne.1 == layer.shape.headCount, node.pointee.ne.2 == tokens
     else {
-      throw LlamaError.unexpectedAttention(detail: "layer \(layer.layer) has output \(node.pointee.ne)")
+      throw LlamaError.unexpectedAttention(detail: "layer \(layer.number) has output \(node.pointee.ne)")
     }
   }
 
@@ -256,13 +259,5 @@ final class GuestObserver: NodeObserver {
     ggml_backend_tensor_get(tensor, copy, 0, byteCount)
     traffic.readBytes += byteCount
     return copy
-  }
-
-  private func rope(_ layer: Int) -> RopeParameters? {
-    guard let lastRope else { return nil }
-    if let known = ropes[layer], known.matches(lastRope) { return known }
-    let new = RopeParameters(node: lastRope, isAmbiguous: hasRopeConflict)
-    ropes[layer] = new
-    return new
   }
 }

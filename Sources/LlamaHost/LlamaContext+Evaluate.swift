@@ -77,15 +77,15 @@ extension LlamaContext {
       throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: batchCapacity)
     }
     batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
-    try decodeAsGuest(observer)
+    try decodeAsGuest(observer, sequences: [0..<tokens.count])
   }
 
-  /// Evaluates what is in the batch.
-  func decodeAsGuest(_ observer: GuestObserver) throws {
+  /// Evaluates what is in the batch, whose rows are those of `sequences`.
+  func decodeAsGuest(_ observer: GuestObserver, sequences: [Range<Int>]) throws {
     // The host forgets the last batch, so that this one fills the cells from 0 on.
     llama_memory_clear(handle.memory, false)
     observer.isCancelled = isCancelled
-    observer.begin(positions: batch.positions)
+    observer.begin(positions: batch.positions, sequences: sequences)
     defer { observer.end() }
     let mark = HostLog.mark()
     let code = llama_decode(handle.pointer, batch.batch)

@@ -49,14 +49,17 @@ extension LlamaContext {
       throw LlamaError.tooManyOutputs(outputCount: outputCount, capacity: outputCapacity)
     }
     batch.removeAll()
+    var rows: [Range<Int>] = []
     for (id, sequence) in sequences.enumerated() {
+      let first = rows.last?.upperBound ?? 0
+      rows.append(first..<first + sequence.tokens.count)
       sequence.tokens.withUnsafeBufferPointer {
         batch.append(
           $0, startPosition: sequence.startPosition, outputCount: sequence.outputs.count(of: $0.count),
           sequence: Int32(id))
       }
     }
-    try decodeAsGuest(guestObserver)
+    try decodeAsGuest(guestObserver, sequences: rows)
     return Logits(
       start: outputCount > 0 ? llama_get_logits(handle.pointer) : nil, rowCount: outputCount,
       vocabularySize: model.tokenizer.vocabularySize)

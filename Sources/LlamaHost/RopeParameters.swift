@@ -8,34 +8,27 @@ import Platform
 /// Pair `i` at position `p` is turned by the angle `p * inverseFrequencies[i]`, whatever scaling the model
 /// uses (linear, YaRN, per-pair factors). The magnitude that YaRN adds is not part of this: it is in queries
 /// and keys already.
-public final class RopeParameters: Sendable {
+struct RopeParameters {
   /// Nil for a kind that this module does not know: keys can be attended, but not moved to other positions.
-  public let layout: RopeLayout?
+  let layout: RopeLayout?
   /// The rotated part of a head: its first so many elements.
-  public let rotatedDimensions: Int
+  let rotatedDimensions: Int
   /// Radians per position, one for each pair, `[rotatedDimensions / 2]`.
-  public let inverseFrequencies: [Float]
+  let inverseFrequencies: [Float]
 
-  /// The operation's parameters, to notice changes.
-  private let parameters: [Int32]
-  /// Address of the tensor of per-pair factors, 0 for none; only compared.
-  private let factorsAddress: UInt
-
-  /// For tests of guests without a host.
-  package init(layout: RopeLayout?, rotatedDimensions: Int, inverseFrequencies: [Float]) {
-    self.layout = layout
-    self.rotatedDimensions = rotatedDimensions
-    self.inverseFrequencies = inverseFrequencies
-    parameters = []
-    factorsAddress = 0
+  /// The rotation as attention knows it; nil when the kind is not known.
+  var rotary: RotaryEmbedding? {
+    switch layout {
+    case .adjacentPairs: RotaryEmbedding(layout: .adjacentPairs, inverseFrequencies: inverseFrequencies)
+    case .rotateHalf: RotaryEmbedding(layout: .rotateHalf, inverseFrequencies: inverseFrequencies)
+    case nil: nil
+    }
   }
 
   /// - Parameter isAmbiguous: Whether queries and keys are rotated in different ways.
   init(node: UnsafePointer<ggml_tensor>, isAmbiguous: Bool = false) {
     let parameters = Self.parameters(node)
-    self.parameters = parameters
     let factors = node.pointee.src.2.map { UnsafePointer($0) }
-    factorsAddress = UInt(bitPattern: factors)
     func number(_ index: Int) -> Float { Float(bitPattern: UInt32(bitPattern: parameters[index])) }
     let count = max(0, Int(parameters[1]))
     // Parameter 15, in hosts that have it, is an offset of the rotated part; there, 0 is the only case known
@@ -67,15 +60,6 @@ public final class RopeParameters: Sendable {
       let slope = (Float(pair) - corrections[0]) / max(0.001, corrections[1] - corrections[0])
       let mix = Double((1 - min(1, max(0, slope))) * extrapolation)
       return Float(interpolated * (1 - mix) + extrapolated * mix)
-    }
-  }
-
-  /// Whether `node` rotates in the same way. Does not allocate: it is asked for every layer.
-  func matches(_ node: UnsafePointer<ggml_tensor>) -> Bool {
-    guard UInt(bitPattern: node.pointee.src.2) == factorsAddress else { return false }
-    return parameters.withUnsafeBytes { known in
-      guard let start = known.baseAddress else { return false }
-      return memcmp(start, Self.location(node), known.count) == 0
     }
   }
 

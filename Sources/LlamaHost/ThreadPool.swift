@@ -102,6 +102,11 @@ public final class ThreadPool {
     }
   }
 
+  /// The same for code that does not know who owns the threads.
+  public var runner: ParallelRunner {
+    ParallelRunner(workerCount: threadCount) { [unowned self] count, task in parallel(count: count, task) }
+  }
+
   /// The tasks of one call.
   ///
   /// `@unchecked`: body and count are written before the threads are woken and read until they are done;

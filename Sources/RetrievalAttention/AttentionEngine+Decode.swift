@@ -8,9 +8,9 @@ extension AttentionEngine {
   /// One token: each KV head as its policy says, in parts and shares where it can use several workers.
   ///
   /// - Parameter fixed: attention to rows in no index, computed at the same time.
-  func decode(_ batch: LayerBatch, fixed: (any FixedAttention)?, parallel: ParallelRunner) {
-    let layer = shape.layers[batch.layer]
-    let layerHeads = heads[batch.layer]
+  func decode(_ call: AttentionCall, fixed: (any FixedAttention)?, parallel: ParallelRunner) {
+    let layer = layerShape(of: call)
+    let layerHeads = heads[call.layer]
     let isExact = ignoresIndex && layer.slidingWindow == nil
     let workers = parallel.workerCount
     let step = DecodeStep(
@@ -30,8 +30,8 @@ extension AttentionEngine {
         let task = step.task(index)
         let workspace = workspaces[worker]
         let queries = workspace.floats(.queries, step.groupSize * step.dimension)
-        batch.gatherQueries(
-          kvHead: task.head, tokens: 0..<1, groupSize: step.groupSize, into: queries)
+        call.queries.gather(
+          heads: layer.group(of: task.head), tokens: 0..<1, width: layer.headDimension, into: queries)
         workspace.kernels.unsafeScale(queries, by: layer.scale, count: step.groupSize * step.dimension)
         workspace.recorder = recorders.isEmpty ? nil : recorders[index]
         workspace.stages?.begin(.wait)
@@ -44,15 +44,15 @@ extension AttentionEngine {
       }
     }
     workspaces[0].stages?.begin(.merge)
-    if let fixed { take(fixed, batch: batch, layer: layer, step: step, states: states) }
-    collect(batch, layer: layer, step: step, states: states)
+    if let fixed { take(fixed, call: call, layer: layer, step: step, states: states) }
+    collect(call, layer: layer, step: step, states: states)
     workspaces[0].stages?.begin(nil)
-    count(batch, tasks: step.taskCount)
+    count(call, tasks: step.taskCount)
     guard let headObserver, layer.slidingWindow == nil else { return }
     for number in layerHeads.indices {
       let tasks = (0..<step.taskCount).filter { step.task($0).head == number }
       observe(
-        batch, kvHead: number, output: states.outputs(step.slot(head: number)),
+        call, kvHead: number, output: states.outputs(step.slot(head: number)),
         recorders: tasks.map { recorders[$0] }[...],
         bytes: tasks.reduce(0) {
           $0 + decoding.reads[$1].byteCount(rowBytes: shape.format.bytesPerRow(dimension: step.dimension))
@@ -104,19 +104,21 @@ extension AttentionEngine {
   }
 
   /// Merges each head's parts, hands the result to the host and shows it to the policy.
-  private func collect(_ batch: LayerBatch, layer: LayerShape, step: DecodeStep, states: StepStates) {
+  private func collect(_ call: AttentionCall, layer: LayerShape, step: DecodeStep, states: StepStates) {
     let (g, d) = (step.groupSize, step.dimension)
     let workspace = workspaces[0]
-    for (number, head) in heads[batch.layer].enumerated() {
+    for (number, head) in heads[call.layer].enumerated() {
       let first = step.slot(head: number)
       for slot in 1..<step.slots { states.merge(first + slot, into: first, kernels: workspace.kernels) }
       if step.shares > 0 { states.addTail(head: number, into: first, workspace: workspace) }
-      batch.scatterOutputs(states.outputs(first), kvHead: number, tokens: 0..<1, groupSize: g)
-      let position = batch.firstPosition
+      call.output.scatter(
+        states.outputs(first), heads: layer.group(of: number), tokens: 0..<1, width: layer.valueDimension)
+      let position = call.firstPosition
       guard !ignoresIndex, head.wants(position: position, batchEnd: position + 1) else { continue }
       workspace.stages?.begin(.index)
       let queries = workspace.floats(.queries, g * d)
-      batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
+      call.queries.gather(
+        heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
       if let offsets = head.rows.keyOffsets {
         workspace.kernels.unsafeAddProducts(
           of: offsets, with: queries, count: g, dimension: d, by: layer.scale, to: states.logSumExps(first),
@@ -131,11 +133,11 @@ extension AttentionEngine {
     }
   }
 
-  private func count(_ batch: LayerBatch, tasks: Int) {
-    let layer = shape.layers[batch.layer]
-    if batch.layer == 0 { statistics.steps += 1 }
+  private func count(_ call: AttentionCall, tasks: Int) {
+    let layer = layerShape(of: call)
+    if call.layer == firstLayer { statistics.steps += 1 }
     guard layer.slidingWindow == nil else { return }
-    statistics.visibleKeys += (tokenCounts[batch.layer] + 1) * layer.kvHeadCount
+    statistics.visibleKeys += (tokenCounts[call.layer] + 1) * layer.kvHeadCount
     let rowBytes = shape.format.bytesPerRow(dimension: layer.headDimension)
     for index in 0..<tasks { statistics.add(decoding.reads[index], rowBytes: rowBytes) }
   }

@@ -24,16 +24,17 @@ extension AttentionEngine {
   ///
   /// - Parameter output: `[groupSize, headDimension]`, what the policy gave.
   func observe(
-    _ batch: LayerBatch, kvHead: Int, output: UnsafePointer<Float>, recorders: ArraySlice<ReadRecorder>,
+    _ call: AttentionCall, kvHead: Int, output: UnsafePointer<Float>, recorders: ArraySlice<ReadRecorder>,
     bytes: Int, workspace: Workspace, observer: (DecodedHead) -> Void
   ) {
-    let layer = shape.layers[batch.layer]
-    let rows = heads[batch.layer][kvHead].rows
+    let layer = layerShape(of: call)
+    let rows = heads[call.layer][kvHead].rows
     let (g, d, count) = (layer.groupSize, layer.headDimension, rows.count)
-    guard count == batch.firstPosition + batch.tokenCount else { return }
+    guard count == call.firstPosition + call.tokenCount else { return }
     let kernels = workspace.kernels
     let queries = workspace.floats(.queries, g * d)
-    batch.gatherQueries(kvHead: kvHead, tokens: 0..<1, groupSize: g, into: queries)
+    call.queries.gather(
+      heads: layer.group(of: kvHead), tokens: 0..<1, width: layer.headDimension, into: queries)
     kernels.unsafeScale(queries, by: layer.scale, count: g * d)
     let states = RunningStates(count: g, dimension: d, workspace: workspace)
     states.attend(queries, to: 0..<count, of: rows, workspace: workspace)
@@ -51,7 +52,7 @@ extension AttentionEngine {
     }
     observer(
       DecodedHead(
-        layer: batch.layer, kvHead: kvHead, outputErrors: errors,
+        layer: call.layer, kvHead: kvHead, outputErrors: errors,
         recoveredMass: mass(
           of: recorders, queries: queries, groupSize: g, rows: rows, logSumExps: logSumExps,
           workspace: workspace),

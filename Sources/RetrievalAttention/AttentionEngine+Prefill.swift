@@ -5,27 +5,27 @@ import VectorIndex
 
 extension AttentionEngine {
   /// Several tokens: exact causal attention, a tile of tokens of one KV head a task.
-  func prefill(_ batch: LayerBatch, parallel: ParallelRunner) {
-    let layer = shape.layers[batch.layer]
-    let layerHeads = heads[batch.layer]
+  func prefill(_ call: AttentionCall, parallel: ParallelRunner) {
+    let layer = layerShape(of: call)
+    let layerHeads = heads[call.layer]
     for engine in [self] + followers { engine.openPromptStart = engine.openPromptStart ?? engine.tokenCount }
     let g = layer.groupSize
     let tileTokens = max(1, Kernels.preferredPrefillRows / g)
-    let tiles = (batch.tokenCount + tileTokens - 1) / tileTokens
+    let tiles = (call.tokenCount + tileTokens - 1) / tileTokens
     parallel.run(layerHeads.count * tiles) { index, worker in
       // Late tiles see more keys; they go first, so that the last task to finish is a short one.
       let tile = tiles - 1 - index / layerHeads.count
-      let tokens = tile * tileTokens..<min(batch.tokenCount, (tile + 1) * tileTokens)
+      let tokens = tile * tileTokens..<min(call.tokenCount, (tile + 1) * tileTokens)
       attendTile(
-        batch, layer: layer, kvHead: index % layerHeads.count, tokens: tokens,
-        batchEnd: batch.firstPosition + batch.tokenCount, workspace: workspaces[worker])
+        call, layer: layer, kvHead: index % layerHeads.count, tokens: tokens,
+        batchEnd: call.firstPosition + call.tokenCount, workspace: workspaces[worker])
     }
     let readers = ([self] + followers).flatMap { engine in
-      engine.heads[batch.layer].enumerated().filter(\.element.readsBatches)
+      engine.heads[call.layer].enumerated().filter(\.element.readsBatches)
     }
     parallel.run(readers.count) { index, worker in
       readers[index].element.didPrefill(
-        HeadBatch(batch: batch, kvHead: readers[index].offset, groupSize: g, scale: layer.scale),
+        HeadBatch(call: call, layer: layer, kvHead: readers[index].offset),
         workspace: workspaces[worker])
     }
   }
@@ -39,29 +39,29 @@ extension AttentionEngine {
   /// - Parameter promptEnd: position behind the prompt's last token; the last tokens before it are learned from.
   /// - Throws: as ``attend(_:parallel:)``.
   package func takeIn(
-    _ batch: LayerBatch, promptEnd: Int, parallel: ParallelRunner
+    _ call: AttentionCall, promptEnd: Int, parallel: ParallelRunner
   ) throws(AttentionError) {
     precondition(followers.isEmpty, "followers have to see all of a prompt")
-    try check(batch)
-    observer?(batch)
+    try check(call)
+    observer?(call)
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
     openPromptStart = openPromptStart ?? tokenCount
-    begin(batch)
-    let layer = shape.layers[batch.layer]
-    let layerHeads = heads[batch.layer]
+    begin(call)
+    let layer = layerShape(of: call)
+    let layerHeads = heads[call.layer]
     let tileTokens = max(1, Kernels.preferredPrefillRows / layer.groupSize)
-    let wanted = (0..<batch.tokenCount).filter { token in
-      layerHeads.contains { $0.wants(position: batch.firstPosition + token, batchEnd: promptEnd) }
+    let wanted = (0..<call.tokenCount).filter { token in
+      layerHeads.contains { $0.wants(position: call.firstPosition + token, batchEnd: promptEnd) }
     }
     let tiles = stride(from: 0, to: wanted.count, by: tileTokens).map {
       wanted[$0..<min(wanted.count, $0 + tileTokens)]
     }
     parallel.run(layerHeads.count * tiles.count) { index, worker in
       attendTile(
-        batch, layer: layer, kvHead: index % layerHeads.count, tokens: tiles[index / layerHeads.count],
+        call, layer: layer, kvHead: index % layerHeads.count, tokens: tiles[index / layerHeads.count],
         batchEnd: promptEnd, isAttended: true, workspace: workspaces[worker])
     }
-    end(batch)
+    end(call)
   }
 
   /// Whether ``takeIn(_:promptEnd:parallel:)`` gives all that the policy needs.
@@ -75,20 +75,21 @@ extension AttentionEngine {
   ///   - batchEnd: which tokens are learned from is decided as if the batch ended there.
   ///   - isAttended: outputs are only learned from.
   private func attendTile(
-    _ batch: LayerBatch, layer: LayerShape, kvHead: Int, tokens: some RandomAccessCollection<Int>,
+    _ call: AttentionCall, layer: LayerShape, kvHead: Int, tokens: some RandomAccessCollection<Int>,
     batchEnd: Int, isAttended: Bool = false, workspace: Workspace
   ) {
     guard let firstToken = tokens.first, let lastToken = tokens.last else { return }
-    let head = heads[batch.layer][kvHead]
+    let head = heads[call.layer][kvHead]
     let g = layer.groupSize
     let d = layer.headDimension
     let count = tokens.count * g
     let kernels = workspace.kernels
     let queries = workspace.floats(.queries, count * d)
-    batch.gatherQueries(kvHead: kvHead, tokens: tokens, groupSize: g, into: queries)
+    call.queries.gather(
+      heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: queries)
     let visibleBegin = workspace.indices(.visibleBegin, count)
     let visibleEnd = workspace.indices(.visibleEnd, count)
-    let rowsBefore = head.rows.count - batch.tokenCount
+    let rowsBefore = head.rows.count - call.tokenCount
     for (number, token) in tokens.enumerated() {
       let row = rowsBefore + token
       for h in 0..<g {
@@ -113,7 +114,10 @@ extension AttentionEngine {
     let outputs = states.accumulators
     let logSumExps = workspace.floats(.scores, count)
     states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
-    if !isAttended { batch.scatterOutputs(outputs, kvHead: kvHead, tokens: tokens, groupSize: g) }
+    if !isAttended {
+      call.output.scatter(
+        outputs, heads: layer.group(of: kvHead), tokens: tokens, width: layer.valueDimension)
+    }
     // Policies are told of keys as they are: another context may have taken away something else from its own.
     if let offsets = head.rows.keyOffsets {
       kernels.unsafeAddProducts(
@@ -121,9 +125,9 @@ extension AttentionEngine {
         scratch: workspace.floats(.weights, count))
     }
     for engine in [self] + followers {
-      let head = engine.heads[batch.layer][kvHead]
+      let head = engine.heads[call.layer][kvHead]
       for (number, token) in tokens.enumerated() {
-        let position = batch.firstPosition + token
+        let position = call.firstPosition + token
         guard head.wants(position: position, batchEnd: batchEnd) else { continue }
         let row = number * g
         head.observe(

@@ -39,8 +39,8 @@ extension AttentionEngine {
     parallel.run(owners.count) { index, _ in
       let (layer, head) = owners[index]
       let source = RowCopies(
-        of: head.rows, range: shape.layers[layer].slidingWindow == nil ? first..<period : nil,
-        rotary: shape.layers[layer].rotary)
+        of: head.rows, range: shape.layers[layer]?.slidingWindow == nil ? first..<period : nil,
+        rotary: shape.layers[layer]?.rotary)
       source.append(to: head, positions: tokenCounts[layer]..<count)
     }
     for layer in heads.indices { tokenCounts[layer] = count }

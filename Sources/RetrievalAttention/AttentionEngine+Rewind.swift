@@ -7,7 +7,7 @@ extension AttentionEngine {
   public func canRewind(to count: Int) -> Bool {
     guard count > 0 else { return count == 0 }
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
-      guard let window = shape.layers[layer].slidingWindow else { continue }
+      guard let window = shape.layers[layer]?.slidingWindow else { continue }
       let dropped = tokenCounts[layer] - count
       guard layerHeads.allSatisfy({ $0.rows.count - dropped >= min(window, count) }) else { return false }
     }
@@ -47,7 +47,7 @@ extension AttentionEngine {
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       for head in layerHeads {
         let kept =
-          shape.layers[layer].slidingWindow == nil ? count : head.rows.count - (tokenCounts[layer] - count)
+          shape.layers[layer]?.slidingWindow == nil ? count : head.rows.count - (tokenCounts[layer] - count)
         if head.rows.count > max(0, kept) { try head.truncate(to: max(0, kept)) }
       }
       tokenCounts[layer] = count

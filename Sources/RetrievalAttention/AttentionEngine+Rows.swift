@@ -2,15 +2,14 @@
 
 import AttentionKernels
 
-extension AttentionEngine {
+extension AttentionEngine: StoredRows {
   /// Calls `body` with keys and values `[count, d]` of one KV head in half precision: the last `count` rows but for the
   /// very last `skipped` ones, in the order of the text where no index has put them into another. Where rows are stored
   /// so, nothing is copied.
   package func withHalfPrecisionRows(
-    layer: Int, kvHead: Int, count: Int, skipping skipped: Int,
-    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void
+    layer: Int, kvHead: Int, count: Int, skipping skipped: Int, _ body: (HalfPrecisionRows) throws -> Void
   ) throws {
-    guard shape.layers.indices.contains(layer) else {
+    guard shape[layer] != nil else {
       throw AttentionError.unknownLayer(layer, layerCount: shape.layers.count)
     }
     let rows = rows(layer: layer, kvHead: kvHead)
@@ -21,7 +20,7 @@ extension AttentionEngine {
     let first = rows.count - skipped - count
     try withHalfPrecision(rows.keys.from(first), rows, count: count, offsets: rows.keyOffsets) { keys in
       try withHalfPrecision(rows.values.from(first), rows, count: count, offsets: nil) { values in
-        try body(keys, values)
+        try body(HalfPrecisionRows(keys: keys, values: values))
       }
     }
   }

@@ -39,7 +39,7 @@ public final class AttentionEngine {
   public var memoryLimit: Int?
 
   /// Sees every batch before it is computed, to record queries.
-  package var observer: ((LayerBatch) -> Void)?
+  package var observer: ((AttentionCall) -> Void)?
   /// Told after each layer of a decode step what its heads lost. Costs exact attention once more.
   package var headObserver: ((DecodedHead) -> Void)?
 
@@ -83,6 +83,11 @@ public final class AttentionEngine {
     var heads: [[any HeadPolicy]] = []
     for (number, layer) in shape.layers.enumerated() {
       var layerHeads: [any HeadPolicy] = []
+      guard let layer else {
+        heads.append([])
+        continue
+      }
+      try Self.check(layer)
       for head in 0..<layer.kvHeadCount {
         let place = HeadPlace(layerNumber: number, kvHead: head, layer: layer)
         layerHeads.append(try Self.makeHead(place, policy: policy, format: shape.format, capacity: capacity))
@@ -92,6 +97,20 @@ public final class AttentionEngine {
     self.heads = heads
     tokenCounts = Array(repeating: 0, count: shape.layers.count)
     if case .retrieval(let settings) = policy { applySearch(of: settings) }
+  }
+
+  /// Throws ``AttentionError/invalidSetting(name:value:requirement:)`` for a layer that rows cannot be kept of.
+  private static func check(_ layer: LayerShape) throws(AttentionError) {
+    do {
+      try layer.validate()
+    } catch {
+      throw .invalidSetting(name: error.name, value: "\(error.value)", requirement: error.requirement)
+    }
+    guard layer.valueDimension == layer.headDimension else {
+      throw .invalidSetting(
+        name: "valueDimension", value: "\(layer.valueDimension)",
+        requirement: "\(layer.headDimension), as wide as keys")
+    }
   }
 
   private static func makeHead(
@@ -112,7 +131,22 @@ public final class AttentionEngine {
   public static let maximumBatch = 4096
 
   /// Tokens that all layers have seen.
-  public var tokenCount: Int { tokenCounts.min() ?? 0 }
+  public var tokenCount: Int {
+    var least: Int?
+    for (layer, count) in tokenCounts.enumerated() where shape.layers[layer] != nil {
+      least = min(least ?? count, count)
+    }
+    return least ?? 0
+  }
+
+  /// The first layer with attention: a step begins there.
+  var firstLayer: Int? { shape.layers.firstIndex { $0 != nil } }
+
+  /// The shape of a layer that has been checked.
+  func layerShape(of call: AttentionCall) -> LayerShape {
+    guard let layer = shape[call.layer] else { preconditionFailure("layer \(call.layer) has no attention") }
+    return layer
+  }
 
   /// Keys, values and positions of one KV head.
   package func rows(layer: Int, kvHead: Int) -> HeadRows { heads[layer][kvHead].rows }
@@ -142,33 +176,33 @@ public final class AttentionEngine {
   ///
   /// Batches of a layer must follow one another without gaps. Throws ``AttentionError`` for a batch that does not
   /// fit the layer, its position or the reserved rows; nothing has changed then.
-  public func attend(_ batch: LayerBatch, parallel: ParallelRunner) throws(AttentionError) {
-    try check(batch)
-    for follower in followers { try follower.check(batch) }
-    observer?(batch)
+  public func attend(_ call: AttentionCall, parallel: ParallelRunner) throws(AttentionError) {
+    try check(call)
+    for follower in followers { try follower.check(call) }
+    observer?(call)
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
-    let isStep = batch.tokenCount == 1 && followers.isEmpty
+    let isStep = call.tokenCount == 1 && followers.isEmpty
     let start = isStep ? profile?.begin(workspaces) : nil
-    begin(batch)
-    for follower in followers { follower.begin(batch) }
+    begin(call)
+    for follower in followers { follower.begin(call) }
     if isStep {
-      decode(batch, fixed: nil, parallel: parallel)
+      decode(call, fixed: nil, parallel: parallel)
       if let start { profile?.end(start, workspaces) }
     } else {
-      prefill(batch, parallel: parallel)
+      prefill(call, parallel: parallel)
     }
-    end(batch)
-    for follower in followers { follower.end(batch) }
+    end(call)
+    for follower in followers { follower.end(call) }
   }
 
-  func begin(_ batch: LayerBatch) {
+  func begin(_ call: AttentionCall) {
     storage.stateChanged = true
-    append(batch)
+    append(call)
   }
 
-  func end(_ batch: LayerBatch) {
-    tokenCounts[batch.layer] += batch.tokenCount
-    releaseRestoredPages(layer: batch.layer)
+  func end(_ call: AttentionCall) {
+    tokenCounts[call.layer] += call.tokenCount
+    releaseRestoredPages(layer: call.layer)
   }
 
   /// Moves rows that left the window into the index, or does what else a policy does between steps. Cheap when there is
@@ -259,7 +293,7 @@ public final class AttentionEngine {
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
       for head in layerHeads {
         let dropped = tokenCounts[layer] - count
-        let needed = shape.layers[layer].slidingWindow.map { min($0, count) } ?? count
+        let needed = shape.layers[layer]?.slidingWindow.map { min($0, count) } ?? count
         guard head.rows.count - dropped >= needed else {
           throw .cannotTruncate(to: count, indexed: tokenCounts[layer] - head.rows.count)
         }
@@ -268,43 +302,43 @@ public final class AttentionEngine {
     }
   }
 
-  func check(_ batch: LayerBatch) throws(AttentionError) {
-    guard shape.layers.indices.contains(batch.layer) else {
-      throw .unknownLayer(batch.layer, layerCount: shape.layers.count)
+  func check(_ call: AttentionCall) throws(AttentionError) {
+    guard let layer = shape[call.layer] else {
+      throw .unknownLayer(call.layer, layerCount: shape.layers.count)
     }
-    let layer = shape.layers[batch.layer]
     func require(_ name: String, _ expected: Int, _ actual: Int) throws(AttentionError) {
       guard expected == actual else {
-        throw .shapeMismatch(layer: batch.layer, name: name, expected: expected, actual: actual)
+        throw .shapeMismatch(layer: call.layer, name: name, expected: expected, actual: actual)
       }
     }
-    try require("headCount", layer.headCount, batch.headCount)
-    try require("kvHeadCount", layer.kvHeadCount, batch.kvHeadCount)
-    try require("headDimension", layer.headDimension, batch.headDimension)
-    let count = tokenCounts[batch.layer]
-    guard batch.firstPosition == count else {
-      throw .unexpectedPosition(layer: batch.layer, expected: count, actual: batch.firstPosition)
+    try require("headCount", layer.headCount, call.shape.headCount)
+    try require("kvHeadCount", layer.kvHeadCount, call.shape.kvHeadCount)
+    try require("headDimension", layer.headDimension, call.shape.headDimension)
+    try require("valueDimension", layer.valueDimension, call.shape.valueDimension)
+    let count = tokenCounts[call.layer]
+    guard call.firstPosition == count else {
+      throw .unexpectedPosition(layer: call.layer, expected: count, actual: call.firstPosition)
     }
-    guard (1...Self.maximumBatch).contains(batch.tokenCount) else {
+    guard (1...Self.maximumBatch).contains(call.tokenCount) else {
       throw .invalidSetting(
-        name: "tokenCount", value: "\(batch.tokenCount)", requirement: "in 1...\(Self.maximumBatch)")
+        name: "tokenCount", value: "\(call.tokenCount)", requirement: "in 1...\(Self.maximumBatch)")
     }
-    guard count + batch.tokenCount <= capacity else {
-      throw .capacityExceeded(tokens: count + batch.tokenCount, capacity: capacity)
+    guard count + call.tokenCount <= capacity else {
+      throw .capacityExceeded(tokens: count + call.tokenCount, capacity: capacity)
     }
   }
 
-  private func append(_ batch: LayerBatch) {
+  private func append(_ call: AttentionCall) {
     let stages = workspaces.first?.stages
     stages?.begin(.append)
     defer { stages?.begin(nil) }
-    for (number, head) in heads[batch.layer].enumerated() {
-      head.willAppend(rows: batch.tokenCount)
+    for (number, head) in heads[call.layer].enumerated() {
+      head.willAppend(rows: call.tokenCount)
       do {
         try head.rows.append(
-          keys: batch.keys + number * batch.keyHeadStride, keyStride: batch.keyTokenStride,
-          values: batch.values + number * batch.valueHeadStride, valueStride: batch.valueTokenStride,
-          rows: batch.tokenCount, firstPosition: batch.firstPosition)
+          keys: call.keys.row(token: 0, head: number), keyStride: call.keys.tokenStride,
+          values: call.values.row(token: 0, head: number), valueStride: call.values.tokenStride,
+          rows: call.tokenCount, firstPosition: call.firstPosition)
       } catch {
         // check(_:) compared with the capacity, and every policy keeps at least the rows it said it would.
         preconditionFailure("rows that were checked do not fit: \(error)")

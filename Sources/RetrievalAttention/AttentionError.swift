@@ -1,7 +1,6 @@
 // What can go wrong between a host and the attention engine. Each case carries the value that was refused.
 
 public enum AttentionError: Error, Equatable, Sendable {
-  case dimensionMismatch(expected: Int, actual: Int)
   /// A batch that does not continue where the last one ended.
   case unexpectedPosition(layer: Int, expected: Int, actual: Int)
   case unknownLayer(Int, layerCount: Int)
@@ -24,8 +23,6 @@ public enum AttentionError: Error, Equatable, Sendable {
 extension AttentionError: CustomStringConvertible {
   public var description: String {
     switch self {
-    case .dimensionMismatch(let expected, let actual):
-      "a state of \(actual) dimensions cannot be merged into one of \(expected)"
     case .unexpectedPosition(let layer, let expected, let actual):
       "layer \(layer) was given position \(actual) where \(expected) comes next"
     case .unknownLayer(let layer, let count):

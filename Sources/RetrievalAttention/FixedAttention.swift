@@ -4,29 +4,10 @@ import AttentionKernels
 import Platform
 import VectorIndex
 
-/// What a decode step gets from elsewhere: attention to the rows of a layer that are in no index, the new one included.
-package protocol FixedAttention: AnyObject {
-  /// Waits for it: normalized outputs `[heads, d]` and log-sum-exps `[heads]`, valid until the next step. Called once,
-  /// when everything else is done.
-  func result() -> (outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>)
-}
-
-/// Rows of a layer that every step attends to.
-package struct FixedRows: Sendable, Hashable {
-  /// Rows at the beginning.
-  package var sinkCount: Int
-  /// Rows at the end, behind the index.
-  package var windowCount: Int
-  /// All rows, those of the index among them.
-  package var rowCount: Int
-  /// Changes when rows that were there have changed, other than by a step's row that was added.
-  package var version: Int
-}
-
 extension AttentionEngine {
   /// The fixed rows of a layer; nil where a step attends to all rows, or reads them in a way of its own.
   package func fixedRows(layer: Int) -> FixedRows? {
-    guard shape.layers.indices.contains(layer), !ignoresIndex, headObserver == nil, followers.isEmpty,
+    guard shape[layer] != nil, !ignoresIndex, headObserver == nil, followers.isEmpty,
       let head = heads[layer].first as? RetrievalHead, head.shareCount > 0
     else { return nil }
     let window = head.windowRows
@@ -51,46 +32,47 @@ extension AttentionEngine {
   /// from what the others had weighed in the steps before; so other keys may be chosen than by ``attend(_:parallel:)``,
   /// with the same expectation.
   package func attend(
-    _ batch: LayerBatch, fixed: any FixedAttention, parallel: ParallelRunner
+    _ call: AttentionCall, fixed: any FixedAttention, parallel: ParallelRunner
   ) throws(AttentionError) {
-    guard batch.tokenCount == 1, fixedRows(layer: batch.layer) != nil else {
+    guard call.tokenCount == 1, fixedRows(layer: call.layer) != nil else {
       throw .invalidSetting(
-        name: "tokenCount", value: "\(batch.tokenCount)", requirement: "1, in a layer with fixed rows")
+        name: "tokenCount", value: "\(call.tokenCount)", requirement: "1, in a layer with fixed rows")
     }
-    try check(batch)
-    observer?(batch)
+    try check(call)
+    observer?(call)
     while workspaces.count < parallel.workerCount { workspaces.append(Workspace()) }
     let start = profile?.begin(workspaces)
-    begin(batch)
-    decode(batch, fixed: fixed, parallel: parallel)
+    begin(call)
+    decode(call, fixed: fixed, parallel: parallel)
     if let start { profile?.end(start, workspaces) }
-    end(batch)
+    end(call)
   }
 
   /// Replaces what was told from a few rows by what `fixed` says, in the slots of each head's first part.
   func take(
-    _ fixed: any FixedAttention, batch: LayerBatch, layer: LayerShape, step: DecodeStep, states: StepStates
+    _ fixed: any FixedAttention, call: AttentionCall, layer: LayerShape, step: DecodeStep, states: StepStates
   ) {
     let workspace = workspaces[0]
     workspace.stages?.begin(.wait)
-    let (outputs, logSumExps) = fixed.result()
+    let attended = fixed.result()
     workspace.stages?.begin(.merge)
     let (g, d) = (step.groupSize, step.dimension)
-    for (number, head) in heads[batch.layer].enumerated() {
+    for (number, head) in heads[call.layer].enumerated() {
       let slot = step.slot(head: number)
       let first = number * g
       let found = workspace.floats(.sums, g)
-      found.update(from: logSumExps + first, count: g)
+      found.update(from: attended.logSumExps + first, count: g)
       if let offsets = head.rows.keyOffsets {
         // Keys there are whole, ours lack what all have in common.
         let queries = workspace.floats(.queries, g * d)
-        batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
+        call.queries.gather(
+          heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
         workspace.kernels.unsafeAddProducts(
           of: offsets, with: queries, count: g, dimension: d, by: -layer.scale, to: found,
           scratch: workspace.floats(.weights, g))
       }
       (head as? RetrievalHead)?.learnFixedWeight(probed: states.logSumExps(slot), found: found)
-      states.outputs(slot).update(from: outputs + first * d, count: g * d)
+      states.outputs(slot).update(from: attended.outputs + first * d, count: g * d)
       states.logSumExps(slot).update(from: found, count: g)
     }
   }

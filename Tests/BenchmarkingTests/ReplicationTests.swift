@@ -61,14 +61,14 @@ extension PackedRows {
               guard let queries = queries.baseAddress, let keys = keys.baseAddress,
                 let values = values.baseAddress, let output = output.baseAddress
               else { return }
-              let batch = LayerBatch(
-                layer: layer, firstPosition: first, tokenCount: count, headCount: Self.heads,
-                kvHeadCount: Self.kvHeads, headDimension: d, queries: queries,
-                queryTokenStride: Self.heads * d,
-                queryHeadStride: d, keys: keys, keyTokenStride: Self.kvHeads * d, keyHeadStride: d,
-                values: values, valueTokenStride: Self.kvHeads * d, valueHeadStride: d, output: output,
-                outputTokenStride: Self.heads * d, outputHeadStride: d)
-              try engine.attend(batch, parallel: .serial)
+              let call = AttentionCall(
+                layer: layer, shape: engine.shape.layers[layer]!, tokens: first..<first + count,
+                rows: TokenRows(
+                  queries: StridedRows(reading: queries, tokenStride: Self.heads * d, headStride: d),
+                  keys: StridedRows(reading: keys, tokenStride: Self.kvHeads * d, headStride: d),
+                  values: StridedRows(reading: values, tokenStride: Self.kvHeads * d, headStride: d),
+                  output: StridedRows(output, tokenStride: Self.heads * d, headStride: d)))
+              try engine.attend(call, parallel: .serial)
             }
           }
         }
@@ -165,14 +165,15 @@ extension PackedRows {
               guard let queries = queries.baseAddress, let keys = keys.baseAddress,
                 let values = values.baseAddress, let output = output.baseAddress
               else { return }
-              let batch = LayerBatch(
-                layer: layer, firstPosition: engine.tokenCount, tokenCount: 1, headCount: Self.heads,
-                kvHeadCount: Self.kvHeads, headDimension: d, queries: queries,
-                queryTokenStride: Self.heads * d,
-                queryHeadStride: d, keys: keys, keyTokenStride: Self.kvHeads * d, keyHeadStride: d,
-                values: values, valueTokenStride: Self.kvHeads * d, valueHeadStride: d, output: output,
-                outputTokenStride: Self.heads * d, outputHeadStride: d)
-              try engine.attend(batch, parallel: .serial)
+              let call = AttentionCall(
+                layer: layer, shape: engine.shape.layers[layer]!,
+                tokens: engine.tokenCount..<engine.tokenCount + 1,
+                rows: TokenRows(
+                  queries: StridedRows(reading: queries, tokenStride: Self.heads * d, headStride: d),
+                  keys: StridedRows(reading: keys, tokenStride: Self.kvHeads * d, headStride: d),
+                  values: StridedRows(reading: values, tokenStride: Self.kvHeads * d, headStride: d),
+                  output: StridedRows(output, tokenStride: Self.heads * d, headStride: d)))
+              try engine.attend(call, parallel: .serial)
             }
           }
         }

@@ -194,7 +194,7 @@ extension GenerationTests {
         let runner = try GuestRunner(host: host, policy: .exact, plannedTokens: 1216)
         return try read(tokens[...], runner, byDevices: byDevices)
       }
-      let sliding = host.shape.layers.count { $0.slidingWindow == 512 }
+      let sliding = host.shape.layers.count { $0?.slidingWindow == 512 }
       try #require(sliding > 0)
       let found = try logits(byDevices: true)
       #expect(host.promptReading.activity.streamedLayers == sliding)

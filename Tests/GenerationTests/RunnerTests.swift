@@ -237,7 +237,7 @@ extension GenerationTests {
         try runner.logits(context: Array(tokens[..<1200]), following: tokens[1200...])
       }
       let guest = try GuestRunner(model: model, pool: pool, policy: .exact, plannedTokens: 1216)
-      #expect(guest.engine.shape.layers.contains { ($0.slidingWindow ?? .max) < 1200 })
+      #expect(guest.engine.shape.attentionLayers.contains { ($0.slidingWindow ?? .max) < 1200 })
       let exact = try logits(guest)
       let host = try logits(HostRunner(model: model, pool: pool, contextLength: 1280))
       let flash = try logits(HostRunner(model: model, pool: pool, contextLength: 1280, flashAttention: true))

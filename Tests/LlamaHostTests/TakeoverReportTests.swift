@@ -1,4 +1,5 @@
 import LlamaHost
+import Platform
 import Testing
 
 extension HostTests {
@@ -8,17 +9,17 @@ extension HostTests {
       let report = try TakeoverReport(probing: model, pool: ThreadPool(threadCount: 1))
       #expect(report.isSupported)
       #expect(report.warnings.isEmpty)
-      #expect(report.layers.map(\.layer) == Array(0..<30))
+      #expect(report.layers.map(\.number) == Array(0..<30))
       for layer in report.layers {
-        #expect(layer.headCount == 9)
-        #expect(layer.kvHeadCount == 3)
-        #expect(layer.headDimension == 64)
-        #expect(layer.valueDimension == 64)
-        #expect(layer.scale == 0.125)
-        #expect(layer.slidingWindow == nil)
-        #expect(layer.rope?.layout == .adjacentPairs)
+        #expect(layer.shape.headCount == 9)
+        #expect(layer.shape.kvHeadCount == 3)
+        #expect(layer.shape.headDimension == 64)
+        #expect(layer.shape.valueDimension == 64)
+        #expect(layer.shape.scale == 0.125)
+        #expect(layer.shape.slidingWindow == nil)
+        #expect(layer.shape.rotary?.layout == .adjacentPairs)
       }
-      let frequencies = try #require(report.layers[0].rope?.inverseFrequencies)
+      let frequencies = try #require(report.layers[0].shape.rotary?.inverseFrequencies)
       for (pair, frequency) in frequencies.enumerated() {
         let expected = Float(pow(100_000, -Double(pair) / 32))
         #expect(abs(frequency - expected) <= expected * 1e-6)
@@ -80,9 +81,9 @@ extension HostTests {
       let pool = try ThreadPool(threadCount: 1)
       let report = try TakeoverReport(probing: model, pool: pool)
       #expect(report.isSupported)
-      let full = report.layers.filter { $0.slidingWindow == nil }.map(\.layer)
+      let full = report.layers.filter { $0.shape.slidingWindow == nil }.map(\.number)
       #expect(full == [5, 11, 17])
-      #expect(report.layers.compactMap(\.slidingWindow).allSatisfy { $0 == 512 })
+      #expect(report.layers.compactMap(\.shape.slidingWindow).allSatisfy { $0 == 512 })
       let text = String(repeating: sampleText, count: 8)
       let tokens = try Array(
         model.tokenizer.tokenize(text, addSpecial: true, parseSpecial: false).prefix(700))

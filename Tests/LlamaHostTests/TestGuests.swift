@@ -9,10 +9,10 @@ final class WrappedGuest: AttentionGuest {
   private(set) var callCount = 0
   var before: (_ layer: Int) throws -> Void = { _ in }
 
-  func attend(_ call: borrowing AttentionCall) throws {
+  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
     callCount += 1
     try before(call.layer)
-    try exact.attend(call)
+    try exact.attend(call, sequence: sequence, parallel: parallel)
   }
 }
 
@@ -24,22 +24,16 @@ struct TestFailure: Error, Equatable {
 final class KeyRecorder: AttentionGuest {
   let exact = ExactAttention()
   private(set) var keys: [[Float]] = []
-  private(set) var rope: RopeParameters?
-  private(set) var ropeObjects = 0
 
-  func attend(_ call: borrowing AttentionCall) throws {
+  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
+    let shape = call.shape
     if call.layer == 0 {
-      let head = UnsafeBufferPointer(start: call.keys, count: call.headDimension)
+      let head = UnsafeBufferPointer(start: call.keys.base, count: shape.headDimension)
       keys.append(head.map { Self.widen($0) })
-      if rope !== call.rope { ropeObjects += 1 }
-      rope = call.rope
     }
-    for token in 0..<call.tokenCount {
-      for head in 0..<call.headCount {
-        let row = call.output + token * call.outputTokenStride + head * call.outputHeadStride
-        row.update(repeating: 0, count: call.valueDimension)
-      }
-    }
+    let zeros = [Float](repeating: 0, count: call.tokenCount * shape.headCount * shape.valueDimension)
+    call.output.scatter(
+      zeros, heads: 0..<shape.headCount, tokens: 0..<call.tokenCount, width: shape.valueDimension)
   }
 
   /// Half to single precision, normal numbers and zero only.

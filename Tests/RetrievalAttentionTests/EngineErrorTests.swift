@@ -18,7 +18,8 @@ import VectorIndex
     _ = try engine.attend(input, 0..<60)
     let bytes = engine.storeByteCount
     func expect(
-      _ error: AttentionError, _ range: Range<Int> = 60..<70, _ change: (inout LayerBatch) -> Void = { _ in }
+      _ error: AttentionError, _ range: Range<Int> = 60..<70,
+      _ change: (inout AttentionCall) -> Void = { _ in }
     ) {
       #expect(throws: error) { _ = try engine.attend(input, range, change: change) }
       #expect(engine.tokenCount == 60)
@@ -28,10 +29,10 @@ import VectorIndex
     expect(.unknownLayer(-1, layerCount: 1)) { $0.layer = -1 }
     expect(.unexpectedPosition(layer: 0, expected: 60, actual: 61)) { $0.firstPosition = 61 }
     expect(.unexpectedPosition(layer: 0, expected: 60, actual: 0)) { $0.firstPosition = 0 }
-    expect(.shapeMismatch(layer: 0, name: "headCount", expected: 4, actual: 2)) { $0.headCount = 2 }
-    expect(.shapeMismatch(layer: 0, name: "kvHeadCount", expected: 2, actual: 4)) { $0.kvHeadCount = 4 }
+    expect(.shapeMismatch(layer: 0, name: "headCount", expected: 4, actual: 2)) { $0.shape.headCount = 2 }
+    expect(.shapeMismatch(layer: 0, name: "kvHeadCount", expected: 2, actual: 4)) { $0.shape.kvHeadCount = 4 }
     expect(.shapeMismatch(layer: 0, name: "headDimension", expected: 32, actual: 64)) {
-      $0.headDimension = 64
+      $0.shape.headDimension = 64
     }
     expect(.capacityExceeded(tokens: 101, capacity: 100), 60..<101)
     let allowed = "in 1...\(AttentionEngine.maximumBatch)"
@@ -157,11 +158,50 @@ import VectorIndex
     for (heads, kvHeads, dimension, window) in [
       (0, 1, 8, 1), (3, 2, 8, 1), (2, 0, 8, 1), (2, 2, 0, 1), (2, 2, 8, 0),
     ] {
-      #expect(throws: AttentionError.self) {
+      #expect(throws: LayerShapeError.self) {
         _ = try LayerShape(
           headCount: heads, kvHeadCount: kvHeads, headDimension: dimension, scale: 1, slidingWindow: window)
       }
     }
+    var changed = layer
+    changed.valueDimension = 16
+    #expect(
+      throws: AttentionError.invalidSetting(
+        name: "valueDimension", value: "16", requirement: "32, as wide as keys")
+    ) {
+      _ = try engine([changed])
+    }
+    changed = layer
+    changed.headCount = 0
+    #expect(throws: AttentionError.invalidSetting(name: "headCount", value: "0", requirement: "positive")) {
+      _ = try engine([changed])
+    }
+  }
+
+  /// Layers keep the model's numbers, also where some have no attention.
+  @Test func layersWithoutAttentionAreLeftOut() throws {
+    let layer = try layerShape()
+    let input = LayerInput(layer, tokens: 40, seed: 9)
+    let engine = try AttentionEngine(
+      shape: ModelShape(layers: [nil, layer, nil, layer, nil]), policy: .exact, capacity: 64)
+    #expect(engine.tokenCount == 0)
+    _ = try engine.attend(input, 0..<40, layer: 1)
+    #expect(engine.tokenCount == 0)
+    let output = try engine.attend(input, 0..<40, layer: 3)
+    #expect(input.largestError(output, firstToken: 0, tokens: 0..<40) < Tolerance.exact)
+    #expect(engine.tokenCount == 40)
+    for number in [0, 2, 4, 5] {
+      #expect(throws: AttentionError.unknownLayer(number, layerCount: 5)) {
+        _ = try engine.attend(input, 40..<40, layer: number)
+      }
+    }
+    #expect(throws: AttentionError.unknownLayer(2, layerCount: 5)) {
+      try engine.withHalfPrecisionRows(layer: 2, kvHead: 0, count: 1, skipping: 0) { _ in }
+    }
+    try engine.truncate(to: 8)
+    #expect(engine.tokenCount == 8)
+    let again = try engine.attend(input, 8..<40, layer: 1)
+    #expect(input.largestError(again, firstToken: 8, tokens: 8..<40) < Tolerance.exact)
   }
 
   @Test func refusesMoreAddressSpaceThanThereIs() throws {
@@ -202,7 +242,6 @@ import VectorIndex
 
   @Test func describesErrorsWithTheirValues() {
     let errors: [(AttentionError, [String])] = [
-      (.dimensionMismatch(expected: 64, actual: 32), ["64", "32"]),
       (.unexpectedPosition(layer: 3, expected: 17, actual: 19), ["3", "17", "19"]),
       (.unknownLayer(40, layerCount: 30), ["40", "30"]),
       (.shapeMismatch(layer: 1, name: "headCount", expected: 9, actual: 8), ["1", "headCount", "9", "8"]),

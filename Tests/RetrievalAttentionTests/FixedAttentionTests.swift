@@ -20,7 +20,7 @@ import VectorIndex
       self.input = input
     }
 
-    func result() -> (outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>) {
+    func result() -> AttendedHeads {
       askedCount += 1
       let layer = input.layer
       let d = layer.headDimension
@@ -45,7 +45,9 @@ import VectorIndex
         logSumExps.append(Float(state.logSumExp))
       }
       return outputs.withUnsafeBufferPointer { outputs in
-        logSumExps.withUnsafeBufferPointer { (outputs.baseAddress!, $0.baseAddress!) }
+        logSumExps.withUnsafeBufferPointer {
+          AttendedHeads(outputs: outputs.baseAddress!, logSumExps: $0.baseAddress!)
+        }
       }
     }
   }

@@ -200,7 +200,7 @@ extension AttentionEngine {
   func attend(
     _ input: LayerInput, _ range: Range<Int>, layer: Int = 0, gap: Int = 0, headMajor: Bool = false,
     parallel: ParallelRunner = .serial, firstPosition: Int? = nil, fixed: (any FixedAttention)? = nil,
-    change: (inout LayerBatch) -> Void = { _ in }
+    change: (inout AttentionCall) -> Void = { _ in }
   ) throws -> [Float] {
     let d = input.layer.headDimension
     let (heads, kvHeads) = (input.layer.headCount, input.layer.kvHeadCount)
@@ -234,18 +234,20 @@ extension AttentionEngine {
       try keys.withUnsafeBufferPointer { keys in
         try values.withUnsafeBufferPointer { values in
           try output.withUnsafeMutableBufferPointer { output in
-            var batch = LayerBatch(
-              layer: layer, firstPosition: firstPosition ?? range.lowerBound, tokenCount: range.count,
-              headCount: heads, kvHeadCount: kvHeads, headDimension: d, queries: queries.baseAddress!,
-              queryTokenStride: q.token, queryHeadStride: q.head, keys: keys.baseAddress!,
-              keyTokenStride: kv.token, keyHeadStride: kv.head, values: values.baseAddress!,
-              valueTokenStride: kv.token, valueHeadStride: kv.head, output: output.baseAddress!,
-              outputTokenStride: q.token, outputHeadStride: q.head)
-            change(&batch)
+            let first = firstPosition ?? range.lowerBound
+            var call = AttentionCall(
+              layer: layer, shape: input.layer, tokens: first..<first + range.count,
+              rows: TokenRows(
+                queries: StridedRows(
+                  reading: queries.baseAddress!, tokenStride: q.token, headStride: q.head),
+                keys: StridedRows(reading: keys.baseAddress!, tokenStride: kv.token, headStride: kv.head),
+                values: StridedRows(reading: values.baseAddress!, tokenStride: kv.token, headStride: kv.head),
+                output: StridedRows(output.baseAddress!, tokenStride: q.token, headStride: q.head)))
+            change(&call)
             if let fixed {
-              try attend(batch, fixed: fixed, parallel: parallel)
+              try attend(call, fixed: fixed, parallel: parallel)
             } else {
-              try attend(batch, parallel: parallel)
+              try attend(call, parallel: parallel)
             }
           }
         }

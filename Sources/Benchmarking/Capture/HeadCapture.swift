@@ -93,23 +93,26 @@ package enum HeadCapture {
     guard let first = layers.first else {
       throw GenerationError.invalidCount(name: "layers", value: 0, requirement: "positive")
     }
-    for layer in layers {
-      guard shape.layers.indices.contains(layer) else {
-        throw AttentionError.unknownLayer(layer, layerCount: shape.layers.count)
+    var common: LayerShape?
+    for number in layers {
+      guard let layer = shape[number] else {
+        throw AttentionError.unknownLayer(number, layerCount: shape.layers.count)
       }
       let problem: String? =
-        if let window = shape.layers[layer].slidingWindow {
+        if let window = layer.slidingWindow {
           "a layer without a sliding window (this one keeps \(window) keys)"
-        } else if shape.layers[layer] != shape.layers[first] {
+        } else if let common, layer != common {
           "of the same shape and rotation as layer \(first)"
         } else {
           nil
         }
       if let problem {
-        throw AttentionError.invalidSetting(name: "layer", value: "\(layer)", requirement: problem)
+        throw AttentionError.invalidSetting(name: "layer", value: "\(number)", requirement: problem)
       }
+      common = layer
     }
-    return shape.layers[first]
+    guard let common else { preconditionFailure("there is a first layer") }
+    return common
   }
 
   private static func rope(_ shape: LayerShape, base: Double?) -> CaptureRope {
@@ -184,27 +187,27 @@ private final class QueryRecorder {
     self.layers = layers
   }
 
-  func record(_ batch: LayerBatch) {
-    guard layers.contains(batch.layer) else { return }
-    for token in 0..<batch.tokenCount {
-      let position = batch.firstPosition + token
+  func record(_ call: AttentionCall) {
+    guard layers.contains(call.layer) else { return }
+    for token in 0..<call.tokenCount {
+      let position = call.firstPosition + token
       if position >= context {
-        decoded[batch.layer, default: []].append(row(batch, token))
+        decoded[call.layer, default: []].append(row(call, token))
       } else if position % HeadCapture.trainingStride == 0 || position >= context - HeadCapture.recentCount {
-        training[batch.layer, default: []].append(row(batch, token))
-        if batch.layer == layers[0] { trainingPositions.append(Int32(position)) }
+        training[call.layer, default: []].append(row(call, token))
+        if call.layer == layers[0] { trainingPositions.append(Int32(position)) }
       }
     }
   }
 
-  private func row(_ batch: LayerBatch, _ token: Int) -> [UInt16] {
-    let d = batch.headDimension
-    return [UInt16](unsafeUninitializedCapacity: batch.headCount * d) { target, count in
-      for head in 0..<batch.headCount {
-        let query = batch.queries + token * batch.queryTokenStride + head * batch.queryHeadStride
+  private func row(_ call: AttentionCall, _ token: Int) -> [UInt16] {
+    let d = call.shape.headDimension
+    return [UInt16](unsafeUninitializedCapacity: call.shape.headCount * d) { target, count in
+      for head in 0..<call.shape.headCount {
+        let query = call.queries.row(token: token, head: head)
         Kernels.active.unsafeConvertToFloat16(query, target.baseAddress! + head * d, count: d)
       }
-      count = batch.headCount * d
+      count = call.shape.headCount * d
     }
   }
 

@@ -10,9 +10,9 @@ struct HeadErrorSums {
   private var massCounts: [[Int]]
 
   init(shape: ModelShape) {
-    errors = shape.layers.map { Array(repeating: 0, count: $0.headCount) }
+    errors = shape.layers.map { Array(repeating: 0, count: $0?.headCount ?? 0) }
     masses = errors
-    errorCounts = shape.layers.map { Array(repeating: 0, count: $0.headCount) }
+    errorCounts = shape.layers.map { Array(repeating: 0, count: $0?.headCount ?? 0) }
     massCounts = errorCounts
   }
 

@@ -30,7 +30,9 @@ package final class TuningContext {
   package var layerCount: Int { runner.engine.shape.layers.count }
   /// Layers that have an index: all but those with a sliding window.
   package var indexedLayers: [Int] {
-    runner.engine.shape.layers.indices.filter { runner.engine.shape.layers[$0].slidingWindow == nil }
+    runner.engine.shape.layers.indices.filter {
+      runner.engine.shape.layers[$0].map { $0.slidingWindow == nil } ?? false
+    }
   }
 
   private init(
@@ -95,7 +97,7 @@ package final class TuningContext {
       squaredErrors: Array(repeating: 0, count: layerCount), bytes: Array(repeating: 0, count: layerCount))
     let tokens = decoded.prefix(steps)
     engine.headObserver = { head in
-      let heads = Double(engine.shape.layers[head.layer].headCount * tokens.count)
+      let heads = Double((engine.shape[head.layer]?.headCount ?? 0) * tokens.count)
       result.squaredErrors[head.layer] += head.outputErrors.reduce(0) { $0 + $1 * $1 } / heads
       result.bytes[head.layer] += Double(head.bytes) / Double(tokens.count)
     }

@@ -36,7 +36,7 @@ struct ModelIdentity: Codable, Equatable {
     let description = host.model.description
     name = description.name ?? description.summary
     architecture = description.architecture
-    layers = host.shape.layers.map(Self.signature)
+    layers = host.shape.layers.map { $0.map(Self.signature) ?? "none" }
     vocabularySize = description.vocabularySize
     ropeFactors = host.model.ropeFactors
     stamps = try host.model.file.shards.map { try Stamp($0) }

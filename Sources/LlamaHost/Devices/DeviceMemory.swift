@@ -97,7 +97,7 @@ extension LlamaContext {
     // Any token does.
     [Int32(0)].withUnsafeBufferPointer { batch.fill($0, startPosition: 0, outputCount: 1) }
     llama_memory_clear(handle.memory, false)
-    guestObserver.begin(positions: batch.positions)
+    guestObserver.begin(positions: batch.positions, sequences: [0..<1])
     defer { guestObserver.end() }
     let mark = HostLog.mark()
     let code = llama_decode(handle.pointer, batch.batch)

@@ -88,7 +88,7 @@ public final class DevicePrompt: DeviceWork {
   package func start(
     _ node: AttentionNode, rows: Range<Int>, position: Int, stored: any StoredRows
   ) throws -> Bool {
-    guard let number = shareOfLayer[node.layer.layer], position + rows.count <= end else { return false }
+    guard let number = shareOfLayer[node.layer.number], position + rows.count <= end else { return false }
     let share = shares[number]
     let begin = ContinuousClock.now
     let sent = try share.send(node.layer, before: position, stored: stored)

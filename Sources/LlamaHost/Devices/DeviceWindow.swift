@@ -58,7 +58,7 @@ public struct WindowActivity: Sendable, Hashable, Codable {
 /// The shared mode of RetrievalAttention (arXiv 2409.10516): these few keys and values stay on the device, and
 /// their part of attention is computed there while the CPU attends to what it finds in the index. A state is merged
 /// from both: ggml's attention does not tell log-sum-exps, so this is a graph of its own parts.
-public final class DeviceWindow: DeviceWork {
+public final class DeviceWindow: DeviceWork, FixedAttention {
   /// What was done so far.
   public private(set) var activity = WindowActivity()
   /// What devices hold for it, by name.
@@ -80,7 +80,7 @@ public final class DeviceWindow: DeviceWork {
   ///   - anywhere: layers on the CPU too, with the CPU as one more device; for tests.
   /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)``, also for the model's limit.
   package init(capacity: Int, context: LlamaContext, anywhere: Bool = false) throws {
-    let layers = context.layersByDevice(anywhere: anywhere) { $0.slidingWindow == nil }
+    let layers = context.layersByDevice(anywhere: anywhere) { $0.shape.slidingWindow == nil }
     holdings = context.holdings
     shareOfLayer = layers.shareOfLayer
     shares = try layers.devices.map { device, layers in
@@ -103,8 +103,8 @@ public final class DeviceWindow: DeviceWork {
     _ node: AttentionNode, rows: Range<Int>, position: Int, stored: any StoredRows
   ) throws -> Bool {
     running = nil
-    guard rows.count == 1, let number = shareOfLayer[node.layer.layer],
-      let window = stored.window(layer: node.layer.layer)
+    guard rows.count == 1, let number = shareOfLayer[node.layer.number],
+      let window = stored.fixedRows(layer: node.layer.number)
     else { return false }
     let share = shares[number]
     activity.sentBytes += try share.send(node.layer, window, stored: stored)
@@ -128,9 +128,9 @@ public final class DeviceWindow: DeviceWork {
 
   package func didRead() {}
 
-  /// Waits for the present layer: normalized outputs `[heads, width]` and log-sum-exps `[heads]`, until the next layer.
-  package func result() -> (outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>)? {
-    guard let (share, since) = running else { return nil }
+  /// Waits for the present layer; traps where no device is at it.
+  package func result() -> AttendedHeads {
+    guard let (share, since) = running else { preconditionFailure("no device is at this layer") }
     let waiting = ContinuousClock.now
     let (byteCount, outputCount) = share.resultSize
     let memory = results.reserve(byteCount, for: share.stream.device)
@@ -140,7 +140,7 @@ public final class DeviceWindow: DeviceWork {
     activity.waitingSeconds += (now - waiting) / .seconds(1)
     running = nil
     let floats = UnsafePointer(memory.assumingMemoryBound(to: Float.self))
-    return (floats, floats + outputCount)
+    return AttendedHeads(outputs: floats, logSumExps: floats + outputCount)
   }
 
   package func finish() {

@@ -2,37 +2,6 @@
 
 import CLlama
 
-/// Keys and values that were read before, for devices that do not have them.
-package protocol StoredRows: AnyObject {
-  /// Calls `body` with keys and values `[count, width]`, f16, of one KV head: the last `count` rows but for the very
-  /// last `skipped` ones, as they are before the batch. They are in the order of the text, but for those of an index.
-  func withRows(
-    layer: Int, kvHead: Int, count: Int, skipping skipped: Int,
-    _ body: (_ keys: UnsafePointer<UInt16>, _ values: UnsafePointer<UInt16>) throws -> Void) throws
-
-  /// Rows that a generated token attends to in any case; nil where it attends to all.
-  func window(layer: Int) -> WindowRows?
-}
-
-/// The first and the last rows of a layer, before the batch.
-package struct WindowRows: Sendable, Hashable {
-  package var sinkCount: Int
-  package var windowCount: Int
-  /// All rows, those between among them.
-  package var rowCount: Int
-  /// Changes when rows that were there have changed.
-  package var version: Int
-
-  package init(sinkCount: Int, windowCount: Int, rowCount: Int, version: Int) {
-    self.sinkCount = sinkCount
-    self.windowCount = windowCount
-    self.rowCount = rowCount
-    self.version = version
-  }
-
-  var count: Int { sinkCount + windowCount }
-}
-
 /// A flash-attention node with what it reads, after ``GuestObserver`` has checked it.
 package struct AttentionNode {
   var layer: TakeoverReport.Layer
@@ -86,11 +55,11 @@ extension LlamaContext {
     var devices: [(device: ggml_backend_dev_t, layers: [TakeoverReport.Layer])] = []
     var shareOfLayer: [Int: Int] = [:]
     for layer in takeover?.layers ?? [] where isWanted(layer) {
-      guard let device = layerDevices[layer.layer] ?? cpu else { continue }
+      guard let device = layerDevices[layer.number] ?? cpu else { continue }
       let number = devices.firstIndex { $0.device == device } ?? devices.count
       if number == devices.count { devices.append((device, [])) }
       devices[number].layers.append(layer)
-      shareOfLayer[layer.layer] = number
+      shareOfLayer[layer.number] = number
     }
     return (devices, shareOfLayer)
   }

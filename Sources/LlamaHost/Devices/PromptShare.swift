@@ -54,16 +54,16 @@ final class PromptShare {
   ) throws {
     self.stream = stream
     func cells(_ layer: TakeoverReport.Layer) -> Int {
-      Self.cellCount(layer.slidingWindow.map { min(end, $0 + batchCapacity) } ?? end)
+      Self.cellCount(layer.shape.slidingWindow.map { min(end, $0 + batchCapacity) } ?? end)
     }
     let bytes = layers.map { Self.byteCount($0, cells: cells($0)) }
-    let windows = Set(layers.map(\.slidingWindow))
+    let windows = Set(layers.map(\.shape.slidingWindow))
     let maskSizes = windows.map { window in
-      (window, (layers.first { $0.slidingWindow == window }.map(cells) ?? 0) * batchCapacity * 2)
+      (window, (layers.first { $0.shape.slidingWindow == window }.map(cells) ?? 0) * batchCapacity * 2)
     }
     maskBytes = maskSizes.reduce(0) { $0 + $1.1 }
     // Layers with a window send it with each batch: it is short.
-    let full = layers.indices.filter { layers[$0].slidingWindow == nil }
+    let full = layers.indices.filter { layers[$0].shape.slidingWindow == nil }
     let largest = bytes.max() ?? 0
     var room = (available ?? .max) - maskBytes
     var kept = full.count
@@ -88,7 +88,7 @@ final class PromptShare {
     var resident: [(layer: Int, rows: LayerRows)] = []
     for index in full.prefix(kept) {
       if let block = DeviceMemoryBlock(byteCount: bytes[index], on: stream) {
-        resident.append((layers[index].layer, LayerRows(block)))
+        resident.append((layers[index].number, LayerRows(block)))
         continue
       }
       // Less than it said: this layer and the rest come by as well.
@@ -119,7 +119,7 @@ final class PromptShare {
   }
 
   private static func byteCount(_ layer: TakeoverReport.Layer, cells: Int) -> Int {
-    cells * layer.kvHeadCount * (layer.headDimension + layer.valueDimension) * 2
+    cells * layer.shape.kvHeadCount * (layer.shape.headDimension + layer.shape.valueDimension) * 2
   }
 
   /// Cells between one KV head and the next: all that a block has room for.
@@ -130,7 +130,7 @@ final class PromptShare {
 
   /// Earlier tokens that a batch's tokens may see.
   private static func visible(_ layer: TakeoverReport.Layer, before: Int) -> Int {
-    layer.slidingWindow.map { min(before, $0 - 1) } ?? before
+    layer.shape.slidingWindow.map { min(before, $0 - 1) } ?? before
   }
 
   /// Sends the keys and values of earlier tokens that are not on the device. Returns how many bytes they are.
@@ -139,7 +139,7 @@ final class PromptShare {
   func send(
     _ layer: TakeoverReport.Layer, before: Int, stored: any StoredRows
   ) throws -> Int {
-    let rows = resident[layer.layer]
+    let rows = resident[layer.number]
     // Of rows in another order than the text's nobody knows which ones a context that was cut has kept; what is missing
     // lies among the rest in the store, in whatever order. So it is all or nothing.
     if let rows, rows.sentCount <= before, before <= rows.count { return 0 }
@@ -148,26 +148,27 @@ final class PromptShare {
     let wanted = Self.visible(layer, before: before)
     guard wanted > 0 else { return 0 }
     let cells = Self.cells(of: block, layer)
-    let (keyRow, valueRow) = (2 * layer.headDimension, 2 * layer.valueDimension)
-    let values = layer.kvHeadCount * cells * keyRow
-    for head in 0..<layer.kvHeadCount {
-      try stored.withRows(layer: layer.layer, kvHead: head, count: wanted, skipping: 0) { keys, source in
-        block.write(keys, byteCount: wanted * keyRow, at: head * cells * keyRow)
-        block.write(source, byteCount: wanted * valueRow, at: values + head * cells * valueRow)
+    let (keyRow, valueRow) = (2 * layer.shape.headDimension, 2 * layer.shape.valueDimension)
+    let values = layer.shape.kvHeadCount * cells * keyRow
+    for head in 0..<layer.shape.kvHeadCount {
+      try stored.withHalfPrecisionRows(layer: layer.number, kvHead: head, count: wanted, skipping: 0) {
+        rows in
+        block.write(rows.keys, byteCount: wanted * keyRow, at: head * cells * keyRow)
+        block.write(rows.values, byteCount: wanted * valueRow, at: values + head * cells * valueRow)
       }
     }
     rows?.count = before
     rows?.sentCount = before
-    return wanted * layer.kvHeadCount * (keyRow + valueRow)
+    return wanted * layer.shape.kvHeadCount * (keyRow + valueRow)
   }
 
   /// Begins to copy the batch's keys and values to the others and to attend to all of them. The answer is false for a
   /// layer that the device cannot attend to.
   func start(_ node: AttentionNode, rows: Range<Int>, before: Int) throws -> Bool {
     let layer = node.layer
-    let kept = resident[layer.layer]
+    let kept = resident[layer.number]
     guard let block = kept?.block ?? passing,
-      let mask = masks.first(where: { $0.window == layer.slidingWindow }),
+      let mask = masks.first(where: { $0.window == layer.shape.slidingWindow }),
       let outputBuffer = HostTensor.buffer(node.output), let outputData = node.output.pointee.data,
       let queryBuffer = HostTensor.buffer(node.query), let queryData = node.query.pointee.data
     else { return false }
@@ -177,7 +178,7 @@ final class PromptShare {
     precondition(used <= cells, "\(used) of \(cells) cells")
     sentMaskBytes += prepare(mask, visible: visible, count: rows.count, cells: used)
     graph.removeAll()
-    let (d, width, heads) = (layer.headDimension, layer.valueDimension, layer.kvHeadCount)
+    let (d, width, heads) = (layer.shape.headDimension, layer.shape.valueDimension, layer.shape.kvHeadCount)
     let valueBase = block.base + heads * cells * d * 2
     func own(_ base: UnsafeMutableRawPointer, _ width: Int, from first: Int, count: Int) -> TensorPointer {
       graph.tensor(
@@ -195,7 +196,8 @@ final class PromptShare {
     let valueCells = own(valueBase, width, from: visible, count: rows.count)
     let query = node.query.pointee
     let queries = graph.tensor(
-      GGML_TYPE_F32, (d, rows.count, layer.headCount), strides: (query.nb.1, query.nb.2), buffer: queryBuffer,
+      GGML_TYPE_F32, (d, rows.count, layer.shape.headCount), strides: (query.nb.1, query.nb.2),
+      buffer: queryBuffer,
       data: queryData + rows.lowerBound * query.nb.1)
     let keys = own(block.base, d, from: 0, count: used)
     let values = own(valueBase, width, from: 0, count: used)
@@ -206,7 +208,7 @@ final class PromptShare {
     let nodes = graph.nodes { context, add in
       _ = add(ggml_cpy(context, newKeys, keyCells), nil)
       _ = add(ggml_cpy(context, newValues, valueCells), nil)
-      let attention = ggml_flash_attn_ext(context, queries, keys, values, seen, layer.scale, 0, 0)
+      let attention = ggml_flash_attn_ext(context, queries, keys, values, seen, layer.shape.scale, 0, 0)
       guard let attention else { return }
       ggml_flash_attn_ext_set_prec(attention, GGML_PREC_F32)
       // Some back ends (Metal) work behind the output, where the host has left room for its own shapes only.

@@ -20,7 +20,7 @@ final class WindowShare {
   private final class LayerRows {
     let block: DeviceMemoryBlock
     /// What lies there.
-    var window: WindowRows?
+    var window: FixedRows?
 
     init(_ block: DeviceMemoryBlock) { self.block = block }
   }
@@ -33,9 +33,11 @@ final class WindowShare {
     // A step's own row comes to those that are there.
     let cells = (capacity + 1 + Self.cellMultiple - 1) / Self.cellMultiple * Self.cellMultiple
     self.capacity = cells
-    let sizes = layers.map { cells * $0.kvHeadCount * ($0.headDimension + $0.valueDimension) * 2 }
-    let heads = layers.map(\.headCount).max() ?? 0
-    let widest = layers.map { $0.headCount * ($0.valueDimension + 1) }.max() ?? 0
+    let sizes = layers.map {
+      cells * $0.shape.kvHeadCount * ($0.shape.headDimension + $0.shape.valueDimension) * 2
+    }
+    let heads = layers.map(\.shape.headCount).max() ?? 0
+    let widest = layers.map { $0.shape.headCount * ($0.shape.valueDimension + 1) }.max() ?? 0
     let scratchSize = Self.scratchTensors * Self.padded(heads * cells * 4)
     let resultSize = Self.padded(widest * 4) + Self.alignment
     byteCount = sizes.reduce(0, +) + scratchSize + resultSize
@@ -51,7 +53,7 @@ final class WindowShare {
       return block
     }
     var rows: [Int: LayerRows] = [:]
-    for (layer, size) in zip(layers, sizes) { rows[layer.layer] = LayerRows(try block(size)) }
+    for (layer, size) in zip(layers, sizes) { rows[layer.number] = LayerRows(try block(size)) }
     self.rows = rows
     scratch = try block(scratchSize)
     results = try block(resultSize)
@@ -61,23 +63,24 @@ final class WindowShare {
   private static func padded(_ bytes: Int) -> Int { (bytes + alignment - 1) / alignment * alignment }
 
   /// Sends rows, unless only the last step's is new, which the device has. Returns how many bytes they are.
-  func send(_ layer: TakeoverReport.Layer, _ window: WindowRows, stored: any StoredRows) throws -> Int {
-    guard !isIncapable, let rows = rows[layer.layer], window.count < capacity else { return 0 }
+  func send(_ layer: TakeoverReport.Layer, _ window: FixedRows, stored: any StoredRows) throws -> Int {
+    guard !isIncapable, let rows = rows[layer.number], window.count < capacity else { return 0 }
     if rows.window == window { return 0 }
     rows.window = nil
-    let (d, width) = (layer.headDimension, layer.valueDimension)
-    let valueOffset = layer.kvHeadCount * capacity * d * 2
+    let (d, width) = (layer.shape.headDimension, layer.shape.valueDimension)
+    let valueOffset = layer.shape.kvHeadCount * capacity * d * 2
     var column = [UInt16](repeating: 0, count: width * capacity)
-    for head in 0..<layer.kvHeadCount {
+    for head in 0..<layer.shape.kvHeadCount {
       var cell = 0
       for (count, skipped) in [
         (window.sinkCount, window.rowCount - window.sinkCount), (window.windowCount, 0),
       ] where count > 0 {
-        try stored.withRows(layer: layer.layer, kvHead: head, count: count, skipping: skipped) {
-          keys, values in
-          rows.block.write(keys, byteCount: count * d * 2, at: (head * capacity + cell) * d * 2)
+        try stored.withHalfPrecisionRows(
+          layer: layer.number, kvHead: head, count: count, skipping: skipped
+        ) { source in
+          rows.block.write(source.keys, byteCount: count * d * 2, at: (head * capacity + cell) * d * 2)
           for row in 0..<count {
-            for i in 0..<width { column[i * capacity + cell + row] = values[row * width + i] }
+            for i in 0..<width { column[i * capacity + cell + row] = source.values[row * width + i] }
           }
         }
         cell += count
@@ -88,7 +91,7 @@ final class WindowShare {
       }
     }
     rows.window = window
-    return window.count * layer.kvHeadCount * (d + width) * 2
+    return window.count * layer.shape.kvHeadCount * (d + width) * 2
   }
 
   private static let scratchTensors = 7
@@ -97,15 +100,15 @@ final class WindowShare {
   ///
   /// With s the scores and p their softmax, log-sum-exp is the mean of `s - log p` under p: every term is the same, so
   /// that small ones, whose logarithm says nothing, do not count.
-  func start(_ node: AttentionNode, row: Int, _ window: WindowRows) throws -> Bool {
+  func start(_ node: AttentionNode, row: Int, _ window: FixedRows) throws -> Bool {
     let layer = node.layer
-    guard !isIncapable, let rows = rows[layer.layer], rows.window == window, window.count < capacity,
+    guard !isIncapable, let rows = rows[layer.number], rows.window == window, window.count < capacity,
       let queryBuffer = HostTensor.buffer(node.query), let queryData = node.query.pointee.data,
       let keyBuffer = HostTensor.buffer(node.key), let keyData = node.key.pointee.data,
       let valueBuffer = HostTensor.buffer(node.value), let valueData = node.value.pointee.data
     else { return false }
-    let (d, width, heads) = (layer.headDimension, layer.valueDimension, layer.kvHeadCount)
-    let (g, n, last) = (layer.headCount / heads, window.count + 1, window.count)
+    let (d, width, heads) = (layer.shape.headDimension, layer.shape.valueDimension, layer.shape.kvHeadCount)
+    let (g, n, last) = (layer.shape.headCount / heads, window.count + 1, window.count)
     let own = rows.block
     let valueBase = own.base + heads * capacity * d * 2
     graph.removeAll()
@@ -133,7 +136,7 @@ final class WindowShare {
       data: queryData + row * query.nb.1)
     var place = 0
     func scratchSpace() -> UnsafeMutableRawPointer {
-      defer { place += Self.padded(layer.headCount * n * 4) }
+      defer { place += Self.padded(layer.shape.headCount * n * 4) }
       return scratch.base + place
     }
     let outputData = results.base
@@ -143,11 +146,11 @@ final class WindowShare {
       _ = add(ggml_cpy(context, newValue, valueCells), nil)
       let scores = add(Self.product(context, keys, queries), (scratch.buffer, scratchSpace()))
       let shares = add(
-        ggml_soft_max_ext(context, scores, nil, layer.scale, 0), (scratch.buffer, scratchSpace()))
+        ggml_soft_max_ext(context, scores, nil, layer.shape.scale, 0), (scratch.buffer, scratchSpace()))
       _ = add(Self.product(context, values, shares), (results.buffer, outputData))
       let positive = add(ggml_clamp(context, shares, 1e-30, 1), (scratch.buffer, scratchSpace()))
       let logarithms = add(ggml_log(context, positive), (scratch.buffer, scratchSpace()))
-      let scaled = add(ggml_scale(context, scores, layer.scale), (scratch.buffer, scratchSpace()))
+      let scaled = add(ggml_scale(context, scores, layer.shape.scale), (scratch.buffer, scratchSpace()))
       let differences = add(ggml_sub(context, scaled, logarithms), (scratch.buffer, scratchSpace()))
       let terms = add(ggml_mul(context, positive, differences), (scratch.buffer, scratchSpace()))
       _ = add(ggml_sum_rows(context, terms), (results.buffer, sumData))
@@ -157,7 +160,7 @@ final class WindowShare {
     rows.window = nil
     try stream.start(graph)
     // As the store will have it after the step.
-    rows.window = WindowRows(
+    rows.window = FixedRows(
       sinkCount: window.sinkCount, windowCount: window.windowCount + 1, rowCount: window.rowCount + 1,
       version: window.version)
     current = layer
@@ -173,14 +176,14 @@ final class WindowShare {
   }
 
   private func outputBytes(_ layer: TakeoverReport.Layer) -> Int {
-    Self.padded(layer.headCount * layer.valueDimension * 4)
+    Self.padded(layer.shape.headCount * layer.shape.valueDimension * 4)
   }
 
   /// Bytes of the present layer's result, and floats up to the log-sum-exps.
   var resultSize: (byteCount: Int, outputCount: Int) {
     guard let current else { return (0, 0) }
     let outputs = outputBytes(current)
-    return (outputs + current.headCount * 4, outputs / 4)
+    return (outputs + current.shape.headCount * 4, outputs / 4)
   }
 
   /// Waits for the present layer and reads its result.

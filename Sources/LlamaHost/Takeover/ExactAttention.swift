@@ -27,8 +27,11 @@ public final class ExactAttention: AttentionGuest {
   public var length: Int { layers.values.map(\.count).max() ?? 0 }
 
   /// Attends to everything so far, and to the call's own keys.
-  public func attend(_ call: borrowing AttentionCall) throws {
-    let start = Int(call.positions.first ?? 0)
+  ///
+  /// Throws ``LlamaError/positionNotNext(start:length:)`` for a gap between what is stored and the call.
+  public func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
+    let start = call.firstPosition
+    let shape = call.shape
     var layer = layers[call.layer] ?? Layer()
     // Without this the array would be copied when it grows.
     layers[call.layer] = nil
@@ -36,66 +39,57 @@ public final class ExactAttention: AttentionGuest {
     guard start <= layer.count else {
       throw LlamaError.positionNotNext(start: start, length: layer.count)
     }
-    let keyWidth = call.kvHeadCount * call.headDimension
-    let valueWidth = call.kvHeadCount * call.valueDimension
+    let keyWidth = shape.kvHeadCount * shape.headDimension
+    let valueWidth = shape.kvHeadCount * shape.valueDimension
     layer.keys.removeLast(layer.keys.count - start * keyWidth)
     layer.values.removeLast(layer.values.count - start * valueWidth)
     for token in 0..<call.tokenCount {
-      for head in 0..<call.kvHeadCount {
-        Self.append(
-          call.keys + token * call.keyTokenStride + head * call.keyHeadStride, call.headDimension,
-          to: &layer.keys)
-        Self.append(
-          call.values + token * call.valueTokenStride + head * call.valueHeadStride, call.valueDimension,
-          to: &layer.values)
+      for head in 0..<shape.kvHeadCount {
+        Self.append(call.keys.row(token: token, head: head), shape.headDimension, to: &layer.keys)
+        Self.append(call.values.row(token: token, head: head), shape.valueDimension, to: &layer.values)
       }
     }
     layer.count = start + call.tokenCount
-    if scores.count < call.pool.threadCount {
-      scores = Array(repeating: [], count: call.pool.threadCount)
+    if scores.count < parallel.workerCount {
+      scores = Array(repeating: [], count: parallel.workerCount)
     }
     for worker in scores.indices where scores[worker].count < layer.count {
       scores[worker] = [Float](repeating: 0, count: 2 * layer.count)
     }
-    compute(call, layer, start: start)
+    compute(call, layer, parallel)
   }
 
-  private func compute(_ call: borrowing AttentionCall, _ layer: Layer, start: Int) {
-    // Copies, because a borrowed value cannot be captured.
-    let (headDimension, valueDimension, scale) = (call.headDimension, call.valueDimension, call.scale)
-    let (kvHeadCount, headCount, window) = (call.kvHeadCount, call.headCount, call.slidingWindow)
-    let groupSize = headCount / kvHeadCount
-    let (queries, output) = (call.queries, call.output)
-    let (queryTokenStride, queryHeadStride) = (call.queryTokenStride, call.queryHeadStride)
-    let (outputTokenStride, outputHeadStride) = (call.outputTokenStride, call.outputHeadStride)
+  private func compute(_ call: AttentionCall, _ layer: Layer, _ parallel: ParallelRunner) {
+    let shape = call.shape
     let scratch = scores.map { array in
       array.withUnsafeBufferPointer { UnsafeMutablePointer(mutating: $0.baseAddress!) }
     }
     layer.keys.withUnsafeBufferPointer { keys in
       layer.values.withUnsafeBufferPointer { values in
-        call.pool.parallel(count: call.tokenCount * headCount) { task, worker in
-          let (token, head) = (task / headCount, task % headCount)
-          let kvHead = head / groupSize
+        parallel.run(call.tokenCount * shape.headCount) { task, worker in
+          let (token, head) = (task / shape.headCount, task % shape.headCount)
+          let kvHead = head / shape.groupSize
           let scores = scratch[worker]
-          let position = start + token
-          let first = max(0, position + 1 - (window ?? .max))
-          let query = queries + token * queryTokenStride + head * queryHeadStride
+          let position = call.firstPosition + token
+          let first = max(0, position + 1 - (shape.slidingWindow ?? .max))
+          let query = call.queries.row(token: token, head: head)
           var largest = -Float.infinity
           for key in first...position {
-            let row = keys.baseAddress! + (key * kvHeadCount + kvHead) * headDimension
-            scores[key] = Self.dot(query, row, headDimension) * scale
+            let row = keys.baseAddress! + (key * shape.kvHeadCount + kvHead) * shape.headDimension
+            scores[key] = Self.dot(query, row, shape.headDimension) * shape.scale
             largest = max(largest, scores[key])
           }
-          let result = output + token * outputTokenStride + head * outputHeadStride
-          for index in 0..<valueDimension { result[index] = 0 }
+          let width = shape.valueDimension
+          let result = call.output.row(token: token, head: head)
+          for index in 0..<width { result[index] = 0 }
           var total: Float = 0
           for key in first...position {
             let weight = exp(scores[key] - largest)
             total += weight
-            let row = values.baseAddress! + (key * kvHeadCount + kvHead) * valueDimension
-            for index in 0..<valueDimension { result[index] += weight * row[index] }
+            let row = values.baseAddress! + (key * shape.kvHeadCount + kvHead) * width
+            for index in 0..<width { result[index] += weight * row[index] }
           }
-          for index in 0..<valueDimension { result[index] /= total }
+          for index in 0..<width { result[index] /= total }
         }
       }
     }

@@ -143,9 +143,9 @@ private final class ComparingGuest: AttentionGuest {
   private(set) var errors: [ParityReport.LayerError] = []
   private let exact = ExactAttention()
 
-  func attend(_ call: borrowing AttentionCall) throws {
+  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
     let expected = read(call)
-    try exact.attend(call)
+    try exact.attend(call, sequence: sequence, parallel: parallel)
     let found = read(call)
     var difference = 0.0
     var norm = 0.0
@@ -157,31 +157,20 @@ private final class ComparingGuest: AttentionGuest {
       ParityReport.LayerError(
         layer: call.layer, relativeError: Float((difference / max(norm, .leastNormalMagnitude)).squareRoot()))
     )
-    write(expected, call)
-  }
-
-  private func read(_ call: borrowing AttentionCall) -> [Float] {
-    var values: [Float] = []
-    values.reserveCapacity(call.tokenCount * call.headCount * call.valueDimension)
-    for token in 0..<call.tokenCount {
-      for head in 0..<call.headCount {
-        let row = call.output + token * call.outputTokenStride + head * call.outputHeadStride
-        values.append(contentsOf: UnsafeBufferPointer(start: row, count: call.valueDimension))
-      }
+    expected.withUnsafeBufferPointer {
+      guard let base = $0.baseAddress else { return }
+      call.output.scatter(
+        base, heads: 0..<call.shape.headCount, tokens: 0..<call.tokenCount, width: call.shape.valueDimension)
     }
-    return values
   }
 
-  private func write(_ values: [Float], _ call: borrowing AttentionCall) {
-    var index = 0
-    for token in 0..<call.tokenCount {
-      for head in 0..<call.headCount {
-        let row = call.output + token * call.outputTokenStride + head * call.outputHeadStride
-        for dimension in 0..<call.valueDimension {
-          row[dimension] = values[index]
-          index += 1
-        }
+  private func read(_ call: AttentionCall) -> [Float] {
+    let (heads, width) = (call.shape.headCount, call.shape.valueDimension)
+    return [Float](unsafeUninitializedCapacity: call.tokenCount * heads * width) { target, count in
+      if let base = target.baseAddress {
+        call.output.gather(heads: 0..<heads, tokens: 0..<call.tokenCount, width: width, into: base)
       }
+      count = target.count
     }
   }
 }

@@ -48,9 +48,12 @@ struct TakeoverProbe {
       }
       let layers = records.sorted { $0.layer < $1.layer }.map { record in
         TakeoverReport.Layer(
-          layer: record.layer, headCount: record.headCount, kvHeadCount: record.kvHeadCount,
-          headDimension: record.headDimension, valueDimension: record.valueDimension, scale: record.scale,
-          slidingWindow: windows[record.layer], rope: record.rope)
+          number: record.layer,
+          shape: LayerShape(
+            uncheckedHeads: (record.headCount, record.kvHeadCount),
+            dimensions: (record.headDimension, record.valueDimension), scale: record.scale,
+            slidingWindow: windows[record.layer], rotary: record.rope?.rotary),
+          isRotationUnknown: record.rope != nil && record.rope?.layout == nil)
       }
       return TakeoverReport(reasons: reasons, warnings: warnings(layers), layers: layers)
     } catch let error as LlamaError {
@@ -174,7 +177,7 @@ struct TakeoverProbe {
 
   private func warnings(_ layers: [TakeoverReport.Layer]) -> [String] {
     var warnings: [String] = []
-    let unknown = layers.filter { $0.rope != nil && $0.rope?.layout == nil }.map(\.layer)
+    let unknown = layers.filter(\.isRotationUnknown).map(\.number)
     if !unknown.isEmpty {
       warnings.append(
         "the RoPE of \(TakeoverReport.list(unknown)) is of an unknown kind, so keys cannot be moved")

@@ -7,22 +7,12 @@
 public struct TakeoverReport: Sendable, CustomStringConvertible {
   /// One layer, as seen in the graph.
   public struct Layer: Sendable {
-    /// Counted from 0.
-    public let layer: Int
-    /// Query heads.
-    public let headCount: Int
-    /// Heads of keys and values; each serves as many query heads as any other.
-    public let kvHeadCount: Int
-    /// Elements of a query and of a key.
-    public let headDimension: Int
-    /// Elements of a value.
-    public let valueDimension: Int
-    /// What products of queries and keys are multiplied with.
-    public let scale: Float
-    /// A key is visible if `queryPosition - keyPosition < slidingWindow`; nil for all keys.
-    public let slidingWindow: Int?
-    /// How positions become angles; nil for a layer without rotary embedding.
-    public let rope: RopeParameters?
+    /// Number of the layer in the model, from 0.
+    public let number: Int
+    /// Heads, widths, window and rotation.
+    public let shape: LayerShape
+    /// Whether queries and keys were rotated in a way that is not known here, so that none is told of.
+    public let isRotationUnknown: Bool
   }
 
   /// Something a guest cannot do, with the layers where it was seen.
@@ -126,9 +116,9 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
   public var description: String {
     var lines: [String] = []
     if isSupported {
-      let sliding = layers.filter { $0.slidingWindow != nil }
+      let sliding = layers.filter { $0.shape.slidingWindow != nil }
       var line = "Attention of \(layers.count) layers can be taken over"
-      if let window = sliding.first?.slidingWindow {
+      if let window = sliding.first?.shape.slidingWindow {
         line += "; \(sliding.count) of them have a sliding window of \(window)"
       }
       lines.append(line + ".")

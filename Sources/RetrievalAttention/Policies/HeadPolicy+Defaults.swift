@@ -27,19 +27,19 @@ package struct ObservedToken {
 
 /// One KV head's share of a batch of a prompt.
 package struct HeadBatch {
-  let batch: LayerBatch
+  let call: AttentionCall
+  let layer: LayerShape
   let kvHead: Int
-  let groupSize: Int
-  let scale: Float
 
-  package var tokenCount: Int { batch.tokenCount }
-  package var firstPosition: Int { batch.firstPosition }
+  package var tokenCount: Int { call.tokenCount }
+  package var firstPosition: Int { call.firstPosition }
 
   /// Copies the queries of some tokens of the batch, scaled, to `[tokens, groupSize, d]`.
   package func queries(_ tokens: Range<Int>, into target: UnsafeMutablePointer<Float>, workspace: Workspace) {
-    batch.gatherQueries(kvHead: kvHead, tokens: tokens, groupSize: groupSize, into: target)
+    call.queries.gather(
+      heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: target)
     workspace.kernels.unsafeScale(
-      target, by: scale, count: tokens.count * groupSize * batch.headDimension)
+      target, by: layer.scale, count: tokens.count * layer.groupSize * layer.headDimension)
   }
 }
 

@@ -55,7 +55,7 @@ extension AttentionEngine {
         let limit = number == 0 ? capacity : layerHeads[number - 1].rows.capacity
         // A layer with a window keeps as many rows as it likes; any other has one for each token.
         let needed =
-          number > 0 && shape.layers[layer].slidingWindow == nil ? counts[counts.count - number] : 0
+          number > 0 && shape.layers[layer]?.slidingWindow == nil ? counts[counts.count - number] : 0
         guard value <= UInt64(limit), value >= UInt64(needed) else {
           throw .damaged(
             path: file.path, what: "a count of layer \(layer)", expected: "\(needed) to \(limit)",

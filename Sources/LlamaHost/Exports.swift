@@ -1,0 +1,3 @@
+// Guests need the words in which a layer's attention is handed to them.
+
+@_exported public import AttentionModel

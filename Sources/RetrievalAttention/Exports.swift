@@ -1,0 +1,3 @@
+// Whoever attends needs the words in which a call is written.
+
+@_exported public import AttentionModel
