@@ -17,7 +17,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   /// A capacity of a context, called by its name.
   case capacityOutOfRange(name: String, value: Int, allowed: ClosedRange<Int>)
   /// The model's attention cannot be taken over; every reason is listed.
-  case takeoverUnsupported([TakeoverReport.Reason])
+  case takeoverUnsupported([TakeoverReason])
   /// No token to evaluate.
   case emptyBatch
   /// More tokens at once than the context takes.
@@ -27,7 +27,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   /// The model was loaded with the RoPE factors for contexts up to `original` tokens.
   case beyondShortRopeFactors(position: Int, original: Int)
   /// The host cannot continue texts with this model, with its own attention either.
-  case notGenerative(TakeoverReport.Reason)
+  case notGenerative(TakeoverReason)
   /// More rows of logits asked for than the context has room for.
   case tooManyOutputs(outputCount: Int, capacity: Int)
   /// A token, and its place in the batch, that the vocabulary does not have.

@@ -43,7 +43,7 @@ extension HostTests {
     }
 
     @Test func reasonsAreSentences() {
-      let reasons: [TakeoverReport.Reason] = [
+      let reasons: [TakeoverReason] = [
         .noFlashAttention(layers: [0, 1, 2, 5]), .logitSoftCap(value: 50, layers: [3]),
         .unknownWindow(size: 8192, layers: [1, 3]),
       ]

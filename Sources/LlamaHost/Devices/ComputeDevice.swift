@@ -39,8 +39,8 @@ public struct ComputeDevice: Sendable, Hashable, Encodable {
   /// The devices that a model's layers go to when nobody names any: those of other machines and all GPUs; GPUs that
   /// share the machine's memory only where there are no others.
   public static func preferred(among devices: [ComputeDevice] = all()) -> [ComputeDevice] {
-    let remote = devices.filter { $0.takesLayers && $0.backend == RemoteServers.backend }
-    let local = devices.filter { $0.takesLayers && $0.backend != RemoteServers.backend }
+    let remote = devices.filter { $0.takesLayers && $0.backend == BackendModules.remote }
+    let local = devices.filter { $0.takesLayers && $0.backend != BackendModules.remote }
     let discrete = local.filter { $0.kind == .gpu }
     return remote + (discrete.isEmpty ? local : discrete)
   }

@@ -63,7 +63,7 @@ struct TakeoverProbe {
 
   /// Why the host cannot continue texts with a model, not even with its own attention; nil when it can. Trying it would
   /// end the process in one of its assertions.
-  static func reasonAgainstGeneration(_ model: LlamaModel) -> TakeoverReport.Reason? {
+  static func reasonAgainstGeneration(_ model: LlamaModel) -> TakeoverReason? {
     let pointer = model.handle.pointer
     if !llama_model_has_decoder(pointer) { return .noDecoder }
     if llama_model_has_encoder(pointer) { return .encoderDecoder }
@@ -71,9 +71,9 @@ struct TakeoverProbe {
     return nil
   }
 
-  private func metadataReasons() -> [TakeoverReport.Reason] {
+  private func metadataReasons() -> [TakeoverReason] {
     let pointer = model.handle.pointer
-    var reasons: [TakeoverReport.Reason] = []
+    var reasons: [TakeoverReason] = []
     if let reason = Self.reasonAgainstGeneration(model) { reasons.append(reason) }
     if llama_model_is_recurrent(pointer) { reasons.append(.recurrent) }
     if llama_model_is_hybrid(pointer) { reasons.append(.hybrid) }
@@ -83,11 +83,9 @@ struct TakeoverProbe {
     return reasons
   }
 
-  private func nodeReasons(_ records: [ProbeObserver.Record], unknownCacheCount: Int) -> [TakeoverReport
-    .Reason]
-  {
-    var reasons: [TakeoverReport.Reason] = []
-    func add(_ make: ([Int]) -> TakeoverReport.Reason, where condition: (ProbeObserver.Record) -> Bool) {
+  private func nodeReasons(_ records: [ProbeObserver.Record], unknownCacheCount: Int) -> [TakeoverReason] {
+    var reasons: [TakeoverReason] = []
+    func add(_ make: ([Int]) -> TakeoverReason, where condition: (ProbeObserver.Record) -> Bool) {
       let layers = records.filter(condition).map(\.layer)
       if !layers.isEmpty { reasons.append(make(Array(Set(layers)).sorted())) }
     }
@@ -106,7 +104,7 @@ struct TakeoverProbe {
     }
     add({ .attentionSinks(layers: $0) }, where: { $0.hasSinks })
     for record in records where record.headDimension != record.valueDimension {
-      let reason = TakeoverReport.Reason.differentWidths(
+      let reason = TakeoverReason.differentWidths(
         key: record.headDimension, value: record.valueDimension,
         layers: records.filter {
           $0.headDimension == record.headDimension && $0.valueDimension == record.valueDimension
@@ -180,7 +178,7 @@ struct TakeoverProbe {
     let unknown = layers.filter(\.isRotationUnknown).map(\.number)
     if !unknown.isEmpty {
       warnings.append(
-        "the RoPE of \(TakeoverReport.list(unknown)) is of an unknown kind, so keys cannot be moved")
+        "the RoPE of \(TakeoverReason.list(unknown)) is of an unknown kind, so keys cannot be moved")
     }
     let description = model.description
     if let factors = model.ropeFactors, let original = model.file.originalContextLength {
@@ -189,5 +187,15 @@ struct TakeoverProbe {
           + "\(original) tokens, the long ones for longer contexts up to \(description.trainedContextLength)")
     }
     return warnings
+  }
+}
+
+extension TakeoverReport {
+  /// Probes a model. Cost: a context of 256 positions and five tiny batches.
+  ///
+  /// - Throws: Only when the question cannot be asked, for example in a cancelled task; a model that cannot
+  ///   be taken over is an answer.
+  public init(probing model: LlamaModel, pool: ThreadPool) throws {
+    self = try TakeoverProbe(model: model, pool: pool).report()
   }
 }

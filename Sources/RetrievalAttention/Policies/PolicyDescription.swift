@@ -15,7 +15,7 @@ public struct PolicyDescription: Sendable, Hashable, Codable {
     public var allowed: String
   }
 
-  /// As in ``AttentionPolicy/parse(_:)``.
+  /// As in `AttentionPolicy.parse`.
   public var name: String
   /// What it does, in one line.
   public var summary: String
