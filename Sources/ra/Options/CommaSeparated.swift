@@ -1,6 +1,7 @@
 // Lists on the command line.
 
 import ArgumentParser
+import Foundation
 
 /// Several values after one option, separated by commas.
 struct CommaSeparated<Element: LosslessStringConvertible & Sendable>: ExpressibleByArgument, Sendable {
