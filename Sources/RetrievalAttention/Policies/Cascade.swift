@@ -9,7 +9,7 @@ import VectorIndex
 /// arXiv 2406.17808).
 ///
 /// Of two keys that compete the one survives whose exponential moving average of attention is higher; see
-/// ``CascadeBuffers``. Every generated token's attention enters the averages, the highest of a group of query heads; of
+/// `CascadeBuffers`. Every generated token's attention enters the averages, the highest of a group of query heads; of
 /// a prompt only every 8th token's does, at an eighth of the cost. Prompts are read with exact attention, while the
 /// buffers see them in strides; in the paper prompts too attend to the buffers alone. Positions stay what they were.
 /// Defaults are those with which the authors' code runs a cache of 2048 keys.
