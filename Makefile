@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long test-gpu lint bench bench-index bench-machine count-instructions clean distclean help need-swift llama
+.PHONY: build demo test test-long test-gpu lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -54,6 +54,10 @@ lint: need-swift
 	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift
 	scripts/house --self-test && scripts/house --check
 	scripts/update-tables --self-test && scripts/update-tables --check
+
+## docs       the documentation of the libraries with DocC, where a warning is an error
+docs: build
+	@$(OURS_FIRST) SWIFT="$(SWIFT)" scripts/check-docs
 
 # Retrieval, exact attention and the host in one run of each model; Qwen only when its file is there already.
 SPEED = .build/bench-speed

@@ -6,10 +6,10 @@
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
 //   AttentionModel <- {RetrievalAttention, LlamaHost}
 //   RetrievalAttention <- AttentionPolicies <- {Evaluation, ra}
-//   CSystemCalls <- Platform <- {VectorIndex, RetrievalAttention, LlamaHost, Generation, Evaluation, Serving, ra}
-//   CTexts <- Evaluation
+//   CSystemCalls <- Platform <- {AttentionKernels, AttentionModel, LlamaHost, LineEditing, NumpyFile}
+//   CTexts <- Evaluation <- Benchmarking <- ra
 //   Serving <- InferenceServer <- ra
-//   NumpyFile <---------------------------------------------------------------------------+
+//   NumpyFile <- Benchmarking
 //   LineEditing <------------------------------------------------------------------------------------ ra
 
 import PackageDescription
@@ -58,21 +58,23 @@ let package = Package(
     .systemLibrary(
       name: "CLlama", pkgConfig: "llama",
       providers: [.brew(["llama.cpp"])]),
-    .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
-    .target(name: "AttentionKernels", dependencies: ["CAttentionKernels"], swiftSettings: settings),
-    // The words between a host and whoever computes its attention.
-    .target(name: "AttentionModel", swiftSettings: settings),
-    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(name: "CSystemCalls"),
-    // The system: signals, outputs, inputs, mapped files.
+    // The system: the C library, signals, outputs, inputs, mapped files.
     .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: settings),
+    .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
+    .target(
+      name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: settings),
+    // The words between a host and whoever computes its attention.
+    .target(name: "AttentionModel", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(
       name: "RetrievalAttention",
-      dependencies: ["AttentionModel", "VectorIndex", "AttentionKernels", "Platform", "CSystemCalls"],
+      dependencies: ["AttentionModel", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
     // The published methods; what they build on is open to any package.
     .target(
-      name: "AttentionPolicies", dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels"],
+      name: "AttentionPolicies",
+      dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
     .target(
       name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
@@ -80,15 +82,22 @@ let package = Package(
       name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "Platform"],
       swiftSettings: settings),
     .target(name: "CTexts"),
-    .target(name: "NumpyFile", swiftSettings: settings),
-    .target(name: "LineEditing", swiftSettings: settings),
+    .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: settings),
     .target(
       name: "Evaluation",
       dependencies: [
-        "AttentionPolicies", "Generation", "NumpyFile", "RetrievalAttention", "VectorIndex",
-        "AttentionKernels",
-        "Platform",
+        "AttentionPolicies",
+        "Generation", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
         "CTexts",
+      ],
+      swiftSettings: settings),
+    // Measurements of speed, of the machine and of kinds of index: for ra alone.
+    .target(
+      name: "Benchmarking",
+      dependencies: [
+        "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention", "VectorIndex",
+        "AttentionKernels", "Platform",
       ],
       swiftSettings: settings),
     .target(
@@ -97,7 +106,7 @@ let package = Package(
     .target(
       name: "InferenceServer",
       dependencies: [
-        "Serving", "LlamaHost",
+        "Serving", "LlamaHost", "Platform",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -110,12 +119,16 @@ let package = Package(
     .executableTarget(
       name: "ra",
       dependencies: [
-        "AttentionPolicies", "Evaluation", "Generation", "InferenceServer", "LineEditing", "Platform",
-        "Serving",
+        "AttentionPolicies",
+        "Benchmarking", "Evaluation", "Generation", "InferenceServer", "LineEditing", "LlamaHost", "Platform",
+        "RetrievalAttention", "Serving", "VectorIndex", "AttentionKernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings, linkerSettings: exportsHost),
 
+    // What several of the test targets need: models, texts, folders, random numbers.
+    .target(
+      name: "TestSupport", dependencies: ["LlamaHost"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
     .testTarget(
@@ -129,12 +142,14 @@ let package = Package(
       swiftSettings: settings),
     // All tests are linked to one program.
     .testTarget(
-      name: "LlamaHostTests", dependencies: ["LlamaHost", "CLlama"], swiftSettings: settings,
+      name: "LlamaHostTests", dependencies: ["LlamaHost", "CLlama", "Platform", "TestSupport"],
+      swiftSettings: settings,
       linkerSettings: exportsHost),
     .testTarget(
       name: "GenerationTests",
       dependencies: [
-        "AttentionPolicies", "Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex",
+        "AttentionPolicies",
+        "Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex", "TestSupport",
       ],
       swiftSettings: settings),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),
@@ -143,21 +158,32 @@ let package = Package(
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
-        "AttentionPolicies", "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention",
+        "AttentionPolicies",
+        "Evaluation", "Generation", "LlamaHost", "RetrievalAttention", "VectorIndex", "TestSupport",
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "BenchmarkingTests",
+      dependencies: [
+        "Benchmarking", "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention",
+        "AttentionKernels", "TestSupport",
       ],
       swiftSettings: settings),
     .testTarget(
       name: "ServingTests",
-      dependencies: ["AttentionPolicies", "Serving", "Generation", "LlamaHost", "RetrievalAttention"],
+      dependencies: [
+        "AttentionPolicies", "Serving", "Generation", "LlamaHost", "RetrievalAttention", "TestSupport",
+      ],
       swiftSettings: settings),
     .testTarget(
       name: "InferenceServerTests",
       dependencies: [
-        "InferenceServer", "Serving", "LlamaHost",
+        "InferenceServer", "Serving", "LlamaHost", "Platform", "TestSupport",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
-    .testTarget(name: "raTests", dependencies: ["ra", "NumpyFile"], swiftSettings: settings),
+    .testTarget(
+      name: "raTests", dependencies: ["ra", "NumpyFile", "Platform", "TestSupport"], swiftSettings: settings),
   ]
 )

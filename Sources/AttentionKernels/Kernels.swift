@@ -2,15 +2,10 @@
 // (package access, unchecked) in Kernels+Unsafe*.swift.
 
 internal import CAttentionKernels
+internal import Platform
 
 // The C target calls expf and logf; importing the C library makes the linker look in libm, also for programs
 // that import nothing else.
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#endif
-
 /// The kernels of one SIMD level.
 ///
 ///     let kernels = Kernels.active

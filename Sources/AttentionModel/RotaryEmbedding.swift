@@ -1,12 +1,6 @@
 // The rotation of queries and keys, so that recorded ones can be moved to another position.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Rotary position embedding (arXiv 2104.09864) as a host applied it.
 ///

@@ -1,23 +1,16 @@
 // Cascading KV cache: a window whose far end thins out by importance.
 
 import AttentionKernels
+import Platform
 public import RetrievalAttention
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Settings of ``AttentionPolicy/cascade(_:)``: a fixed number of keys in cascaded buffers, each of which takes half of
 /// what the one before lets go (Willette et al., *Training-Free Exponential Context Extension via Cascading KV Cache*,
 /// arXiv 2406.17808).
 ///
 /// Of two keys that compete the one survives whose exponential moving average of attention is higher; see
-/// ``CascadeBuffers``. Every generated token's attention enters the averages, the highest of a group of query heads; of
+/// `CascadeBuffers`. Every generated token's attention enters the averages, the highest of a group of query heads; of
 /// a prompt only every 8th token's does, at an eighth of the cost. Prompts are read with exact attention, while the
 /// buffers see them in strides; in the paper prompts too attend to the buffers alone. Positions stay what they were.
 /// Defaults are those with which the authors' code runs a cache of 2048 keys.

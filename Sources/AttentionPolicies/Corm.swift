@@ -1,16 +1,9 @@
 // CORM: a key that no recent query cared for is dropped.
 
 import AttentionKernels
+import Platform
 public import RetrievalAttention
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Settings of ``AttentionPolicy/corm(_:)``: keys that one of the last queries gave more than an average share (Dai et
 /// al., *CORM: Cache Optimization with Recent Message for Large Language Model Inference*, arXiv 2404.15949).

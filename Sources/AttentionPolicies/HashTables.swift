@@ -1,17 +1,10 @@
 // Locality-sensitive hashing of keys by the signs of random projections.
 
 import AttentionKernels
+import Platform
 package import RetrievalAttention
 import Synchronization
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Random directions for the hash functions of all tables, the same for all heads of a width.
 package final class HashProjections: Sendable {

@@ -1,16 +1,9 @@
 // The queries of the last tokens, for policies that choose keys by what recent queries attended to.
 
 import AttentionKernels
+import Platform
 import RetrievalAttention
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// The scaled queries of the last `capacity` tokens of one KV head's group, f32.
 ///

@@ -1,16 +1,9 @@
 // RetroInfer's wave index: clusters in three zones, read, estimated and left out.
 
 import AttentionKernels
+import Platform
 public import RetrievalAttention
 package import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Settings of ``AttentionPolicy/retroInfer(_:)``: clusters of keys, of which the best are read and the next best
 /// estimated (Chen et al., *RetroInfer: A Vector-Storage Approach for Scalable Long-Context LLM Inference*, arXiv

@@ -3,9 +3,9 @@
 import CTexts
 
 /// Texts that the program brings along.
-public enum BuiltInText {
+package enum BuiltInText {
   /// Jane Austen's *Persuasion*, the first volume, on which nothing is tuned.
-  public static var persuasion: String {
+  package static var persuasion: String {
     var count = 0
     let start = ra_persuasion(&count)
     return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)

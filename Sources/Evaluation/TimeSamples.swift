@@ -1,27 +1,34 @@
 // Repeated measurements of one time.
 
 /// Times of single steps, in milliseconds.
-struct TimeSamples {
-  private(set) var values: [Double] = []
+package struct TimeSamples {
+  package private(set) var values: [Double] = []
 
-  mutating func append(_ duration: Duration) {
+  package init() {}
+
+  package mutating func append(_ duration: Duration) {
     values.append(duration / .milliseconds(1))
   }
 
   /// Nil without samples.
-  var spread: TimeSpread? { TimeSpread(values) }
+  package var spread: TimeSpread? { TimeSpread(values) }
 }
 
 /// Where the middle of some samples is and how far they lie apart, in the samples' unit.
 public struct TimeSpread: Sendable, Hashable, Codable {
+  /// The smallest.
   public var minimum: Double
+  /// A quarter of the samples is smaller.
   public var lowerQuartile: Double
+  /// Half of the samples is smaller.
   public var median: Double
+  /// Three quarters of the samples are smaller.
   public var upperQuartile: Double
+  /// The largest.
   public var maximum: Double
 
   /// Quantiles by linear interpolation between neighbors; nil for no samples.
-  init?(_ samples: [Double]) {
+  package init?(_ samples: [Double]) {
     let sorted = samples.sorted()
     guard let first = sorted.first, let last = sorted.last else { return nil }
     func quantile(_ share: Double) -> Double {

@@ -79,7 +79,7 @@ public final class BatchRunner {
   /// Evaluates a batch.
   ///
   /// - Returns: logits in the order of the items, valid until the next call.
-  /// - Throws: ``ItemFailure`` when one context's attention failed, `CancellationError`, or the host's errors. No
+  /// - Throws: `ItemFailure` when one context's attention failed, `CancellationError`, or the host's errors. No
   ///   context has changed then.
   @discardableResult
   public func evaluate(_ items: [Item]) throws -> Logits {

@@ -7,17 +7,22 @@ import Serving
 
 /// An error answer: `{"error": {"message", "type", "param", "code"}}`.
 public struct APIError: Error, Equatable, Sendable {
+  /// Of the answer.
   public var status: HTTPResponse.Status
+  /// What is wrong, for people.
   public var message: String
   /// OpenAI's class of the error, such as `invalid_request_error`.
   public var type: String
   /// The field of the request that is wrong.
   public var parameter: String?
+  /// A word for programs.
   public var code: String?
+  /// When to try again, in seconds; nil where that would not help.
   public var retryAfterSeconds: Int?
   /// Methods that the path knows, for status 405.
   public var allowedMethods: String?
 
+  /// An error of one's own.
   public init(
     _ status: HTTPResponse.Status, _ message: String, type: String = "invalid_request_error",
     parameter: String? = nil, code: String? = nil, retryAfterSeconds: Int? = nil

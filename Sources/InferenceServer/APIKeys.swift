@@ -7,6 +7,7 @@ public struct APIKeys: Sendable {
   /// Longest key, in bytes.
   public static let maximumLength = 512
 
+  /// No keys: everybody is let in.
   public init() {}
 
   /// One key a line; empty lines and lines that start with `#` are skipped, white space around keys as well.
@@ -48,10 +49,14 @@ public struct APIKeys: Sendable {
 
 /// Why a text holds no usable keys. The keys themselves are not repeated.
 public enum APIKeyProblem: Error, Equatable, CustomStringConvertible {
+  /// A file without a key.
   case noKeys
+  /// A line of more bytes than a key has.
   case tooLong(line: Int, length: Int)
+  /// A line of other than printable ASCII.
   case notPrintable(line: Int)
 
+  /// A clause without a full stop.
   public var description: String {
     switch self {
     case .noKeys: "there is no key in it: write one a line"

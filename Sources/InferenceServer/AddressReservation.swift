@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import Platform
 import Synchronization
 
 /// An address that is bound, but does not listen: clients that come now are refused by the system at once, instead of
@@ -53,8 +54,10 @@ public final class AddressReservation: Sendable {
 
 /// Why a server cannot listen.
 public struct ServerStartProblem: Error, CustomStringConvertible {
+  /// The system's words.
   public var reason: String
 
+  /// A clause without a full stop.
   public var description: String { "cannot listen there: \(reason)" }
 
   init(code: Int32) { reason = String(cString: strerror(code)) }
@@ -68,9 +71,3 @@ public struct ServerStartProblem: Error, CustomStringConvertible {
       }
   }
 }
-
-#if canImport(Glibc)
-  private let streamSocket = Int32(SOCK_STREAM.rawValue)
-#else
-  private let streamSocket = SOCK_STREAM
-#endif

@@ -8,14 +8,18 @@ import Synchronization
 ///
 /// Without it, the routes notice a client that left when they next write to it.
 public protocol ConnectionContext: RequestContext {
+  /// The connection that the request came over.
   var channel: any Channel { get }
 }
 
 /// The context of ``InferenceServer/run(address:reservation:signals:onRunning:)``.
 public struct ServerRequestContext: ConnectionContext {
+  /// Hummingbird's own part.
   public var coreContext: CoreRequestContextStorage
+  /// The connection that the request came over.
   public let channel: any Channel
 
+  /// As Hummingbird makes one.
   public init(source: ApplicationRequestContextSource) {
     coreContext = CoreRequestContextStorage(source: source)
     channel = source.channel

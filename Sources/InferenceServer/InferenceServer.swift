@@ -17,13 +17,16 @@ public import Serving
 ///
 /// A context that is a ``ConnectionContext`` lets work stop as soon as its client leaves.
 public struct InferenceServer: Sendable {
+  /// What answers.
   public let service: any InferenceService
+  /// Limits, keys and times.
   public let settings: ServerSettings
   let logger: Logger
   let metrics = ServerMetrics()
   /// For parsing and for encoding long answers.
   package var workers = WorkerThreads.shared
 
+  /// Serves `service`; nothing is opened yet.
   public init(
     service: any InferenceService, settings: ServerSettings = ServerSettings(),
     logger: Logger = Logger(label: "InferenceServer")

@@ -23,6 +23,7 @@ public struct ServerSettings: Sendable {
   /// Seconds that running requests are given to end when the server stops.
   public var drainSeconds = 10
 
+  /// As documented at each.
   public init() {}
 
   /// The names of the machine itself.

@@ -1,14 +1,7 @@
 // Lines from a terminal, with editing and history.
 
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Reads lines that a person writes and edits.
 ///

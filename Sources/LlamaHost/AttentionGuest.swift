@@ -3,7 +3,7 @@
 /// Computes attention in the place of the host.
 public protocol AttentionGuest: AnyObject {
   /// Called for each sequence of a batch in every layer, in order, on the thread that called
-  /// ``LlamaContext/evaluate(_:startPosition:outputs:)``.
+  /// `LlamaContext.evaluate(_:startPosition:outputs:)`.
   ///
   /// The guest must remember the keys and values it will need later, since the host keeps nothing, and must
   /// fill the whole output, unless ``AttentionModel/AttentionCall/isAttended`` says that a device does.

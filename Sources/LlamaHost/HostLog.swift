@@ -8,8 +8,11 @@ import Synchronization
 /// Nothing is printed. The last warnings and errors are kept, because the C API reports most failures as a
 /// null pointer and tells the reason only here.
 public enum HostLog {
+  /// How important a line is.
   public enum Level: Int, Sendable, Comparable {
+    /// In rising order.
     case debug, info, warning, error
+    /// Debug is lowest.
     public static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
   }
 

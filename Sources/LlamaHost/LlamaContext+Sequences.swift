@@ -24,7 +24,7 @@ extension LlamaContext {
   /// which depends on the size of a batch.
   ///
   /// - Parameter sequences: 1 to ``sequenceCapacity`` sequences with 1 to ``batchCapacity`` tokens in all.
-  /// - Throws: as ``evaluate(_:startPosition:outputs:)``; the guest may have seen some layers of the batch then.
+  /// - Throws: as `evaluate(_:startPosition:outputs:)`; the guest may have seen some layers of the batch then.
   @discardableResult
   public func evaluate(_ sequences: [SequenceTokens]) throws -> Logits {
     guard let guestObserver else {

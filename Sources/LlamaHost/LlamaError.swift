@@ -10,41 +10,58 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case contextNotCreated(contextLength: Int, batchCapacity: Int, log: [String])
   /// The threads could not be started.
   case threadPoolNotCreated(threadCount: Int)
+  /// More threads than allowed, or none.
   case threadCountOutOfRange(Int, allowed: ClosedRange<Int>)
+  /// Not within 0...100.
   case pollOutOfRange(Int)
+  /// A capacity of a context, called by its name.
   case capacityOutOfRange(name: String, value: Int, allowed: ClosedRange<Int>)
   /// The model's attention cannot be taken over; every reason is listed.
-  case takeoverUnsupported([TakeoverReport.Reason])
+  case takeoverUnsupported([TakeoverReason])
+  /// No token to evaluate.
   case emptyBatch
+  /// More tokens at once than the context takes.
   case batchTooLong(tokenCount: Int, capacity: Int)
   /// The model has no position so far from the start, whoever attends: it has learned a table of them.
   case beyondLearnedPositions(position: Int, count: Int)
   /// The model was loaded with the RoPE factors for contexts up to `original` tokens.
   case beyondShortRopeFactors(position: Int, original: Int)
   /// The host cannot continue texts with this model, with its own attention either.
-  case notGenerative(TakeoverReport.Reason)
+  case notGenerative(TakeoverReason)
+  /// More rows of logits asked for than the context has room for.
   case tooManyOutputs(outputCount: Int, capacity: Int)
+  /// A token, and its place in the batch, that the vocabulary does not have.
   case tokenOutOfRange(token: Int32, index: Int, vocabularySize: Int)
+  /// Tokens that would stand where the context cannot have any.
   case positionOutOfRange(start: Int, tokenCount: Int, allowed: ClosedRange<Int>)
   /// Host mode: tokens must continue where the context ends.
   case positionNotNext(start: Int, length: Int)
+  /// More tokens than the host's own cache has cells.
   case contextFull(needed: Int, contextLength: Int)
+  /// A position beyond the end, or one that the host cannot go back to.
   case cannotTruncate(position: Int, length: Int)
+  /// llama.cpp's code, and its last words.
   case decodeFailed(code: Int, log: [String])
   /// The host placed a batch's rows elsewhere than expected, so reading them would mix up tokens.
   case unexpectedCacheLayout(layer: Int, detail: String)
   /// The graph asked for attention in other layers than the probe had seen.
   case unexpectedAttention(detail: String)
+  /// More bytes than can be tokenized at once.
   case textTooLong(byteCount: Int)
+  /// llama.cpp gave no tokens.
   case tokenizationFailed(byteCount: Int)
   /// The C API recognizes a fixed list of templates, and this one is not among them.
   case chatTemplateUnknown(start: String)
+  /// The template left a message out.
   case chatTemplateLostMessage(index: Int, role: String)
+  /// An operation that contexts of the other kind have.
   case wrongMode(operation: String, needed: String)
   /// No device of this name takes layers.
   case unknownDevice(name: String, available: [String])
   /// A machine that was to compute layers cannot be used.
   case remoteServer(address: String, reason: String)
+  /// The module that talks to servers is not in the folder of ggml's back ends.
+  case noServerBackend(address: String, folder: String)
   /// A device could not do what it was asked.
   case deviceFailed(device: String, operation: String)
   /// A device has not the memory, in bytes, to attend to a prompt, or to a context's first and last tokens.
@@ -52,6 +69,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   /// A device would hold more than it was allowed to, in bytes; `cache` and `compute` are 0 while they are not known.
   case deviceMemoryExceeded(device: String, weights: Int, cache: Int, compute: Int, limit: Int)
 
+  /// A sentence, or several with the host's words.
   public var description: String {
     switch self {
     case .modelNotLoaded(let path, let log):
@@ -106,6 +124,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
       "There is no device \(name) that layers can be given to, "
         + (available.isEmpty ? "nor any other." : "but \(available.joined(separator: ", ")).")
     case .remoteServer(let address, let reason): "The server \(address) cannot be used: \(reason)."
+    case .noServerBackend(let address, let folder):
+      "The server \(address) cannot be used: the back end for it is not in \(folder)."
     case .deviceFailed(let device, let operation): "\(device) could not \(operation)."
     case .promptMemoryInsufficient(let device, let needed, let available):
       "\(device) has \(available) bytes for keys and values, and \(needed) are needed at least."
@@ -116,6 +136,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     }
   }
 
+  /// The same, for `localizedDescription`.
   public var errorDescription: String? { description }
 
   /// The host's own words, if it had any.

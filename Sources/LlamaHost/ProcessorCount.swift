@@ -1,12 +1,6 @@
 // How many threads do useful work on this computer.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Platform
 
 package enum ProcessorCount {
   /// Physical cores that this process may use: hyperthreads share the units that matter here, and efficiency

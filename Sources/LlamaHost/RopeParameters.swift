@@ -1,14 +1,7 @@
 // How positions were turned into angles, read off the host's own RoPE node.
 
 import CLlama
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The rotation that a layer applies to queries and keys.
 ///

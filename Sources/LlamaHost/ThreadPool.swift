@@ -16,6 +16,7 @@ public final class ThreadPool {
   /// Physical cores, limited by the affinity mask and the control group's quota.
   public static let defaultThreadCount = min(ProcessorCount.physical(), threadCountRange.upperBound)
 
+  /// The thread that calls included.
   public let threadCount: Int
   let handle: OpaquePointer
   private let job: Job
@@ -79,7 +80,7 @@ public final class ThreadPool {
   ///
   /// Threads take the next index when they are done with one, so uneven tasks balance; lower indices start
   /// first. Cost: microseconds besides the work; no allocation. May be called inside
-  /// ``AttentionGuest/attend(_:)``, but not inside `body`: that traps.
+  /// ``AttentionGuest/attend(_:sequence:parallel:)``, but not inside `body`: that traps.
   ///
   /// - Parameter body: Gets the index and the number of the thread, `0..<threadCount`; the thread that called
   ///   is 0. Runs concurrently with itself, which the compiler does not check here: write to distinct places.

@@ -13,6 +13,7 @@ public import Foundation
 public struct NumpyArray: Sendable {
   /// Lengths of the dimensions, slowest first; empty for a single number.
   public let shape: [Int]
+  /// As the file has them.
   public let elementType: NumpyElementType
   /// The file, for messages.
   public let path: String
@@ -43,26 +44,10 @@ public struct NumpyArray: Sendable {
   /// - Throws: ``NumpyError``
   public init(_ data: Data, path: String = "") throws(NumpyError) {
     func failure(_ reason: NumpyError.Reason) -> NumpyError { NumpyError(path: path, reason) }
-    let start = Array(data.prefix(12))
-    guard start.starts(with: NumpyHeader.magic) else { throw failure(.notNumpy) }
-    guard start.count >= NumpyHeader.prefixCount else {
-      throw failure(.truncatedHeader(bytes: NumpyHeader.prefixCount, fileBytes: data.count))
-    }
-    let (major, minor) = (Int(start[6]), Int(start[7]))
-    guard (1...3).contains(major), minor == 0 else {
-      throw failure(.unsupportedVersion(major: major, minor: minor))
-    }
-    // The length of the text: two bytes in version 1, four in later ones.
-    let prefixCount = major == 1 ? NumpyHeader.prefixCount : 12
-    var textCount = 0
-    for byte in start.prefix(prefixCount).dropFirst(8).reversed() { textCount = textCount << 8 | Int(byte) }
-    let headerCount = prefixCount + textCount
-    guard headerCount <= data.count else {
-      throw failure(.truncatedHeader(bytes: headerCount, fileBytes: data.count))
-    }
     let header: NumpyHeader
+    let headerCount: Int
     do {
-      header = try NumpyHeader.parse(Array(data.prefix(headerCount)).dropFirst(prefixCount))
+      (header, headerCount) = try NumpyHeader.read(data)
     } catch {
       throw failure(error.reason)
     }

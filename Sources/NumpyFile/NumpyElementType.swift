@@ -2,20 +2,32 @@
 
 /// A type of elements, whatever their byte order.
 public enum NumpyElementType: String, CaseIterable, Sendable {
+  /// IEEE 754 binary16.
   case float16 = "f2"
+  /// IEEE 754 binary32.
   case float32 = "f4"
+  /// IEEE 754 binary64.
   case float64 = "f8"
+  /// 8 bits, with a sign.
   case int8 = "i1"
+  /// 16 bits, with a sign.
   case int16 = "i2"
+  /// 32 bits, with a sign.
   case int32 = "i4"
+  /// 64 bits, with a sign.
   case int64 = "i8"
+  /// 8 bits, without a sign.
   case uint8 = "u1"
+  /// 16 bits, without a sign.
   case uint16 = "u2"
+  /// 32 bits, without a sign.
   case uint32 = "u4"
+  /// 64 bits, without a sign.
   case uint64 = "u8"
   /// One byte, 0 or 1.
   case bool = "b1"
 
+  /// Bytes of an element.
   public var byteCount: Int {
     switch self {
     case .int8, .uint8, .bool: 1

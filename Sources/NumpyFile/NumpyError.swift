@@ -2,6 +2,7 @@
 
 /// Why a `.npy` file was not read or written.
 public struct NumpyError: Error, Equatable, Sendable {
+  /// What is wrong, without the file.
   public enum Reason: Equatable, Sendable {
     /// The system's words.
     case unreadable(String)
@@ -9,6 +10,7 @@ public struct NumpyError: Error, Equatable, Sendable {
     case unwritable(String)
     /// The file does not begin as a `.npy` file does.
     case notNumpy
+    /// A version of the format other than 1.0 to 3.0.
     case unsupportedVersion(major: Int, minor: Int)
     /// The header needs so many bytes of a file that has so many.
     case truncatedHeader(bytes: Int, fileBytes: Int)
@@ -16,6 +18,7 @@ public struct NumpyError: Error, Equatable, Sendable {
     case malformedHeader(near: String)
     /// A length below zero.
     case negativeLength(Int)
+    /// More than ``NumpyArray/maximumDimensions``.
     case tooManyDimensions(Int)
     /// More bytes than an address can count.
     case shapeTooLarge([Int])
@@ -32,8 +35,10 @@ public struct NumpyError: Error, Equatable, Sendable {
 
   /// The file; empty for bytes in memory.
   public var path: String
+  /// What is wrong with it.
   public var reason: Reason
 
+  /// An error about a file.
   public init(path: String, _ reason: Reason) {
     self.path = path
     self.reason = reason
@@ -41,12 +46,14 @@ public struct NumpyError: Error, Equatable, Sendable {
 }
 
 extension NumpyError: CustomStringConvertible {
+  /// The file and what is wrong with it; a clause without a full stop.
   public var description: String {
     (path.isEmpty ? "" : path + ": ") + reason.description
   }
 }
 
 extension NumpyError.Reason: CustomStringConvertible {
+  /// The file and what is wrong with it; a clause without a full stop.
   public var description: String {
     switch self {
     case .unreadable(let reason): "cannot be read: \(reason)"

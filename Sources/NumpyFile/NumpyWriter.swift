@@ -11,8 +11,11 @@ import Foundation
 /// The header counts the rows only after ``close()``; a file that was not closed is refused by readers. One
 /// owner, not thread-safe.
 public final class NumpyWriter {
+  /// The file.
   public let path: String
+  /// Of all elements.
   public let elementType: NumpyElementType
+  /// Lengths of all dimensions but the first.
   public let rowShape: [Int]
   /// Rows written so far.
   public private(set) var rowCount = 0

@@ -1,6 +1,6 @@
 // One process at a time.
 
-package import Foundation
+import Foundation
 
 /// The right to something that several processes could want, such as a folder. It goes with the process, however that
 /// ends.

@@ -1,13 +1,5 @@
 // How much memory this computer has.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 package enum PhysicalMemory {
   package static let byteCount: Int = {
     let pages = sysconf(numericCast(_SC_PHYS_PAGES))

@@ -1,14 +1,7 @@
 // An index with its rows: what a program that has keys and values of its own uses.
 
 public import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Keys and values of one attention head group, with an index over them.
 ///

@@ -5,28 +5,10 @@ import Foundation
 import Generation
 import LlamaHost
 import RetrievalAttention
+import TestSupport
 import Testing
 
 @Suite(.serialized) struct FidelityTests {
-  struct MissingModel: Error, CustomStringConvertible {
-    let description = "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format."
-  }
-
-  private static let shared = Result {
-    guard let path = ProcessInfo.processInfo.environment["RA_TEST_MODEL"] else { throw MissingModel() }
-    return try LlamaModel.load(path: path)
-  }
-
-  private func tokens(_ count: Int, model: LlamaModel) throws -> [Int32] {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let text = try TextFile.read(root.appendingPathComponent("Texts/alice.txt").path)
-    let tokens = try model.tokenizer.tokenize(
-      String(text.prefix(8 * count + 100)), addSpecial: true, parseSpecial: false)
-    try #require(tokens.count >= count)
-    return Array(tokens.prefix(count))
-  }
-
   @Test func divergenceByHand() {
     var (a, b) = (LogitRecord(), LogitRecord())
     // Distributions (1/2, 1/2) and (3/4, 1/4); logits may be shifted by a constant.
@@ -64,14 +46,15 @@ import Testing
   }
 
   @Test func measuresASmallContext() throws {
-    let model = try Self.shared.get()
+    let model = try TestModel.load()
     let pool = try ThreadPool(threadCount: 2, poll: 0)
     var settings = RetrievalSettings()
     settings.minimumIndexedCount = 512
     var phases: Set<String> = []
     let measurement = try FidelityMeasurement(
-      model: model, pool: pool, tokens: try tokens(1809, model: model), contextTokens: 1800, decodeTokens: 8,
-      policy: .retrieval(settings)
+      model: model, pool: pool, tokens: try TestText.tokens("alice.txt", 1809, model: model),
+      settings: FidelityMeasurement.Settings(
+        contextTokens: 1800, decodeTokens: 8, policy: .retrieval(settings))
     ) { phase in
       switch phase {
       case .prefill(let done, let total):
@@ -117,12 +100,12 @@ import Testing
   }
 
   @Test func refusesBadCounts() throws {
-    let model = try Self.shared.get()
+    let model = try TestModel.load()
     let pool = try ThreadPool(threadCount: 1, poll: 0)
     func measure(_ context: Int, _ decode: Int) throws {
       _ = try FidelityMeasurement(
-        model: model, pool: pool, tokens: [1, 2, 3, 4, 5], contextTokens: context, decodeTokens: decode,
-        policy: .exact)
+        model: model, pool: pool, tokens: [1, 2, 3, 4, 5],
+        settings: FidelityMeasurement.Settings(contextTokens: context, decodeTokens: decode, policy: .exact))
     }
     #expect(throws: GenerationError.textTooShort(tokens: 5, required: 6)) { try measure(3, 2) }
     #expect(throws: GenerationError.invalidCount(name: "context", value: 0, requirement: "positive")) {

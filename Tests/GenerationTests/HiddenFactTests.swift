@@ -78,10 +78,7 @@ struct HiddenFactTests {
 
   /// The head of a novel, with the fact between two paragraphs at its depth.
   private func document(with fact: Fact) throws -> String {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let text = String(
-      try TextFile.read(root.appendingPathComponent("Texts/persuasion.txt").path).prefix(29_000))
+    let text = try TestText.read("persuasion.txt", characters: 29_000)
     var paragraphs = text.components(separatedBy: "\n\n")
     let index = min(paragraphs.count - 1, Int(fact.depth * Double(paragraphs.count)))
     paragraphs.insert("The special magic number for \(fact.city) is: \(fact.number).", at: index)

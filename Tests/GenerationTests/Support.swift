@@ -1,9 +1,10 @@
-// The model that the environment names, loaded once, and texts of the repository.
+// What the tests of this target share.
 
-import Foundation
 import Generation
 import LlamaHost
 import RetrievalAttention
+// For all files of this target.
+@_exported import TestSupport
 import Testing
 
 /// How far distributions may be apart, in nats. Loosening one is a change to review.
@@ -18,38 +19,6 @@ enum Tolerance {
 /// One test at a time: ggml's threads spin at barriers, and two evaluations on the same cores slow each other
 /// down by far more than a factor of two.
 @Suite(.serialized) enum GenerationTests {}
-
-enum TestModel {
-  struct Missing: Error, CustomStringConvertible {
-    let description = "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format."
-  }
-
-  static func load() throws -> LlamaModel { try shared.get() }
-
-  private static let shared = Result {
-    guard let path = ProcessInfo.processInfo.environment["RA_TEST_MODEL"] else { throw Missing() }
-    return try LlamaModel.load(path: path)
-  }
-
-  /// A model with sliding-window layers, such as Gemma 3; its test is skipped when RA_TEST_SLIDING_MODEL is not set.
-  static let slidingPath = ProcessInfo.processInfo.environment["RA_TEST_SLIDING_MODEL"]
-}
-
-enum TestText {
-  static func read(_ name: String) throws -> String {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    return try TextFile.read(root.appendingPathComponent("Texts").appendingPathComponent(name).path)
-  }
-
-  static func tokens(_ name: String, _ count: Int, model: LlamaModel) throws -> [Int32] {
-    // Tokens of English text have four characters on average; eight are enough.
-    let text = String(try read(name).prefix(8 * count + 100))
-    let tokens = try model.tokenizer.tokenize(text, addSpecial: true, parseSpecial: false)
-    try #require(tokens.count >= count)
-    return Array(tokens.prefix(count))
-  }
-}
 
 extension SequenceRunner {
   /// Logits after the last of `context`, and after each of `following`.

@@ -1,6 +1,7 @@
 import Foundation
 import InferenceServer
 import Serving
+import TestSupport
 import Testing
 
 @Suite struct PageTests {
@@ -20,13 +21,11 @@ import Testing
   /// An answer that was stopped before its first token, or failed, leaves nothing of its turn to the next question.
   @Test(.enabled(if: PageTests.node != nil, "needs Node.js"))
   func theModelIsToldWholeTurns() throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
     let process = Process()
     process.executableURL = try #require(Self.node)
     process.arguments = [
       "Tests/clients/page.js", "Sources/InferenceServer/Resources/index.html",
-    ].map { root.appendingPathComponent($0).path }
+    ].map { Repository.root.appendingPathComponent($0).path }
     try process.run()
     process.waitUntilExit()
     #expect(process.terminationStatus == 0)

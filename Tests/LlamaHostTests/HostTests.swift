@@ -1,33 +1,13 @@
 // The suite that holds all others, and what they share.
 
 import LlamaHost
+// For all files of this target.
+@_exported import TestSupport
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// One test at a time: ggml's threads spin at barriers, and two evaluations on the same cores slow each other
 /// down by far more than a factor of two.
 @Suite(.serialized) enum HostTests {}
-
-/// The model that the environment names, loaded once.
-enum TestModel {
-  struct Missing: Error, CustomStringConvertible {
-    let description = "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format."
-  }
-
-  static func path() throws -> String {
-    guard let path = getenv("RA_TEST_MODEL") else { throw Missing() }
-    return String(cString: path)
-  }
-
-  static func load() throws -> LlamaModel { try shared.get() }
-
-  private static let shared = Result { try LlamaModel.load(path: path()) }
-}
 
 /// About 100 tokens of English, code and German, always the same.
 let sampleText = """

@@ -1,11 +1,6 @@
 import LlamaHost
+import Platform
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 extension HostTests {
   @Suite struct LlamaContextTests {

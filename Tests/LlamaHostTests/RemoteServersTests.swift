@@ -2,13 +2,8 @@
 
 import Foundation
 import LlamaHost
+import Platform
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 extension HostTests {
   @Suite struct RemoteServersTests {
@@ -102,11 +97,7 @@ private final class Listener: @unchecked Sendable {
   private var received: [UInt8]?
 
   init(answer: [Int]?) throws {
-    #if canImport(Darwin)
-      listening = socket(AF_INET, SOCK_STREAM, 0)
-    #else
-      listening = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    #endif
+    listening = socket(AF_INET, streamSocket, 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_addr.s_addr = inet_addr("127.0.0.1")

@@ -1,16 +1,6 @@
 import LlamaHost
+import Platform
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
-/// A second model with sliding-window layers, where there is one: Gemma 3 270M.
-enum SlidingModel {
-  static let path = getenv("RA_TEST_SLIDING_MODEL").map { String(cString: $0) }
-}
 
 extension HostTests {
   @Suite struct TakeoverReportTests {
@@ -53,7 +43,7 @@ extension HostTests {
     }
 
     @Test func reasonsAreSentences() {
-      let reasons: [TakeoverReport.Reason] = [
+      let reasons: [TakeoverReason] = [
         .noFlashAttention(layers: [0, 1, 2, 5]), .logitSoftCap(value: 50, layers: [3]),
         .unknownWindow(size: 8192, layers: [1, 3]),
       ]
@@ -85,9 +75,9 @@ extension HostTests {
     }
 
     /// Prompts longer than the window: the guest must know which layers have it.
-    @Test(.enabled(if: SlidingModel.path != nil))
+    @Test(.enabled(if: TestModel.slidingPath != nil))
     func slidingWindow() throws {
-      let model = try LlamaModel.load(path: #require(SlidingModel.path))
+      let model = try LlamaModel.load(path: #require(TestModel.slidingPath))
       let pool = try ThreadPool(threadCount: 1)
       let report = try TakeoverReport(probing: model, pool: pool)
       #expect(report.isSupported)

@@ -9,7 +9,7 @@ struct TinyModel {
   var context: UInt32
   var extra: [(key: String, value: [UInt8])] = []
   var tensors: [(name: String, shape: [Int], values: [Float])] = []
-  private var generator = SystemSeed(state: 0x1234_5678)
+  private var generator = SplitMix(state: 0x1234_5678)
 
   static let width = 64
   static let heads = 2
@@ -152,20 +152,9 @@ struct TinyModel {
   }
 }
 
-/// Repeatable random numbers (SplitMix64).
-private struct SystemSeed {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
-  }
-
+extension SplitMix {
   /// Of mean 0 and deviation 1, nearly: a sum of uniform numbers.
-  mutating func normal() -> Float {
+  fileprivate mutating func normal() -> Float {
     (0..<12).reduce(Float(-6)) { sum, _ in sum + Float(next() >> 40) / Float(1 << 24) }
   }
 }

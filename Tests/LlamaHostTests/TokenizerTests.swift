@@ -110,9 +110,9 @@ extension HostTests {
     }
 
     /// A vocabulary whose line breaks are tokens of their own is fed in pieces, with the same result.
-    @Test(.enabled(if: SlidingModel.path != nil))
+    @Test(.enabled(if: TestModel.slidingPath != nil))
     func piecesMakeNoDifference() throws {
-      let tokenizer = try LlamaModel.load(path: #require(SlidingModel.path)).tokenizer
+      let tokenizer = try LlamaModel.load(path: #require(TestModel.slidingPath)).tokenizer
       // Long enough to be cut as a whole, and with line breaks in runs.
       let part = sampleText + "\n\n\n" + sampleText + "\n    x\n"
       let text = String(repeating: part, count: 150)

@@ -4,14 +4,6 @@ import Platform
 import Testing
 import VectorIndex
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 @Suite struct IndexFileWriterTests {
   private func error(_ body: () throws(IndexFileError) -> Void) -> IndexFileError? {
     do {

@@ -1,4 +1,5 @@
 import Foundation
+import Platform
 import Testing
 
 @Suite struct ServeTests {
@@ -75,14 +76,3 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: missing))
   }
 }
-
-#if canImport(Darwin)
-  import Darwin
-  private let streamSocket = SOCK_STREAM
-#elseif canImport(Glibc)
-  import Glibc
-  private let streamSocket = Int32(SOCK_STREAM.rawValue)
-#else
-  import Musl
-  private let streamSocket = SOCK_STREAM
-#endif

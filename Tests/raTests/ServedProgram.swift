@@ -1,6 +1,7 @@
 // The built program as a server, and requests to it.
 
 import Foundation
+import Platform
 import Testing
 
 /// `ra serve` with the test model, ended with the object.
@@ -122,9 +123,3 @@ final class ServedProgram {
     return try read(connection).split(separator: " ").dropFirst().first.flatMap { Int($0) }
   }
 }
-
-#if canImport(Glibc)
-  private let streamSocket = Int32(SOCK_STREAM.rawValue)
-#else
-  private let streamSocket = SOCK_STREAM
-#endif

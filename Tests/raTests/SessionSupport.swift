@@ -11,12 +11,8 @@ final class SessionHome {
 
   init() throws {
     folder = try TemporaryFolder()
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let book = try String(
-      contentsOf: root.appendingPathComponent("Texts").appendingPathComponent("alice.txt"), encoding: .utf8)
     // About 900 tokens: two batches of the host.
-    alice = try folder.file("alice.txt", Data(book.prefix(3500).utf8))
+    alice = try folder.file("alice.txt", Data(try TestText.read("alice.txt", characters: 3500).utf8))
     note = try folder.file("note.txt", Data("The password of the library is \"rosebud\".\n".utf8))
   }
 

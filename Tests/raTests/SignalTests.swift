@@ -22,10 +22,7 @@ import Testing
 
     /// A long document: minutes of reading on one processor.
     private static func document(_ folder: TemporaryFolder) throws -> String {
-      let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-      return try folder.file(
-        "book.txt", try Data(contentsOf: root.appendingPathComponent("Texts/persuasion.txt")))
+      try folder.file("book.txt", Data(try TestText.read("persuasion.txt").utf8))
     }
 
     /// Generous beside "within a layer": the test may share the machine.

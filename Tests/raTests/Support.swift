@@ -1,6 +1,8 @@
 // Runs the built program and hands back what it wrote.
 
 import Foundation
+// For all files of this target.
+@_exported import TestSupport
 import Testing
 
 /// What a run of `ra` gave.
@@ -36,12 +38,7 @@ enum Program {
     throw Missing(description: "found no built ra beside \(candidates.map(\.path))")
   }
 
-  static func model() throws -> String {
-    guard let path = ProcessInfo.processInfo.environment["RA_TEST_MODEL"] else {
-      throw Missing(description: "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format.")
-    }
-    return path
-  }
+  static func model() throws -> String { try TestModel.path() }
 
   /// Runs `ra` with `arguments`, nothing on standard input, and `environment` added to our own.
   ///
@@ -49,14 +46,22 @@ enum Program {
   static func run(
     _ arguments: [String], input: String = "", environment: [String: String] = [:], addressSpace: Int? = nil
   ) throws -> Output {
+    guard let addressSpace else { return try run(try path(), arguments, input: input, environment) }
+    let command = ["-c", "ulimit -v \(addressSpace) && exec \"$0\" \"$@\"", try path()]
+    return try run("/bin/sh", command + arguments, input: input, environment)
+  }
+
+  /// Runs `ra` in a shell, nothing on standard input, with outputs that go where `redirection` says.
+  static func shell(_ arguments: [String], _ redirection: String) throws -> Output {
+    try run("/bin/sh", ["-c", "\"$0\" \"$@\" \(redirection)", try path()] + arguments, input: "", [:])
+  }
+
+  private static func run(
+    _ executable: String, _ arguments: [String], input: String, _ environment: [String: String]
+  ) throws -> Output {
     let process = Process()
-    if let addressSpace {
-      process.executableURL = URL(fileURLWithPath: "/bin/sh")
-      process.arguments = ["-c", "ulimit -v \(addressSpace) && exec \"$0\" \"$@\"", try path()] + arguments
-    } else {
-      process.executableURL = URL(fileURLWithPath: try path())
-      process.arguments = arguments
-    }
+    process.executableURL = URL(fileURLWithPath: executable)
+    process.arguments = arguments
     // A crash is told by its signal; the runtime's report of it takes half a minute.
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
       .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
@@ -80,26 +85,6 @@ enum Program {
     try run(
       ["generate", "--model", try model(), "--threads", "2"] + arguments, input: input,
       addressSpace: addressSpace)
-  }
-}
-
-/// A folder that goes with the object.
-final class TemporaryFolder {
-  private let base: URL
-
-  init() throws {
-    base = FileManager.default.temporaryDirectory.appendingPathComponent("ra-tests-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: base, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: base) }
-
-  func url(_ name: String) -> URL { base.appendingPathComponent(name) }
-
-  /// Writes a file and returns its path.
-  func file(_ name: String, _ data: Data) throws -> String {
-    try data.write(to: url(name))
-    return url(name).path
   }
 }
 

@@ -4,6 +4,7 @@ import Foundation
 
 /// A self-contained HTML page: no scripts, no network, light and dark, readable on a phone; well-formed XML.
 public struct EvaluationReport: Sendable {
+  /// What is shown.
   public let summary: EvaluationSummary
   let results: EvaluationResults
 
@@ -13,6 +14,7 @@ public struct EvaluationReport: Sendable {
     summary = EvaluationSummary(results, order: order)
   }
 
+  /// One page that needs no other file.
   public var html: String {
     let title = "Attention compared: \(summary.header.modelFile)"
     let sections = [

@@ -1,12 +1,6 @@
 // Colors for shares, the same on light and dark pages.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Eleven steps of the viridis scale, which keeps its order in gray and for color-blind people.
 enum HeatColor {

@@ -12,6 +12,7 @@ public struct EvaluatedAttention: Sendable, Hashable {
   /// Nil: llama.cpp's own attention.
   public var policy: AttentionPolicy?
 
+  /// An attention under a name of one's own; no policy is the host's own attention.
   public init(name: String, policy: AttentionPolicy?) {
     self.name = name
     self.policy = policy
@@ -71,8 +72,10 @@ public struct EvaluatedAttention: Sendable, Hashable {
 public enum AttentionNameError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Only retrieval has profiles.
   case noProfile(String)
+  /// Two of one name.
   case duplicate(String)
 
+  /// A clause without a full stop.
   public var description: String {
     switch self {
     case .noProfile(let name): "'\(name)' names a profile, which only retrieval has"

@@ -2,11 +2,15 @@
 
 /// How one question was answered.
 public struct AnswerRecord: Sendable, Hashable, Codable {
+  /// The task's name.
   public var task: String
   /// Tokens that were asked for.
   public var length: Int
+  /// The attention's name.
   public var attention: String
+  /// Which context of its task and length, from 0.
   public var sample: Int
+  /// Which question about it, from 0.
   public var question: Int
   /// Questions of the same context.
   public var questionCount: Int
@@ -14,7 +18,9 @@ public struct AnswerRecord: Sendable, Hashable, Codable {
   public var depth: Double?
   /// Tokens of the prompt.
   public var promptTokens: Int
+  /// What a right answer holds.
   public var expected: [String]
+  /// What the model said.
   public var answer: String
   /// 0...1 by the task's rule.
   public var score: Double
@@ -39,20 +45,29 @@ public struct AnswerRecord: Sendable, Hashable, Codable {
 
 /// How far next-token distributions are from those of exact attention on a plain text.
 public struct FidelityRecord: Sendable, Hashable, Codable {
+  /// The length that was asked for, in tokens: context and decoded text.
   public var length: Int
+  /// The attention's name.
   public var attention: String
   /// Decoded tokens.
   public var tokens: Int
   /// Mean of KL(exact || this), in nats.
   public var meanKL: Double
+  /// 99th percentile of the divergence, in nats.
   public var p99KL: Double
   /// Share of tokens whose most probable successor is the same.
   public var top1: Double
+  /// Of the text that was decoded.
   public var perplexity: Double
+  /// Of the same text, with exact attention.
   public var referencePerplexity: Double
+  /// Median time of a token; nil when not measured.
   public var millisecondsPerToken: Double?
+  /// Bytes of keys, values and index read for a token; nil for attentions that do not count.
   public var bytesPerToken: Double?
+  /// See ``RetrievalAttention/ReadStatistics/keysRead``; nil for the host.
   public var keysRead: Double?
+  /// The same with sink and window.
   public var keysReadWithStatic: Double?
   /// What single heads lost; nil for the host.
   public var heads: HeadErrors?
@@ -69,6 +84,7 @@ public struct HeadErrors: Sendable, Hashable, Codable {
   /// reads.
   public var recoveredMass: [[Double?]]
 
+  /// Both `[layer][query head]`.
   public init(outputError: [[Double?]], recoveredMass: [[Double?]]) {
     self.outputError = outputError
     self.recoveredMass = recoveredMass
@@ -122,10 +138,14 @@ enum EvaluationLine: Codable {
 
 /// All results of a run, as far as it got.
 public struct EvaluationResults: Sendable {
+  /// What was run.
   public var header: EvaluationHeader
+  /// One for each question that was asked.
   public var answers: [AnswerRecord] = []
+  /// One for each length and attention that was compared.
   public var fidelity: [FidelityRecord] = []
 
+  /// No results yet.
   public init(header: EvaluationHeader) {
     self.header = header
   }

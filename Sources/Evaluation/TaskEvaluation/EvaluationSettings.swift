@@ -6,11 +6,13 @@ public struct EvaluationSettings: Sendable {
   public var tasks: [any EvaluationTask] = []
   /// Tokens of prompt and answer.
   public var lengths = [4096]
+  /// What is compared, each name once.
   public var attentions: [EvaluatedAttention] = []
   /// Contexts of each task and length.
   public var samples = 5
   /// Most questions about one context.
   public var questions = 4
+  /// Of everything that is random.
   public var seed: UInt64 = 42
   /// Questions are read in decode steps instead of as a batch.
   public var readsQuestionsByToken = false
@@ -21,5 +23,6 @@ public struct EvaluationSettings: Sendable {
   /// Where the filler was read from, for the report.
   public var fillerName = ""
 
+  /// No tasks, lengths or attentions yet.
   public init() {}
 }

@@ -6,7 +6,9 @@ import Foundation
 public struct EvaluationSummary: Sendable, Codable {
   /// One attention at one length.
   public struct Row: Sendable, Codable {
+    /// The attention's name.
     public var attention: String
+    /// Tokens of contexts with what is asked.
     public var length: Int
     /// Questions that were answered.
     public var questions: Int
@@ -14,26 +16,35 @@ public struct EvaluationSummary: Sendable, Codable {
     public var accuracy: Double?
     /// Mean score of each task.
     public var tasks: [String: Double]
+    /// Mean divergence from exact attention, in nats; nil when not measured.
     public var meanKL: Double?
+    /// Share of tokens, 0...1, with the same best one as exact attention; nil when not measured.
     public var top1: Double?
+    /// Of the text that was decoded; nil when not measured.
     public var perplexity: Double?
     /// Perplexity less that of exact attention.
     public var perplexityDifference: Double?
     /// Mean over heads.
     public var outputError: Double?
+    /// Mean share of the softmax mass that the keys read have, 0...1.
     public var recoveredMass: Double?
     /// Median over answers, or of the fidelity text without answers.
     public var millisecondsPerToken: Double?
     /// Mean over answers, or of the fidelity text without answers; nil for the host.
     public var bytesPerToken: Double?
+    /// See ``RetrievalAttention/ReadStatistics/keysRead``; nil for the host.
     public var keysRead: Double?
+    /// The same with sink and window.
     public var keysReadWithStatic: Double?
   }
 
+  /// What was run.
   public var header: EvaluationHeader
   /// In the order of ``attentions``, then of lengths.
   public var rows: [Row]
+  /// Their names, in the order of the settings.
   public var attentions: [String]
+  /// Their names, in the order of the settings.
   public var tasks: [String]
   /// Ascending.
   public var lengths: [Int]

@@ -3,9 +3,9 @@
 import AttentionKernels
 import Foundation
 
-enum MachineDescription {
+package enum MachineDescription {
   /// `AMD EPYC 9R14, 2 cores, 15.4 GB, avx512, Linux`; what the system does not tell is left out.
-  static var current: String {
+  package static var current: String {
     var parts: [String] = []
     if let name = processor { parts.append(name) }
     let process = ProcessInfo.processInfo

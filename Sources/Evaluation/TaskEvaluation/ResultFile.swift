@@ -5,11 +5,16 @@ import Platform
 
 /// What can be wrong with a result file.
 public enum ResultFileError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The system's words.
   case unreadable(path: String, reason: String)
+  /// The system's words.
   case unwritable(path: String, reason: String)
+  /// A line, counted from 1, that no evaluation wrote.
   case notResults(path: String, line: Int)
+  /// Results of other settings than those that are to go on.
   case otherSettings(path: String)
 
+  /// A clause without a full stop.
   public var description: String {
     switch self {
     case .unreadable(let path, let reason): "cannot read \(path): \(reason)"

@@ -44,10 +44,7 @@ extension TaskEvaluation {
         let heads = try probe.headErrors(attention, on: shared)
         try file.append(
           FidelityRecord(
-            length: length, attention: attention.name, tokens: settings.fidelityTokens,
-            divergence: Divergence(reference: reference.record, other: run.record),
-            perplexity: run.record.perplexity(of: probe.next),
-            referencePerplexity: reference.record.perplexity(of: probe.next), run: run, heads: heads))
+            run, of: attention, length: length, reference: reference.record, next: probe.next, heads: heads))
         finish(attention, length: length, wasSkipped: false)
       }
     }
@@ -55,15 +52,17 @@ extension TaskEvaluation {
 }
 
 extension FidelityRecord {
+  /// - Parameter next: what each decoded token is followed by in the text.
   fileprivate init(
-    length: Int, attention: String, tokens: Int, divergence: Divergence, perplexity: Double,
-    referencePerplexity: Double, run: FidelityProbe.Run, heads: HeadErrors?
+    _ run: FidelityProbe.Run, of attention: EvaluatedAttention, length: Int, reference: LogitRecord,
+    next: ArraySlice<Int32>, heads: HeadErrors?
   ) {
+    let divergence = Divergence(reference: reference, other: run.record)
     self.init(
-      length: length, attention: attention, tokens: tokens, meanKL: divergence.meanKL,
-      p99KL: divergence.p99KL,
-      top1: divergence.top1, perplexity: perplexity, referencePerplexity: referencePerplexity,
-      millisecondsPerToken: run.steps.spread?.median, bytesPerToken: run.reads?.bytesPerToken,
+      length: length, attention: attention.name, tokens: next.count, meanKL: divergence.meanKL,
+      p99KL: divergence.p99KL, top1: divergence.top1, perplexity: run.record.perplexity(of: next),
+      referencePerplexity: reference.perplexity(of: next), millisecondsPerToken: run.steps.spread?.median,
+      bytesPerToken: run.reads?.bytesPerToken,
       keysRead: run.reads?.keysRead, keysReadWithStatic: run.reads?.keysReadWithStatic, heads: heads)
   }
 }

@@ -16,11 +16,13 @@ public final class TaskEvaluation {
     public var activity: String
     /// Work done, in tokens to read or so, of ``total``; what is begun counts in part.
     public var done: Double
+    /// What all of it comes to.
     public var total: Double
     /// Work that this run found done.
     public var skipped: Double
   }
 
+  /// As they were given.
   public let settings: EvaluationSettings
   /// All results so far, those of earlier runs included.
   public var results: EvaluationResults { file.results }
@@ -195,8 +197,9 @@ public final class TaskEvaluation {
           tell("\(activity), \(place), \(attention.name)", begun: begun)
           try file.append(
             ask(
-              question, of: sample, prompts: prompts, task: task, attention: attention, on: context,
-              length: length, number: number))
+              question,
+              of: AskedSample(task: task, length: length, number: number, sample: sample, prompts: prompts),
+              attention: attention, on: context))
         }
       }
       for attention in members { finish(attention, length: length, wasSkipped: false) }
@@ -230,10 +233,19 @@ public final class TaskEvaluation {
     }?.questionCount ?? 1
   }
 
+  /// A sample, and where in the evaluation it is asked about.
+  private struct AskedSample {
+    var task: any EvaluationTask
+    var length: Int
+    var number: Int
+    var sample: TaskSample
+    var prompts: QuestionPrompts
+  }
+
   private func ask(
-    _ index: Int, of sample: TaskSample, prompts: QuestionPrompts, task: any EvaluationTask,
-    attention: EvaluatedAttention, on context: SharedContext, length: Int, number: Int
+    _ index: Int, of asked: AskedSample, attention: EvaluatedAttention, on context: SharedContext
   ) throws -> AnswerRecord {
+    let (task, prompts, sample) = (asked.task, asked.prompts, asked.sample)
     let question = sample.questions[index]
     let answer = try context.answer(
       attention, maximumTokens: task.answerTokens,
@@ -242,7 +254,7 @@ public final class TaskEvaluation {
     let hasSteps = !answer.steps.values.isEmpty
     let reads = hasSteps ? answer.reads : nil
     return AnswerRecord(
-      task: task.name, length: length, attention: attention.name, sample: number, question: index,
+      task: task.name, length: asked.length, attention: attention.name, sample: asked.number, question: index,
       questionCount: sample.questions.count, depth: question.depth,
       promptTokens: prompts.context.count + prompts.questions[index].count,
       expected: question.expected, answer: answer.text,

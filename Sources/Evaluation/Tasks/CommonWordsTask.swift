@@ -1,18 +1,18 @@
 // RULER's common words extraction (arXiv 2404.06654, section 3).
 
 /// A numbered list in which ten words stand often and all others seldom; asks for the ten.
-public struct CommonWordsTask: EvaluationTask {
-  public let name = "cwe"
-  public let summary = "the ten words that a list has most often"
-  public let answerTokens = 120
-  public let scoring = AnswerScoring.all
-  public let usesFiller = true
+package struct CommonWordsTask: EvaluationTask {
+  package let name = "cwe"
+  package let summary = "the ten words that a list has most often"
+  package let answerTokens = 120
+  package let scoring = AnswerScoring.all
+  package let usesFiller = true
 
   private static let commonCount = 10
   /// Below this length common words stand 6 times and others once, from it on 30 and 3 times.
   private static let longLength = 4096
 
-  public func sample(_ request: TaskRequest) -> TaskSample {
+  package func sample(_ request: TaskRequest) -> TaskSample {
     var random = request.random
     var words = WordSource(request.filler, random: &random)
     let isLong = request.length >= Self.longLength

@@ -10,6 +10,7 @@ public protocol EvaluationTask: Sendable {
   var summary: String { get }
   /// Most tokens of an answer.
   var answerTokens: Int { get }
+  /// How answers are compared with what is expected.
   var scoring: AnswerScoring { get }
   /// Whether the context is made of a text that the user names.
   var usesFiller: Bool { get }
@@ -24,6 +25,7 @@ public protocol EvaluationTask: Sendable {
 }
 
 extension EvaluationTask {
+  /// None: the task makes its samples.
   public var fixedSamples: [TaskSample]? { nil }
 }
 
@@ -35,9 +37,12 @@ public struct TaskRequest: Sendable {
   public var length: Int
   /// Most questions to ask; a task with only one question asks that one.
   public var questions: Int
+  /// What a haystack is made of.
   public var filler: FillerText
+  /// Everything that is random comes from here.
   public var random: TaskRandom
 
+  /// A request for one sample.
   public init(size: Int, length: Int, questions: Int, filler: FillerText, random: TaskRandom) {
     self.size = size
     self.length = length
@@ -56,6 +61,7 @@ public struct TaskSample: Sendable, Hashable {
   /// At least one.
   public var questions: [TaskQuestion]
 
+  /// A context with its questions.
   public init(context: String, separator: String = "\n\n", questions: [TaskQuestion]) {
     self.context = context
     self.separator = separator
@@ -65,43 +71,20 @@ public struct TaskSample: Sendable, Hashable {
 
 /// One question and what a right answer holds.
 public struct TaskQuestion: Sendable, Hashable {
+  /// As the user of a chat would ask it.
   public var text: String
   /// The words with which the answer is made to begin, put behind the chat template; may be empty.
   public var answerPrefix: String
+  /// What a right answer holds.
   public var expected: [String]
   /// Where in the context the answer stands, 0...1; nil when it stands in several places.
   public var depth: Double?
 
+  /// A question with what is expected.
   public init(text: String, answerPrefix: String, expected: [String], depth: Double? = nil) {
     self.text = text
     self.answerPrefix = answerPrefix
     self.expected = expected
     self.depth = depth
-  }
-}
-
-/// What can go wrong before a task is run.
-public enum TaskError: Error, Equatable, Sendable {
-  case unknownTask(String, known: [String])
-  /// Not even the shortest sample fits.
-  case lengthTooShort(task: String, length: Int, needed: Int)
-  /// A filler text with too few words.
-  case fillerTooShort(words: Int, required: Int)
-  /// A line of a task file that is not what it should be.
-  case badTaskFile(path: String, line: Int, reason: String)
-}
-
-extension TaskError: CustomStringConvertible {
-  public var description: String {
-    switch self {
-    case .unknownTask(let name, let known):
-      "there is no task '\(name)'; tasks are \(known.joined(separator: ", "))"
-    case .lengthTooShort(let task, let length, let needed):
-      "\(task) needs at least \(needed) tokens, but the length is \(length)"
-    case .fillerTooShort(let words, let required):
-      "the filler text has \(words) words, but \(required) are needed"
-    case .badTaskFile(let path, let line, let reason):
-      "line \(line) of \(path): \(reason)"
-    }
   }
 }

@@ -7,6 +7,7 @@ public struct FillerText: Sendable {
   /// Fewer words than this make no haystack.
   static let minimumWords = 200
 
+  /// With their punctuation, in order.
   public let words: [String]
   /// Tells one text from another, 16 hexadecimal digits.
   public let digest: String

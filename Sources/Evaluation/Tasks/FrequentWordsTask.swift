@@ -1,14 +1,14 @@
 // RULER's frequent words extraction (arXiv 2404.06654, section 3).
 
 /// Made-up words whose counts follow a power law; asks for the three most frequent.
-public struct FrequentWordsTask: EvaluationTask {
-  public let name = "fwe"
-  public let summary = "the three most frequent made-up words"
-  public let answerTokens = 50
-  public let scoring = AnswerScoring.all
-  public let usesFiller = false
+package struct FrequentWordsTask: EvaluationTask {
+  package let name = "fwe"
+  package let summary = "the three most frequent made-up words"
+  package let answerTokens = 50
+  package let scoring = AnswerScoring.all
+  package let usesFiller = false
 
-  public func sample(_ request: TaskRequest) -> TaskSample {
+  package func sample(_ request: TaskRequest) -> TaskSample {
     var random = request.random
     // The most frequent of all stands for noise, the next three are asked for.
     let count = max(4, request.length / 50)

@@ -1,12 +1,12 @@
 // InfiniteBench's PassKey and Number: one number in noise (arXiv 2402.13718, section 3).
 
 /// Hides a number in noise and asks for it.
-public struct HiddenNumberTask: EvaluationTask {
-  public let name: String
-  public let summary: String
-  public let scoring = AnswerScoring.firstNumber
-  public let usesFiller = false
-  public let answerTokens: Int
+package struct HiddenNumberTask: EvaluationTask {
+  package let name: String
+  package let summary: String
+  package let scoring = AnswerScoring.firstNumber
+  package let usesFiller = false
+  package let answerTokens: Int
   private let isRepetitive: Bool
 
   /// Five digits.
@@ -17,7 +17,7 @@ public struct HiddenNumberTask: EvaluationTask {
     name: "number_string", summary: "ten digits with repetitions in noise", answerTokens: 12,
     isRepetitive: true)
 
-  public func sample(_ request: TaskRequest) -> TaskSample {
+  package func sample(_ request: TaskRequest) -> TaskSample {
     var random = request.random
     var digits = Array(random.digits(5))
     while isRepetitive, digits.count < 10 {

@@ -1,14 +1,14 @@
 // InfiniteBench's KV retrieval: UUIDs in one JSON object (arXiv 2402.13718, section 3).
 
 /// A JSON object of random UUIDs; asks for the values of some keys.
-public struct KeyValueTask: EvaluationTask {
-  public let name = "kv_retrieval"
-  public let summary = "the UUID of a UUID in a large JSON object"
-  public let answerTokens = 50
-  public let scoring = AnswerScoring.word
-  public let usesFiller = false
+package struct KeyValueTask: EvaluationTask {
+  package let name = "kv_retrieval"
+  package let summary = "the UUID of a UUID in a large JSON object"
+  package let answerTokens = 50
+  package let scoring = AnswerScoring.word
+  package let usesFiller = false
 
-  public func sample(_ request: TaskRequest) -> TaskSample {
+  package func sample(_ request: TaskRequest) -> TaskSample {
     var random = request.random
     let count = max(1, request.size)
     let pairs = (0..<count).map { _ in (key: random.uuid(), value: random.uuid()) }

@@ -3,7 +3,7 @@
 /// Hides `The special magic number for KEY is VALUE` and asks for values.
 ///
 /// All eight of RULER's variants are settings of this one task, and so is a grid of needles at even depths.
-public struct NeedleTask: EvaluationTask {
+package struct NeedleTask: EvaluationTask {
   enum Hay: Sendable { case noise, text, needles }
   enum Kind: String, Sendable { case words, numbers, uuids }
   /// How many questions the needles give.
@@ -16,9 +16,9 @@ public struct NeedleTask: EvaluationTask {
     case together
   }
 
-  public let name: String
-  public let summary: String
-  public let answerTokens: Int
+  package let name: String
+  package let summary: String
+  package let answerTokens: Int
   var hay: Hay
   var keyKind = Kind.words
   var valueKind = Kind.numbers
@@ -28,8 +28,8 @@ public struct NeedleTask: EvaluationTask {
   /// Depths spread evenly instead of drawn.
   var hasEvenDepths = false
 
-  public var scoring: AnswerScoring { .all }
-  public var usesFiller: Bool { hay == .text }
+  package var scoring: AnswerScoring { .all }
+  package var usesFiller: Bool { hay == .text }
 
   /// RULER draws depths from so many even steps.
   private static let depthSteps = 40
@@ -68,7 +68,7 @@ public struct NeedleTask: EvaluationTask {
     },
   ]
 
-  public func sample(_ request: TaskRequest) -> TaskSample {
+  package func sample(_ request: TaskRequest) -> TaskSample {
     var random = request.random
     let known = hay == .needles ? max(1, request.size) : keyCount
     let keys = drawKeys(known, random: &random)

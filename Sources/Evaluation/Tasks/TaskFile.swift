@@ -10,11 +10,17 @@ import Generation
 /// RULER names the folder and not the file after the task: `niah_single_1/validation.jsonl`. How long answers may be
 /// and how they are scored follows from that name, as in RULER.
 public struct TaskFile: EvaluationTask {
+  /// Of the folder or the file.
   public let name: String
+  /// The file it is from.
   public let summary: String
+  /// Most tokens of an answer.
   public let answerTokens: Int
+  /// As RULER scores the task of this name.
   public let scoring: AnswerScoring
+  /// One for each line.
   public let fixedSamples: [TaskSample]?
+  /// Contexts are in the file.
   public var usesFiller: Bool { false }
 
   /// A line of a file. RULER has more fields, such as its own count of tokens.

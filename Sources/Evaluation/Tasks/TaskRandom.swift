@@ -6,6 +6,7 @@ import VectorIndex
 public struct TaskRandom: Sendable {
   private var generator: SeededGenerator
 
+  /// The same numbers for the same seed.
   public init(seed: UInt64) {
     generator = SeededGenerator(seed: seed)
   }
@@ -25,6 +26,7 @@ public struct TaskRandom: Sendable {
     return Int(generator.next().multipliedFullWidth(by: UInt64(bound)).high)
   }
 
+  /// One of them, each as likely as any other. There must be one.
   public mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
 
   /// Fisher and Yates.

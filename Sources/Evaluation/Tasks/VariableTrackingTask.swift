@@ -1,19 +1,19 @@
 // RULER's variable tracking: a chain of assignments to follow (arXiv 2404.06654, section 3).
 
 /// Hides `VAR X = 12345`, `VAR Y = VAR X`, ... in noise and asks for all variables that have the value.
-public struct VariableTrackingTask: EvaluationTask {
-  public let name = "vt"
-  public let summary = "all five variables of a chain of assignments in noise"
-  public let answerTokens = 30
-  public let scoring = AnswerScoring.all
-  public let usesFiller = false
+package struct VariableTrackingTask: EvaluationTask {
+  package let name = "vt"
+  package let summary = "all five variables of a chain of assignments in noise"
+  package let answerTokens = 30
+  package let scoring = AnswerScoring.all
+  package let usesFiller = false
 
   /// Assignments of one variable to another; the chain has one variable more.
   private static let hops = 4
   /// Noise of the worked example in front.
   private static let exampleSentences = 25
 
-  public func sample(_ request: TaskRequest) -> TaskSample {
+  package func sample(_ request: TaskRequest) -> TaskSample {
     var random = request.random
     let example = chain(letters: 3, sentences: Self.exampleSentences, random: &random)
     let asked = chain(letters: 5, sentences: request.size, random: &random)

@@ -1,8 +1,8 @@
 // Finds how many first and last tokens to read always, and a tolerance for each layer: the fewest bytes for a KL.
 
-public import Generation
-public import LlamaHost
-public import RetrievalAttention
+package import Generation
+package import LlamaHost
+package import RetrievalAttention
 import VectorIndex
 
 /// Tunes retrieval for a model on a text.
@@ -19,36 +19,36 @@ import VectorIndex
 /// sensitivity times its squared error, and the KL of groups adds up. The tolerances of fewest bytes are then where
 /// every group gives the same KL for another byte. What was chosen is measured as a whole, and the budget corrected for
 /// what did not add up.
-public final class RetrievalTuning {
-  public struct Settings: Sendable {
+package final class RetrievalTuning {
+  package struct Settings: Sendable {
     /// Tokens to read, and to decode behind them.
-    public var contextTokens = 4096
-    public var decodeTokens = 96
+    package var contextTokens = 4096
+    package var decodeTokens = 96
     /// Mean KL to aim at, in nats; nil: what the settings that tuning begins with give on the same text.
-    public var targetKL: Double?
+    package var targetKL: Double?
     /// Neighboring layers that are tuned together: fewer measurements, and less noise in each.
-    public var groupSize = 2
+    package var groupSize = 2
     /// What tuning begins with.
-    public var retrieval = RetrievalSettings()
+    package var retrieval = RetrievalSettings()
     /// Parts of its sink and window that are tried: 4 for a quarter of both.
-    public var staticDivisors = [1, 2, 4, 8]
+    package var staticDivisors = [1, 2, 4, 8]
 
-    public init() {}
+    package init() {}
   }
 
   /// A text and its name.
-  public struct Text: Sendable {
-    public var name: String
-    public var tokens: [Int32]
+  package struct Text: Sendable {
+    package var name: String
+    package var tokens: [Int32]
 
-    public init(name: String, tokens: [Int32]) {
+    package init(name: String, tokens: [Int32]) {
       self.name = name
       self.tokens = tokens
     }
   }
 
   /// How far tuning is.
-  public enum Phase: Sendable {
+  package enum Phase: Sendable {
     case reading(text: String, done: Int, total: Int)
     case measuring(done: Int, total: Int)
   }
@@ -72,7 +72,7 @@ public final class RetrievalTuning {
   /// Throws ``Generation/GenerationError/invalidCount(name:value:requirement:)`` and
   /// ``RetrievalAttention/AttentionError/invalidSetting(name:value:requirement:)`` for settings that make no sense, and
   /// ``Generation/GenerationError/unsupportedModel(_:)``.
-  public init(
+  package init(
     model: LlamaModel, pool: ThreadPool, settings: Settings, onPhase: @escaping (Phase) -> Void = { _ in }
   ) throws {
     for (name, value) in [
@@ -99,7 +99,7 @@ public final class RetrievalTuning {
   ///
   /// Cancelling the task stops it within a layer with `CancellationError`. Throws
   /// ``Generation/GenerationError/textTooShort(tokens:required:)`` and what runners throw.
-  public func tune(on text: Text, validatingOn other: Text?) throws -> RetrievalProfile {
+  package func tune(on text: Text, validatingOn other: Text?) throws -> RetrievalProfile {
     for text in [text, other].compactMap({ $0 }) {
       let required = settings.contextTokens + settings.decodeTokens
       guard text.tokens.count >= required else {

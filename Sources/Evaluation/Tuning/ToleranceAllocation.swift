@@ -1,12 +1,6 @@
 // How to spend bytes on layers: where another byte lowers KL most, until it lowers it alike everywhere.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// What one group of layers costs and loses at several tolerances, all other layers being exact.
 package struct LayerCurve: Sendable {

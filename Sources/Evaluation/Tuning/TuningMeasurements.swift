@@ -1,14 +1,7 @@
 // What a tuning measures besides its curves: all layers alike, and how far it is.
 
+import Platform
 import RetrievalAttention
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// KL and bytes with one tolerance for all layers, at several tolerances.
 struct UniformCurve {

@@ -100,8 +100,8 @@ public final class Session {
 
   /// Makes a new session of a context, such as a fork that is worth keeping, and opens it for writing.
   ///
-  /// The session goes on with the runner itself. Throws as ``create(at:host:policy:memoryLimit:)`` does; the runner is
-  /// as it was then.
+  /// The session goes on with the runner itself. Throws as ``create(at:host:policy:plannedTokens:memoryLimit:)`` does;
+  /// the runner is as it was then.
   ///
   /// - Parameters:
   ///   - documents: the texts in the context.

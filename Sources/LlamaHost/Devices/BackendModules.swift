@@ -10,11 +10,17 @@ import Synchronization
 /// for: drivers take time to start, and a faulty one must not be in the way of those who compute on the CPU. A module
 /// uses the ggml inside the program, which therefore has to export it: `-Xlinker --export-dynamic` does that on Linux.
 public enum BackendModules {
+  /// What ggml calls the back end that talks to servers.
+  static let remote = "RPC"
+
   /// Why a back end is of no use here.
   public struct Failure: Sendable, Hashable, Encodable, CustomStringConvertible {
+    /// The file of the module.
     public let path: String
+    /// What the system, or the module, says.
     public let reason: String
 
+    /// The path and the reason, without a full stop.
     public var description: String { "\(path): \(reason)" }
   }
 
@@ -61,7 +67,7 @@ public enum BackendModules {
     }
     // Servers are registered one by one, when they are named.
     let name = ggml_backend_reg_name(registry).map { String(cString: $0) }
-    guard name != RemoteServers.backend, ggml_backend_reg_dev_count(registry) == 0 else { return nil }
+    guard name != remote, ggml_backend_reg_dev_count(registry) == 0 else { return nil }
     let log = HostLog.lines(since: mark)
     return Failure(
       path: path, reason: "it found no device" + (log.isEmpty ? "" : ": " + log.joined(separator: " | ")))

@@ -4,7 +4,9 @@ import CLlama
 
 /// A device as ggml sees it: the CPU, a GPU of a back end that was loaded, or one of a remote machine.
 public struct ComputeDevice: Sendable, Hashable, Encodable {
+  /// What computes.
   public enum Kind: String, Sendable, Encodable {
+    /// The processor, or a GPU with memory of its own, here or on another machine.
     case cpu, gpu
     /// A GPU that shares the machine's memory.
     case integratedGPU
@@ -18,9 +20,11 @@ public struct ComputeDevice: Sendable, Hashable, Encodable {
   public let description: String
   /// The back end that drives it, such as `Vulkan`.
   public let backend: String
+  /// What it is.
   public let kind: Kind
   /// Bytes that are free, and bytes it has, when it was asked; nil where it does not tell.
   public let freeBytes: Int?
+  /// All its memory, in bytes; nil where the back end does not tell.
   public let totalBytes: Int?
 
   /// Whether layers can be given to it.
@@ -35,8 +39,8 @@ public struct ComputeDevice: Sendable, Hashable, Encodable {
   /// The devices that a model's layers go to when nobody names any: those of other machines and all GPUs; GPUs that
   /// share the machine's memory only where there are no others.
   public static func preferred(among devices: [ComputeDevice] = all()) -> [ComputeDevice] {
-    let remote = devices.filter { $0.takesLayers && $0.backend == RemoteServers.backend }
-    let local = devices.filter { $0.takesLayers && $0.backend != RemoteServers.backend }
+    let remote = devices.filter { $0.takesLayers && $0.backend == BackendModules.remote }
+    let local = devices.filter { $0.takesLayers && $0.backend != BackendModules.remote }
     let discrete = local.filter { $0.kind == .gpu }
     return remote + (discrete.isEmpty ? local : discrete)
   }

@@ -6,6 +6,7 @@ import CLlama
 public struct DeviceMemoryUse: Sendable, Hashable, Encodable {
   /// See ``ComputeDevice/name``.
   public let device: String
+  /// Of layers, in bytes.
   public internal(set) var weights = 0
   /// Keys and values of one batch: the way from the host to us, of the same size at every context length; with those of
   /// a prompt, while devices attend to one.
@@ -13,6 +14,7 @@ public struct DeviceMemoryUse: Sendable, Hashable, Encodable {
   /// Intermediate results of the largest batch; with a prompt's masks.
   public internal(set) var compute = 0
 
+  /// All of it, in bytes.
   public var total: Int { weights + cache + compute }
 }
 
@@ -23,6 +25,7 @@ public struct DeviceTraffic: Sendable, Hashable, Encodable {
   /// To devices: outputs.
   public internal(set) var writtenBytes = 0
 
+  /// Nothing yet.
   public init() {}
 
   package mutating func add(_ other: DeviceTraffic) {

@@ -6,6 +6,7 @@ import CLlama
 public struct PromptActivity: Sendable, Hashable, Encodable {
   /// Layers whose keys and values devices kept, and layers whose were sent for each batch.
   public internal(set) var residentLayers = 0
+  /// Layers whose keys and values were sent for each batch.
   public internal(set) var streamedLayers = 0
   /// Keys and values of earlier batches that were sent to devices.
   public internal(set) var sentBytes = 0
@@ -19,6 +20,7 @@ public struct PromptActivity: Sendable, Hashable, Encodable {
   /// Seconds that the CPU waited for devices then, and for queries, keys and values from them.
   public internal(set) var waitingSeconds = 0.0
 
+  /// Nothing yet.
   public init() {}
 }
 
@@ -32,6 +34,7 @@ public final class DevicePrompt: DeviceWork {
   public let end: Int
   /// What devices hold meanwhile, weights included.
   public private(set) var memory: [DeviceMemoryUse]
+  /// What was done so far.
   public private(set) var activity = PromptActivity()
   /// Whose context it is, for whoever has several.
   package var owner: ObjectIdentifier?

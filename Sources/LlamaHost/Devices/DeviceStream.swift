@@ -1,14 +1,7 @@
 // A device as our own graphs use it, beside the host.
 
 import CLlama
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// A back end of its own for a device: what it computes and what the host computes there take turns on the device, but
 /// neither waits for the other's commands to be described.

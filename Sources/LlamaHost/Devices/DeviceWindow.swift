@@ -12,10 +12,12 @@ public struct WindowActivity: Sendable, Hashable, Codable {
   public internal(set) var waitingSeconds = 0.0
   /// Now and then a device is waited for at once, to know how long it takes.
   public internal(set) var measuredLayers = 0
+  /// Seconds of devices in these.
   public internal(set) var measuredSeconds = 0.0
   /// Keys and values that were sent.
   public internal(set) var sentBytes = 0
 
+  /// Nothing yet.
   public init() {}
 
   /// Microseconds of a mean layer: of the CPU, waited for devices, and of a device that nothing else is done beside;
@@ -57,6 +59,7 @@ public struct WindowActivity: Sendable, Hashable, Codable {
 /// their part of attention is computed there while the CPU attends to what it finds in the index. A state is merged
 /// from both: ggml's attention does not tell log-sum-exps, so this is a graph of its own parts.
 public final class DeviceWindow: DeviceWork, FixedAttention {
+  /// What was done so far.
   public private(set) var activity = WindowActivity()
   /// What devices hold for it, by name.
   public let byteCounts: [String: Int]

@@ -1,14 +1,7 @@
 // Asks a server who it is, since ggml would end the process over the wrong answer.
 
 import CLlama
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The first message of ggml's RPC protocol, HELLO, sent over a connection of its own.
 ///
@@ -76,11 +69,7 @@ package struct Greeting {
     var hints = addrinfo()
     // As ggml does.
     hints.ai_family = AF_INET
-    #if canImport(Darwin)
-      hints.ai_socktype = SOCK_STREAM
-    #else
-      hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-    #endif
+    hints.ai_socktype = streamSocket
     var found: UnsafeMutablePointer<addrinfo>?
     let status = getaddrinfo(host, "\(port)", &hints, &found)
     defer { if let found { freeaddrinfo(found) } }

@@ -9,14 +9,11 @@ import Foundation
 /// computation. The first two are found out here before ggml is told; the third cannot be. Nothing is encrypted and
 /// nobody is asked for a password: such servers belong on a private network.
 public enum RemoteServers {
-  /// What ggml calls the back end.
-  static let backend = "RPC"
-
   /// Makes the devices of servers known, for example `["10.0.0.2:50052"]`; again is no mistake.
   ///
   /// - Returns: the names of the servers' devices.
-  /// - Throws: ``LlamaError/remoteServer(address:reason:)`` for the first one that is of no use. Those before it stay
-  ///   known, which does no harm.
+  /// - Throws: ``LlamaError/remoteServer(address:reason:)`` for the first one that is of no use, or
+  ///   ``LlamaError/noServerBackend(address:folder:)``. Those before it stay known, which does no harm.
   @discardableResult
   public static func connect(to addresses: [String]) throws -> [String] {
     let failures = BackendModules.load()
@@ -24,14 +21,14 @@ public enum RemoteServers {
     return try addresses.flatMap { address -> [String] in
       func refuse(_ reason: String) -> LlamaError { .remoteServer(address: address, reason: reason) }
       let (host, port) = try parse(address)
-      guard let registry = ggml_backend_reg_by_name(backend),
+      guard let registry = ggml_backend_reg_by_name(BackendModules.remote),
         let function = ggml_backend_reg_get_proc_address(registry, "ggml_backend_rpc_add_server")
       else {
         let failure = failures.first { $0.path.contains("ggml-rpc") }
-        throw refuse(
-          failure?.description
-            ?? "the back end for it is not in \(BackendModules.folder.path); 'scripts/bootstrap --backend rpc' builds it"
-        )
+        guard let failure else {
+          throw LlamaError.noServerBackend(address: address, folder: BackendModules.folder.path)
+        }
+        throw refuse(failure.description)
       }
       if !known(address) { try Greeting(host: host, port: port).check(refuse) }
       guard let server = unsafeBitCast(function, to: AddServer.self)(address) else {
@@ -58,6 +55,6 @@ public enum RemoteServers {
 
   /// A server that is in use talks to nobody else, so that it must not be greeted a second time.
   private static func known(_ address: String) -> Bool {
-    ComputeDevice.all().contains { $0.backend == backend && $0.description == address }
+    ComputeDevice.all().contains { $0.backend == BackendModules.remote && $0.description == address }
   }
 }

@@ -4,11 +4,15 @@ public import Foundation
 
 /// What is wrong with a GBNF grammar; each case carries the rule and the value.
 public enum GrammarError: Error, Equatable, Sendable, CustomStringConvertible, LocalizedError {
+  /// A text without rules.
   case empty
   /// - Parameter line: Counted from 1.
   case syntax(line: Int, rule: String?, reason: String)
+  /// No rule is named `root`.
   case missingRoot
+  /// Two rules of one name.
   case duplicateRule(String)
+  /// A rule names another one that is not there.
   case undefinedRule(String, usedBy: String)
   /// The rule can begin with itself, without a character before.
   case leftRecursion(rule: String)
@@ -33,6 +37,7 @@ public enum GrammarError: Error, Equatable, Sendable, CustomStringConvertible, L
   /// As ``tooAmbiguous(limit:)``, in bytes.
   case tooManyStates(limit: Int)
 
+  /// A sentence.
   public var description: String {
     switch self {
     case .empty: "The grammar is empty."
@@ -62,5 +67,6 @@ public enum GrammarError: Error, Equatable, Sendable, CustomStringConvertible, L
     }
   }
 
+  /// The same, for `localizedDescription`.
   public var errorDescription: String? { description }
 }

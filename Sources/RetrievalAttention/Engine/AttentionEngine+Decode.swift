@@ -1,15 +1,8 @@
 // One decode step of a layer: tasks for all heads in one run of the workers, and the merge of what they gave.
 
 import AttentionKernels
+import Platform
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 extension AttentionEngine {
   /// One token: each KV head as its policy says, in parts and shares where it can use several workers.

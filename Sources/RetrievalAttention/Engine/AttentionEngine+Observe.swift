@@ -1,15 +1,8 @@
 // What a policy lost, head by head: its output and what it read, against exact attention over the same rows.
 
 import AttentionKernels
+import Platform
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// One KV head of one layer in one decode step.
 package struct DecodedHead {

@@ -9,7 +9,7 @@ public import VectorIndex
 /// back. Batches of several tokens (prefill) attend exactly; single tokens (decode) attend as the policy says.
 /// After each batch of all layers, call ``updateIndex(finishing:askPosition:parallel:)``.
 ///
-/// One owner; not thread-safe. Work inside a call is spread with the ``ParallelRunner`` it is given.
+/// One owner; not thread-safe. Work inside a call is spread with the ``AttentionModel/ParallelRunner`` it is given.
 public final class AttentionEngine {
   public let shape: ModelShape
   public let policy: AttentionPolicy

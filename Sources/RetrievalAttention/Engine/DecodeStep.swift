@@ -1,16 +1,9 @@
 // How a decode step of a layer is divided into tasks, and where their results go.
 
 import AttentionKernels
+import Platform
 import Synchronization
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// A task of one head.
 struct DecodeTask {

@@ -3,14 +3,6 @@
 
 import Platform
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 /// A range of address space whose pages get memory when they are first written, and give it back with the object.
 final class ReservedMemory {
   let base: UnsafeMutableRawPointer

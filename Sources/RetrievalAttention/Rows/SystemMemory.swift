@@ -1,12 +1,6 @@
 // How much memory is left, so that a context that cannot fit is refused before an hour of prefill, not after.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 public enum SystemMemory {
   /// Bytes that can be used without swapping, as far as the system tells; nil when it does not.

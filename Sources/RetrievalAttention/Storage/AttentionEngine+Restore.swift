@@ -1,14 +1,7 @@
 // Taking an image over: every count is checked before it is used.
 
+import Platform
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 extension AttentionEngine {
   /// Maps what is new in an image. Rows of segments that this engine goes on from are there already.

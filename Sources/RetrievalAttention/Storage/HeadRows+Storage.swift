@@ -1,14 +1,7 @@
 // Rows that lie in a file: mapped over the reserved addresses, so that attention does not know.
 
+import Platform
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 extension HeadRows {
   /// Of ``keyOffsets`` in a segment of state.

@@ -1,16 +1,7 @@
 // Writing a segment: what belongs into it is collected, then written from start to end, the header last.
 
-import CSystemCalls
 import Platform
 import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Where new segments go.
 package enum SegmentDestination {
@@ -118,7 +109,7 @@ struct SegmentBuilder {
 
   /// A file without a name.
   private static func makeMemoryFile() throws(StorageError) -> Int32 {
-    let descriptor = ra_open_memory_file("retrieval-attention")
+    let descriptor = MemoryFile.open(name: "retrieval-attention")
     if descriptor >= 0 { return descriptor }
     guard errno == ENOSYS else {
       throw .system(operation: "memfd_create", path: "a fork's memory", code: errno)

@@ -3,14 +3,6 @@
 import Platform
 import VectorIndex
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 /// A complete segment that stays readable as long as this object lives, also when its file is removed.
 ///
 /// Nobody writes to it any more, so any number of engines may map it, each with changes of its own.

@@ -208,6 +208,6 @@ package struct SegmentHeader: Equatable, Sendable {
 extension UnsafeRawBufferPointer {
   /// A little-endian number.
   func number<Number: FixedWidthInteger>(at offset: Int, as type: Number.Type) -> Number {
-    Number(littleEndian: loadUnaligned(fromByteOffset: offset, as: Number.self))
+    ByteReader(self).integer(at: offset)
   }
 }

@@ -1,14 +1,7 @@
 // What can go wrong between an engine and the files that it is kept in.
 
+import Platform
 public import VectorIndex
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 /// Errors of saving and opening contexts. Each names the file, and what was expected and found there.
 ///

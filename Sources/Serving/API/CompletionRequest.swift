@@ -15,11 +15,13 @@ public struct CompletionRequest: Sendable {
     case chat([ChatMessage])
   }
 
+  /// What is to be continued or answered.
   public var prompt: Prompt
   /// The session whose document stands before the conversation, by identifier.
   public var session: String?
   /// Most tokens to generate for each choice; nil for as many as fit into the context.
   public var maximumTokens: Int?
+  /// How tokens are chosen.
   public var sampling: SamplerSettings
   /// Texts that end a choice; they do not become part of it.
   public var stop: [String]
@@ -28,6 +30,7 @@ public struct CompletionRequest: Sendable {
   /// How many alternatives to report for each token; nil for no log-probabilities at all.
   public var alternatives: Int?
 
+  /// A request.
   public init(
     prompt: Prompt, session: String? = nil, maximumTokens: Int? = nil, sampling: SamplerSettings = .greedy,
     stop: [String] = [], choiceCount: Int = 1, alternatives: Int? = nil
@@ -66,10 +69,12 @@ public enum CompletionEvent: Sendable {
 
 /// A piece of a choice. Stop sequences are cut off, and characters are whole.
 public struct CompletionDelta: Sendable, Hashable {
+  /// What came since the last event; whole characters.
   public var text: String
   /// The tokens whose text ends in this piece, if log-probabilities were asked for.
   public var tokens: [TokenProbability]
 
+  /// A part of an answer.
   public init(text: String, tokens: [TokenProbability] = []) {
     self.text = text
     self.tokens = tokens
@@ -78,10 +83,14 @@ public struct CompletionDelta: Sendable, Hashable {
 
 /// A token, its natural log-probability before any sampling setting, and its strongest rivals.
 public struct TokenProbability: Sendable, Hashable {
+  /// A token that might have been chosen.
   public struct Alternative: Sendable, Hashable {
+    /// Its text, which may be a part of a character.
     public var bytes: [UInt8]
+    /// Natural logarithm, before sampling settings change it.
     public var logProbability: Float
 
+    /// A token and how likely it was.
     public init(bytes: [UInt8], logProbability: Float) {
       self.bytes = bytes
       self.logProbability = logProbability
@@ -90,10 +99,12 @@ public struct TokenProbability: Sendable, Hashable {
 
   /// The token's bytes; possibly part of a character.
   public var bytes: [UInt8]
+  /// Natural logarithm, before sampling settings change it.
   public var logProbability: Float
   /// The most probable tokens, best first.
   public var alternatives: [Alternative]
 
+  /// A token with the most likely ones in its place.
   public init(bytes: [UInt8], logProbability: Float, alternatives: [Alternative] = []) {
     self.bytes = bytes
     self.logProbability = logProbability
@@ -114,7 +125,9 @@ public struct CompletionStatistics: Sendable, Hashable {
   /// Share of the context's keys and values that a step looked up, from 0 to 1; nil if it was not counted.
   public var contextRead: Double?
 
+  /// Nothing done yet.
   public init() {}
 
+  /// Of decoding; 0 before there is a token.
   public var tokensPerSecond: Double { decodeSeconds > 0 ? Double(generatedTokens) / decodeSeconds : 0 }
 }

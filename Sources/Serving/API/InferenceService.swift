@@ -46,8 +46,10 @@ public struct ModelCard: Sendable, Hashable {
   public var id: String
   /// Most tokens of prompt and answer together.
   public var contextLength: Int
+  /// When it was made.
   public var created: Date
 
+  /// A card.
   public init(id: String, contextLength: Int, created: Date) {
     self.id = id
     self.contextLength = contextLength
@@ -57,9 +59,11 @@ public struct ModelCard: Sendable, Hashable {
 
 /// A document that was read and is kept, ready for questions.
 public struct SessionCard: Sendable, Hashable {
+  /// Whether it can be used.
   public enum State: String, Sendable, Codable {
     /// Its document is being read.
     case reading
+    /// Its document was read.
     case ready
     /// On the disk; the next question maps it, in milliseconds.
     case stored
@@ -67,8 +71,11 @@ public struct SessionCard: Sendable, Hashable {
     case evicted
   }
 
+  /// What requests name it by.
   public var id: String
+  /// For people.
   public var name: String
+  /// Whether it can be used.
   public var state: State
   /// Tokens of the document.
   public var tokens: Int
@@ -76,11 +83,14 @@ public struct SessionCard: Sendable, Hashable {
   public var tokensRead: Int
   /// Bytes of keys, values and index, in memory or in files.
   public var bytes: Int
+  /// When it was made.
   public var created: Date
+  /// When a request last named it.
   public var lastUsed: Date
   /// Whether it cannot be deleted through the service: whoever started that gave it.
   public var isReadOnly: Bool
 
+  /// A card.
   public init(
     id: String, name: String, state: State, tokens: Int, tokensRead: Int, bytes: Int, created: Date,
     lastUsed: Date, isReadOnly: Bool = false
@@ -97,9 +107,13 @@ public struct SessionCard: Sendable, Hashable {
   }
 }
 
+/// What happens while a document is read into a session.
 public enum SessionEvent: Sendable {
+  /// It has a name from now on.
   case created(SessionCard)
+  /// Tokens of the document that were read.
   case progress(done: Int, total: Int)
+  /// Its document was read.
   case ready(SessionCard)
 }
 
@@ -109,6 +123,7 @@ public struct ServingStatistics: Sendable, Hashable {
   public var accepted = 0, completed = 0, cancelled = 0, failed = 0
   /// Requests turned away because the queue was full.
   public var rejected = 0
+  /// Tokens since the start.
   public var promptTokens = 0, cachedTokens = 0, generatedTokens = 0
   /// Batches that were evaluated, and tokens in them.
   public var batches = 0, batchTokens = 0
@@ -116,9 +131,11 @@ public struct ServingStatistics: Sendable, Hashable {
   public var busySeconds = 0.0
   /// Sequences at work, and waiting.
   public var running = 0, waiting = 0
+  /// Sessions that can be named.
   public var sessions = 0
   /// Contexts kept for later, and bytes of all contexts.
   public var storedContexts = 0, contextBytes = 0
 
+  /// Nothing done yet.
   public init() {}
 }

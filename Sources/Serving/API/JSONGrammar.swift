@@ -13,20 +13,20 @@
 ///
 /// Properties come in the order of `required`, then by name: JSON objects have no order of their own. An object with
 /// `properties` takes no others.
-public enum JSONGrammar {
+package enum JSONGrammar {
   /// Any JSON object.
-  public static let anyObject =
+  package static let anyObject =
     "root ::= object\n" + JSONGrammarRules.text(for: ["object"])
 
   /// Any one of `texts`, as it is.
-  public static func choice(of texts: [String]) -> String {
+  package static func choice(of texts: [String]) -> String {
     "root ::= " + texts.map(JSONGrammarBuilder.literal).joined(separator: " | ") + "\n"
   }
 
   /// A grammar whose texts are the JSON documents that `schema` allows, without the ones excluded above.
   ///
   /// - Throws: ``JSONSchemaProblem`` with everything that is not understood.
-  public static func grammar(schema: JSONValue) throws(JSONSchemaProblem) -> String {
+  package static func grammar(schema: JSONValue) throws(JSONSchemaProblem) -> String {
     var builder = JSONGrammarBuilder(document: schema)
     let root = builder.rule(for: schema, at: "#", depth: 0)
     guard root != "root" else { throw JSONSchemaProblem(reasons: ["#: it refers only to itself"]) }
@@ -36,10 +36,10 @@ public enum JSONGrammar {
 }
 
 /// A schema that cannot be followed, with all reasons.
-public struct JSONSchemaProblem: Error, Equatable, CustomStringConvertible {
-  public var reasons: [String]
+package struct JSONSchemaProblem: Error, Equatable, CustomStringConvertible {
+  package var reasons: [String]
 
-  public var description: String {
+  package var description: String {
     "The JSON schema cannot be followed: " + reasons.joined(separator: "; ") + "."
   }
 }

@@ -3,7 +3,7 @@
 import Foundation
 
 /// A JSON value.
-public enum JSONValue: Sendable, Hashable {
+package enum JSONValue: Sendable, Hashable {
   case null
   case bool(Bool)
   case integer(Int)
@@ -15,7 +15,7 @@ public enum JSONValue: Sendable, Hashable {
   /// Parses one JSON document in UTF-8. Of fields with the same name the last one counts.
   ///
   /// - Throws: ``JSONProblem`` with the reason and the place.
-  public init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
+  package init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
     self = try ContiguousArray(bytes).withUnsafeBufferPointer { (buffer) throws(JSONProblem) in
       var parser = JSONParser(buffer)
       return try parser.parse()
@@ -23,7 +23,7 @@ public enum JSONValue: Sendable, Hashable {
   }
 
   /// What it is, for messages.
-  public var kind: String {
+  package var kind: String {
     switch self {
     case .null: "null"
     case .bool: "a boolean"
@@ -35,19 +35,19 @@ public enum JSONValue: Sendable, Hashable {
     }
   }
 
-  public var object: [String: JSONValue]? {
+  package var object: [String: JSONValue]? {
     if case .object(let fields) = self { fields } else { nil }
   }
 
-  public var array: [JSONValue]? {
+  package var array: [JSONValue]? {
     if case .array(let elements) = self { elements } else { nil }
   }
 
-  public var string: String? {
+  package var string: String? {
     if case .string(let text) = self { text } else { nil }
   }
 
-  public var integer: Int? {
+  package var integer: Int? {
     switch self {
     case .integer(let value): value
     case .number(let value): Int(exactly: value)
@@ -56,7 +56,7 @@ public enum JSONValue: Sendable, Hashable {
   }
 
   /// The value as compact JSON text, with sorted keys.
-  public var text: String {
+  package var text: String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     // Every case can be encoded: numbers that came from JSON are finite.
@@ -66,14 +66,14 @@ public enum JSONValue: Sendable, Hashable {
 }
 
 /// Bytes that are no JSON.
-public struct JSONProblem: Error, Equatable, CustomStringConvertible {
-  public var reason: String
+package struct JSONProblem: Error, Equatable, CustomStringConvertible {
+  package var reason: String
 
-  public var description: String { "not valid JSON: \(reason)" }
+  package var description: String { "not valid JSON: \(reason)" }
 }
 
 extension JSONValue: Encodable {
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {
     case .null: try container.encodeNil()

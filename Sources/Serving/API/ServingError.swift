@@ -4,9 +4,11 @@
 public enum ServingError: Error, Equatable, Sendable {
   /// A value that cannot be used; `parameter` is its name in the request.
   case invalidParameter(String, message: String)
+  /// Prompt and answer together are more tokens than a context has.
   case contextTooLong(tokens: Int, requested: Int, limit: Int)
   /// The prompt is so long that it was not even tokenized; it would have at least `leastTokens`.
   case promptTooLong(leastTokens: Int, limit: Int)
+  /// No session has this name.
   case unknownSession(String)
   /// The session's document is still being read.
   case sessionNotReady(String)
@@ -14,13 +16,16 @@ public enum ServingError: Error, Equatable, Sendable {
   case readOnlySession(String)
   /// More sessions or contexts than the memory budget holds.
   case outOfMemory(required: Int, budget: Int)
+  /// So many requests wait already.
   case queueFull(waiting: Int, retryAfterSeconds: Int)
+  /// The server ends and takes no more requests.
   case draining
   /// The engine failed at this request; others go on.
   case engineFailure(String)
 }
 
 extension ServingError: CustomStringConvertible {
+  /// A sentence.
   public var description: String {
     switch self {
     case .invalidParameter(_, let message): message

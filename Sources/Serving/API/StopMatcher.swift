@@ -4,19 +4,19 @@
 ///
 /// The text that comes out, concatenated, is the text that went in up to the earliest end of a match, without the
 /// matched sequence. Cost: bytes held back times stop sequences, for each piece.
-public struct StopMatcher: Sendable {
+package struct StopMatcher: Sendable {
   private let stops: [[UInt8]]
   private var pending: [UInt8] = []
   /// Whether a stop sequence has come; everything after it is dropped.
-  public private(set) var isStopped = false
+  package private(set) var isStopped = false
 
   /// - Parameter stops: texts to stop at; empty ones are ignored.
-  public init(stops: [String]) {
+  package init(stops: [String]) {
     self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }
   }
 
   /// The text that is certain to belong to the answer.
-  public mutating func append(_ text: String) -> String {
+  package mutating func append(_ text: String) -> String {
     guard !isStopped else { return "" }
     guard !stops.isEmpty else { return text }
     pending += Array(text.utf8)
@@ -41,7 +41,7 @@ public struct StopMatcher: Sendable {
   }
 
   /// What was held back, at the end of the text.
-  public mutating func finish() -> String {
+  package mutating func finish() -> String {
     defer { pending = [] }
     return isStopped ? "" : String(decoding: pending, as: UTF8.self)
   }

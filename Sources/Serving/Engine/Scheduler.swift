@@ -17,6 +17,7 @@ import Synchronization
 /// several, where they are short), as one batch of the host (continuous batching, as in Orca, OSDI 2022, and vLLM,
 /// arXiv 2309.06180). Requests start in the order in which they came; prompts that are being read take turns.
 public final class Scheduler: InferenceService {
+  /// What it serves.
   public let model: ModelCard
   /// Sessions on disk that are left out because they are damaged, in sentences for whoever started this.
   public let notes: [String]
@@ -75,6 +76,7 @@ public final class Scheduler: InferenceService {
     prompts = PromptBuilder(model: model, contextLength: limits.contextLength)
   }
 
+  /// Queues a request; its events come as they happen.
   public func complete(
     _ request: CompletionRequest
   ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
@@ -115,6 +117,7 @@ public final class Scheduler: InferenceService {
     }
   }
 
+  /// Counts since the start.
   public func statistics() async -> ServingStatistics {
     var statistics = mailbox.with { state in
       var statistics = state.statistics
@@ -125,6 +128,7 @@ public final class Scheduler: InferenceService {
     return statistics
   }
 
+  /// Reads a document into a session of its own.
   public func createSession(
     name: String, text: String
   ) async throws -> AsyncThrowingStream<SessionEvent, any Error> {
@@ -154,10 +158,13 @@ public final class Scheduler: InferenceService {
     return stream
   }
 
+  /// All sessions, those that are being read included.
   public func sessions() async -> [SessionCard] { registry.cards }
 
+  /// One session; throws ``ServingError/unknownSession(_:)``.
   public func session(_ id: String) async throws -> SessionCard { try registry.card(id) }
 
+  /// Forgets a session and removes its files.
   public func deleteSession(_ id: String) async throws {
     guard !(try registry.card(id)).isReadOnly else { throw ServingError.readOnlySession(id) }
     let document = try registry.remove(id)
@@ -173,6 +180,7 @@ public final class Scheduler: InferenceService {
     }
   }
 
+  /// Takes no more requests, lets those in work end until the deadline, and stops.
   public func drain(until deadline: ContinuousClock.Instant) async {
     mailbox.drain(until: deadline)
     while !mailbox.with({ $0.isIdle }) { try? await Task.sleep(for: .milliseconds(20)) }

@@ -9,6 +9,7 @@ public import RetrievalAttention
 public struct SchedulerSettings: Sendable {
   /// The model's name for clients; the file's name when nil.
   public var modelName: String?
+  /// How every context attends.
   public var attention = AttentionPolicy.retrieval(RetrievalSettings())
   /// How contexts store keys and values.
   public var format = KeyValueFormat()
@@ -37,6 +38,7 @@ public struct SchedulerSettings: Sendable {
   /// Which layers devices may attend to prompts in; for tests.
   package var placement = DevicePlacement.devices
 
+  /// As documented at each.
   public init() {}
 }
 

@@ -82,15 +82,20 @@ final class SessionFolder: Sendable {
 
 /// Why a server cannot start with the sessions that it was given.
 public enum SessionSetupError: Error, Equatable, CustomStringConvertible {
+  /// Another server has it.
   case folderInUse(path: String)
+  /// The system's words.
   case unusableFolder(path: String, reason: String)
   /// Reading its documents was interrupted.
   case incomplete(path: String, done: Int, pending: Int)
+  /// A session of more tokens than contexts have.
   case tooLong(path: String, tokens: Int, limit: Int)
+  /// Two sessions that requests could not tell apart.
   case sameName(String, paths: [String])
   /// Sessions need a policy that can be saved.
   case unsupportedPolicy(name: String)
 
+  /// A clause without a full stop.
   public var description: String {
     switch self {
     case .folderInUse(let path):

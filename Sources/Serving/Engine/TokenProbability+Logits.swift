@@ -1,14 +1,7 @@
 // From logits to the log-probabilities that clients ask for.
 
 import LlamaHost
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
+import Platform
 
 extension TokenProbability {
   /// The natural log-probability of `token` among all, and of the `count` most probable ones.

@@ -1,14 +1,7 @@
 // Decoding: score centroids, read what is worth it, estimate the rest.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 extension ClusterIndex {
   public func attend(

@@ -1,14 +1,7 @@
 // Where choosing keys does not pay: found out by trying, when rows are inserted.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 extension ClusterIndex {
   /// Whether a call reads all rows instead of choosing some.

@@ -1,14 +1,7 @@
 // What the centroids of clusters, and of groups of clusters, miss: learned from training queries.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 extension ClusterIndex {
   /// Centroids, mean values, learned masses and gains of the new clusters and their groups, whose starts are known.

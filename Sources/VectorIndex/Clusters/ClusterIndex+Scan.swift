@@ -2,14 +2,7 @@
 // something.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// The clusters that one call looks at one by one, in arrays of the workspace without gaps.
 struct ClusterScan {

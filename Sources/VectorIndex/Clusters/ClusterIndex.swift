@@ -10,7 +10,7 @@ import AttentionKernels
 /// An index over the keys and values of one KV head that attends for a whole group of query heads at once.
 ///
 /// The index owns centroids and statistics. The rows themselves stay with the caller, who passes their memory to
-/// each call and lets ``insert(_:all:training:workspace:)`` reorder them; row *i* of the index is always row *i* of
+/// each call and lets `insert` reorder them; row *i* of the index is always row *i* of
 /// that memory. ``KeyValueIndex`` keeps both together.
 ///
 /// What is kept for a cluster c of n keys, besides centroid and mean value (f16), is learned from training queries:

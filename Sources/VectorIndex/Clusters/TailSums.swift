@@ -1,14 +1,7 @@
 // The estimate of what is not read, as sums that may be of either sign.
 
 package import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// What estimates of clusters add to the attention of a group's queries: weights, and weights times values.
 ///

@@ -1,14 +1,7 @@
 // What training queries teach about a cluster: how wrong its estimate is, and what it may hide.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// What training queries tell of one cluster.
 struct LearnedStatistics {

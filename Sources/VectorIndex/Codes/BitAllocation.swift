@@ -1,12 +1,6 @@
 // How many bits of a product code each coordinate deserves, and which coordinates share a codebook.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// Coordinates packed into codebooks of 16 entries.
 ///

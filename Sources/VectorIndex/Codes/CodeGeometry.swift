@@ -1,14 +1,7 @@
 // Where keys are quantized: coordinates in which an error of any direction costs alike.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 /// A linear change of coordinates that keeps every score: `q.k = (q B).((k - mean) F) + q.mean`, with `F B' = 1`.
 ///

@@ -1,14 +1,7 @@
 // Building: assign a segment of rows to lists, put them in list order, learn what the lists' means miss.
 
 import AttentionKernels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Platform
 
 extension IVFIndex {
   /// Distributes the new rows to lists of their own and reorders them in place, list by list. Outliers are a list of

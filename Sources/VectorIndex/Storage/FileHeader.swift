@@ -11,7 +11,7 @@ struct FileHeader {
 
   /// A little-endian number of the fixed part or, after ``checkFixedPart()``, of the tables.
   func number<Number: FixedWidthInteger>(at offset: Int) -> Number {
-    Number(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Number.self))
+    ByteReader(bytes).integer(at: offset)
   }
 
   private var sectionCount: Int { Int(number(at: 32) as UInt32) }

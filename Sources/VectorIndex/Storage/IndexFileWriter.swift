@@ -2,14 +2,6 @@
 
 import Platform
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 #if _endian(big)
   #error("Index files are little-endian memory as it is; here every element would have to be swapped.")
 #endif

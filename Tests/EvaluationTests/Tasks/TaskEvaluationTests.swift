@@ -5,29 +5,15 @@ import Foundation
 import Generation
 import LlamaHost
 import RetrievalAttention
+import TestSupport
 import Testing
 
 @Suite(.serialized) struct TaskEvaluationTests {
-  struct MissingModel: Error, CustomStringConvertible {
-    let description = "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format."
-  }
-
-  private static let shared = Result {
-    guard let path = ProcessInfo.processInfo.environment["RA_TEST_MODEL"] else { throw MissingModel() }
-    return try LlamaModel.load(path: path)
-  }
-
-  private static func text(_ name: String) throws -> String {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
-    return try TextFile.read(root.appendingPathComponent("Texts/\(name)").path)
-  }
-
   private func sample(
     _ task: any EvaluationTask, length: Int, model: LlamaModel, raw: Bool = false
   ) throws -> (sample: TaskSample, prompts: QuestionPrompts) {
     let request = TaskRequest(
-      size: 0, length: length, questions: 3, filler: try FillerText(Self.text("alice.txt")),
+      size: 0, length: length, questions: 3, filler: try FillerText(TestText.read("alice.txt")),
       random: TaskRandom(seed: 3, task: task.name, length: length, sample: 0))
     return try SampleFitting.sample(task, length: length, request: request, model: model, raw: raw)
   }
@@ -35,7 +21,7 @@ import Testing
   /// At most the length, and short of it by less than one unit of haystack.
   @Test(arguments: TaskCatalog.all.map(\.name), [1500, 4096])
   func lengthsAreExact(name: String, length: Int) throws {
-    let model = try Self.shared.get()
+    let model = try TestModel.load()
     let task = try TaskSupport.task(name)
     let (sample, prompts) = try sample(task, length: length, model: model)
     let missing = length - task.answerTokens - prompts.longestPrompt
@@ -48,7 +34,7 @@ import Testing
   /// Context and rest together are the prompt that one question alone would have, and the context holds the answer.
   @Test(arguments: ["niah_multikey_1", "kv_retrieval", "passkey", "vt"], [false, true])
   func contextIsASharedPrefix(name: String, raw: Bool) throws {
-    let model = try Self.shared.get()
+    let model = try TestModel.load()
     let (sample, prompts) = try sample(try TaskSupport.task(name), length: 1500, model: model, raw: raw)
     for (question, rest) in zip(sample.questions, prompts.questions) {
       var alone: [Int32]
@@ -87,8 +73,8 @@ import Testing
 
   private func evaluation(_ settings: EvaluationSettings, path: String) throws -> TaskEvaluation {
     try TaskEvaluation(
-      model: try Self.shared.get(), pool: try ThreadPool(threadCount: 1), settings: settings,
-      filler: try Self.text("alice.txt"), resultPath: path)
+      model: try TestModel.load(), pool: try ThreadPool(threadCount: 1), settings: settings,
+      filler: try TestText.read("alice.txt"), resultPath: path)
   }
 
   /// A small index: sink 32, window 128, so that there is one at 450 tokens.

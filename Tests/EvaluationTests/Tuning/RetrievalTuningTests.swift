@@ -5,26 +5,13 @@ import Foundation
 import Generation
 import LlamaHost
 import RetrievalAttention
+import TestSupport
 import Testing
 import VectorIndex
 
 @Suite(.serialized) struct RetrievalTuningTests {
-  private static func loadModel() throws -> LlamaModel {
-    let path = try #require(ProcessInfo.processInfo.environment["RA_TEST_MODEL"], "set RA_TEST_MODEL")
-    return try LlamaModel.load(path: path)
-  }
-
-  private static func tokens(_ name: String, _ count: Int, model: LlamaModel) throws -> [Int32] {
-    var root = URL(fileURLWithPath: #filePath)
-    for _ in 0..<4 { root.deleteLastPathComponent() }
-    let text = try TextFile.read(root.appendingPathComponent("Texts/\(name)").path)
-    let tokens = try model.tokenizer.tokenize(
-      String(text.prefix(8 * count + 100)), addSpecial: true, parseSpecial: false)
-    return Array(tokens.prefix(count))
-  }
-
   @Test func profilesMeetTheTargetOrComeCloser() throws {
-    let model = try Self.loadModel()
+    let model = try TestModel.load()
     let pool = try ThreadPool(threadCount: 1)
     var settings = RetrievalTuning.Settings()
     settings.contextTokens = 500
@@ -39,7 +26,7 @@ import VectorIndex
       if case .measuring(let done, let total) = phase { phases.append("\(done)/\(total)") }
     }
     let texts = try ["alice.txt", "persuasion.txt"].map {
-      RetrievalTuning.Text(name: $0, tokens: try Self.tokens($0, 520, model: model))
+      RetrievalTuning.Text(name: $0, tokens: try TestText.tokens($0, 520, model: model))
     }
     let profile = try tuning.tune(on: texts[0], validatingOn: texts[1])
     #expect(profile.layerTolerances.count == 30)
@@ -58,7 +45,7 @@ import VectorIndex
   }
 
   @Test func textsThatAreTooShortAreRefused() throws {
-    let model = try Self.loadModel()
+    let model = try TestModel.load()
     let tuning = try RetrievalTuning(model: model, pool: ThreadPool(threadCount: 1), settings: .init())
     let text = RetrievalTuning.Text(name: "a", tokens: Array(repeating: 1, count: 100))
     #expect(throws: GenerationError.self) { try tuning.tune(on: text, validatingOn: nil) }

@@ -134,7 +134,7 @@ extension HostTests {
 
     /// What cannot be bounded by its size is bounded in its work, and can be followed as far as it goes.
     @Test func workIsBounded() throws {
-      var random = SeededGenerator(state: 1)
+      var random = SplitMix(state: 1)
       let letters = (0..<20_000).map { _ in
         "\"\(Character(UnicodeScalar(UInt8.random(in: 97...122, using: &random))))\"?"
       }

@@ -7,7 +7,7 @@ extension HostTests {
   @Suite struct GrammarReferenceTests {
     /// Random grammars over few characters, with recursion behind characters only.
     private struct Generator {
-      var random: SeededGenerator
+      var random: SplitMix
       let ruleCount = 3
 
       private mutating func one<Element>(_ list: [Element]) -> Element {
@@ -97,7 +97,7 @@ extension HostTests {
       let raw = try #require(try llama_model_load_from_file(TestModel.path(), parameters))
       defer { llama_model_free(raw) }
       let pieces = (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.bytes(of: $0) }
-      var generator = Generator(random: SeededGenerator(state: 2026))
+      var generator = Generator(random: SplitMix(state: 2026))
       var compared = 0
       var restricted = 0
       for _ in 0..<60 {

@@ -1,36 +1,15 @@
-// The model that the environment names, and answers put together from events.
+// Answers put together from events.
 
 import Foundation
 import Generation
 import LlamaHost
 import Serving
+// For all files of this target.
+@_exported import TestSupport
 import Testing
 
 /// One test at a time: their threads would slow each other down.
 @Suite(.serialized) enum SchedulerTests {}
-
-enum TestModel {
-  struct Missing: Error, CustomStringConvertible {
-    let description = "Set RA_TEST_MODEL to the path of SmolLM2-135M-Instruct in GGUF format."
-  }
-
-  static func load() throws -> LlamaModel { try shared.get() }
-
-  private static let shared = Result {
-    guard let path = ProcessInfo.processInfo.environment["RA_TEST_MODEL"] else { throw Missing() }
-    return try LlamaModel.load(path: path)
-  }
-}
-
-enum TestText {
-  static func read(_ name: String, characters: Int) throws -> String {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
-    return String(
-      try TextFile.read(root.appendingPathComponent("Texts").appendingPathComponent(name).path).prefix(
-        characters))
-  }
-}
 
 /// A whole answer.
 struct Answer: Equatable {

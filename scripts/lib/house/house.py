@@ -53,12 +53,15 @@ def _git(root, *arguments):
 
 
 def check(now):
-    """Names what must not be, for machines: comment lines that are too wide, imports against the order."""
+    """Names what must not be, for machines: comment lines that are too wide, imports of the C library or against the order."""
     faults = [
         f"{entry['file']}:{entry['line']}: a comment of {entry['columns']} columns, more than {measures.WIDTH}"
         for entry in now["wideComments"]]
     faults += [
         f"{entry['file']}: {entry['target']} must not import {entry['imports']}" for entry in now["againstOrder"]]
+    faults += [
+        f"{entry['file']}: imports the C library, which only {measures.SYSTEM_IMPORTER} does: import Platform"
+        for entry in now["systemImports"] if entry["file"] != measures.SYSTEM_IMPORTER]
     faults += [f"{file}: braces do not balance" for file in now["unbalanced"]]
     for fault in faults:
         print(fault)
@@ -73,7 +76,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="list what was counted, with files and lines")
     parser.add_argument("--json", action="store_true", help="print everything, lists included, as JSON")
     parser.add_argument(
-        "--check", action="store_true", help="print wide comment lines and imports against the order, and fail if any")
+        "--check", action="store_true",
+        help="print wide comment lines, imports of the C library and against the order, and fail if any")
     parser.add_argument("--self-test", action="store_true", help="test this script on small sources of its own")
     options = parser.parse_args()
     if options.self_test:

@@ -11,6 +11,7 @@ from swift_file import UNSAFE, SwiftFile
 LONG, VERY_LONG = 6, 10  # parameters; more than these
 WIDTH = 120  # columns of a comment line
 SYSTEM_MODULES = ("Glibc", "Darwin", "Musl")
+SYSTEM_IMPORTER = "Sources/Platform/CLibrary.swift"  # the one file that may import these
 SYMBOLS = TYPES + ("func", "init", "subscript", "var", "let", "case", "typealias", "associatedtype")
 
 

@@ -36,6 +36,7 @@ def targets(manifest):
         path = re.search(r'\bpath:\s*"([^"]+)"', text[match.end():at])
         is_test = match.group(1) == "testTarget"
         folder = path.group(1).rstrip("/") if path else f"{'Tests' if is_test else 'Sources'}/{name.group(1)}"
+        is_test = is_test or folder.startswith("Tests/")  # what tests share
         dependencies = ()
         opening = re.compile(r"\bdependencies:\s*\[").search(code, match.end(), at)
         if opening:

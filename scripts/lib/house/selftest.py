@@ -1,5 +1,7 @@
 """Tests of scripts/house on small sources, each with the case that a simpler reading would get wrong."""
 
+import contextlib
+import io
 import pathlib
 import re
 import subprocess
@@ -203,15 +205,16 @@ class PackageTests(unittest.TestCase):
       .target(name: "B", dependencies: [.target(name: "A"), "A", .product(name: "X", package: "x")], path: "Other/B"),
       .executableTarget(name: "c", dependencies: [.byName(name: "B")]), // ) ]
       .testTarget(name: "BTests", dependencies: ["B", "A"]),
+      .target(name: "Shared", path: "Tests/Shared"),
     ])
     '''
 
     def test_targets(self):
         found = package.targets(self.MANIFEST)
         self.assertEqual({name: target.dependencies for name, target in found.items()}, {
-            "S": (), "A": ("S",), "B": ("A", "A"), "c": ("B",), "BTests": ("B", "A")})
+            "S": (), "A": ("S",), "B": ("A", "A"), "c": ("B",), "BTests": ("B", "A"), "Shared": ()})
         self.assertEqual([found[name].path for name in ("A", "B", "BTests")], ["Sources/A", "Other/B", "Tests/BTests"])
-        self.assertEqual([name for name, target in found.items() if target.is_test], ["BTests"])
+        self.assertEqual([name for name, target in found.items() if target.is_test], ["BTests", "Shared"])
 
     def test_drawings(self):
         pairs = package.drawn_pairs("  A <- B <--- {C, D} <- e\n  F <-----+\n x < y, A - F", set("ABCDeF"))
@@ -265,6 +268,20 @@ class MeasureTests(unittest.TestCase):
         self.assertEqual([(e["target"], e["declares"]) for e in result["unused"]], [("M", "L"), ("LTests", "M")])
         self.assertIn("L imports M", report.text(result))
         self.assertIn("Sources/L/L.swift:5: h", report.lists(result))
+
+    def test_one_file_imports_the_c_library(self):
+        import house
+        with tempfile.TemporaryDirectory() as folder:
+            self.tree(folder)
+            holder = pathlib.Path(folder) / measures.SYSTEM_IMPORTER
+            holder.parent.mkdir(parents=True)
+            holder.write_text("@_exported public import Glibc\n", encoding="utf-8")
+            result = measures.measure(folder)
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                self.assertEqual(house.check(result), 1)
+        named = [line for line in output.getvalue().splitlines() if "C library" in line]
+        self.assertEqual([line.split(":")[0] for line in named], ["Sources/M/M.swift"])
 
     def test_against_a_revision(self):
         import house

@@ -1,0 +1,128 @@
+// Loading a model, which then never changes.
+
+import CLlama
+
+/// A loaded model: weights, vocabulary and description. Immutable, so share it between threads and contexts.
+///
+///     let model = try LlamaModel.load(path: "model.gguf")
+///     print(model.description)
+public final class LlamaModel: Sendable {
+  /// How to load; nothing here depends on the number of threads.
+  public struct Options: Sendable {
+    /// Map the file instead of reading it: quicker to start, shared between processes, and weights of
+    /// layers that are not in use can be dropped from memory.
+    public var useMemoryMap = true
+    /// Layers whose weights go to ``devices``, the last ones of the model; the output counts as one more. Any number
+    /// beyond that means all.
+    public var gpuLayers = 0
+    /// Where they go, in this order, shared out by free memory. With none of them everything stays on the CPU.
+    public var devices: [ComputeDevice] = []
+    /// Whether prompts are attended to on the devices, which keep their keys and values meanwhile, where they fit.
+    public var readsPromptsOnDevices = true
+    /// Whether devices attend to the first and the last tokens of a context while others are generated.
+    public var attendsToWindowsOnDevices = false
+    /// Most bytes that one device may hold; see
+    /// ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
+    public var deviceMemoryLimit: Int?
+    /// The set of RoPE factors, for models that have two; nil for the short ones. See
+    /// ``GGUFFile/ropeFactors(forContext:)``.
+    public var ropeFactors: RopeFactors?
+    /// Load no weights: enough to tokenize, not to evaluate.
+    public var vocabularyOnly = false
+
+    /// Everything on the CPU.
+    public init() {}
+  }
+
+  /// What is known without evaluating anything.
+  public let description: ModelDescription
+  /// The model's own.
+  public let tokenizer: Tokenizer
+  /// The checked header of the file.
+  public let file: GGUFFile
+  /// The devices that have layers; empty when all are on the CPU.
+  public let devices: [ComputeDevice]
+  /// See ``Options/readsPromptsOnDevices``.
+  public let readsPromptsOnDevices: Bool
+  /// See ``Options/attendsToWindowsOnDevices``.
+  public let attendsToWindowsOnDevices: Bool
+  /// The RoPE factors in use; nil for models that have one set, or none.
+  public let ropeFactors: RopeFactors?
+  let deviceMemoryLimit: Int?
+  let handle: ModelHandle
+
+  /// The model's own chat template, nil when it has none.
+  public var chatTemplate: ChatTemplate? {
+    guard let source = llama_model_chat_template(handle.pointer, nil) else { return nil }
+    return ChatTemplate(source: String(cString: source), tokenizer: tokenizer)
+  }
+
+  /// Loads a model after checking the file.
+  ///
+  /// - Parameter progress: Called with 0...1 on this thread; return false to stop.
+  /// - Throws: ``GGUFError`` for a bad file, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp refuses
+  ///   it, ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone are more
+  ///   than may go to the devices, `CancellationError` when `progress` or the current task says so. Nothing stays
+  ///   loaded then.
+  public static func load(
+    path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil
+  ) throws -> LlamaModel {
+    try LlamaModel(path: path, options: options, progress: progress)
+  }
+
+  /// See ``load(path:options:progress:)``.
+  public init(path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil) throws {
+    HostBackend.start()
+    file = try GGUFFile(validating: path)
+    devices = options.gpuLayers > 0 && !options.vocabularyOnly ? options.devices : []
+    readsPromptsOnDevices = options.readsPromptsOnDevices
+    attendsToWindowsOnDevices = options.attendsToWindowsOnDevices
+    deviceMemoryLimit = options.deviceMemoryLimit
+    ropeFactors = file.hasTwoRopeFactors ? options.ropeFactors ?? .short : nil
+    try Self.checkDeviceMemory(
+      file: file, layers: options.gpuLayers, devices: devices, limit: deviceMemoryLimit)
+    let mark = HostLog.mark()
+    let monitor = LoadMonitor(progress)
+    var parameters = llama_model_default_params()
+    parameters.load_mode = options.useMemoryMap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE
+    parameters.n_gpu_layers = devices.isEmpty ? 0 : Int32(clamping: options.gpuLayers)
+    parameters.vocab_only = options.vocabularyOnly
+    parameters.progress_callback = { fraction, state in
+      guard let state else { return true }
+      return Unmanaged<LoadMonitor>.fromOpaque(state).takeUnretainedValue().report(fraction)
+    }
+    parameters.progress_callback_user_data = Unmanaged.passUnretained(monitor).toOpaque()
+    var overrides = ropeFactors == .long ? MetadataOverrides(alwaysLongRopeOf: file.architecture ?? "") : nil
+    // An empty list keeps GPU back ends out of the picture altogether; none would mean all of them.
+    var handles = devices.map(\.handle) + [nil]
+    let pointer: OpaquePointer? = withExtendedLifetime(monitor) {
+      handles.withUnsafeMutableBufferPointer { handles in
+        parameters.devices = handles.baseAddress
+        return MetadataOverrides.with(&overrides) { values in
+          parameters.kv_overrides = values
+          return llama_model_load_from_file(path, parameters)
+        }
+      }
+    }
+    guard let pointer else {
+      if monitor.isCancelled { throw CancellationError() }
+      throw LlamaError.modelNotLoaded(path: path, log: HostLog.lines(since: mark))
+    }
+    handle = ModelHandle(pointer)
+    tokenizer = try Tokenizer(model: handle, path: path)
+    description = ModelDescription(model: handle, file: file, vocabularySize: tokenizer.vocabularySize)
+  }
+}
+
+/// What the loading callback needs.
+private final class LoadMonitor {
+  private let progress: ((Float) -> Bool)?
+  private(set) var isCancelled = false
+
+  init(_ progress: ((Float) -> Bool)?) { self.progress = progress }
+
+  func report(_ fraction: Float) -> Bool {
+    if Task.isCancelled || progress?(fraction) == false { isCancelled = true }
+    return !isCancelled
+  }
+}

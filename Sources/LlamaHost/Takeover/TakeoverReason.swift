@@ -1,0 +1,86 @@
+// What a guest cannot compute.
+
+/// Something a guest cannot do, with the layers where it was seen.
+public enum TakeoverReason: Sendable, Hashable, CustomStringConvertible {
+  /// It embeds texts.
+  case noDecoder
+  /// A text goes through an encoder first.
+  case encoderDecoder
+  /// It has a state in place of attention.
+  case recurrent
+  /// Some of its layers have a state in place of attention.
+  case hybrid
+  /// It does not go from token to token.
+  case diffusion
+  /// The host keeps no keys and values for this model.
+  case noCache
+  /// Evaluating a short text failed, in the host's words.
+  case probeFailed(String)
+  /// Layers without a flash-attention node: another kind of layer, or one that the host computes otherwise.
+  case noFlashAttention(layers: [Int])
+  /// The keys are not in a cache that tells the layer.
+  case unknownCache(nodeCount: Int)
+  /// Several layers attend to one layer's keys.
+  case sharedKeys(layers: [Int])
+  /// Scores that fall with distance.
+  case alibi(layers: [Int])
+  /// Scores that are bent by a hyperbolic tangent.
+  case logitSoftCap(value: Float, layers: [Int])
+  /// A learned weight that goes to no key.
+  case attentionSinks(layers: [Int])
+  /// Keys and values of different width, as in multi-head latent attention.
+  case differentWidths(key: Int, value: Int, layers: [Int])
+  /// Keys, values or outputs of a type that guests do not read.
+  case unsupportedType(name: String, layers: [Int])
+  /// Dimensions that do not fit together.
+  case unexpectedShape(String, layers: [Int])
+  /// A token sees later ones, or does not see all earlier ones.
+  case notCausal(layers: [Int])
+  /// A window other than "the last n keys": in chunks, around the token, or dilated.
+  case unknownWindow(size: Int, layers: [Int])
+  /// New rows go to other cells than the first ones, in order.
+  case unexpectedCacheLayout(layers: [Int])
+
+  /// Whether the host cannot continue texts with such a model, with its own attention either.
+  public var preventsGeneration: Bool { [.noDecoder, .encoderDecoder, .diffusion].contains(self) }
+
+  /// For people.
+  public var description: String {
+    func at(_ layers: [Int]) -> String { "in \(Self.list(layers))" }
+    return switch self {
+    case .noDecoder: "the model has no decoder"
+    case .encoderDecoder: "the model has an encoder besides the decoder"
+    case .recurrent: "the model is recurrent, not attentive"
+    case .hybrid: "the model mixes recurrent layers with attention"
+    case .diffusion: "the model generates by diffusion"
+    case .noCache: "the host keeps no keys and values for this model"
+    case .probeFailed(let text): "the probe failed: \(text)"
+    case .noFlashAttention(let layers): "there is no flash-attention node \(at(layers))"
+    case .unknownCache(let count): "\(count) attention nodes read keys that are in no layer's cache"
+    case .sharedKeys(let layers): "other layers attend to the keys of \(Self.list(layers))"
+    case .alibi(let layers): "attention has an ALiBi bias \(at(layers))"
+    case .logitSoftCap(let value, let layers): "attention logits are soft-capped at \(value) \(at(layers))"
+    case .attentionSinks(let layers): "attention has learned sinks \(at(layers))"
+    case .differentWidths(let key, let value, let layers):
+      "keys are \(key) wide and values \(value) \(at(layers))"
+    case .unsupportedType(let name, let layers): "keys or values are of type \(name) \(at(layers))"
+    case .unexpectedShape(let text, let layers): "\(text) \(at(layers))"
+    case .notCausal(let layers): "attention is not causal \(at(layers))"
+    case .unknownWindow(let size, let layers):
+      "the window of \(size) is not simply the last \(size) keys \(at(layers))"
+    case .unexpectedCacheLayout(let layers): "new keys are not stored in batch order \(at(layers))"
+    }
+  }
+
+  /// `layers 0-3, 5`.
+  static func list(_ layers: [Int]) -> String {
+    var parts: [String] = []
+    var rest = layers.sorted()[...]
+    while let first = rest.popFirst() {
+      var last = first
+      while rest.first == last + 1 { last = rest.removeFirst() }
+      parts.append(first == last ? "\(first)" : "\(first)-\(last)")
+    }
+    return "layer\(layers.count == 1 ? "" : "s") \(parts.joined(separator: ", "))"
+  }
+}

@@ -1,0 +1,51 @@
+// Whether a model's attention can be computed by a guest, and if not, every reason why.
+
+/// The result of probing a model: what its attention looks like, layer by layer.
+///
+/// The probe evaluates a few tokens with the host's own attention and looks at the nodes, since neither the
+/// architecture's name nor the metadata tells reliably what a layer does.
+public struct TakeoverReport: Sendable, CustomStringConvertible {
+  /// One layer, as seen in the graph.
+  public struct Layer: Sendable {
+    /// Number of the layer in the model, from 0.
+    public let number: Int
+    /// Heads, widths, window and rotation.
+    public let shape: LayerShape
+    /// Whether queries and keys were rotated in a way that is not known here, so that none is told of.
+    public let isRotationUnknown: Bool
+  }
+
+  /// Every reason against it; empty when the model can be taken over.
+  public let reasons: [TakeoverReason]
+  /// What works, but not always as one might expect.
+  public let warnings: [String]
+  /// All layers with a flash-attention node, by number.
+  public let layers: [Layer]
+
+  /// Whether a guest can compute all of it.
+  public var isSupported: Bool { reasons.isEmpty }
+
+  init(reasons: [TakeoverReason], warnings: [String], layers: [Layer]) {
+    self.reasons = reasons
+    self.warnings = warnings
+    self.layers = layers
+  }
+
+  /// For people.
+  public var description: String {
+    var lines: [String] = []
+    if isSupported {
+      let sliding = layers.filter { $0.shape.slidingWindow != nil }
+      var line = "Attention of \(layers.count) layers can be taken over"
+      if let window = sliding.first?.shape.slidingWindow {
+        line += "; \(sliding.count) of them have a sliding window of \(window)"
+      }
+      lines.append(line + ".")
+    } else {
+      lines.append("Attention cannot be taken over:")
+      lines += reasons.map { "- \($0)" }
+    }
+    lines += warnings.map { "Note: \($0)" }
+    return lines.joined(separator: "\n")
+  }
+}

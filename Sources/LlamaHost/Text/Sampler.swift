@@ -1,0 +1,188 @@
+// Logits to tokens.
+
+import CLlama
+
+/// Chooses tokens; keeps what penalties, grammar and random numbers need to remember.
+///
+///     let sampler = try Sampler(settings: .greedy, model: model)
+///     let token = try sampler.sample(logits: logits.last)
+///     try sampler.accept(token)
+///
+/// Cost: one pass over the vocabulary, and with a grammar the part of the vocabulary that it allows, bounded by
+/// ``GrammarLimits``. Not for use by two threads at once.
+public final class Sampler {
+  /// What it was made with.
+  public let settings: SamplerSettings
+  /// The seed in use, also when the settings left it open.
+  public let seed: UInt32
+  private let tokenizer: Tokenizer
+  private let chain: OwnedSampler
+  /// Apart from the chain, so that a candidate can be checked by itself.
+  private let grammar: GrammarMatcher?
+  private let candidates: UnsafeMutableBufferPointer<llama_token_data>
+
+  /// - Throws: ``SamplerError/grammar(_:)`` for one that names tokens which the model does not have.
+  public init(settings: SamplerSettings, model: LlamaModel) throws {
+    self.settings = settings
+    tokenizer = model.tokenizer
+    // The all-ones seed is the host's sign for "random".
+    seed = settings.seed ?? UInt32.random(in: 0..<UInt32.max)
+    chain = try Self.makeChain(settings, seed: seed, vocabularySize: model.tokenizer.vocabularySize)
+    do {
+      grammar = try settings.parsedGrammar.map { try GrammarMatcher($0, model.tokenizer) }
+    } catch let error as GrammarError {
+      throw SamplerError.grammar(error)
+    }
+    candidates = .allocate(capacity: model.tokenizer.vocabularySize)
+  }
+
+  deinit { candidates.deallocate() }
+
+  /// Chooses a token; ``accept(_:)`` it before the next one.
+  ///
+  /// - Parameter logits: One for every token of the vocabulary.
+  /// - Throws: ``SamplerError``, of which ``SamplerError/grammar(_:)`` and ``SamplerError/grammarExhausted`` are the
+  ///   grammar's fault. The sampler is as it was then.
+  public func sample(logits: UnsafeBufferPointer<Float>) throws -> Int32 {
+    guard logits.count == candidates.count else {
+      throw SamplerError.logitCountMismatch(count: logits.count, vocabularySize: candidates.count)
+    }
+    try fill(logits)
+    if let grammar, settings.temperature == 0 {
+      // If the best token of all is allowed, it is the best allowed one, and the rest need not be checked.
+      let best = choose()
+      if try Self.check({ () throws(GrammarError) in try grammar.allows(best) }) { return best }
+      try fill(logits)
+    }
+    if let grammar {
+      let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
+      var hasCandidate = false
+      for index in candidates.indices {
+        if !mask[Int32(index)] {
+          candidates[index].logit = -.infinity
+        } else if candidates[index].logit > -.infinity {
+          hasCandidate = true
+        }
+      }
+      guard hasCandidate else { throw SamplerError.grammarExhausted }
+    }
+    return choose()
+  }
+
+  /// Looks for the tokens that the grammar allows first, so that a grammar that cannot be followed is found out before
+  /// anything is computed for it.
+  ///
+  /// - Throws: ``SamplerError/grammar(_:)``, ``SamplerError/grammarExhausted``.
+  public func checkGrammar() throws {
+    guard let grammar else { return }
+    let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
+    guard !mask.isEmpty else { throw SamplerError.grammarExhausted }
+  }
+
+  /// Whether the grammar allows each token of the vocabulary; all of them are without a grammar.
+  package func allowedTokens() throws -> [Bool] {
+    guard let grammar else { return Array(repeating: true, count: candidates.count) }
+    let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
+    return candidates.indices.map { mask[Int32($0)] }
+  }
+
+  private static func check<Result>(_ body: () throws(GrammarError) -> Result) throws(SamplerError) -> Result
+  {
+    do { return try body() } catch { throw .grammar(error) }
+  }
+
+  /// Takes note of a token that became part of the output.
+  ///
+  /// - Throws: ``SamplerError/tokenForbidden(token:text:)`` when the grammar does not allow it; nothing
+  ///   changed then.
+  public func accept(_ token: Int32) throws {
+    try checkRange(token)
+    if let grammar {
+      guard try Self.check({ () throws(GrammarError) in try grammar.accept(token) }) else {
+        throw SamplerError.tokenForbidden(
+          token: token, text: tokenizer.detokenize([token], renderSpecial: true))
+      }
+    }
+    llama_sampler_accept(chain.pointer, token)
+  }
+
+  /// Takes note of tokens of the prompt, which count for the penalties but not for the grammar.
+  public func acceptPrompt(_ tokens: some Sequence<Int32>) {
+    for token in tokens where token >= 0 && Int(token) < candidates.count {
+      llama_sampler_accept(chain.pointer, token)
+    }
+  }
+
+  /// Back to the start: same seed, empty history, grammar from its root.
+  public func reset() {
+    llama_sampler_reset(chain.pointer)
+    grammar?.reset()
+  }
+
+  private func checkRange(_ token: Int32) throws {
+    guard token >= 0, Int(token) < candidates.count else {
+      throw SamplerError.tokenOutOfRange(token: token, vocabularySize: candidates.count)
+    }
+  }
+
+  private func fill(_ logits: UnsafeBufferPointer<Float>) throws {
+    var hasCandidate = false
+    for (index, logit) in logits.enumerated() {
+      // NaN would survive every comparison of the samplers.
+      let value = logit.isNaN ? -.infinity : logit
+      if value > -.infinity { hasCandidate = true }
+      candidates.initializeElement(at: index, to: llama_token_data(id: Int32(index), logit: value, p: 0))
+    }
+    guard hasCandidate else { throw SamplerError.noCandidates }
+  }
+
+  private func candidateArray() -> llama_token_data_array {
+    llama_token_data_array(
+      data: candidates.baseAddress, size: candidates.count, selected: -1, sorted: false)
+  }
+
+  private func choose() -> Int32 {
+    var array = candidateArray()
+    llama_sampler_apply(chain.pointer, &array)
+    precondition(array.selected >= 0 && array.selected < array.size, "the sampler chain chose nothing")
+    return array.data[Int(array.selected)].id
+  }
+
+  private static func makeChain(
+    _ settings: SamplerSettings, seed: UInt32, vocabularySize: Int
+  ) throws -> OwnedSampler {
+    var parameters = llama_sampler_chain_default_params()
+    parameters.no_perf = true
+    guard let pointer = llama_sampler_chain_init(parameters) else { throw SamplerError.noCandidates }
+    let chain = OwnedSampler(pointer)
+    // The chain owns what is added.
+    func add(_ sampler: UnsafeMutablePointer<llama_sampler>?) {
+      if let sampler { llama_sampler_chain_add(pointer, sampler) }
+    }
+    if settings.hasPenalties {
+      add(
+        llama_sampler_init_penalties(
+          Int32(vocabularySize), Int32(settings.penaltyWindow), settings.repetitionPenalty,
+          settings.frequencyPenalty, settings.presencePenalty))
+    }
+    guard settings.temperature > 0 else {
+      add(llama_sampler_init_greedy())
+      return chain
+    }
+    if settings.topK > 0 { add(llama_sampler_init_top_k(Int32(settings.topK))) }
+    if settings.topP < 1 { add(llama_sampler_init_top_p(settings.topP, 1)) }
+    if settings.minP > 0 { add(llama_sampler_init_min_p(settings.minP, 1)) }
+    add(llama_sampler_init_temp(settings.temperature))
+    add(llama_sampler_init_dist(seed))
+    return chain
+  }
+}
+
+/// Frees a C sampler.
+private final class OwnedSampler {
+  let pointer: UnsafeMutablePointer<llama_sampler>
+
+  init(_ pointer: UnsafeMutablePointer<llama_sampler>) { self.pointer = pointer }
+
+  deinit { llama_sampler_free(pointer) }
+}
