@@ -36,7 +36,8 @@ extension AttentionEngine {
       parallel.run(step.taskCount) { index, worker in
         let task = step.task(index)
         let workspace = workspaces[worker]
-        let queries = workspace.floats(.queries, step.groupSize * step.dimension)
+        let scratch = workspace.scope()
+        let queries = scratch.floats(step.groupSize * step.dimension)
         batch.gatherQueries(
           kvHead: task.head, tokens: 0..<1, groupSize: step.groupSize, into: queries)
         workspace.kernels.unsafeScale(queries, by: layer.scale, count: step.groupSize * step.dimension)
@@ -72,8 +73,9 @@ extension AttentionEngine {
     _ task: DecodeTask, of step: DecodeStep, head: any HeadPolicy, isExact: Bool, isProbed: Bool,
     queries: UnsafePointer<Float>, states: StepStates, workspace: Workspace, planWorkspace: Workspace
   ) -> ReadStatistics.Head {
+    let scratch = workspace.scope()
     let (g, d) = (step.groupSize, step.dimension)
-    let running = RunningStates(count: g, dimension: d, workspace: workspace)
+    let running = RunningStates(count: g, dimension: d, in: scratch)
     let slot = step.slot(of: task)
     let read: ReadStatistics.Head
     switch task.work {
@@ -89,7 +91,7 @@ extension AttentionEngine {
           head.rows, part: part, of: step.parts, queries: queries, states: running, workspace: workspace)
         : head.attend(part: part, of: step.parts, queries: queries, states: running, workspace: workspace)
     case .plan:
-      let known = planWorkspace.floats(.sums, g)
+      let known = scratch.floats(g)
       let first = step.slot(head: task.head)
       for h in 0..<g {
         known[h] = (1..<step.parts).reduce(states.logSumExps(first)[h]) {
@@ -97,6 +99,8 @@ extension AttentionEngine {
         }
       }
       if isProbed { (head as? RetrievalHead)?.expectFixed(known, count: g) }
+      // Ends the plan of the layer before, of which nothing is left to do.
+      planWorkspace.renew()
       planWorkspace.stages = workspace.stages
       planWorkspace.recorder = workspace.recorder
       read = head.plan(queries, known: known, states: running, workspace: planWorkspace)
@@ -122,12 +126,13 @@ extension AttentionEngine {
       let position = batch.firstPosition
       guard !ignoresIndex, head.wants(position: position, batchEnd: position + 1) else { continue }
       workspace.stages?.begin(.index)
-      let queries = workspace.floats(.queries, g * d)
+      let scratch = workspace.scope()
+      let queries = scratch.floats(g * d)
       batch.gatherQueries(kvHead: number, tokens: 0..<1, groupSize: g, into: queries)
       if let offsets = head.rows.keyOffsets {
         workspace.kernels.unsafeAddProducts(
           of: offsets, with: queries, count: g, dimension: d, by: layer.scale, to: states.logSumExps(first),
-          scratch: workspace.floats(.weights, g))
+          scratch: scratch.floats(g))
       }
       head.observe(
         ObservedToken(

@@ -155,7 +155,8 @@ package protocol HeadPolicy: AnyObject {
   ///
   /// - Parameters:
   ///   - known: log-sum-exps of all parts together, `[groupSize]`.
-  ///   - workspace: of nobody else until the step is done, so that the plan may lie in it.
+  ///   - workspace: of nobody else until the step is done: the plan lies in its ``VectorIndex/Workspace/lasting``
+  ///     scope, which the next plan renews.
   func plan(
     _ queries: UnsafePointer<Float>, known: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head

@@ -46,15 +46,17 @@ package struct NewRows {
   /// Puts row `order[i]` in place i, for all of them.
   func reorder(_ order: UnsafePointer<UInt32>, workspace: Workspace) {
     for rows in [keys, values] {
+      let scratch = workspace.scope()
       let target = UnsafeMutableRawPointer(mutating: rows.base)
-      let copy = workspace.bytes(.values, count * rows.stride)
+      let copy = scratch.bytes(count * rows.stride)
       UnsafeMutableRawPointer(copy).copyMemory(from: target, byteCount: count * rows.stride)
       for i in 0..<count {
         (target + i * rows.stride).copyMemory(
           from: copy + Int(order[i]) * rows.stride, byteCount: rows.stride)
       }
     }
-    let oldPositions = workspace.indices(.selected, count)
+    let scratch = workspace.scope()
+    let oldPositions = scratch.indices(count)
     oldPositions.update(from: positions, count: count)
     for i in 0..<count { positions[i] = oldPositions[Int(order[i])] }
   }
@@ -87,6 +89,21 @@ package struct StatePointers {
     self.maxima = maxima
     self.sums = sums
     self.accumulators = accumulators
+  }
+
+  /// Empty states of so many queries.
+  package init(count: Int, dimension: Int, in scratch: borrowing Scratch) {
+    self.init(
+      maxima: scratch.floats(count), sums: scratch.floats(count),
+      accumulators: scratch.floats(count * dimension))
+    clear(count: count, dimension: dimension)
+  }
+
+  /// Makes them empty.
+  package func clear(count: Int, dimension: Int) {
+    maxima.update(repeating: -.infinity, count: count)
+    sums.update(repeating: 0, count: count)
+    accumulators.update(repeating: 0, count: count * dimension)
   }
 }
 

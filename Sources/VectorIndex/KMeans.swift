@@ -8,21 +8,22 @@ package struct KMeans {
   /// numbered without gaps, with the number of clusters that are not empty.
   ///
   /// Cost: `2 * count * clusterCount * d * iterations` operations. Deterministic for a seed and SIMD level.
-  /// The assignments live in the workspace until its next use.
+  /// The assignments are in `result`.
   package static func cluster(
     points: UnsafePointer<Float>, count: Int, dimension d: Int, clusterCount: Int, iterations: Int,
-    seed: UInt64,
-    workspace: Workspace
+    seed: UInt64, in result: borrowing Scratch
   ) -> (assignments: UnsafeMutablePointer<UInt32>, clusterCount: Int) {
+    let workspace = result.workspace
     let kernels = workspace.kernels
     let k = max(1, min(clusterCount, count))
-    let assignments = workspace.indices(.assignments, count)
-    let centroids = workspace.floats(.centroids, k * d)
-    let sums = workspace.floats(.clusterSums, k * d)
-    let halfNorms = workspace.floats(.halfNorms, k)
-    let best = workspace.floats(.best, count)
-    let counts = workspace.indices(.counts, k)
-    let scratch = workspace.floats(.kernel, Kernels.assignScratchCount(dimension: d))
+    let assignments = result.indices(count)
+    let scratch = workspace.scope()
+    let centroids = scratch.floats(k * d)
+    let sums = scratch.floats(k * d)
+    let halfNorms = scratch.floats(k)
+    let best = scratch.floats(count)
+    let counts = scratch.indices(k)
+    let kernelScratch = scratch.floats(Kernels.assignScratchCount(dimension: d))
     sample(points, count: count, dimension: d, into: centroids, k: k, seed: seed, workspace: workspace)
 
     for iteration in 0..<max(1, iterations) {
@@ -34,7 +35,7 @@ package struct KMeans {
       kernels.unsafeAssign(
         points: points, pointStride: d, pointCount: count, centroids: centroids, centroidStride: d,
         centroidCount: k, dimension: d, halfNorms: halfNorms, assignments: assignments, best: best,
-        scratch: scratch)
+        scratch: kernelScratch)
       if iteration == max(1, iterations) - 1 { break }
       sums.update(repeating: 0, count: k * d)
       counts.update(repeating: 0, count: k)
@@ -57,8 +58,9 @@ package struct KMeans {
     _ points: UnsafePointer<Float>, count: Int, dimension d: Int, into centroids: UnsafeMutablePointer<Float>,
     k: Int, seed: UInt64, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     var generator = SeededGenerator(seed: seed)
-    let order = workspace.indices(.order, count)
+    let order = scratch.indices(count)
     for i in 0..<count { order[i] = UInt32(i) }
     for j in 0..<k {
       let chosen = Int.random(in: j..<count, using: &generator)

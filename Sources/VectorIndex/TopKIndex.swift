@@ -24,18 +24,19 @@ package final class ExactTopKIndex: AttentionIndex {
   package func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     var read = ReadCount()
     let (d, n) = (dimension, rowCount)
     guard n > 0 else { return read }
     let kept = min(k, n)
     // The keys are read once for all queries of the group.
-    let scores = workspace.floats(.scores, group.count * n)
+    let scores = scratch.floats(group.count * n)
     workspace.kernels.unsafeDot(
       queries: group.queries, queryStride: d, queryCount: group.count, rows: rows.keys, rowCount: n,
       dimension: d, scores: scores, scoreStride: n)
-    let top = workspace.indices(.selected, kept)
-    let topScores = workspace.floats(.weights, kept)
-    let union = RowUnion(rowCount: n, workspace: workspace)
+    let top = scratch.indices(kept)
+    let topScores = scratch.floats(kept)
+    let union = RowUnion(rowCount: n, in: scratch)
     for h in 0..<group.count {
       TopRows.select(scores + h * n, count: n, top: top, topScores: topScores, k: kept)
       workspace.kernels.unsafeSoftmaxAccumulate(
@@ -45,7 +46,8 @@ package final class ExactTopKIndex: AttentionIndex {
         accumulators: states.accumulators + h * d, accumulatorStride: d)
       for i in 0..<kept { union.insert(top[i]) }
     }
-    let rowsRead = union.rows(atMost: min(n, kept * group.count), workspace: workspace)
+    let found = scratch.indices(min(n, kept * group.count))
+    let rowsRead = UnsafeBufferPointer(start: found, count: union.list(into: found))
     recorder?.read(rowsRead)
     read.retrieved = rowsRead.count
     read.scored = n

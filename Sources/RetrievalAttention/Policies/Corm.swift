@@ -116,9 +116,10 @@ final class CormHead: HeadPolicy {
   }
 
   func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let end = rows.count
     guard end > 0 else { return }
-    let important = workspace.indices(.assignments, end)
+    let important = scratch.indices(end)
     // One more than the position, so that 0 stands for none.
     important.update(repeating: 0, count: end)
     recent.forEachToken(
@@ -144,6 +145,7 @@ final class CormHead: HeadPolicy {
   func attend(
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
+    let scratch = workspace.scope()
     let end = rows.count
     guard isActive else {
       states.attend(queries, to: 0..<end, of: rows, workspace: workspace)
@@ -152,7 +154,7 @@ final class CormHead: HeadPolicy {
     return history.advance { state in
       state.append(rows: state.rowCount..<end)
       let count = state.kept.count
-      let scores = workspace.floats(.scores, groupSize * count)
+      let scores = scratch.floats(groupSize * count)
       state.kept.withUnsafeBufferPointer {
         states.attend(queries, to: $0, of: rows, scores: scores, workspace: workspace)
       }

@@ -85,10 +85,11 @@ final class MagicPIGHead: HeadPolicy {
   }
 
   private func hash(_ count: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let d = rows.dimension
     let begin = hashedEnd
     let kernels = workspace.kernels
-    let keys = workspace.floats(.points, count * d)
+    let keys = scratch.floats(count * d)
     kernels.unsafeUnpack(
       rows.keys.from(begin), rowCount: count, dimension: d, target: keys, targetStride: d)
     if segments.isEmpty {
@@ -123,20 +124,22 @@ final class MagicPIGHead: HeadPolicy {
   func attend(
     part: Int, of parts: Int, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) -> ReadStatistics.Head {
+    let scratch = workspace.scope()
     let sink = min(settings.sinkCount, rows.count)
     let end = norms.count > 0 ? hashedEnd : sink
     states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
     var read = ReadStatistics.Head(fixed: sink + rows.count - end)
     guard norms.count > 0 else { return read }
-    let hashes = workspace.halves(.codeQueries, states.count * settings.tableCount)
+    let hashes = scratch.halves(states.count * settings.tableCount)
     projections.hash(queries, count: states.count, into: hashes, workspace: workspace)
     read.indexBytes = projections.byteCount + rows.dimension * 4
     // What several queries sample is read once.
-    let union = RowUnion(rowCount: norms.count, workspace: workspace)
+    let union = RowUnion(rowCount: norms.count, in: scratch)
     for segment in segments {
       for h in 0..<states.count {
-        let sample = workspace.indices(.candidates, segment.tables.rowCount)
+        let scratch = workspace.scope()
+        let sample = scratch.indices(segment.tables.rowCount)
         let (count, entries) = segment.tables.collisions(
           hashes + h * settings.tableCount, found: sample, workspace: workspace)
         estimate(
@@ -148,7 +151,7 @@ final class MagicPIGHead: HeadPolicy {
         read.indexBytes += entries * 2 + settings.tableCount * 8 + count * 4
       }
     }
-    read.retrieved = union.rows(atMost: norms.count, workspace: workspace).count
+    read.retrieved = union.count
     return read
   }
 
@@ -157,10 +160,11 @@ final class MagicPIGHead: HeadPolicy {
     _ sample: UnsafeMutableBufferPointer<UInt32>, of segment: Segment, query h: Int,
     queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     guard let indices = sample.baseAddress, !sample.isEmpty else { return }
     let d = rows.dimension
     let query = queries + h * d
-    let scores = workspace.floats(.scores, sample.count)
+    let scores = scratch.floats(sample.count)
     workspace.kernels.unsafeDot(
       queries: query, queryStride: d, queryCount: 1, rows: rows.keys.from(segment.begin), indices: indices,
       rowCount: sample.count, dimension: d, scores: scores, scoreStride: sample.count)

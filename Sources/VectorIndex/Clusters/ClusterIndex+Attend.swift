@@ -14,10 +14,11 @@ extension ClusterIndex {
   package func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     guard clusterCount > 0 else { return ReadCount() }
-    let plan = plan(group, rows: rows, states: states, workspace: workspace, recorder: recorder)
+    let plan = plan(group, rows: rows, states: states, in: scratch, recorder: recorder)
     let tail = TailSums(
-      workspace.floats(.tail, TailSums.floatCount(queries: group.count, dimension: dimension)),
+      scratch.floats(TailSums.floatCount(queries: group.count, dimension: dimension)),
       queries: group.count, dimension: dimension)
     tail.clear()
     var read = plan.read
@@ -38,12 +39,14 @@ extension ClusterIndex {
   ///   - known: what attention to other keys gave; tells what still matters. Of these only maxima and sums are used,
   ///     and those of the outliers are added. Nil for what `states` hold.
   ///   - states: where outliers and the estimates of groups go; empty unless `known` is nil.
+  ///   - scratch: where the plan lies. It is good for as long.
   package func plan(
     _ group: QueryGroup, rows: IndexRows, known: StatePointers? = nil, states: StatePointers,
-    workspace: Workspace, recorder: ReadRecorder?
+    in scratch: borrowing Scratch, recorder: ReadRecorder?
   ) -> ClusterPlan {
+    let workspace = scratch.workspace
     precondition(clusterCount > 0, "nothing is indexed")
-    if readsAllRows(queryCount: group.count) { return ClusterPlan(rowCount: rowCount, workspace: workspace) }
+    if readsAllRows(queryCount: group.count) { return ClusterPlan(rowCount: rowCount, in: scratch) }
     let (d, g, groupCount) = (dimension, group.count, groups.count)
     var read = ReadCount()
     if outliers.count > 0 {
@@ -52,13 +55,13 @@ extension ClusterIndex {
       read.bytes = read.retrieved * rows.bytesPerRow
       if let known { for h in 0..<g { known.addMass(of: states, query: h) } }
     }
-    let groupScores = workspace.floats(.groupScores, g * groupCount)
+    let groupScores = scratch.floats(g * groupCount)
     let limit = build.usesCodes ? search.tolerance * search.refinement : search.tolerance
     workspace.stages?.begin(.centroids)
     let scan = scan(
-      group, states: known ?? states, limit: limit, groupScores: groupScores, workspace: workspace)
+      group, states: known ?? states, limit: limit, groupScores: groupScores, in: scratch)
     workspace.stages?.begin(.selection)
-    let selected = workspace.indices(.selected, scan.count)
+    let selected = scratch.indices(scan.count)
     var selectedCount = 0
     for c in 0..<scan.count where !(scan.gains[c] < limit) {
       selected[selectedCount] = UInt32(c)
@@ -67,7 +70,7 @@ extension ClusterIndex {
     if !build.usesCodes { selectedCount = keepBest(selected, selectedCount, of: scan) }
     let tables =
       build.usesCodes && selectedCount > 0
-      ? codes.tables(queries: group.queries, count: g, workspace: workspace) : nil
+      ? codes.tables(queries: group.queries, count: g, in: scratch) : nil
     workspace.stages?.begin(.tail)
     workspace.kernels.unsafeSoftmaxAccumulate(
       scores: groupScores, scoreStride: groupCount, queryCount: g, values: groups.meanValues.base,
@@ -78,7 +81,7 @@ extension ClusterIndex {
     read.bytes += read.centroids * (4 * d + Self.statisticsByteCount)
     return ClusterPlan(
       scan: scan, selected: selected, selectedCount: selectedCount, tables: tables, read: read,
-      workspace: workspace)
+      in: scratch)
   }
 
   /// Attends to the keys of one slice of the clusters that are worth it, and adds estimates of all others; or to a
@@ -91,6 +94,7 @@ extension ClusterIndex {
     _ group: QueryGroup, slice: Int, of plan: ClusterPlan, rows: IndexRows, states: StatePointers,
     tail: TailSums, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     guard let wholeScan = plan.scan else {
       workspace.stages?.begin(.retrieved)
       var read = attend(
@@ -101,7 +105,7 @@ extension ClusterIndex {
     }
     let scan = wholeScan.part(plan.range(ofSlice: slice))
     let selected = plan.selection(ofSlice: slice)
-    let weights = workspace.floats(.clusterWeights, group.count * scan.count)
+    let weights = scratch.floats(group.count * scan.count)
     var read = ReadCount()
     workspace.stages?.begin(.tail)
     tail.logScales.update(from: scan.logTotals, count: group.count)
@@ -141,8 +145,9 @@ extension ClusterIndex {
     selected: UnsafeBufferPointer<UInt32>, weights: UnsafeMutablePointer<Float>, workspace: Workspace,
     recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     let (d, g) = (dimension, group.count)
-    let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g))
+    let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: g))
     var read = ReadCount()
     workspace.stages?.begin(.retrieved)
     scan.forEachRun(of: selected) { run in
@@ -151,7 +156,7 @@ extension ClusterIndex {
         queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
         values: rows.values.from(begin), rowCount: run.count, dimension: d,
         maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-        scratch: scratch)
+        scratch: kernelScratch)
       recorder?.read(run)
       read.retrieved += run.count
     }

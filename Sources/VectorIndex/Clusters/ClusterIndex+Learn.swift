@@ -17,14 +17,15 @@ extension ClusterIndex {
     points: UnsafePointer<Float>, values: PackedRows, firstGroup: Int, training: TrainingQueries,
     workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let means = workspace.floats(.best, 4 * d)
+    let means = scratch.floats(4 * d)
     let (mean, meanValue) = (means, means + d)
     let (groupMean, groupMeanValue) = (means + 2 * d, means + 3 * d)
-    let row = workspace.floats(.weights, d)
-    let states = TrainingStates(training, workspace: workspace, dimension: d)
-    let groupStates = TrainingStates(sumOf: states)
+    let row = scratch.floats(d)
+    let states = TrainingStates(training, dimension: d, in: scratch)
+    let groupStates = TrainingStates(sumOf: states, in: scratch)
     let outputNorm = rootMeanSquare(training.outputs, rows: training.count, dimension: d)
 
     for number in firstGroup..<groups.starts.count - 1 {

@@ -26,6 +26,7 @@ extension ClusterIndex {
     selected: UnsafeBufferPointer<UInt32>, tables: ResidualCodes.Tables, limit: Int,
     weights: UnsafeMutablePointer<Float>, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     let (d, g, clusters) = (dimension, group.count, scan.count)
     var candidateCount = 0
     for c in selected { candidateCount += scan.size(Int(c)) }
@@ -33,7 +34,7 @@ extension ClusterIndex {
     workspace.stages?.begin(.selection)
     let lists = RowLists(begins: scan.begins, ends: scan.ends, selected: selection, count: selected.count)
     // [g, clusters] what codes are added to, then [g, lists] what is left of each list.
-    let bases = workspace.floats(.candidates, g * (clusters + lists.count))
+    let bases = scratch.floats(g * (clusters + lists.count))
     for h in 0..<g {
       // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
       for number in selected {
@@ -43,8 +44,8 @@ extension ClusterIndex {
     }
     let room = min(limit, candidateCount)
     let sample = RowSample(
-      threshold: search.tolerance, limit: limit, rows: workspace.indices(.order, room),
-      chances: workspace.floats(.whitened, room), rests: bases + g * clusters, restStride: lists.count)
+      threshold: search.tolerance, limit: limit, rows: scratch.indices(room),
+      chances: scratch.floats(room), rests: bases + g * clusters, restStride: lists.count)
     let count = take(
       sample, of: lists, candidates: candidateCount, tables: tables, queryCount: g, bases: bases,
       baseStride: clusters, factors: scan.valueSpread, workspace: workspace)
@@ -61,7 +62,7 @@ extension ClusterIndex {
       queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys, values: rows.values,
       indices: sample.rows, biases: logChances, rowCount: count, dimension: d, maxima: states.maxima,
       sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g)))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: g)))
     recorder?.read(UnsafeBufferPointer(start: sample.rows, count: count))
     var read = ReadCount()
     read.retrieved = count
@@ -76,6 +77,7 @@ extension ClusterIndex {
     _ sample: RowSample, of lists: RowLists, candidates: Int, tables: ResidualCodes.Tables, queryCount g: Int,
     bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>, workspace: Workspace
   ) -> Int {
+    let scratch = workspace.scope()
     func scan(_ sample: RowSample, worths: UnsafeMutablePointer<Float>? = nil) -> Int {
       codes.sample(
         sample, of: lists, tables: tables, queryCount: g, bases: bases, baseStride: baseStride,
@@ -84,7 +86,7 @@ extension ClusterIndex {
     let wanted = scan(sample)
     guard wanted > sample.limit else { return wanted }
     guard sample.limit > 0 else { return 0 }
-    let worths = workspace.floats(.values, candidates)
+    let worths = scratch.floats(candidates)
     _ = scan(sample, worths: worths)
     var sorted = UnsafeMutableBufferPointer(start: worths, count: candidates)
     sorted.sort(by: >)

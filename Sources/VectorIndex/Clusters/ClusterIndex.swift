@@ -157,15 +157,15 @@ package struct TrainingQueries {
     self.groupSize = groupSize
   }
 
-  /// The queries of at most so many tokens, evenly spread, in the workspace's memory when that leaves any out.
-  func thinned(to tokens: Int, dimension d: Int, workspace: Workspace) -> TrainingQueries {
+  /// The queries of at most so many tokens, evenly spread, in `scratch` when that leaves any out.
+  func thinned(to tokens: Int, dimension d: Int, in scratch: borrowing Scratch) -> TrainingQueries {
     let g = max(1, groupSize)
     let all = count / g
     guard all > tokens else { return self }
     let kept = tokens * g
-    let newQueries = workspace.floats(.thinnedTraining, kept * (2 * d + 1))
-    let newOutputs = newQueries + kept * d
-    let newLogSumExps = newOutputs + kept * d
+    let newQueries = scratch.floats(kept * d)
+    let newOutputs = scratch.floats(kept * d)
+    let newLogSumExps = scratch.floats(kept)
     for token in 0..<tokens {
       // The last one is always among them: the queries to come are most like it.
       let source = (token + 1) * all / tokens - 1

@@ -56,12 +56,13 @@ extension ClusterIndex {
     _ group: QueryGroup, to range: Range<Int>, of rows: IndexRows, states: StatePointers,
     workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     workspace.kernels.unsafeAttend(
       queries: group.queries, queryStride: dimension, queryCount: group.count,
       keys: rows.keys.from(range.lowerBound), values: rows.values.from(range.lowerBound),
       rowCount: range.count, dimension: dimension, maxima: states.maxima, sums: states.sums,
       accumulators: states.accumulators, accumulatorStride: dimension,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(range)
     var read = ReadCount()
     read.retrieved = range.count

@@ -179,26 +179,28 @@ struct ResidualCodes: ~Copyable {
     var bases: UnsafeMutablePointer<Float>
   }
 
-  /// Tables for queries `[count, d]`, in workspace memory.
-  func tables(queries: UnsafePointer<Float>, count g: Int, workspace: Workspace) -> Tables {
+  /// Tables for queries `[count, d]`, in `scratch`.
+  func tables(queries: UnsafePointer<Float>, count g: Int, in scratch: borrowing Scratch) -> Tables {
     let width = 2 * subquantizers
     let stride = subquantizers * Self.wordCount
-    let scratchCount = 17 * subquantizers
-    let mapped = workspace.floats(.mappedQueries, g * width + 2 * g + scratchCount)
+    let tables = Tables(
+      entries: scratch.bytes(g * stride), steps: scratch.floats(g), bases: scratch.floats(g))
+    tables.steps.update(repeating: 0, count: g)
+    tables.bases.update(repeating: 0, count: g)
+    let own = scratch.workspace.scope()
+    let mapped = own.floats(g * width)
+    let kernelScratch = own.floats(17 * subquantizers)
     // Elements beyond the dimension meet words of zeros.
-    mapped.update(repeating: 0, count: g * width + 2 * g)
-    workspace.kernels.unsafeDot(
+    mapped.update(repeating: 0, count: g * width)
+    own.kernels.unsafeDot(
       queries: queries, queryStride: dimension, queryCount: g, rows: queryMap.base, rowStride: dimension,
       rowCount: dimension, dimension: dimension, scores: mapped, scoreStride: width)
-    let tables = Tables(
-      entries: workspace.bytes(.codeQueries, g * stride), steps: mapped + g * width,
-      bases: mapped + g * width + g)
     for h in 0..<g {
-      workspace.kernels.unsafePQ4Tables(
+      own.kernels.unsafePQ4Tables(
         query: mapped + h * width, coordinates: elements.base, starts: firstElements.base,
         entries: words.base,
         codebookCount: subquantizers, tables: tables.entries + h * stride, scale: tables.steps + h,
-        base: tables.bases + h, scratch: mapped + g * width + 2 * g)
+        base: tables.bases + h, scratch: kernelScratch)
     }
     return tables
   }
@@ -209,10 +211,11 @@ struct ResidualCodes: ~Copyable {
     baseStride: Int, factors: UnsafePointer<Float>, worths: UnsafeMutablePointer<Float>? = nil,
     workspace: Workspace
   ) -> Int {
-    workspace.kernels.unsafeSamplePQ4(
+    let scratch = workspace.scope()
+    return workspace.kernels.unsafeSamplePQ4(
       tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g,
       scales: tables.steps, tableBases: tables.bases, blocks: blocks.base, subquantizers: subquantizers,
       lists: lists, bases: bases, baseStride: baseStride, factors: factors, sample: sample, worths: worths,
-      scratch: workspace.floats(.kernel, Kernels.sampleScratchCount(queryCount: g)))
+      scratch: scratch.floats(Kernels.sampleScratchCount(queryCount: g)))
   }
 }

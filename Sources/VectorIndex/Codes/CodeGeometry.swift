@@ -45,11 +45,12 @@ final class CodeGeometry {
     keys: UnsafePointer<Float>, count: Int, dimension d: Int, training: TrainingQueries, exponent: Double,
     spreads: Bool, seed: UInt64, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     dimension = d
     let mean = Self.mean(of: keys, count: count, dimension: d)
     self.mean = RowBuffer(mean)
     // Centered exactly, not by taking mean mean' from the moment: keys can be far from the origin.
-    let centered = workspace.floats(.whitened, count * d)
+    let centered = scratch.floats(count * d)
     for i in 0..<count {
       for j in 0..<d { centered[i * d + j] = keys[i * d + j] - mean[j] }
     }
@@ -108,11 +109,12 @@ final class CodeGeometry {
   private static func moment(
     _ rows: UnsafePointer<Float>, _ count: Int, _ d: Int, ridge: Double, workspace: Workspace
   ) -> [Double] {
+    let scratch = workspace.scope()
     var result = [Float](repeating: 0, count: d * d)
     if count > 0 {
       workspace.kernels.unsafeSecondMoment(
         rows: rows, rowStride: d, rowCount: count, dimension: d, moment: &result, momentStride: d,
-        scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+        scratch: scratch.floats(Kernels.gemmScratchCount))
     }
     var trace = 0.0
     for i in 0..<d { trace += Double(result[i * d + i]) }
@@ -173,9 +175,10 @@ extension CodeGeometry {
   func map(
     keys: PackedRows, count: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
   ) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let points = workspace.floats(.points, count * d)
+    let points = scratch.floats(count * d)
     let mean = mean.base
     kernels.unsafeUnpack(keys, rowCount: count, dimension: d, target: points, targetStride: d)
     for i in 0..<count {
@@ -184,7 +187,7 @@ extension CodeGeometry {
     kernels.unsafeGEMM(
       a: points, aRowStride: d, aColumnStride: 1, b: forward.base, bRowStride: d, bColumnStride: 1, c: result,
       cRowStride: d, rows: count, columns: d, inner: d, accumulate: false,
-      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      scratch: scratch.floats(Kernels.gemmScratchCount))
   }
 
   /// Writes `q B` `[group.count, d]` and `q.mean` `[group.count]`.
@@ -202,18 +205,18 @@ extension CodeGeometry {
       dimension: d, scores: bases, scoreStride: 1)
   }
 
-  /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in the workspace's memory, and how many.
+  /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in `scratch`, and how many.
   static func sample(
-    _ keys: PackedRows, count: Int, outliers: [UInt32], dimension d: Int, workspace: Workspace
+    _ keys: PackedRows, count: Int, outliers: [UInt32], dimension d: Int, in scratch: borrowing Scratch
   ) -> (keys: UnsafePointer<Float>, count: Int) {
     let chosen = min(count, learnedRows)
-    let result = workspace.floats(.points, chosen * d)
+    let result = scratch.floats(chosen * d)
     var (kept, next) = (0, 0)
     for i in 0..<chosen {
       let row = i * count / chosen
       while next < outliers.count, outliers[next] < row { next += 1 }
       if next < outliers.count, outliers[next] == row { continue }
-      workspace.kernels.unsafeUnpack(
+      scratch.kernels.unsafeUnpack(
         keys.from(row), rowCount: 1, dimension: d, target: result + kept * d, targetStride: d)
       kept += 1
     }

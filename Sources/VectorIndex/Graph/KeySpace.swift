@@ -2,7 +2,7 @@
 
 import AttentionKernels
 
-/// Keys as points with squared Euclidean distances. Valid until the workspace's next user of the same purposes.
+/// Keys as points with squared Euclidean distances, in the scope that they were made in.
 struct KeySpace {
   /// Half squared lengths included, so searches find what is nearest.
   let scoring: ScoredRows
@@ -15,10 +15,12 @@ struct KeySpace {
   /// Points `[count, d]`. Reads each point once.
   init(
     points: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    workspace: Workspace
+    in result: borrowing Scratch
   ) {
-    let norms = workspace.floats(.keyNorms, count)
-    let point = workspace.floats(.point, d)
+    let norms = result.floats(count)
+    let workspace = result.workspace
+    let scratch = workspace.scope()
+    let point = scratch.floats(d)
     // By the same kernel as distances, so that the distance of equal points is exactly zero.
     for i in 0..<count {
       let row = points.from(i)
@@ -40,16 +42,26 @@ struct KeySpace {
   /// Distances in it are those that matter to queries (``QueryGeometry``). Cost: `2 count d^2` operations.
   init(
     keys: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    map: UnsafePointer<Float>, workspace: Workspace
+    map: UnsafePointer<Float>, in result: borrowing Scratch
   ) {
+    let points = result.halves(count * d)
+    Self.map(
+      keys, count: count, outliers: outliers, dimension: d, by: map, workspace: result.workspace, to: points)
+    self.init(
+      points: PackedRows(points, stride: d), count: count, outliers: outliers, dimension: d, in: result)
+  }
+
+  private static func map(
+    _ keys: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
+    by map: UnsafePointer<Float>, workspace: Workspace, to points: UnsafeMutablePointer<UInt16>
+  ) {
+    let scratch = workspace.scope()
     let kernels = workspace.kernels
     let block = 256
-    let buffer = workspace.floats(.points, (2 * block + 1) * d)
-    let mapped = buffer + block * d
-    let mean = mapped + block * d
+    let (buffer, mapped, mean) = (scratch.floats(block * d), scratch.floats(block * d), scratch.floats(d))
+    let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
     Self.mean(
       keys, count: count, outliers: outliers, dimension: d, row: buffer, result: mean, kernels: kernels)
-    let points = workspace.halves(.mappedKeys, count * d)
     for begin in stride(from: 0, to: count, by: block) {
       let n = min(block, count - begin)
       kernels.unsafeUnpack(
@@ -58,18 +70,15 @@ struct KeySpace {
       kernels.unsafeGEMM(
         a: buffer, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: mapped,
         cRowStride: d, rows: n, columns: d, inner: d, accumulate: false,
-        scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+        scratch: kernelScratch)
       kernels.unsafeConvertToFloat16(mapped, points + begin * d, count: n * d)
     }
-    self.init(
-      points: PackedRows(points, stride: d), count: count, outliers: outliers, dimension: d,
-      workspace: workspace)
   }
 
-  /// The point of a row in f32; valid until the next call.
-  func point(_ row: Int) -> UnsafeMutablePointer<Float> {
+  /// The point of a row in f32.
+  func point(_ row: Int, in scratch: borrowing Scratch) -> UnsafeMutablePointer<Float> {
     let d = scoring.dimension
-    let point = workspace.floats(.point, d)
+    let point = scratch.floats(d)
     workspace.kernels.unsafeUnpack(
       scoring.rows.from(row), rowCount: 1, dimension: d, target: point, targetStride: d)
     return point
@@ -80,8 +89,10 @@ struct KeySpace {
     from row: Int, to rows: UnsafePointer<UInt32>, count: Int, result: UnsafeMutablePointer<Float>
   ) {
     let d = scoring.dimension
+    let scratch = workspace.scope()
     workspace.kernels.unsafeDot(
-      queries: point(row), queryStride: d, queryCount: 1, rows: scoring.rows, indices: rows, rowCount: count,
+      queries: point(row, in: scratch), queryStride: d, queryCount: 1, rows: scoring.rows, indices: rows,
+      rowCount: count,
       dimension: d, scores: result, scoreStride: count)
     let own = halfNorms[row]
     for i in 0..<count { result[i] = 2 * (own + halfNorms[Int(rows[i])] - result[i]) }
@@ -94,12 +105,13 @@ struct KeySpace {
 
   /// The point nearest to the mean of all points.
   func centralRow() -> UInt32 {
+    let scratch = workspace.scope()
     let d = scoring.dimension
-    let mean = workspace.floats(.points, d)
+    let mean = scratch.floats(d)
     Self.mean(
-      scoring.rows, count: count, outliers: outliers, dimension: d, row: workspace.floats(.point, d),
+      scoring.rows, count: count, outliers: outliers, dimension: d, row: scratch.floats(d),
       result: mean, kernels: workspace.kernels)
-    let scores = workspace.floats(.scores, count)
+    let scores = scratch.floats(count)
     workspace.kernels.unsafeDot(
       queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowCount: count,
       dimension: d, scores: scores, scoreStride: count)

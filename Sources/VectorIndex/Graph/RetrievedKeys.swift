@@ -20,11 +20,12 @@ package struct RetrievedKeys: ~Copyable {
     keyCount: Int, excluded: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0), dimension d: Int,
     width limit: Int, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     width = min(limit, keyCount - excluded.count)
     self.queryCount = queryCount
     let best = lists.grow(by: queryCount * width)
     let block = 24
-    let scores = workspace.floats(.scores, min(block, queryCount) * keyCount)
+    let scores = scratch.floats(min(block, queryCount) * keyCount)
     var heap = RowBuffer<RankedRow>(capacity: width)
     for begin in stride(from: 0, to: queryCount, by: block) {
       let n = min(block, queryCount - begin)
