@@ -43,6 +43,28 @@ package struct NewRows {
     self.count = count
   }
 
+  /// Puts rows in the order of their groups (a stable counting sort: within a group, the order of the text remains)
+  /// and tells `body` where each group ends.
+  func sort(
+    by assignments: UnsafePointer<UInt32>, groups: Int, workspace: Workspace, body: (_ end: UInt32) -> Void
+  ) {
+    let scratch = workspace.scope()
+    let places = scratch.indices(groups + 1)
+    places.update(repeating: 0, count: groups + 1)
+    for i in 0..<count { places[Int(assignments[i]) + 1] += 1 }
+    for group in 0..<groups {
+      places[group + 1] += places[group]
+      body(places[group + 1])
+    }
+    let order = scratch.indices(count)
+    for i in 0..<count {
+      let group = Int(assignments[i])
+      order[Int(places[group])] = UInt32(i)
+      places[group] += 1
+    }
+    reorder(order, workspace: workspace)
+  }
+
   /// Puts row `order[i]` in place i, for all of them.
   func reorder(_ order: UnsafePointer<UInt32>, workspace: Workspace) {
     for rows in [keys, values] {

@@ -50,7 +50,7 @@ package enum OutlierRows {
     for i in 0..<count {
       kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
       kernels.unsafeAddScaled(middle, by: -1, to: row, count: d)
-      let distance = ClusterIndex.norm(row, dimension: d)
+      let distance = vectorNorm(row, dimension: d)
       // No number is farther than any.
       distances[i] = distance.isNaN ? .infinity : distance
     }

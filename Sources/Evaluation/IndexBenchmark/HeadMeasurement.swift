@@ -253,7 +253,6 @@ extension HeadMeasurement {
     let kept = min(k, n)
     let scores = scratch.floats(head.groupSize * n)
     let top = scratch.indices(kept)
-    let topScores = scratch.floats(kept)
     return head.queryPositions.indices.flatMap { query in
       head.queries.withUnsafeBufferPointer { queries in
         head.keys.withUnsafeBufferPointer { keys in
@@ -264,7 +263,7 @@ extension HeadMeasurement {
         }
       }
       return (0..<head.groupSize).map { h in
-        TopRows.select(scores + h * n, count: n, top: top, topScores: topScores, k: kept)
+        _ = HighestScores.select(kept, of: scores + h * n, count: n, into: top)
         return (0..<kept).map { Int(top[$0]) }
       }
     }

@@ -101,16 +101,10 @@ final class MagicPIGHead: HeadPolicy {
     let lengths = norms.grow(by: count)
     for i in 0..<count {
       kernels.unsafeAddScaled(mean.base, by: -1, to: keys + i * d, count: d)
-      lengths[i] = Self.length(keys + i * d, dimension: d)
+      lengths[i] = vectorNorm(keys + i * d, dimension: d)
     }
     let tables = HashTables(keys, count: count, projections: projections, workspace: workspace)
     segments.append(Segment(tables: tables, begin: begin, madeAt: rows.count))
-  }
-
-  private static func length(_ vector: UnsafePointer<Float>, dimension: Int) -> Float {
-    var square: Float = 0
-    for i in 0..<dimension { square += vector[i] * vector[i] }
-    return square.squareRoot()
   }
 
   func truncate(to count: Int) throws(AttentionError) {
@@ -170,7 +164,7 @@ final class MagicPIGHead: HeadPolicy {
       rowCount: sample.count, dimension: d, scores: scores, scoreStride: sample.count)
     var onMean: Float = 0
     for i in 0..<d { onMean += query[i] * mean.base[i] }
-    let length = Self.length(query, dimension: d)
+    let length = vectorNorm(query, dimension: d)
     let lengths = norms.base + (segment.begin - settings.sinkCount)
     for i in 0..<sample.count {
       let product = length * lengths[Int(indices[i])]

@@ -168,11 +168,7 @@ package final class PQCacheHead: HeadPolicy {
     let width = elements(part).count
     let centroids = codebook(part)
     let halfNorms = scratch.floats(centroidCount)
-    for centroid in 0..<centroidCount {
-      var norm: Float = 0
-      for i in 0..<width { norm += centroids[centroid * width + i] * centroids[centroid * width + i] }
-      halfNorms[centroid] = 0.5 * norm
-    }
+    KMeans.halfNorms(of: centroids, count: centroidCount, dimension: width, into: halfNorms)
     let assignments = scratch.indices(count)
     workspace.kernels.unsafeAssign(
       points: points, pointStride: width, pointCount: count, centroids: centroids, centroidStride: width,

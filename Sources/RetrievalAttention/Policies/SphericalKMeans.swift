@@ -3,7 +3,8 @@
 import AttentionKernels
 import VectorIndex
 
-/// Lloyd's algorithm on directions: assignment by cosine, centroids made unit vectors.
+/// Lloyd's algorithm on directions: assignment by cosine, centroids made unit vectors. What ``VectorIndex/KMeans`` does
+/// with lengths that count.
 enum SphericalKMeans {
   /// The paper's number of iterations.
   static let iterations = 10
@@ -41,14 +42,8 @@ enum SphericalKMeans {
     let halfNorms = scratch.floats(k)
     // Centroids are unit vectors: what is subtracted is the same for all, and nothing.
     halfNorms.update(repeating: 0, count: k)
-    var generator = SeededGenerator(seed: seed)
-    let order = scratch.indices(count)
-    for i in 0..<count { order[i] = UInt32(i) }
-    for j in 0..<k {
-      let chosen = Int.random(in: j..<count, using: &generator)
-      (centroids + j * d).update(from: directions + Int(order[chosen]) * d, count: d)
-      order[chosen] = order[j]
-    }
+    KMeans.sample(
+      directions, count: count, dimension: d, into: centroids, k: k, seed: seed, workspace: scratch.workspace)
     let cosines = scratch.floats(count)
     let kernelScratch = scratch.floats(Kernels.assignScratchCount(dimension: d))
     for iteration in 0..<iterations {
@@ -66,16 +61,8 @@ enum SphericalKMeans {
         (centroids + j * d).update(from: sums + j * d, count: d)
       }
     }
-    let numbers = scratch.indices(k)
-    numbers.update(repeating: 0, count: k)
-    for i in 0..<count { numbers[Int(assignments[i])] = 1 }
-    var used: UInt32 = 0
-    for j in 0..<k where numbers[j] > 0 {
-      numbers[j] = used
-      used += 1
-    }
-    for i in 0..<count { assignments[i] = numbers[Int(assignments[i])] }
-    return (assignments, Int(used))
+    let used = KMeans.renumber(assignments, count: count, clusterCount: k, workspace: scratch.workspace)
+    return (assignments, used)
   }
 
   /// Makes a unit vector; false, and unchanged, for a vector without direction.

@@ -167,13 +167,6 @@ extension ClusterIndex {
     return read
   }
 
-  /// Euclidean length.
-  static func norm(_ vector: UnsafePointer<Float>, dimension: Int) -> Float {
-    var sum: Float = 0
-    for i in 0..<dimension { sum += vector[i] * vector[i] }
-    return sum.squareRoot()
-  }
-
   /// Keeps the selected clusters of highest gain that fit in the most keys that may be read, in memory order. Returns
   /// how many.
   private func keepBest(

@@ -43,7 +43,7 @@ extension ClusterIndex {
     let firstGroup = groups.count
     groupClusters(
       whitened, count: n, assignments: assignments, clusters: clusters, seed: seed, workspace: workspace)
-    sortRows(new, clusters: clusters, assignments: assignments, workspace: workspace)
+    new.sort(by: assignments, groups: clusters, workspace: workspace) { starts.append(UInt32(rowCount) + $0) }
     kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     learn(
       points: points, values: new.values, firstGroup: firstGroup, training: training, workspace: workspace)
@@ -116,27 +116,5 @@ extension ClusterIndex {
     }
     map(points, count: n, by: maps.keys, workspace: workspace, result: residuals)
     codes.append(residuals: residuals, count: n)
-  }
-
-  /// Puts rows in cluster order (a stable counting sort: within a cluster, text order remains) and appends the
-  /// clusters' offsets.
-  private func sortRows(
-    _ new: NewRows, clusters: Int, assignments: UnsafePointer<UInt32>, workspace: Workspace
-  ) {
-    let scratch = workspace.scope()
-    let n = new.count
-    let counts = scratch.indices(clusters + 1)
-    counts.update(repeating: 0, count: clusters + 1)
-    for i in 0..<n { counts[Int(assignments[i]) + 1] += 1 }
-    for c in 0..<clusters { counts[c + 1] += counts[c] }
-    let first = UInt32(rowCount)
-    for c in 1...clusters { starts.append(first + counts[c]) }
-    let order = scratch.indices(n)
-    for i in 0..<n {
-      let c = Int(assignments[i])
-      order[Int(counts[c])] = UInt32(i)
-      counts[c] += 1
-    }
-    new.reorder(order, workspace: workspace)
   }
 }

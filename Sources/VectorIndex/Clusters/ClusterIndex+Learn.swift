@@ -99,7 +99,7 @@ extension ClusterIndex {
     for i in 0..<n {
       row.update(from: keys + i * d, count: d)
       kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
-      let distance = Self.norm(row, dimension: d)
+      let distance = vectorNorm(row, dimension: d)
       squares += distance * distance / Float(d)
     }
     return (squares / Float(n)).squareRoot()
@@ -116,7 +116,7 @@ extension ClusterIndex {
     for i in 0..<n {
       kernels.unsafeUnpack(values.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
       kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
-      let distance = Self.norm(row, dimension: d)
+      let distance = vectorNorm(row, dimension: d)
       squares += distance * distance
     }
     return (squares / Float(n)).squareRoot()
@@ -124,7 +124,7 @@ extension ClusterIndex {
 
   private func rootMeanSquare(_ rows: UnsafePointer<Float>, rows count: Int, dimension d: Int) -> Float {
     guard count > 0 else { return 1 }
-    let norm = Self.norm(rows, dimension: count * d) / Float(count).squareRoot()
+    let norm = vectorNorm(rows, dimension: count * d) / Float(count).squareRoot()
     return norm > 0 ? norm : 1
   }
 }

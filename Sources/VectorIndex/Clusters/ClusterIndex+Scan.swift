@@ -161,7 +161,7 @@ extension ClusterIndex {
       var (highest, total) = (outside.maxima[h], outside.sums[h])
       kernels.unsafeAddMass(row, count: count, maximum: &highest, sum: &total)
       let perSpread =
-        search.spreadFactor * Self.norm(group.queries + h * dimension, dimension: dimension)
+        search.spreadFactor * vectorNorm(group.queries + h * dimension, dimension: dimension)
       logTotals[h] = highest + log(total)
       kernels.unsafeAddShares(
         row, spreads: estimates.spread, count: count, logTotal: logTotals[h], perSpread: perSpread,

@@ -50,7 +50,7 @@ struct TrainingStates {
     self.dimension = dimension
     workspace = scratch.workspace
     for t in 0..<queryCount {
-      norms[t] = ClusterIndex.norm(training.queries + t * dimension, dimension: dimension)
+      norms[t] = vectorNorm(training.queries + t * dimension, dimension: dimension)
     }
   }
 

@@ -53,7 +53,9 @@ package struct RetrievedKeys: ~Copyable {
     return UnsafeBufferPointer(start: members.base + begin, count: Int(starts.base[key + 1]) - begin)
   }
 
-  /// The `width` best of `count` scores. A heap with its worst on top refuses most of them by one comparison.
+  /// The `width` best of `count` scores. A heap with its worst on top refuses most of them by one comparison. Unlike
+  /// ``HighestScores``, which would tell one order of equal keys from another: graphs of keys that are alike would be
+  /// linked in another way.
   private static func select(
     _ scores: UnsafePointer<Float>, count: Int, heap: inout RowBuffer<RankedRow>, width: Int,
     result: UnsafeMutablePointer<UInt32>

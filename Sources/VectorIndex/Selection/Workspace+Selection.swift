@@ -1,12 +1,11 @@
 // Choosing the best of many scores for each query of a group.
 
 import AttentionKernels
-import VectorIndex
 
 extension Workspace {
   /// Sets `marks` `[count]` to 1 for the union of the `limit` highest scores of each query `[queryCount, count]`, and
   /// to 0 elsewhere.
-  func markHighest(
+  package func markHighest(
     _ limit: Int, of scores: UnsafePointer<Float>, count: Int, queryCount: Int,
     marks: UnsafeMutablePointer<UInt32>
   ) {
@@ -24,7 +23,7 @@ extension Workspace {
 extension Scratch {
   /// The union of the `limit` highest scores of each query `[queryCount, count]`, ascending. For long lists: linear in
   /// `count`, whatever the limit.
-  func unionOfHighest(
+  package func unionOfHighest(
     _ limit: Int, of scores: UnsafePointer<Float>, count: Int, queryCount: Int
   ) -> UnsafeBufferPointer<UInt32> {
     let found = indices(min(count, limit * queryCount))

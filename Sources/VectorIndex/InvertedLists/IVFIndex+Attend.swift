@@ -63,13 +63,9 @@ extension IVFIndex {
     workspace.kernels.unsafeDot(
       queries: group.queries, queryStride: d, queryCount: group.count, rows: representatives.base,
       rowStride: d, rowCount: lists, dimension: d, scores: scores, scoreStride: lists)
-    let heap = scratch.indices(probes)
-    marks.update(repeating: 0, count: lists)
     for query in 0..<group.count {
-      let row = scores + query * lists
-      workspace.kernels.unsafeAddScaled(logMass.base, by: 1, to: row, count: lists)
-      let best = HighestScores.select(probes, of: row, count: lists, into: heap)
-      for i in 0..<best { marks[Int(heap[i])] = 1 }
+      workspace.kernels.unsafeAddScaled(logMass.base, by: 1, to: scores + query * lists, count: lists)
     }
+    workspace.markHighest(probes, of: scores, count: lists, queryCount: group.count, marks: marks)
   }
 }

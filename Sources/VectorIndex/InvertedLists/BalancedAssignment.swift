@@ -42,7 +42,7 @@ struct BalancedAssignment {
       measureReach(of: lists)
       assign(order, assignments, to: lists)
     }
-    return dropEmptyLists(assignments)
+    return KMeans.renumber(assignments, count: count, clusterCount: listCount, workspace: workspace)
   }
 
   /// What a round knows of lists.
@@ -136,10 +136,8 @@ struct BalancedAssignment {
       }
       kernels.unsafeScale(centroids + list * d, by: 1 / Float(counts[list]), count: d)
       kernels.unsafeScale(means + list * d, by: 1 / Float(counts[list]), count: d)
-      var norm: Float = 0
-      for i in 0..<d { norm += centroids[list * d + i] * centroids[list * d + i] }
-      lists.halfNorms[list] = 0.5 * norm
     }
+    KMeans.halfNorms(of: centroids, count: listCount, dimension: d, into: lists.halfNorms)
   }
 
   /// The training queries' estimated shares of attention for the lists, `[queries, lists]`: the softmax of their
@@ -239,19 +237,5 @@ struct BalancedAssignment {
     }
     guard let best else { preconditionFailure("\(listCount) lists of \(capacity) hold no \(count) keys") }
     return best
-  }
-
-  private func dropEmptyLists(_ assignments: UnsafeMutablePointer<UInt32>) -> Int {
-    let scratch = workspace.scope()
-    let numbers = scratch.indices(listCount)
-    numbers.update(repeating: 0, count: listCount)
-    for i in 0..<count { numbers[Int(assignments[i])] = 1 }
-    var next: UInt32 = 0
-    for list in 0..<listCount where numbers[list] != 0 {
-      numbers[list] = next
-      next += 1
-    }
-    for i in 0..<count { assignments[i] = numbers[Int(assignments[i])] }
-    return Int(next)
   }
 }

@@ -27,11 +27,7 @@ package struct KMeans {
     sample(points, count: count, dimension: d, into: centroids, k: k, seed: seed, workspace: workspace)
 
     for iteration in 0..<max(1, iterations) {
-      for j in 0..<k {
-        var norm: Float = 0
-        for i in 0..<d { norm += centroids[j * d + i] * centroids[j * d + i] }
-        halfNorms[j] = 0.5 * norm
-      }
+      Self.halfNorms(of: centroids, count: k, dimension: d, into: halfNorms)
       kernels.unsafeAssign(
         points: points, pointStride: d, pointCount: count, centroids: centroids, centroidStride: d,
         centroidCount: k, dimension: d, halfNorms: halfNorms, assignments: assignments, best: best,
@@ -50,11 +46,11 @@ package struct KMeans {
         for i in 0..<d { centroids[j * d + i] = sums[j * d + i] * scale }
       }
     }
-    return (assignments, renumber(assignments, count: count, counts: counts, k: k))
+    return (assignments, renumber(assignments, count: count, clusterCount: k, workspace: workspace))
   }
 
   /// Chooses k different rows as first centroids (the head of a Fisher-Yates shuffle).
-  private static func sample(
+  package static func sample(
     _ points: UnsafePointer<Float>, count: Int, dimension d: Int, into centroids: UnsafeMutablePointer<Float>,
     k: Int, seed: UInt64, workspace: Workspace
   ) {
@@ -70,17 +66,31 @@ package struct KMeans {
     }
   }
 
-  private static func renumber(
-    _ assignments: UnsafeMutablePointer<UInt32>, count: Int, counts: UnsafeMutablePointer<UInt32>, k: Int
+  /// Half the squared lengths of centroids `[count, d]`.
+  package static func halfNorms(
+    of centroids: UnsafePointer<Float>, count: Int, dimension d: Int, into result: UnsafeMutablePointer<Float>
+  ) {
+    for j in 0..<count {
+      var norm: Float = 0
+      for i in 0..<d { norm += centroids[j * d + i] * centroids[j * d + i] }
+      result[j] = 0.5 * norm
+    }
+  }
+
+  /// Numbers the clusters below `clusterCount` that have points without gaps, and returns how many they are.
+  package static func renumber(
+    _ assignments: UnsafeMutablePointer<UInt32>, count: Int, clusterCount: Int, workspace: Workspace
   ) -> Int {
-    counts.update(repeating: 0, count: k)
-    for i in 0..<count { counts[Int(assignments[i])] += 1 }
+    let scratch = workspace.scope()
+    let numbers = scratch.indices(clusterCount)
+    numbers.update(repeating: 0, count: clusterCount)
+    for i in 0..<count { numbers[Int(assignments[i])] = 1 }
     var next: UInt32 = 0
-    for j in 0..<k where counts[j] > 0 {
-      counts[j] = next
+    for j in 0..<clusterCount where numbers[j] > 0 {
+      numbers[j] = next
       next += 1
     }
-    for i in 0..<count { assignments[i] = counts[Int(assignments[i])] }
+    for i in 0..<count { assignments[i] = numbers[Int(assignments[i])] }
     return Int(next)
   }
 }

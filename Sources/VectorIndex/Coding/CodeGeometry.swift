@@ -15,6 +15,7 @@ import AttentionKernels
 /// With C the covariance of the keys, S the second moment of the queries and `C^(1/2) S C^(1/2) = W diag(v) W'`,
 /// `F = C^(-1/2) W diag(v^e)`. Keys then have the variances `v^(2e)` and no correlations, and neither have queries,
 /// with `v^(1-2e)`.
+/// Unlike ``QueryGeometry``, which clusters use, it knows how keys spread: codes spend bits by that, distances do not.
 /// - `e = 1/2`: queries are white, so the squared error of a key is that of its scores. What product quantization
 ///   wants, which spends its bits by variance.
 /// - `e = 1/4`: keys and queries share the spread evenly, which makes `E|q|^2 E|k|^2` smallest. What a quantizer of

@@ -3,7 +3,8 @@
 import AttentionKernels
 
 /// Attends each query to the k rows of the highest scores, found by scoring every key: what a perfect top-k index
-/// gives, and what a flat scan of the keys costs.
+/// gives, and what a flat scan of the keys costs. In a ``ScanIndex`` without codes the group attends to the union of
+/// what its queries want; here each query attends to its own.
 package final class ExactTopKIndex: AttentionIndex {
   package let dimension: Int
   /// Rows that each query attends to.
@@ -38,7 +39,8 @@ package final class ExactTopKIndex: AttentionIndex {
     let topScores = scratch.floats(kept)
     let union = RowUnion(rowCount: n, in: scratch)
     for h in 0..<group.count {
-      TopRows.select(scores + h * n, count: n, top: top, topScores: topScores, k: kept)
+      _ = HighestScores.select(kept, of: scores + h * n, count: n, into: top)
+      for i in 0..<kept { topScores[i] = scores[h * n + Int(top[i])] }
       workspace.kernels.unsafeSoftmaxAccumulate(
         scores: topScores, scoreStride: kept, queryCount: 1, values: rows.values, indices: top,
         rowCount: kept,
@@ -54,48 +56,5 @@ package final class ExactTopKIndex: AttentionIndex {
     // Scores are known already, so only values are read again, by each query for itself.
     read.bytes = n * rows.keys.stride + kept * group.count * rows.values.stride
     return read
-  }
-}
-
-/// The rows of the highest scores.
-package enum TopRows {
-  /// Writes the `k` rows of the highest scores, in no order; of equal scores the lower row first. `1...count` for k.
-  ///
-  /// A binary heap whose root is the worst row kept: most rows fail against the root and cost one comparison.
-  package static func select(
-    _ scores: UnsafePointer<Float>, count: Int, top: UnsafeMutablePointer<UInt32>,
-    topScores: UnsafeMutablePointer<Float>, k: Int
-  ) {
-    precondition((1...count).contains(k), "the top \(k) of \(count) rows")
-    func sink(_ start: Int) {
-      let (row, score) = (top[start], topScores[start])
-      var place = start
-      while 2 * place + 1 < k {
-        var child = 2 * place + 1
-        if child + 1 < k, isWorse(topScores[child + 1], top[child + 1], topScores[child], top[child]) {
-          child += 1
-        }
-        guard isWorse(topScores[child], top[child], score, row) else { break }
-        top[place] = top[child]
-        topScores[place] = topScores[child]
-        place = child
-      }
-      top[place] = row
-      topScores[place] = score
-    }
-    for row in 0..<k {
-      top[row] = UInt32(row)
-      topScores[row] = scores[row]
-    }
-    for place in (0..<k / 2).reversed() { sink(place) }
-    for row in k..<max(k, count) where scores[row] > topScores[0] {
-      top[0] = UInt32(row)
-      topScores[0] = scores[row]
-      sink(0)
-    }
-  }
-
-  private static func isWorse(_ a: Float, _ aRow: UInt32, _ b: Float, _ bRow: UInt32) -> Bool {
-    a < b || a == b && aRow > bRow
   }
 }

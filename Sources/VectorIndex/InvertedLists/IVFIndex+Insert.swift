@@ -59,7 +59,7 @@ extension IVFIndex {
         training: training, workspace: workspace
       ).improve(assignments, rounds: max(1, build.iterations))
     }
-    sortRows(new, lists: lists, assignments: assignments, workspace: workspace)
+    new.sort(by: assignments, groups: lists, workspace: workspace) { starts.append(UInt32(rowCount) + $0) }
     kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     learn(points: points, lists: lists, training: training, workspace: workspace)
     return lists
@@ -90,28 +90,6 @@ extension IVFIndex {
     kernels.unsafeGEMM(
       a: points, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: result,
       cRowStride: d, rows: n, columns: d, inner: d, accumulate: true, scratch: kernelScratch)
-  }
-
-  /// Puts rows in list order (a stable counting sort: within a list, text order remains) and appends the lists'
-  /// offsets.
-  private func sortRows(
-    _ new: NewRows, lists: Int, assignments: UnsafePointer<UInt32>, workspace: Workspace
-  ) {
-    let scratch = workspace.scope()
-    let n = new.count
-    let counts = scratch.indices(lists + 1)
-    counts.update(repeating: 0, count: lists + 1)
-    for i in 0..<n { counts[Int(assignments[i]) + 1] += 1 }
-    for list in 0..<lists { counts[list + 1] += counts[list] }
-    let first = UInt32(rowCount)
-    for list in 1...lists { starts.append(first + counts[list]) }
-    let order = scratch.indices(n)
-    for i in 0..<n {
-      let list = Int(assignments[i])
-      order[Int(counts[list])] = UInt32(i)
-      counts[list] += 1
-    }
-    new.reorder(order, workspace: workspace)
   }
 
   /// Representatives and log masses of the new lists. `points` are the sorted keys in f32.
