@@ -137,8 +137,10 @@ package final class RetrievalHead: HeadPolicy {
     workspace.recorder?.offset = settings.sinkCount
     add(
       clusters.attend(
-        QueryGroup(queries: queries, count: states.count), slice: share, of: plan, rows: indexedRows,
-        states: states.pointers, tail: tail, workspace: workspace, recorder: workspace.recorder),
+        IndexCall(
+          QueryGroup(queries: queries, count: states.count), rows: indexedRows, workspace: workspace,
+          recorder: workspace.recorder),
+        slice: share, of: plan, states: states.pointers, tail: tail),
       to: &read)
     return read
   }

@@ -154,6 +154,21 @@ public struct ReadCount: Sendable, Hashable {
   }
 }
 
+/// What a call of an index works on, and with.
+package struct IndexCall {
+  package var group: QueryGroup
+  package var rows: IndexRows
+  package var workspace: Workspace
+  package var recorder: ReadRecorder?
+
+  package init(_ group: QueryGroup, rows: IndexRows, workspace: Workspace, recorder: ReadRecorder?) {
+    self.group = group
+    self.rows = rows
+    self.workspace = workspace
+    self.recorder = recorder
+  }
+}
+
 /// Notes which rows were read exactly, for measurements of recall. Nobody pays for it when there is none.
 package final class ReadRecorder {
   /// Row numbers of the index, in no order, without duplicates; the same rows serve all queries of the group.

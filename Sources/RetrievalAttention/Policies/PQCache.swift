@@ -135,7 +135,7 @@ package final class PQCacheHead: HeadPolicy {
   ) {
     let scratch = workspace.scope()
     let (assignments, clusters) = KMeans.cluster(
-      points: points, count: count, dimension: width, clusterCount: centroidCount,
+      FloatRows(points, count: count, dimension: width), clusterCount: centroidCount,
       iterations: Self.iterations, seed: seed &+ UInt64(part), in: scratch)
     let means = codebooks.grow(by: centroidCount * width)
     means.update(repeating: 0, count: centroidCount * width)

@@ -43,7 +43,8 @@ enum SphericalKMeans {
     // Centroids are unit vectors: what is subtracted is the same for all, and nothing.
     halfNorms.update(repeating: 0, count: k)
     KMeans.sample(
-      directions, count: count, dimension: d, into: centroids, k: k, seed: seed, workspace: scratch.workspace)
+      FloatRows(directions, count: count, dimension: d), k, into: centroids, seed: seed,
+      workspace: scratch.workspace)
     let cosines = scratch.floats(count)
     let kernelScratch = scratch.floats(Kernels.assignScratchCount(dimension: d))
     for iteration in 0..<iterations {

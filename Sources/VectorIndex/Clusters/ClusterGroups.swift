@@ -56,7 +56,7 @@ extension ClusterIndex {
       workspace.kernels.unsafeScale(means + c * d, by: 1 / Float(sizes[c]), count: d)
     }
     let (groupOf, groupCount) = KMeans.cluster(
-      points: means, count: clusters, dimension: d, clusterCount: max(1, clusters / ClusterGroups.size),
+      FloatRows(means, count: clusters, dimension: d), clusterCount: max(1, clusters / ClusterGroups.size),
       iterations: build.iterations, seed: seed, in: scratch)
     let numbers = scratch.indices(clusters)
     var next = 0

@@ -22,10 +22,9 @@ extension ClusterIndex {
       queries: group.count, dimension: dimension)
     tail.clear()
     var read = plan.read
+    let call = IndexCall(group, rows: rows, workspace: workspace, recorder: recorder)
     for slice in 0..<plan.sliceCount {
-      read += attend(
-        group, slice: slice, of: plan, rows: rows, states: states, tail: tail, workspace: workspace,
-        recorder: recorder)
+      read += attend(call, slice: slice, of: plan, states: states, tail: tail)
     }
     tail.add(to: states, kernels: workspace.kernels)
     return read
@@ -91,21 +90,23 @@ extension ClusterIndex {
   ///   - states: where the keys go.
   ///   - tail: where the estimates go, in the scale of the plan: nothing yet, or what other slices gave.
   package func attend(
-    _ group: QueryGroup, slice: Int, of plan: ClusterPlan, rows: IndexRows, states: StatePointers,
-    tail: TailSums, workspace: Workspace, recorder: ReadRecorder?
+    _ call: IndexCall, slice: Int, of plan: ClusterPlan, states: StatePointers, tail: TailSums
   ) -> ReadCount {
+    let (group, rows, workspace) = (call.group, call.rows, call.workspace)
     let scratch = workspace.scope()
     guard let wholeScan = plan.scan else {
       workspace.stages?.begin(.retrieved)
       var read = attend(
         group, to: plan.range(ofSlice: slice), of: rows, states: states, workspace: workspace,
-        recorder: recorder)
+        recorder: call.recorder)
       read.bytes = read.retrieved * rows.bytesPerRow
       return read
     }
     let scan = wholeScan.part(plan.range(ofSlice: slice))
-    let selected = plan.selection(ofSlice: slice)
     let weights = scratch.floats(group.count * scan.count)
+    let work = ClusterSlice(
+      scan: scan, selected: plan.selection(ofSlice: slice),
+      limit: plan.share(of: search.maximumRetrieved, slice: slice), weights: weights)
     var read = ReadCount()
     workspace.stages?.begin(.tail)
     tail.logScales.update(from: scan.logTotals, count: group.count)
@@ -116,16 +117,11 @@ extension ClusterIndex {
       for c in 0..<scan.count { row[c] = scores[c] - logTotal }
     }
     workspace.kernels.unsafeExp(weights, weights, count: group.count * scan.count)
-    if !selected.isEmpty {
+    if !work.selected.isEmpty {
       if let tables = plan.tables {
-        read = attendKeys(
-          group, rows: rows, states: states, scan: scan, selected: selected, tables: tables,
-          limit: plan.share(of: search.maximumRetrieved, slice: slice), weights: weights,
-          workspace: workspace, recorder: recorder)
+        read = attendKeys(call, work, tables: tables, states: states)
       } else {
-        read = attendClusters(
-          group, rows: rows, states: states, scan: scan, selected: selected, weights: weights,
-          workspace: workspace, recorder: recorder)
+        read = attendClusters(call, work, states: states)
       }
     }
     workspace.stages?.begin(.tail)
@@ -138,30 +134,25 @@ extension ClusterIndex {
   }
 
   /// Attends exactly to all keys of the clusters worth it, whose weights become zero.
-  ///
-  /// - Parameter weights: `[queries, clusters]`.
-  private func attendClusters(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, scan: ClusterScan,
-    selected: UnsafeBufferPointer<UInt32>, weights: UnsafeMutablePointer<Float>, workspace: Workspace,
-    recorder: ReadRecorder?
-  ) -> ReadCount {
+  private func attendClusters(_ call: IndexCall, _ slice: ClusterSlice, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, scan) = (call.group, call.rows, call.workspace, slice.scan)
     let scratch = workspace.scope()
     let (d, g) = (dimension, group.count)
     let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: g))
     var read = ReadCount()
     workspace.stages?.begin(.retrieved)
-    scan.forEachRun(of: selected) { run in
+    scan.forEachRun(of: slice.selected) { run in
       let begin = run.lowerBound
       workspace.kernels.unsafeAttend(
         queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
         values: rows.values.from(begin), rowCount: run.count, dimension: d,
         maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
         scratch: kernelScratch)
-      recorder?.read(run)
+      call.recorder?.read(run)
       read.retrieved += run.count
     }
     for h in 0..<g {
-      for c in selected { weights[h * scan.count + Int(c)] = 0 }
+      for c in slice.selected { slice.weights[h * scan.count + Int(c)] = 0 }
     }
     read.scored = read.retrieved
     return read

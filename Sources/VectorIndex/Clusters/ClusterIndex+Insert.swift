@@ -38,7 +38,7 @@ extension ClusterIndex {
 
     let seed = build.seed &+ UInt64(segmentCount)
     let (assignments, clusters) = KMeans.cluster(
-      points: whitened, count: n, dimension: d, clusterCount: max(1, n / max(1, build.clusterSize)),
+      FloatRows(whitened, count: n, dimension: d), clusterCount: max(1, n / max(1, build.clusterSize)),
       iterations: build.iterations, seed: seed, in: scratch)
     let firstGroup = groups.count
     groupClusters(

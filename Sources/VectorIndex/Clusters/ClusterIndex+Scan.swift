@@ -85,9 +85,10 @@ extension ClusterIndex {
     outside.sums.update(from: states.sums, count: g)
     estimateGains(
       group,
-      ClusterEstimates(logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base),
-      count: groupCount, scores: groupScores, outside: outside, result: groupGains,
-      logTotals: scratch.floats(g), kernels: kernels)
+      ClusterEstimates(
+        count: groupCount, logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base,
+        scores: groupScores, gains: groupGains, logTotals: scratch.floats(g)),
+      outside: outside, kernels: kernels)
     let expansion = clusterCount < search.minimumGroupedClusters ? 0 : search.expansion
     let (ids, count) = expand(
       groupGains, limit: limit * expansion, groupScores: groupScores, queryCount: g, in: scratch)
@@ -141,22 +142,23 @@ extension ClusterIndex {
       queries: group.queries, queryStride: d, queryCount: g, rows: PackedRows(centroids.base, stride: d),
       indices: ids, rowCount: count, dimension: d, scores: scan.scores, scoreStride: count)
     estimateGains(
-      group, ClusterEstimates(logMass: scan.logMass, spread: spreads, gain: costs), count: count,
-      scores: scan.scores, outside: outside, result: scan.gains, logTotals: scan.logTotals,
-      kernels: scratch.kernels)
+      group,
+      ClusterEstimates(
+        count: count, logMass: scan.logMass, spread: spreads, gain: costs, scores: scan.scores,
+        gains: scan.gains, logTotals: scan.logTotals),
+      outside: outside, kernels: scratch.kernels)
     return scan
   }
 
   /// Turns dot products into estimated log masses (in place) and writes what each cluster, or group, is worth: its
   /// share of the attention of the group's queries, raised by its spread, times its gain.
   private func estimateGains(
-    _ group: QueryGroup, _ estimates: ClusterEstimates, count: Int, scores: UnsafeMutablePointer<Float>,
-    outside: OutsideMass, result: UnsafeMutablePointer<Float>, logTotals: UnsafeMutablePointer<Float>,
-    kernels: Kernels
+    _ group: QueryGroup, _ estimates: ClusterEstimates, outside: OutsideMass, kernels: Kernels
   ) {
+    let (count, result, logTotals) = (estimates.count, estimates.gains, estimates.logTotals)
     result.update(repeating: 0, count: count)
     for h in 0..<group.count {
-      let row = scores + h * count
+      let row = estimates.scores + h * count
       kernels.unsafeAddScaled(estimates.logMass, by: 1, to: row, count: count)
       var (highest, total) = (outside.maxima[h], outside.sums[h])
       kernels.unsafeAddMass(row, count: count, maximum: &highest, sum: &total)
@@ -188,11 +190,19 @@ extension ClusterIndex {
   private static let blindLogFactor: Float = 24
 }
 
-/// `[count]` each: what was learned of clusters or groups.
+/// What was learned of clusters or groups, and what that says of them for some queries.
 private struct ClusterEstimates {
+  var count: Int
+  /// `[count]`, as are `spread` and `gain`.
   var logMass: UnsafePointer<Float>
   var spread: UnsafePointer<Float>
   var gain: UnsafePointer<Float>
+  /// `[queries, count]`: dot products with centroids, then estimated log masses.
+  var scores: UnsafeMutablePointer<Float>
+  /// `[count]`: what each is worth.
+  var gains: UnsafeMutablePointer<Float>
+  /// `[queries]`: estimated log-sum-exp of everything.
+  var logTotals: UnsafeMutablePointer<Float>
 }
 
 /// `[queries]` each: softmax maxima and sums of everything that is not being scored.

@@ -85,3 +85,14 @@ package struct ClusterPlan {
     self.bounds = UnsafePointer(bounds)
   }
 }
+
+/// What one slice of a plan looks into.
+struct ClusterSlice {
+  let scan: ClusterScan
+  /// Numbers in the scan of the clusters whose keys are worth a look, rising.
+  let selected: UnsafeBufferPointer<UInt32>
+  /// Most keys to read.
+  let limit: Int
+  /// `[queries, clusters]`: what clusters weigh; afterwards, for the selected ones, what is left of them.
+  let weights: UnsafeMutablePointer<Float>
+}

@@ -38,22 +38,23 @@ final class CodeGeometry {
   static let keyRidge = 1e-4
 
   /// - Parameters:
-  ///   - keys: `[count, d]`, of which the covariance is taken
+  ///   - keys: without gaps, of which the covariance is taken
   ///   - training: without any, all directions of queries count alike
   ///   - exponent: e above
   ///   - spreads: whether a rotation follows that gives all coordinates like variances
   init(
-    keys: UnsafePointer<Float>, count: Int, dimension d: Int, training: TrainingQueries, exponent: Double,
-    spreads: Bool, seed: UInt64, workspace: Workspace
+    keys: FloatRows, training: TrainingQueries, exponent: Double, spreads: Bool, seed: UInt64,
+    workspace: Workspace
   ) {
     let scratch = workspace.scope()
+    let (count, d) = (keys.count, keys.dimension)
     dimension = d
-    let mean = Self.mean(of: keys, count: count, dimension: d)
+    let mean = Self.mean(of: keys.base, count: count, dimension: d)
     self.mean = RowBuffer(mean)
     // Centered exactly, not by taking mean mean' from the moment: keys can be far from the origin.
     let centered = scratch.floats(count * d)
     for i in 0..<count {
-      for j in 0..<d { centered[i * d + j] = keys[i * d + j] - mean[j] }
+      for j in 0..<d { centered[i * d + j] = keys.base[i * d + j] - mean[j] }
     }
     let covariance = Self.moment(centered, count, d, ridge: Self.keyRidge, workspace: workspace)
     let moment = Self.moment(
@@ -206,10 +207,10 @@ extension CodeGeometry {
       dimension: d, scores: bases, scoreStride: 1)
   }
 
-  /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in `scratch`, and how many.
+  /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in `scratch`.
   static func sample(
     _ keys: PackedRows, count: Int, outliers: [UInt32], dimension d: Int, in scratch: borrowing Scratch
-  ) -> (keys: UnsafePointer<Float>, count: Int) {
+  ) -> FloatRows {
     let chosen = min(count, learnedRows)
     let result = scratch.floats(chosen * d)
     var (kept, next) = (0, 0)
@@ -221,6 +222,6 @@ extension CodeGeometry {
         keys.from(row), rowCount: 1, dimension: d, target: result + kept * d, targetStride: d)
       kept += 1
     }
-    return (UnsafePointer(result), kept)
+    return FloatRows(result, count: kept, dimension: d)
   }
 }

@@ -4,17 +4,17 @@
 import AttentionKernels
 
 package struct KMeans {
-  /// Assigns each of `count` points `[count, d]` to one of `clusterCount` clusters and returns the assignments,
+  /// Assigns each of the points, without gaps, to one of `clusterCount` clusters and returns the assignments,
   /// numbered without gaps, with the number of clusters that are not empty.
   ///
   /// Cost: `2 * count * clusterCount * d * iterations` operations. Deterministic for a seed and SIMD level.
   /// The assignments are in `result`.
   package static func cluster(
-    points: UnsafePointer<Float>, count: Int, dimension d: Int, clusterCount: Int, iterations: Int,
-    seed: UInt64, in result: borrowing Scratch
+    _ points: FloatRows, clusterCount: Int, iterations: Int, seed: UInt64, in result: borrowing Scratch
   ) -> (assignments: UnsafeMutablePointer<UInt32>, clusterCount: Int) {
     let workspace = result.workspace
     let kernels = workspace.kernels
+    let (count, d) = (points.count, points.dimension)
     let k = max(1, min(clusterCount, count))
     let assignments = result.indices(count)
     let scratch = workspace.scope()
@@ -24,12 +24,12 @@ package struct KMeans {
     let best = scratch.floats(count)
     let counts = scratch.indices(k)
     let kernelScratch = scratch.floats(Kernels.assignScratchCount(dimension: d))
-    sample(points, count: count, dimension: d, into: centroids, k: k, seed: seed, workspace: workspace)
+    sample(points, k, into: centroids, seed: seed, workspace: workspace)
 
     for iteration in 0..<max(1, iterations) {
       Self.halfNorms(of: centroids, count: k, dimension: d, into: halfNorms)
       kernels.unsafeAssign(
-        points: points, pointStride: d, pointCount: count, centroids: centroids, centroidStride: d,
+        points: points.base, pointStride: d, pointCount: count, centroids: centroids, centroidStride: d,
         centroidCount: k, dimension: d, halfNorms: halfNorms, assignments: assignments, best: best,
         scratch: kernelScratch)
       if iteration == max(1, iterations) - 1 { break }
@@ -38,7 +38,7 @@ package struct KMeans {
       for i in 0..<count {
         let j = Int(assignments[i])
         counts[j] += 1
-        kernels.unsafeAddScaled(points + i * d, by: 1, to: sums + j * d, count: d)
+        kernels.unsafeAddScaled(points[i], by: 1, to: sums + j * d, count: d)
       }
       // A cluster that lost all its points keeps its centroid: it may win some back.
       for j in 0..<k where counts[j] > 0 {
@@ -51,10 +51,11 @@ package struct KMeans {
 
   /// Chooses k different rows as first centroids (the head of a Fisher-Yates shuffle).
   package static func sample(
-    _ points: UnsafePointer<Float>, count: Int, dimension d: Int, into centroids: UnsafeMutablePointer<Float>,
-    k: Int, seed: UInt64, workspace: Workspace
+    _ points: FloatRows, _ k: Int, into centroids: UnsafeMutablePointer<Float>, seed: UInt64,
+    workspace: Workspace
   ) {
     let scratch = workspace.scope()
+    let (count, d) = (points.count, points.dimension)
     var generator = SeededGenerator(seed: seed)
     let order = scratch.indices(count)
     for i in 0..<count { order[i] = UInt32(i) }
@@ -62,7 +63,7 @@ package struct KMeans {
       let chosen = Int.random(in: j..<count, using: &generator)
       let row = Int(order[chosen])
       order[chosen] = order[j]
-      (centroids + j * d).update(from: points + row * d, count: d)
+      (centroids + j * d).update(from: points[row], count: d)
     }
   }
 

@@ -69,8 +69,7 @@ final class LocallyAdaptiveCodes: KeyScorer {
     let sample = CodeGeometry.sample(
       keys, count: count, outliers: outliers, dimension: dimension, in: scratch)
     return CodeGeometry(
-      keys: sample.keys, count: sample.count, dimension: dimension, training: training, exponent: 0.25,
-      spreads: true, seed: seed, workspace: workspace)
+      keys: sample, training: training, exponent: 0.25, spreads: true, seed: seed, workspace: workspace)
   }
 
   private func encode(_ values: UnsafePointer<Float>, row: Int, kernels: Kernels) {

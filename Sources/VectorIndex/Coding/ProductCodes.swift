@@ -74,14 +74,13 @@ final class ProductCodes: KeyScorer {
     let d = dimension
     let sample = CodeGeometry.sample(keys, count: count, outliers: outliers, dimension: d, in: scratch)
     let learned = CodeGeometry(
-      keys: sample.keys, count: sample.count, dimension: d, training: training, exponent: 0.5,
-      spreads: false, seed: seed, workspace: workspace)
+      keys: sample, training: training, exponent: 0.5, spreads: false, seed: seed, workspace: workspace)
     geometry = learned
     let mapped = scratch.floats(sample.count * d)
     var generator = SeededGenerator(seed: seed)
     // The sample again, rounded and through the same steps as every key.
     let rows = scratch.halves(sample.count * d)
-    workspace.kernels.unsafeConvertToFloat16(sample.keys, rows, count: sample.count * d)
+    workspace.kernels.unsafeConvertToFloat16(sample.base, rows, count: sample.count * d)
     learned.map(keys: PackedRows(rows, stride: d), count: sample.count, workspace: workspace, result: mapped)
     let allocation = BitAllocation(
       variances: (0..<d).map { learned.spectrum[$0] }, codebookCount: codebookCount)
@@ -144,7 +143,7 @@ final class ProductCodes: KeyScorer {
     let width = Int(starts[codebook + 1] - starts[codebook])
     let points = columns(of: codebook, rows, count: count, in: scratch)
     let (assignments, clusters) = KMeans.cluster(
-      points: points, count: count, dimension: width, clusterCount: 16, iterations: Self.iterations,
+      FloatRows(points, count: count, dimension: width), clusterCount: 16, iterations: Self.iterations,
       seed: seed, in: scratch)
     let means = entries.grow(by: 16 * width)
     means.initialize(repeating: 0, count: 16 * width)

@@ -169,7 +169,7 @@ struct ResidualCodes: ~Copyable {
     rowCount += count
   }
 
-  /// What ``sample(_:of:tables:queryCount:bases:baseStride:factors:worths:workspace:)`` needs of a group's queries.
+  /// What ``sample(_:of:tables:worths:workspace:)`` needs of a group's queries.
   struct Tables {
     /// `[queries, subquantizers, 16]`.
     var entries: UnsafeMutablePointer<UInt8>
@@ -207,15 +207,26 @@ struct ResidualCodes: ~Copyable {
 
   /// Takes a sample of the rows of lists, as `Kernels.unsafeSamplePQ4` tells.
   func sample(
-    _ sample: RowSample, of lists: RowLists, tables: Tables, queryCount g: Int, bases: UnsafePointer<Float>,
-    baseStride: Int, factors: UnsafePointer<Float>, worths: UnsafeMutablePointer<Float>? = nil,
+    _ sample: RowSample, of lists: CodedLists, tables: Tables, worths: UnsafeMutablePointer<Float>? = nil,
     workspace: Workspace
   ) -> Int {
     let scratch = workspace.scope()
     return workspace.kernels.unsafeSamplePQ4(
-      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g,
+      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: lists.queryCount,
       scales: tables.steps, tableBases: tables.bases, blocks: blocks.base, subquantizers: subquantizers,
-      lists: lists, bases: bases, baseStride: baseStride, factors: factors, sample: sample, worths: worths,
-      scratch: scratch.floats(Kernels.sampleScratchCount(queryCount: g)))
+      lists: lists.lists, bases: lists.bases, baseStride: lists.baseStride, factors: lists.factors,
+      sample: sample, worths: worths,
+      scratch: scratch.floats(Kernels.sampleScratchCount(queryCount: lists.queryCount)))
   }
+}
+
+/// Lists of coded rows, with what their codes are added to and multiplied by.
+struct CodedLists {
+  var lists: RowLists
+  var queryCount: Int
+  /// `[queries, baseStride]`: added to the scores of a list's rows.
+  var bases: UnsafePointer<Float>
+  var baseStride: Int
+  /// `[all lists]`: by what the weights of a list's rows are multiplied to say what they are worth.
+  var factors: UnsafePointer<Float>
 }

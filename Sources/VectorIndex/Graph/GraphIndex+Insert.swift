@@ -22,9 +22,11 @@ extension GraphIndex {
     for head in graphs.indices {
       let step = graphs.count
       let retrieved = RetrievedKeys(
-        queries: training.queries + (step > 1 ? head * dimension : 0), queryStride: step * dimension,
-        queryCount: build.construction == .keysOnly ? 0 : training.count / step, keys: all.keys,
-        keyCount: all.count, excluded: outlierRows, dimension: dimension, width: build.nearestCount,
+        of: FloatRows(
+          training.queries + (step > 1 ? head * dimension : 0),
+          count: build.construction == .keysOnly ? 0 : training.count / step, dimension: dimension,
+          stride: step * dimension),
+        keys: all.keys, keyCount: all.count, excluded: outlierRows, width: build.nearestCount,
         workspace: workspace)
       let builder = GraphBuilder(
         graph: graphs[head], space: space, degree: build.maxDegree, beamWidth: build.buildBeamWidth,
@@ -57,22 +59,15 @@ extension GraphIndex {
     -> KeySpace
   {
     let d = dimension
-    guard build.construction == .coRetrieval else {
-      return KeySpace(
-        points: all.keys, count: all.count, outliers: outlierRows, dimension: d, in: scratch)
-    }
+    let keys = KeySet(keys: all.keys, count: all.count, dimension: d, outliers: outlierRows)
+    guard build.construction == .coRetrieval else { return KeySpace(keys, in: scratch) }
     if geometry.count == 0, training.count > 0 {
       QueryGeometry.map(
         queries: training.queries, count: training.count, dimension: d, workspace: scratch.workspace,
         result: geometry.grow(by: d * d))
     }
-    guard geometry.count > 0 else {
-      return KeySpace(
-        points: all.keys, count: all.count, outliers: outlierRows, dimension: d, in: scratch)
-    }
-    return KeySpace(
-      keys: all.keys, count: all.count, outliers: outlierRows, dimension: d, map: geometry.base,
-      in: scratch)
+    guard geometry.count > 0 else { return KeySpace(keys, in: scratch) }
+    return KeySpace(keys, map: geometry.base, in: scratch)
   }
 
   /// The whole construction, for the first rows.

@@ -2,70 +2,89 @@
 
 import AttentionKernels
 
+/// Keys of a build.
+struct KeySet {
+  /// `[count, dimension]`.
+  var keys: PackedRows
+  var count: Int
+  var dimension: Int
+  /// Keys that are in no link, rising: they may be anywhere.
+  var outliers: UnsafeBufferPointer<UInt32>
+
+  /// Writes the mean of all but outliers. `row` has room for one.
+  func mean(
+    into result: UnsafeMutablePointer<Float>, row: UnsafeMutablePointer<Float>, kernels: Kernels
+  ) {
+    let d = dimension
+    result.update(repeating: 0, count: d)
+    var next = 0
+    for i in 0..<count {
+      if next < outliers.count, outliers[next] == UInt32(i) {
+        next += 1
+        continue
+      }
+      kernels.unsafeUnpack(keys.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
+      kernels.unsafeAddScaled(row, by: 1 / Float(count - outliers.count), to: result, count: d)
+    }
+  }
+}
+
 /// Keys as points with squared Euclidean distances, in the scope that they were made in.
 struct KeySpace {
   /// Half squared lengths included, so searches find what is nearest.
   let scoring: ScoredRows
-  let count: Int
-  /// Points that are in no link, rising: they may be anywhere.
-  let outliers: UnsafeBufferPointer<UInt32>
+  private let keySet: KeySet
+  var count: Int { keySet.count }
   private let halfNorms: UnsafePointer<Float>
   private let workspace: Workspace
 
   /// Points `[count, d]`. Reads each point once.
-  init(
-    points: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    in result: borrowing Scratch
-  ) {
+  init(_ points: KeySet, in result: borrowing Scratch) {
+    let (count, d) = (points.count, points.dimension)
     let norms = result.floats(count)
     let workspace = result.workspace
     let scratch = workspace.scope()
     let point = scratch.floats(d)
     // By the same kernel as distances, so that the distance of equal points is exactly zero.
     for i in 0..<count {
-      let row = points.from(i)
+      let row = points.keys.from(i)
       workspace.kernels.unsafeUnpack(row, rowCount: 1, dimension: d, target: point, targetStride: d)
       workspace.kernels.unsafeDot(
         queries: point, queryStride: d, queryCount: 1, rows: row, rowCount: 1,
         dimension: d, scores: norms + i, scoreStride: 1)
       norms[i] *= 0.5
     }
-    scoring = ScoredRows(rows: points, dimension: d, halfNorms: norms)
+    scoring = ScoredRows(rows: points.keys, dimension: d, halfNorms: norms)
     halfNorms = UnsafePointer(norms)
-    self.count = count
-    self.outliers = outliers
+    keySet = points
     self.workspace = workspace
   }
 
   /// Keys `[count, d]` centered and multiplied by `map` `[d, d]`, rounded to f16.
   ///
   /// Distances in it are those that matter to queries (``QueryGeometry``). Cost: `2 count d^2` operations.
-  init(
-    keys: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    map: UnsafePointer<Float>, in result: borrowing Scratch
-  ) {
-    let points = result.halves(count * d)
-    Self.map(
-      keys, count: count, outliers: outliers, dimension: d, by: map, workspace: result.workspace, to: points)
-    self.init(
-      points: PackedRows(points, stride: d), count: count, outliers: outliers, dimension: d, in: result)
+  init(_ keys: KeySet, map: UnsafePointer<Float>, in result: borrowing Scratch) {
+    let points = result.halves(keys.count * keys.dimension)
+    Self.map(keys, by: map, workspace: result.workspace, to: points)
+    var mapped = keys
+    mapped.keys = PackedRows(points, stride: keys.dimension)
+    self.init(mapped, in: result)
   }
 
   private static func map(
-    _ keys: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    by map: UnsafePointer<Float>, workspace: Workspace, to points: UnsafeMutablePointer<UInt16>
+    _ set: KeySet, by map: UnsafePointer<Float>, workspace: Workspace, to points: UnsafeMutablePointer<UInt16>
   ) {
+    let (count, d) = (set.count, set.dimension)
     let scratch = workspace.scope()
     let kernels = workspace.kernels
     let block = 256
     let (buffer, mapped, mean) = (scratch.floats(block * d), scratch.floats(block * d), scratch.floats(d))
     let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
-    Self.mean(
-      keys, count: count, outliers: outliers, dimension: d, row: buffer, result: mean, kernels: kernels)
+    set.mean(into: mean, row: buffer, kernels: kernels)
     for begin in stride(from: 0, to: count, by: block) {
       let n = min(block, count - begin)
       kernels.unsafeUnpack(
-        keys.from(begin), rowCount: n, dimension: d, target: buffer, targetStride: d)
+        set.keys.from(begin), rowCount: n, dimension: d, target: buffer, targetStride: d)
       for i in 0..<n { kernels.unsafeAddScaled(mean, by: -1, to: buffer + i * d, count: d) }
       kernels.unsafeGEMM(
         a: buffer, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: mapped,
@@ -108,43 +127,25 @@ struct KeySpace {
     let scratch = workspace.scope()
     let d = scoring.dimension
     let mean = scratch.floats(d)
-    Self.mean(
-      scoring.rows, count: count, outliers: outliers, dimension: d, row: scratch.floats(d),
-      result: mean, kernels: workspace.kernels)
+    keySet.mean(into: mean, row: scratch.floats(d), kernels: workspace.kernels)
     let scores = scratch.floats(count)
     workspace.kernels.unsafeDot(
       queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowCount: count,
       dimension: d, scores: scores, scoreStride: count)
-    for row in outliers { scores[Int(row)] = -.infinity }
+    for row in keySet.outliers { scores[Int(row)] = -.infinity }
     var best = isOutlier(0) ? firstLinked : 0
     for i in 0..<count where scores[i] - halfNorms[i] > scores[best] - halfNorms[best] { best = i }
     return UInt32(best)
   }
 
-  private static func mean(
-    _ rows: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    row: UnsafeMutablePointer<Float>, result: UnsafeMutablePointer<Float>, kernels: Kernels
-  ) {
-    result.update(repeating: 0, count: d)
-    var next = 0
-    for i in 0..<count {
-      if next < outliers.count, outliers[next] == UInt32(i) {
-        next += 1
-        continue
-      }
-      kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
-      kernels.unsafeAddScaled(row, by: 1 / Float(count - outliers.count), to: result, count: d)
-    }
-  }
-
   /// Whether a row is in no link.
   func isOutlier(_ row: Int) -> Bool {
-    var (low, high) = (0, outliers.count)
+    var (low, high) = (0, keySet.outliers.count)
     while low < high {
       let middle = (low + high) / 2
-      if outliers[middle] < row { low = middle + 1 } else { high = middle }
+      if keySet.outliers[middle] < row { low = middle + 1 } else { high = middle }
     }
-    return low < outliers.count && outliers[low] == row
+    return low < keySet.outliers.count && keySet.outliers[low] == row
   }
 
   /// The first row that is no outlier; there is one.

@@ -16,10 +16,11 @@ package struct RetrievedKeys: ~Copyable {
   ///
   /// - Parameter excluded: keys that no query retrieves.
   package init(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, keys: PackedRows,
-    keyCount: Int, excluded: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0), dimension d: Int,
-    width limit: Int, workspace: Workspace
+    of queries: FloatRows, keys: PackedRows, keyCount: Int,
+    excluded: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0), width limit: Int,
+    workspace: Workspace
   ) {
+    let queryCount = queries.count
     let scratch = workspace.scope()
     width = min(limit, keyCount - excluded.count)
     self.queryCount = queryCount
@@ -30,8 +31,8 @@ package struct RetrievedKeys: ~Copyable {
     for begin in stride(from: 0, to: queryCount, by: block) {
       let n = min(block, queryCount - begin)
       workspace.kernels.unsafeDot(
-        queries: queries + begin * queryStride, queryStride: queryStride, queryCount: n, rows: keys,
-        rowCount: keyCount, dimension: d, scores: scores, scoreStride: keyCount)
+        queries: queries[begin], queryStride: queries.stride, queryCount: n, rows: keys,
+        rowCount: keyCount, dimension: queries.dimension, scores: scores, scoreStride: keyCount)
       for query in 0..<n {
         for key in excluded { scores[query * keyCount + Int(key)] = -.infinity }
         Self.select(

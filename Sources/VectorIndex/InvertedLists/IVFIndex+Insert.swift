@@ -49,7 +49,7 @@ extension IVFIndex {
     let size = max(1, build.listSize)
     let wanted = n / size + (n % size == 0 ? 0 : 1)
     let clusters = KMeans.cluster(
-      points: whitened, count: n, dimension: d, clusterCount: wanted, iterations: build.iterations,
+      FloatRows(whitened, count: n, dimension: d), clusterCount: wanted, iterations: build.iterations,
       seed: build.seed &+ UInt64(segmentCount), in: scratch)
     let assignments = clusters.assignments
     var lists = clusters.clusterCount
