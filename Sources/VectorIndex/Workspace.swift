@@ -1,4 +1,4 @@
-// Scratch memory of one worker thread.
+// What a worker thread works with, and its memory, which is taken in scopes and goes with them.
 
 package import AttentionKernels
 
@@ -59,5 +59,43 @@ package final class Workspace {
     precondition(depth == self.depth, "a scope ends while another one in it is open")
     self.depth -= 1
     arena.end(from: start)
+  }
+}
+
+/// A scope of a workspace's memory: what is taken in it ends with it.
+///
+///     let scratch = workspace.scope()
+///     let scores = scratch.floats(count)
+///
+/// Each piece is new, at a multiple of 64 bytes, and holds anything. Pieces do not move. Only the innermost open scope
+/// may be taken from, which is checked: so whoever returns memory gets the scope it is to be in from the caller, and
+/// takes it before opening one of its own.
+package struct Scratch: ~Copyable {
+  package let workspace: Workspace
+  private let depth: Int
+  private let start: ScratchArena.Place
+
+  init(_ workspace: Workspace, depth: Int, start: ScratchArena.Place) {
+    self.workspace = workspace
+    self.depth = depth
+    self.start = start
+  }
+
+  deinit {
+    if depth > 0 { workspace.end(depth: depth, start: start) }
+  }
+
+  package var kernels: Kernels { workspace.kernels }
+
+  package func floats(_ count: Int) -> UnsafeMutablePointer<Float> { take(count) }
+  package func halves(_ count: Int) -> UnsafeMutablePointer<UInt16> { take(count) }
+  package func bytes(_ count: Int) -> UnsafeMutablePointer<UInt8> { take(count) }
+  package func indices(_ count: Int) -> UnsafeMutablePointer<UInt32> { take(count) }
+  package func ranks(_ count: Int) -> UnsafeMutablePointer<UInt64> { take(count) }
+  package func rankedRows(_ count: Int) -> UnsafeMutablePointer<RankedRow> { take(count) }
+
+  private func take<Element: BitwiseCopyable>(_ count: Int) -> UnsafeMutablePointer<Element> {
+    workspace.take(bytes: count * MemoryLayout<Element>.stride, depth: depth)
+      .bindMemory(to: Element.self, capacity: count)
   }
 }
