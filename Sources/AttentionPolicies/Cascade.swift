@@ -120,11 +120,12 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
 
   func attend(_ step: HeadStep) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let scratch = workspace.scope()
     return history.advance { state in
       take(rows.count, into: &state)
-      let selected = workspace.indices(.selected, settings.sinkCount + state.count)
+      let selected = scratch.indices(settings.sinkCount + state.count)
       let count = list(&state, into: selected)
-      let scores = workspace.floats(.scores, groupSize * count)
+      let scores = scratch.floats(groupSize * count)
       states.attend(
         queries, to: UnsafeBufferPointer(start: selected, count: count), of: rows, scores: scores,
         workspace: workspace)
@@ -156,18 +157,19 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
   private func read(
     _ tokens: Range<Int>, of batch: HeadBatch, into state: inout CascadeBuffers, _ workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let begin = batch.firstPosition + tokens.lowerBound
     let end = batch.firstPosition + tokens.upperBound
-    let selected = workspace.indices(.selected, settings.sinkCount + state.count + tokens.count)
+    let selected = scratch.indices(settings.sinkCount + state.count + tokens.count)
     let kept = list(&state, into: selected)
     for row in begin..<end { selected[kept + row - begin] = UInt32(row) }
     let count = kept + tokens.count
     // Decayed sums of each head's weights, the same as one update after the other while nothing enters or leaves.
-    let sums = workspace.floats(.relevance, groupSize * count)
+    let sums = scratch.floats(groupSize * count)
     sums.update(repeating: 0, count: groupSize * count)
     let d = rows.dimension
-    let queries = workspace.floats(.queries, groupSize * d)
-    let scores = workspace.floats(.scores, groupSize * count)
+    let queries = scratch.floats(groupSize * d)
+    let scores = scratch.floats(groupSize * count)
     let decay = pow(settings.decay, Float(CascadeSettings.sampling))
     var judged = 0
     for token in tokens where (batch.firstPosition + token) % CascadeSettings.sampling == 0 {

@@ -110,9 +110,10 @@ final class CormHead: ObservingHead, UpdatedHead, MeasuredHead, EvictingHead {
   }
 
   func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let end = rows.count
     guard end > 0 else { return }
-    let important = workspace.indices(.assignments, end)
+    let important = scratch.indices(end)
     // One more than the position, so that 0 stands for none.
     important.update(repeating: 0, count: end)
     recent.forEachToken(
@@ -137,6 +138,7 @@ final class CormHead: ObservingHead, UpdatedHead, MeasuredHead, EvictingHead {
 
   func attend(_ step: HeadStep) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let scratch = workspace.scope()
     let end = rows.count
     guard isActive else {
       states.attend(queries, to: 0..<end, of: rows, workspace: workspace)
@@ -145,7 +147,7 @@ final class CormHead: ObservingHead, UpdatedHead, MeasuredHead, EvictingHead {
     return history.advance { state in
       state.append(rows: state.rowCount..<end)
       let count = state.kept.count
-      let scores = workspace.floats(.scores, groupSize * count)
+      let scores = scratch.floats(groupSize * count)
       state.kept.withUnsafeBufferPointer {
         states.attend(queries, to: $0, of: rows, scores: scores, workspace: workspace)
       }

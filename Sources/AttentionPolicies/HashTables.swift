@@ -91,8 +91,9 @@ package final class HashProjections: Sendable {
     _ vectors: UnsafePointer<Float>, count: Int, into hashes: UnsafeMutablePointer<UInt16>,
     workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let width = bits * tables
-    let products = workspace.floats(.weights, count * width)
+    let products = scratch.floats(count * width)
     rows.withUnsafeBufferPointer { rows in
       guard let base = rows.baseAddress else { return }
       workspace.kernels.unsafeDot(
@@ -127,11 +128,12 @@ final class HashTables {
   init(
     _ vectors: UnsafePointer<Float>, count: Int, projections: HashProjections, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     precondition(count <= Self.maximumRows, "\(count) rows in one set of hash tables")
     self.projections = projections
     rowCount = count
     let tables = projections.tables
-    let hashes = workspace.halves(.values, count * tables)
+    let hashes = scratch.halves(count * tables)
     let step = 64
     for first in stride(from: 0, to: count, by: step) {
       projections.hash(
@@ -167,7 +169,8 @@ final class HashTables {
   func collisions(
     _ hashes: UnsafePointer<UInt16>, found: UnsafeMutablePointer<UInt32>, workspace: Workspace
   ) -> (count: Int, entries: Int) {
-    let seen = workspace.bytes(.counts, rowCount)
+    let scratch = workspace.scope()
+    let seen = scratch.bytes(rowCount)
     seen.update(repeating: 0, count: rowCount)
     var count = 0
     var entries = 0

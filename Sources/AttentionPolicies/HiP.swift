@@ -106,11 +106,12 @@ final class HiPHead: HeadPolicy {
 
   /// One query's search. Returns the keys that were scored.
   private func search(_ query: UnsafePointer<Float>, blocks: Int, kept: Int, workspace: Workspace) -> Int {
+    let scratch = workspace.scope()
     // Spans of blocks [begin, end), before and after halving.
-    let spans = workspace.indices(.neighbors, 2 * kept)
-    let halves = workspace.indices(.assignments, 4 * kept)
-    let scores = workspace.floats(.weights, 2 * kept)
-    let best = workspace.indices(.candidates, kept)
+    let spans = scratch.indices(2 * kept)
+    let halves = scratch.indices(4 * kept)
+    let scores = scratch.floats(2 * kept)
+    let best = scratch.indices(kept)
     for span in 0..<kept {
       spans[2 * span] = UInt32(span * blocks / kept)
       spans[2 * span + 1] = UInt32((span + 1) * blocks / kept)
@@ -144,14 +145,15 @@ final class HiPHead: HeadPolicy {
     _ query: UnsafePointer<Float>, halves: UnsafePointer<UInt32>, count: Int,
     scores: UnsafeMutablePointer<Float>, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let d = rows.dimension
     let size = settings.blockSize
-    let selected = workspace.indices(.order, count * size)
+    let selected = scratch.indices(count * size)
     for i in 0..<count {
       let block = Int(halves[2 * i] + (halves[2 * i + 1] - halves[2 * i]) / 2)
       for j in 0..<size { selected[i * size + j] = UInt32(settings.sinkCount + block * size + j) }
     }
-    let keyScores = workspace.floats(.scores, count * size)
+    let keyScores = scratch.floats(count * size)
     workspace.kernels.unsafeDot(
       queries: query, queryStride: d, queryCount: 1, rows: rows.keys, indices: selected,
       rowCount: count * size,

@@ -102,8 +102,9 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
   }
 
   func didPrefill(_ batch: HeadBatch, workspace: Workspace) {
+    let scratch = workspace.scope()
     let width = groupSize * rows.dimension
-    let queries = workspace.floats(.queries, Self.chunk * width)
+    let queries = scratch.floats(Self.chunk * width)
     for first in stride(from: 0, to: batch.tokenCount, by: Self.chunk) {
       let tokens = first..<min(first + Self.chunk, batch.tokenCount)
       batch.queries(tokens, into: queries, workspace: workspace)
@@ -133,11 +134,12 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
   }
 
   private func representBlock(_ begin: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let d = rows.dimension
     let size = settings.blockSize
-    let following = workspace.floats(.points, d)
-    let key = workspace.floats(.values, d)
-    let scores = workspace.floats(.scores, size)
+    let following = scratch.floats(d)
+    let key = scratch.floats(d)
+    let scores = scratch.floats(size)
     // The sum of the queries of the tokens after a row, moved on from row to row.
     following.update(repeating: 0, count: d)
     for position in begin + 1..<begin + settings.windowCount {
@@ -150,7 +152,7 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
         rowCount: 1, dimension: d, scores: scores + row - begin, scoreStride: 1)
       add(row + 1, sign: -1, to: following, workspace: workspace)
     }
-    let chosen = workspace.indices(.candidates, settings.representativeCount)
+    let chosen = scratch.indices(settings.representativeCount)
     let count = HighestScores.select(settings.representativeCount, of: scores, count: size, into: chosen)
     let sum = representatives.grow(by: d)
     sum.update(repeating: 0, count: d)
@@ -183,6 +185,7 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
 
   func attend(_ step: HeadStep) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let scratch = workspace.scope()
     let d = rows.dimension
     let g = states.count
     let blocks = blockCount
@@ -191,9 +194,9 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
     states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
     var read = ReadStatistics.Head(fixed: sink + rows.count - end)
-    let marks = workspace.indices(.selected, max(1, blocks))
+    let marks = scratch.indices(blocks)
     if blocks > settings.blockCount {
-      let scores = workspace.floats(.scores, g * blocks)
+      let scores = scratch.floats(g * blocks)
       workspace.kernels.unsafeDot(
         queries: queries, queryStride: d, queryCount: g, rows: representatives.base, rowStride: d,
         rowCount: blocks, dimension: d, scores: scores, scoreStride: blocks)

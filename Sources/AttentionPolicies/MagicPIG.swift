@@ -86,10 +86,11 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
   }
 
   private func hash(_ count: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let d = rows.dimension
     let begin = hashedEnd
     let kernels = workspace.kernels
-    let keys = workspace.floats(.points, count * d)
+    let keys = scratch.floats(count * d)
     kernels.unsafeUnpack(
       rows.keys.from(begin), rowCount: count, dimension: d, target: keys, targetStride: d)
     if segments.isEmpty {
@@ -101,16 +102,10 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
     let lengths = norms.grow(by: count)
     for i in 0..<count {
       kernels.unsafeAddScaled(mean.base, by: -1, to: keys + i * d, count: d)
-      lengths[i] = Self.length(keys + i * d, dimension: d)
+      lengths[i] = vectorNorm(keys + i * d, dimension: d)
     }
     let tables = HashTables(keys, count: count, projections: projections, workspace: workspace)
     segments.append(Segment(tables: tables, begin: begin, madeAt: rows.count))
-  }
-
-  private static func length(_ vector: UnsafePointer<Float>, dimension: Int) -> Float {
-    var square: Float = 0
-    for i in 0..<dimension { square += vector[i] * vector[i] }
-    return square.squareRoot()
   }
 
   func truncate(to count: Int) throws(AttentionError) {
@@ -123,20 +118,22 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
 
   func attend(_ step: HeadStep) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let scratch = workspace.scope()
     let sink = min(settings.sinkCount, rows.count)
     let end = norms.count > 0 ? hashedEnd : sink
     states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
     var read = ReadStatistics.Head(fixed: sink + rows.count - end)
     guard norms.count > 0 else { return read }
-    let hashes = workspace.halves(.codeQueries, states.count * settings.tableCount)
+    let hashes = scratch.halves(states.count * settings.tableCount)
     projections.hash(queries, count: states.count, into: hashes, workspace: workspace)
     read.indexBytes = projections.byteCount + rows.dimension * 4
     // What several queries sample is read once.
-    let union = RowUnion(rowCount: norms.count, workspace: workspace)
+    let union = RowUnion(rowCount: norms.count, in: scratch)
     for segment in segments {
       for h in 0..<states.count {
-        let sample = workspace.indices(.candidates, segment.tables.rowCount)
+        let scratch = workspace.scope()
+        let sample = scratch.indices(segment.tables.rowCount)
         let (count, entries) = segment.tables.collisions(
           hashes + h * settings.tableCount, found: sample, workspace: workspace)
         estimate(
@@ -148,7 +145,7 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
         read.indexBytes += entries * 2 + settings.tableCount * 8 + count * 4
       }
     }
-    read.retrieved = union.rows(atMost: norms.count, workspace: workspace).count
+    read.retrieved = union.count
     return read
   }
 
@@ -157,16 +154,17 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
     _ sample: UnsafeMutableBufferPointer<UInt32>, of segment: Segment, query h: Int,
     queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     guard let indices = sample.baseAddress, !sample.isEmpty else { return }
     let d = rows.dimension
     let query = queries + h * d
-    let scores = workspace.floats(.scores, sample.count)
+    let scores = scratch.floats(sample.count)
     workspace.kernels.unsafeDot(
       queries: query, queryStride: d, queryCount: 1, rows: rows.keys.from(segment.begin), indices: indices,
       rowCount: sample.count, dimension: d, scores: scores, scoreStride: sample.count)
     var onMean: Float = 0
     for i in 0..<d { onMean += query[i] * mean.base[i] }
-    let length = Self.length(query, dimension: d)
+    let length = vectorNorm(query, dimension: d)
     let lengths = norms.base + (segment.begin - settings.sinkCount)
     for i in 0..<sample.count {
       let product = length * lengths[Int(indices[i])]

@@ -98,6 +98,7 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
   package func needsUpdate(_ moment: UpdateMoment) -> Bool { waiting(moment) > 0 }
 
   package func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let count = waiting(moment)
     guard count > 0 else { return }
     let first = codedEnd
@@ -105,23 +106,24 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
     let isLearning = codebooks.count == 0
     if isLearning { learnedRows = rows.count }
     let d = rows.dimension
-    let keys = workspace.floats(.mappedKeys, count * d)
+    let keys = scratch.floats(count * d)
     workspace.kernels.unsafeUnpack(
       rows.keys.from(first), rowCount: count, dimension: d, target: keys, targetStride: d)
     for part in 0..<parts {
-      let points = self.points(part, of: keys, count: count, workspace: workspace)
+      let scratch = workspace.scope()
+      let points = self.points(part, of: keys, count: count, in: scratch)
       let width = elements(part).count
       if isLearning { learn(points, count: count, width: width, part: part, workspace: workspace) }
       assign(points, count: count, part: part, to: target, workspace: workspace)
     }
   }
 
-  /// One part of some keys: `[count, width]` in the workspace's memory.
+  /// One part of some keys: `[count, width]` in `scratch`.
   private func points(
-    _ part: Int, of keys: UnsafePointer<Float>, count: Int, workspace: Workspace
+    _ part: Int, of keys: UnsafePointer<Float>, count: Int, in scratch: borrowing Scratch
   ) -> UnsafeMutablePointer<Float> {
     let range = elements(part)
-    let result = workspace.floats(.points, count * range.count)
+    let result = scratch.floats(count * range.count)
     for i in 0..<count {
       (result + i * range.count).update(
         from: keys + i * rows.dimension + range.lowerBound, count: range.count)
@@ -132,12 +134,13 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
   private func learn(
     _ points: UnsafePointer<Float>, count: Int, width: Int, part: Int, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let (assignments, clusters) = KMeans.cluster(
-      points: points, count: count, dimension: width, clusterCount: centroidCount,
-      iterations: Self.iterations, seed: seed &+ UInt64(part), workspace: workspace)
+      FloatRows(points, count: count, dimension: width), clusterCount: centroidCount,
+      iterations: Self.iterations, seed: seed &+ UInt64(part), in: scratch)
     let means = codebooks.grow(by: centroidCount * width)
     means.update(repeating: 0, count: centroidCount * width)
-    let sizes = workspace.floats(.weights, centroidCount)
+    let sizes = scratch.floats(centroidCount)
     sizes.update(repeating: 0, count: centroidCount)
     for i in 0..<count {
       let centroid = Int(assignments[i])
@@ -162,20 +165,17 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
     _ points: UnsafePointer<Float>, count: Int, part: Int, to target: UnsafeMutablePointer<UInt8>,
     workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let width = elements(part).count
     let centroids = codebook(part)
-    let halfNorms = workspace.floats(.halfNorms, centroidCount)
-    for centroid in 0..<centroidCount {
-      var norm: Float = 0
-      for i in 0..<width { norm += centroids[centroid * width + i] * centroids[centroid * width + i] }
-      halfNorms[centroid] = 0.5 * norm
-    }
-    let assignments = workspace.indices(.assignments, count)
+    let halfNorms = scratch.floats(centroidCount)
+    KMeans.halfNorms(of: centroids, count: centroidCount, dimension: width, into: halfNorms)
+    let assignments = scratch.indices(count)
     workspace.kernels.unsafeAssign(
       points: points, pointStride: width, pointCount: count, centroids: centroids, centroidStride: width,
       centroidCount: centroidCount, dimension: width, halfNorms: halfNorms, assignments: assignments,
-      best: workspace.floats(.best, count),
-      scratch: workspace.floats(.kernel, Kernels.assignScratchCount(dimension: width)))
+      best: scratch.floats(count),
+      scratch: scratch.floats(Kernels.assignScratchCount(dimension: width)))
     for i in 0..<count { target[i * parts + part] = UInt8(assignments[i]) }
   }
 
@@ -218,12 +218,13 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
       states.attend(queries, to: sink..<end, of: rows, workspace: workspace)
       read.retrieved = coded
     } else {
-      let scores = score(queries, count: states.count, workspace: workspace)
+      let scratch = workspace.scope()
+      let scores = score(queries, count: states.count, in: scratch)
       for h in 0..<states.count { workspace.kernels.softmax(scores + h * coded, count: coded) }
       for h in 1..<max(1, states.count) {
         workspace.kernels.unsafeAddScaled(scores + h * coded, by: 1, to: scores, count: coded)
       }
-      let best = workspace.unionOfHighest(limit, of: scores, count: coded, queryCount: 1)
+      let best = scratch.unionOfHighest(limit, of: scores, count: coded, queryCount: 1)
       states.attend(queries, to: best, of: rows, from: sink, workspace: workspace)
       read.retrieved = best.count
       read.indexBytes = codes.byteCount + codebooks.byteCount
@@ -231,17 +232,18 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
     return read
   }
 
-  /// Scores of all coded rows `[count, coded]` in the workspace's memory.
+  /// Scores of all coded rows `[count, coded]` in `result`.
   private func score(
-    _ queries: UnsafePointer<Float>, count g: Int, workspace: Workspace
+    _ queries: UnsafePointer<Float>, count g: Int, in result: borrowing Scratch
   ) -> UnsafeMutablePointer<Float> {
     let coded = indexedRowCount
-    let scores = workspace.floats(.scores, g * coded)
-    let table = workspace.floats(.weights, parts * centroidCount)
+    let scores = result.floats(g * coded)
+    let scratch = result.workspace.scope()
+    let table = scratch.floats(parts * centroidCount)
     for h in 0..<g {
       for part in 0..<parts {
         let range = elements(part)
-        workspace.kernels.unsafeDot(
+        scratch.kernels.unsafeDot(
           queries: queries + h * rows.dimension + range.lowerBound, queryStride: range.count, queryCount: 1,
           rows: codebook(part), rowStride: range.count, rowCount: centroidCount, dimension: range.count,
           scores: table + part * centroidCount, scoreStride: centroidCount)

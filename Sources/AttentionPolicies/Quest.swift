@@ -59,9 +59,12 @@ final class QuestHead: UpdatedHead, MeasuredHead {
   func needsUpdate(_ moment: UpdateMoment) -> Bool { rows.count - indexedRowCount >= pageSize }
 
   func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let d = rows.dimension
-    let key = workspace.floats(.points, 3 * d)
-    let (largest, least) = (key + d, key + 2 * d)
+    let key = scratch.floats(d)
+    // Together, as they are stored.
+    let largest = scratch.floats(2 * d)
+    let least = largest + d
     while rows.count - indexedRowCount >= pageSize {
       let first = indexedRowCount
       largest.update(repeating: -.infinity, count: d)
@@ -85,10 +88,11 @@ final class QuestHead: UpdatedHead, MeasuredHead {
 
   func attend(_ step: HeadStep) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let scratch = workspace.scope()
     let pages = pageCount
     let end = indexedRowCount
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
-    let marks = workspace.indices(.selected, max(1, pages))
+    let marks = scratch.indices(pages)
     var read = ReadStatistics.Head(fixed: rows.count - end)
     if pages > chosen {
       mark(marks, queries: queries, count: states.count, workspace: workspace)
@@ -105,11 +109,12 @@ final class QuestHead: UpdatedHead, MeasuredHead {
   private func mark(
     _ marks: UnsafeMutablePointer<UInt32>, queries: UnsafePointer<Float>, count g: Int, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let d = rows.dimension
     let pages = pageCount
     // max(q * least, q * largest) is q * largest for positive q and q * least for negative q: a dot product of the
     // positive and the negative parts with the two bounds.
-    let signed = workspace.floats(.mappedQueries, g * 2 * d)
+    let signed = scratch.floats(g * 2 * d)
     for h in 0..<g {
       for i in 0..<d {
         let q = queries[h * d + i]
@@ -117,7 +122,7 @@ final class QuestHead: UpdatedHead, MeasuredHead {
         signed[h * 2 * d + d + i] = min(q, 0)
       }
     }
-    let scores = workspace.floats(.scores, g * pages)
+    let scores = scratch.floats(g * pages)
     workspace.kernels.unsafeDot(
       queries: signed, queryStride: 2 * d, queryCount: g, rows: bounds.base, rowStride: 2 * d,
       rowCount: pages, dimension: 2 * d, scores: scores, scoreStride: pages)

@@ -48,8 +48,9 @@ struct RecentQueries: ~Copyable {
     in range: Range<Int>, groupSize: Int, rows: HeadRows, workspace: Workspace,
     body: (_ position: Int, _ scores: UnsafeMutablePointer<Float>, _ stride: Int) -> Void
   ) {
+    let scratch = workspace.scope()
     let d = rows.dimension
-    let scores = workspace.floats(.scores, groupSize * rows.count)
+    let scores = scratch.floats(groupSize * rows.count)
     for position in range {
       guard let queries = queries(at: position) else { continue }
       workspace.kernels.unsafeDot(

@@ -116,18 +116,19 @@ package final class RetroInferHead: UpdatedHead, MeasuredHead {
   }
 
   private func insert(_ count: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let d = rows.dimension
     let first = indexedEnd
     let kernels = workspace.kernels
-    let keys = workspace.floats(.points, count * d)
+    let keys = scratch.floats(count * d)
     kernels.unsafeUnpack(
       rows.keys.from(first), rowCount: count, dimension: d, target: keys, targetStride: d)
-    let directions = workspace.floats(.whitened, count * d)
+    let directions = scratch.floats(count * d)
     SphericalKMeans.direct(keys, count: count, dimension: d, into: directions, workspace: workspace)
     let clusters = SphericalKMeans.cluster(
       directions: directions, count: count, dimension: d,
       clusterCount: (count + settings.clusterSize - 1) / settings.clusterSize,
-      seed: seed &+ UInt64(segments.count), workspace: workspace)
+      seed: seed &+ UInt64(segments.count), in: scratch)
     store(
       clusters.assignments, clusters: clusters.clusterCount, keys: keys, first: first, count: count, workspace
     )
@@ -139,9 +140,10 @@ package final class RetroInferHead: UpdatedHead, MeasuredHead {
     _ assignments: UnsafePointer<UInt32>, clusters: Int, keys: UnsafePointer<Float>, first: Int, count: Int,
     _ workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let d = rows.dimension
     let kernels = workspace.kernels
-    let places = workspace.indices(.counts, clusters + 1)
+    let places = scratch.indices(clusters + 1)
     places.update(repeating: 0, count: clusters + 1)
     for i in 0..<count { places[Int(assignments[i]) + 1] += 1 }
     let begin = UInt32(members.count)
@@ -151,10 +153,10 @@ package final class RetroInferHead: UpdatedHead, MeasuredHead {
       starts.append(begin + places[cluster + 1])
     }
     let list = members.grow(by: count)
-    let keySums = workspace.floats(.clusterSums, 2 * clusters * d)
-    let valueSums = keySums + clusters * d
-    keySums.update(repeating: 0, count: 2 * clusters * d)
-    let value = workspace.floats(.values, d)
+    let (keySums, valueSums) = (scratch.floats(clusters * d), scratch.floats(clusters * d))
+    keySums.update(repeating: 0, count: clusters * d)
+    valueSums.update(repeating: 0, count: clusters * d)
+    let value = scratch.floats(d)
     for i in 0..<count {
       let cluster = Int(assignments[i])
       list[Int(places[cluster])] = UInt32(first + i)

@@ -7,6 +7,7 @@ package import VectorIndex
 extension RetroInferHead {
   package func attend(_ step: HeadStep) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let scratch = workspace.scope()
     let sink = min(settings.sinkCount, rows.count)
     let end = members.count > 0 ? indexedEnd : sink
     states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
@@ -14,14 +15,14 @@ extension RetroInferHead {
     var read = ReadStatistics.Head(fixed: sink + rows.count - end)
     guard clusterCount > 0 else { return read }
     let (d, g, clusters) = (rows.dimension, states.count, clusterCount)
-    let scores = workspace.floats(.scores, g * clusters)
+    let scores = scratch.floats(g * clusters)
     workspace.kernels.unsafeDot(
       queries: queries, queryStride: d, queryCount: g, rows: centroids.base, rowStride: d,
       rowCount: clusters, dimension: d, scores: scores, scoreStride: clusters)
     let retrieved = Int((settings.retrievalShare * Float(clusters)).rounded(.up))
     let estimated = Int((settings.estimationShare * Float(clusters)).rounded(.up))
     let zones = rank(
-      scores, count: clusters, queryCount: g, first: retrieved, second: estimated, workspace: workspace)
+      scores, count: clusters, queryCount: g, first: retrieved, second: estimated, in: scratch)
     read.retrieved = readClusters(zones.first, queries: queries, states: states, workspace: workspace)
     estimate(zones.second, scores: scores, states: states, workspace: workspace)
     // All centroids; members of what is read; mean values and counts of what is estimated.
@@ -33,26 +34,27 @@ extension RetroInferHead {
   /// The best clusters by the group's summed softmax, and the next best.
   private func rank(
     _ scores: UnsafePointer<Float>, count: Int, queryCount g: Int, first: Int, second: Int,
-    workspace: Workspace
+    in result: borrowing Scratch
   ) -> (first: UnsafeBufferPointer<UInt32>, second: UnsafeBufferPointer<UInt32>) {
-    let shares = workspace.floats(.weights, 3 * count)
-    let (softmax, chosenShares) = (shares + count, shares + 2 * count)
+    let total = min(count, first + second)
+    let (chosen, best) = (result.indices(total), result.indices(total))
+    let scratch = result.workspace.scope()
+    let (shares, softmax, chosenShares) = (
+      scratch.floats(count), scratch.floats(count), scratch.floats(total)
+    )
     shares.update(repeating: 0, count: count)
     for h in 0..<g {
       softmax.update(from: scores + h * count, count: count)
-      workspace.kernels.softmax(softmax, count: count)
-      workspace.kernels.unsafeAddScaled(softmax, by: 1, to: shares, count: count)
+      scratch.kernels.softmax(softmax, count: count)
+      scratch.kernels.unsafeAddScaled(softmax, by: 1, to: shares, count: count)
     }
-    let total = min(count, first + second)
-    let chosen = workspace.indices(.candidates, max(1, total))
     _ = HighestScores.select(total, of: shares, count: count, into: chosen)
     var inOrder = UnsafeMutableBufferPointer(start: chosen, count: total)
     inOrder.sort()
     for i in 0..<total { chosenShares[i] = shares[Int(chosen[i])] }
-    let best = workspace.indices(.order, max(1, total))
     let bestCount = HighestScores.select(first, of: chosenShares, count: total, into: best)
     // The best to the front of one list, the others to the front of another, both in the order of memory.
-    let marks = workspace.indices(.kept, max(1, total))
+    let marks = scratch.indices(total)
     marks.update(repeating: 0, count: total)
     for i in 0..<bestCount { marks[Int(best[i])] = 1 }
     var (bestEnd, restEnd) = (0, 0)
@@ -74,9 +76,10 @@ extension RetroInferHead {
     _ clusters: UnsafeBufferPointer<UInt32>, queries: UnsafePointer<Float>, states: RunningStates,
     workspace: Workspace
   ) -> Int {
+    let scratch = workspace.scope()
     var count = 0
     for cluster in clusters { count += Int(starts.base[Int(cluster) + 1] - starts.base[Int(cluster)]) }
-    let list = workspace.indices(.selected, max(1, count))
+    let list = scratch.indices(count)
     var next = 0
     for cluster in clusters {
       let begin = Int(starts.base[Int(cluster)])
@@ -93,8 +96,9 @@ extension RetroInferHead {
     _ clusters: UnsafeBufferPointer<UInt32>, scores: UnsafePointer<Float>, states: RunningStates,
     workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     guard let indices = clusters.baseAddress, !clusters.isEmpty else { return }
-    let masses = workspace.floats(.weights, states.count * clusters.count)
+    let masses = scratch.floats(states.count * clusters.count)
     for h in 0..<states.count {
       for (i, cluster) in clusters.enumerated() {
         masses[h * clusters.count + i] =

@@ -94,6 +94,7 @@ final class SnapKVHead: ObservingHead, UpdatedHead, MeasuredHead {
   }
 
   func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let end = rows.count
     let windowBegin = max(0, end - settings.windowCount)
     let kept = max(0, settings.budget - settings.windowCount)
@@ -101,8 +102,7 @@ final class SnapKVHead: ObservingHead, UpdatedHead, MeasuredHead {
       choices.append(Choice(rows: (0..<windowBegin).map { UInt32($0) }, windowBegin: windowBegin, end: end))
       return
     }
-    let votes = workspace.floats(.relevance, 2 * windowBegin)
-    let pooled = votes + windowBegin
+    let (votes, pooled) = (scratch.floats(windowBegin), scratch.floats(windowBegin))
     votes.update(repeating: 0, count: windowBegin)
     recent.forEachToken(in: windowBegin..<end, groupSize: groupSize, rows: rows, workspace: workspace) {
       position, scores, stride in
@@ -112,7 +112,7 @@ final class SnapKVHead: ObservingHead, UpdatedHead, MeasuredHead {
       }
     }
     pool(votes, count: windowBegin, into: pooled)
-    let heap = workspace.indices(.candidates, max(1, kept))
+    let heap = scratch.indices(kept)
     let found = HighestScores.select(kept, of: pooled, count: windowBegin, into: heap)
     choices.append(
       Choice(

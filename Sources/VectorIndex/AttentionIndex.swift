@@ -43,18 +43,42 @@ public struct NewRows {
     self.count = count
   }
 
+  /// Puts rows in the order of their groups (a stable counting sort: within a group, the order of the text remains)
+  /// and tells `body` where each group ends.
+  func sort(
+    by assignments: UnsafePointer<UInt32>, groups: Int, workspace: Workspace, body: (_ end: UInt32) -> Void
+  ) {
+    let scratch = workspace.scope()
+    let places = scratch.indices(groups + 1)
+    places.update(repeating: 0, count: groups + 1)
+    for i in 0..<count { places[Int(assignments[i]) + 1] += 1 }
+    for group in 0..<groups {
+      places[group + 1] += places[group]
+      body(places[group + 1])
+    }
+    let order = scratch.indices(count)
+    for i in 0..<count {
+      let group = Int(assignments[i])
+      order[Int(places[group])] = UInt32(i)
+      places[group] += 1
+    }
+    reorder(order, workspace: workspace)
+  }
+
   /// Puts row `order[i]` in place i, for all of them.
   func reorder(_ order: UnsafePointer<UInt32>, workspace: Workspace) {
     for rows in [keys, values] {
+      let scratch = workspace.scope()
       let target = UnsafeMutableRawPointer(mutating: rows.base)
-      let copy = workspace.bytes(.values, count * rows.stride)
+      let copy = scratch.bytes(count * rows.stride)
       UnsafeMutableRawPointer(copy).copyMemory(from: target, byteCount: count * rows.stride)
       for i in 0..<count {
         (target + i * rows.stride).copyMemory(
           from: copy + Int(order[i]) * rows.stride, byteCount: rows.stride)
       }
     }
-    let oldPositions = workspace.indices(.selected, count)
+    let scratch = workspace.scope()
+    let oldPositions = scratch.indices(count)
     oldPositions.update(from: positions, count: count)
     for i in 0..<count { positions[i] = oldPositions[Int(order[i])] }
   }
@@ -88,48 +112,35 @@ public struct StatePointers {
     self.sums = sums
     self.accumulators = accumulators
   }
-}
 
-/// What one call of `attend` read and did, for the whole group.
-public struct ReadCount: Sendable, Hashable {
-  /// Rows whose key and value were read exactly.
-  public var retrieved = 0
-  /// Centroids with mean values.
-  public var centroids = 0
-  /// Keys that were scored in any form (exactly or by a code), rows read twice counted once for each query that
-  /// scored them separately and once for the group when they were scored together.
-  public var scored = 0
-  /// Nodes of a graph whose neighbors were looked at, over all queries.
-  public var hops = 0
-  /// Bytes of keys, values, codes, links and statistics that were read.
-  public var bytes = 0
+  /// Empty states of so many queries.
+  package init(count: Int, dimension: Int, in scratch: borrowing Scratch) {
+    self.init(
+      maxima: scratch.floats(count), sums: scratch.floats(count),
+      accumulators: scratch.floats(count * dimension))
+    clear(count: count, dimension: dimension)
+  }
 
-  public init() {}
-
-  public static func += (sum: inout ReadCount, other: ReadCount) {
-    sum.retrieved += other.retrieved
-    sum.centroids += other.centroids
-    sum.scored += other.scored
-    sum.hops += other.hops
-    sum.bytes += other.bytes
+  /// Makes them empty.
+  package func clear(count: Int, dimension: Int) {
+    maxima.update(repeating: -.infinity, count: count)
+    sums.update(repeating: 0, count: count)
+    accumulators.update(repeating: 0, count: count * dimension)
   }
 }
 
-/// Notes which rows were read exactly, for measurements of recall. Nobody pays for it when there is none.
-public final class ReadRecorder {
-  /// Row numbers of the index, in no order, without duplicates; the same rows serve all queries of the group.
-  package private(set) var rows: [UInt32] = []
-  /// Added to what is noted: where an index's rows begin among the rows of its head.
-  package var offset = 0
+/// What a call of an index works on, and with.
+package struct IndexCall {
+  package var group: QueryGroup
+  package var rows: IndexRows
+  package var workspace: Workspace
+  package var recorder: ReadRecorder?
 
-  package init() {}
-
-  package func removeAll() { rows.removeAll(keepingCapacity: true) }
-  package func read(_ range: Range<Int>) {
-    rows.append(contentsOf: range.lazy.map { [offset] in UInt32($0 + offset) })
-  }
-  package func read(_ ids: UnsafeBufferPointer<UInt32>) {
-    rows.append(contentsOf: ids.lazy.map { [offset] in $0 + UInt32(offset) })
+  package init(_ group: QueryGroup, rows: IndexRows, workspace: Workspace, recorder: ReadRecorder?) {
+    self.group = group
+    self.rows = rows
+    self.workspace = workspace
+    self.recorder = recorder
   }
 }
 

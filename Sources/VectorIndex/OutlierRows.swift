@@ -41,15 +41,16 @@ package enum OutlierRows {
   private static func find(
     _ rows: PackedRows, count: Int, dimension d: Int, workspace: Workspace
   ) -> [UInt32] {
+    let scratch = workspace.scope()
     let kernels = workspace.kernels
-    let middle = workspace.floats(.outlierRow, 2 * d)
+    let middle = scratch.floats(2 * d)
     let row = middle + d
     median(rows, count: count, dimension: d, into: middle, workspace: workspace)
-    let distances = workspace.floats(.outlierDistances, 2 * count)
+    let distances = scratch.floats(2 * count)
     for i in 0..<count {
       kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
       kernels.unsafeAddScaled(middle, by: -1, to: row, count: d)
-      let distance = ClusterIndex.norm(row, dimension: d)
+      let distance = vectorNorm(row, dimension: d)
       // No number is farther than any.
       distances[i] = distance.isNaN ? .infinity : distance
     }
@@ -66,8 +67,9 @@ package enum OutlierRows {
     _ rows: PackedRows, count: Int, dimension d: Int, into result: UnsafeMutablePointer<Float>,
     workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let chosen = min(count, sampleCount)
-    let sample = workspace.floats(.outlierSample, chosen * (d + 1))
+    let sample = scratch.floats(chosen * (d + 1))
     var column = UnsafeMutableBufferPointer(start: sample + chosen * d, count: chosen)
     for i in 0..<chosen {
       workspace.kernels.unsafeUnpack(
@@ -88,8 +90,9 @@ package enum OutlierRows {
 extension NewRows {
   /// Moves some rows, in rising order, behind all others, which keep their order. Returns the others.
   func separating(_ outliers: [UInt32], workspace: Workspace) -> NewRows {
+    let scratch = workspace.scope()
     guard !outliers.isEmpty else { return self }
-    let order = workspace.indices(.order, count)
+    let order = scratch.indices(count)
     var (next, kept) = (0, 0)
     for row in 0..<count {
       if next < outliers.count, outliers[next] == UInt32(row) {

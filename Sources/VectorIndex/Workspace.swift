@@ -1,85 +1,101 @@
-// Scratch memory of one worker thread. Buffers only grow, so a decode step allocates nothing once it is warm.
+// What a worker thread works with, and its memory, which is taken in scopes and goes with them.
 
 package import AttentionKernels
 
-/// Scratch memory for one worker thread, reused from call to call.
+/// What one worker thread works with: kernels, and scratch memory that is kept from call to call, so that a decode step
+/// allocates nothing once it is warm.
 ///
-/// Owned by whoever runs the workers, one for each. Not thread-safe, and nothing in it outlives a call.
+/// Owned by whoever runs the workers, one for each. Not thread-safe.
 public final class Workspace {
   package let kernels: Kernels
   /// Notes which rows a head reads, while somebody measures; nil otherwise.
   package var recorder: ReadRecorder?
   /// Notes what time is spent on, while somebody measures; nil otherwise.
   package var stages: StageClock?
-  private var floatBuffers = Purpose.allCases.map { _ in Slot<Float>() }
-  private var halfBuffers = Purpose.allCases.map { _ in Slot<UInt16>() }
-  private var byteBuffers = Purpose.allCases.map { _ in Slot<UInt8>() }
-  private var indexBuffers = Purpose.allCases.map { _ in Slot<UInt32>() }
-  /// What searches over graphs keep.
-  let beamMemory = BeamMemory()
-  private var rankBuffers = Purpose.allCases.map { _ in Slot<UInt64>() }
-  private var lineBuffers = Purpose.allCases.map { _ in Slot<CodeLine>() }
+  /// Which rows searches over graphs have seen.
+  let rowMarks = RowMarks()
+  private var arena: ScratchArena
+  /// Scopes that are open.
+  private var depth = 0
 
-  package init(kernels: Kernels = .active) {
+  /// - Parameter poisons: whether memory is overwritten when it ends, so that a use of it afterwards is found out.
+  package init(kernels: Kernels = .active, poisons: Bool = Workspace.isDebugged) {
     self.kernels = kernels
+    arena = ScratchArena(poisons: poisons)
   }
 
-  /// What a buffer is for. Two users of one purpose must not overlap in time.
-  package enum Purpose: Int, CaseIterable {
-    case queries, scores, weights, kernel, states, maxima, sums, outputs
-    case points, whitened, centroids, clusterSums, geometry, keyMap, queryMap, candidates,
-      best, halfNorms, values
-    case assignments, order, counts, visibleBegin, visibleEnd, selected
-    case trainingQueries, trainingOutputs, trainingNormalizers
-    case relevance, reach, captured
-    case neighbors, neighborScores, candidateDistances, kept, together
-    case point, searchPoint, keyNorms, mappedKeys
-    case groupScores, groupWeights, clusterIDs, groupStates, groupMeans, groupOrder, thinnedTraining, slices
-    case mappedQueries, codeQueries, codeScales, union, tail, clusterWeights
-    case outlierRow, outlierSample, outlierDistances, trial
+  package static var isDebugged: Bool {
+    #if DEBUG
+      true
+    #else
+      false
+    #endif
   }
 
-  private final class Slot<Element: BitwiseCopyable> {
-    var buffer = RowBuffer<Element>()
+  /// Opens a scope, which ends where the variable does that holds it.
+  package func scope() -> Scratch {
+    depth += 1
+    return Scratch(self, depth: depth, start: arena.top)
   }
 
-  /// At least `count` floats, uninitialized or with what the last user left.
-  package func floats(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<Float> {
-    let slot = floatBuffers[purpose.rawValue]
-    slot.buffer.reserve(count)
-    return slot.buffer.base
+  /// The outermost scope, for what must outlive the call that makes it: until ``renew()``.
+  package var lasting: Scratch { Scratch(self, depth: 0, start: .init()) }
+
+  /// Ends what was taken from ``lasting``. No scope is open.
+  package func renew() {
+    precondition(depth == 0, "\(depth) scopes of the workspace are open")
+    arena.end(from: .init())
   }
 
-  package func halves(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt16> {
-    let slot = halfBuffers[purpose.rawValue]
-    slot.buffer.reserve(count)
-    return slot.buffer.base
+  /// Bytes kept for what will be taken.
+  package var byteCount: Int { arena.capacity }
+
+  func take(bytes: Int, depth: Int) -> UnsafeMutableRawPointer {
+    precondition(depth == self.depth, "memory is taken from a scope while another one in it is open")
+    return arena.take(bytes: bytes)
   }
 
-  package func bytes(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt8> {
-    let slot = byteBuffers[purpose.rawValue]
-    slot.buffer.reserve(count)
-    return slot.buffer.base
-  }
-
-  package func indices(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt32> {
-    let slot = indexBuffers[purpose.rawValue]
-    slot.buffer.reserve(count)
-    return slot.buffer.base
-  }
-
-  package func ranks(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<UInt64> {
-    let slot = rankBuffers[purpose.rawValue]
-    slot.buffer.reserve(count)
-    return slot.buffer.base
-  }
-
-  package func lines(_ purpose: Purpose, _ count: Int) -> UnsafeMutablePointer<CodeLine> {
-    let slot = lineBuffers[purpose.rawValue]
-    slot.buffer.reserve(count)
-    return slot.buffer.base
+  func end(depth: Int, start: ScratchArena.Place) {
+    precondition(depth == self.depth, "a scope ends while another one in it is open")
+    self.depth -= 1
+    arena.end(from: start)
   }
 }
 
-/// 64 bytes of codes, at a multiple of 64 in memory: what kernels load at once.
-package typealias CodeLine = SIMD64<UInt8>
+/// A scope of a workspace's memory: what is taken in it ends with it.
+///
+///     let scratch = workspace.scope()
+///     let scores = scratch.floats(count)
+///
+/// Each piece is new, at a multiple of 64 bytes, and holds anything. Pieces do not move. Only the innermost open scope
+/// may be taken from, which is checked: so whoever returns memory gets the scope it is to be in from the caller, and
+/// takes it before opening one of its own.
+package struct Scratch: ~Copyable {
+  package let workspace: Workspace
+  private let depth: Int
+  private let start: ScratchArena.Place
+
+  init(_ workspace: Workspace, depth: Int, start: ScratchArena.Place) {
+    self.workspace = workspace
+    self.depth = depth
+    self.start = start
+  }
+
+  deinit {
+    if depth > 0 { workspace.end(depth: depth, start: start) }
+  }
+
+  package var kernels: Kernels { workspace.kernels }
+
+  package func floats(_ count: Int) -> UnsafeMutablePointer<Float> { take(count) }
+  package func halves(_ count: Int) -> UnsafeMutablePointer<UInt16> { take(count) }
+  package func bytes(_ count: Int) -> UnsafeMutablePointer<UInt8> { take(count) }
+  package func indices(_ count: Int) -> UnsafeMutablePointer<UInt32> { take(count) }
+  package func ranks(_ count: Int) -> UnsafeMutablePointer<UInt64> { take(count) }
+  package func rankedRows(_ count: Int) -> UnsafeMutablePointer<RankedRow> { take(count) }
+
+  private func take<Element: BitwiseCopyable>(_ count: Int) -> UnsafeMutablePointer<Element> {
+    workspace.take(bytes: count * MemoryLayout<Element>.stride, depth: depth)
+      .bindMemory(to: Element.self, capacity: count)
+  }
+}

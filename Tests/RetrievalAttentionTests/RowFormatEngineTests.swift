@@ -154,8 +154,9 @@ import VectorIndex
     let workspace = Workspace()
     func normalizers(_ engine: AttentionEngine) throws -> (of: [Float], queries: [Float], offsets: [Float]) {
       let head = try #require(engine.head(layer: 0, kvHead: 1) as? RetrievalHead)
+      let scratch = workspace.scope()
       let set = head.samples.trainingSet(
-        askPosition: 500, rotary: rotary, keyOffsets: head.rows.keyOffsets, workspace: workspace)
+        askPosition: 500, rotary: rotary, keyOffsets: head.rows.keyOffsets, in: scratch)
       return (
         Array(UnsafeBufferPointer(start: set.logSumExps, count: set.count)),
         Array(UnsafeBufferPointer(start: set.queries, count: set.count * 64)),

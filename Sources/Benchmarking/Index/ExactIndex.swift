@@ -20,6 +20,7 @@ package final class ExactIndex: AttentionIndex {
   package func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     var read = ReadCount()
     guard rowCount > 0 else { return read }
     let d = dimension
@@ -27,7 +28,7 @@ package final class ExactIndex: AttentionIndex {
       queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
       values: rows.values, rowCount: rowCount, dimension: d, maxima: states.maxima,
       sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(0..<rowCount)
     read.retrieved = rowCount
     read.scored = rowCount

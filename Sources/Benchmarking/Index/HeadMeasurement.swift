@@ -98,8 +98,9 @@ final class HeadMeasurement {
       samples.indexBytes = index.byteCount
       for query in head.queryPositions.indices {
         recorder.removeAll()
-        let read = attend(query, index: index, rows: rows, recorder: recorder).read
-        compare(query, into: &samples)
+        let scratch = workspace.scope()
+        let (read, _, outputs) = attend(query, index: index, rows: rows, recorder: recorder, in: scratch)
+        compare(query, outputs, into: &samples)
         for row in recorder.rows { wasRead[origins[Int(row)]] = true }
         for h in 0..<group {
           let top = topRows[query * group + h]
@@ -109,7 +110,8 @@ final class HeadMeasurement {
         samples.scored.append(Double(read.scored) / Double(indexed.count))
         samples.bytes.append(Double(read.bytes) / Double(group))
         if isTimed(query) {
-          let time = attend(query, index: index, rows: rows, recorder: nil).time
+          let scratch = workspace.scope()
+          let time = attend(query, index: index, rows: rows, recorder: nil, in: scratch).time
           samples.microseconds.append(time / .microseconds(1) / Double(group))
         }
       }
@@ -150,12 +152,15 @@ final class HeadMeasurement {
     }
   }
 
-  /// Attends to sink and window, then through the index; results are left in the workspace. Without a recorder the
+  /// Attends to sink and window, then through the index; the outputs are in `result`. Without a recorder the
   /// caches are emptied in between.
   private func attend(
-    _ query: Int, index: any AttentionIndex, rows: WorkingRows, recorder: ReadRecorder?
-  ) -> (read: ReadCount, time: Duration) {
-    let states = RunningStates(count: group, dimension: d, workspace: workspace)
+    _ query: Int, index: any AttentionIndex, rows: WorkingRows, recorder: ReadRecorder?,
+    in result: borrowing Scratch
+  ) -> (read: ReadCount, time: Duration, outputs: UnsafePointer<Float>) {
+    let outputs = result.floats(group * d)
+    let scratch = workspace.scope()
+    let states = RunningStates(count: group, dimension: d, in: scratch)
     return head.queries.withUnsafeBufferPointer { all in
       let queries = all.baseAddress! + query * group * d
       let end = indexed.upperBound
@@ -175,17 +180,15 @@ final class HeadMeasurement {
           states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
           workspace: workspace, recorder: recorder)
       }
-      let outputs = workspace.floats(.outputs, group * d)
       states.finish(
-        outputs: outputs, outputStride: d, logSumExps: workspace.floats(.queries, group),
+        outputs: outputs, outputStride: d, logSumExps: scratch.floats(group),
         kernels: workspace.kernels)
-      return (read, time)
+      return (read, time, UnsafePointer(outputs))
     }
   }
 
-  /// Appends the errors of the outputs in the workspace.
-  private func compare(_ query: Int, into samples: inout Samples) {
-    let outputs = workspace.floats(.outputs, group * d)
+  /// Appends the errors of outputs `[groupSize, d]`.
+  private func compare(_ query: Int, _ outputs: UnsafePointer<Float>, into samples: inout Samples) {
     for h in 0..<group {
       var (difference, norm) = (0.0, 0.0)
       for i in 0..<d {
@@ -205,6 +208,7 @@ extension HeadMeasurement {
   private static func attention(
     _ head: CapturedHead, queries: [Float], positions: [Int], workspace: Workspace
   ) -> (outputs: [Float], logSumExps: [Float]) {
+    let scratch = workspace.scope()
     let (d, group) = (head.dimension, head.groupSize)
     var outputs = [Float](repeating: 0, count: queries.count)
     var logSumExps = [Float](repeating: 0, count: positions.count * group)
@@ -212,9 +216,10 @@ extension HeadMeasurement {
     let block = Kernels.preferredPrefillRows
     for first in stride(from: 0, to: total, by: block) {
       let count = min(block, total - first)
-      let states = RunningStates(count: count, dimension: d, workspace: workspace)
-      let begins = workspace.indices(.visibleBegin, count)
-      let ends = workspace.indices(.visibleEnd, count)
+      let scratch = workspace.scope()
+      let states = RunningStates(count: count, dimension: d, in: scratch)
+      let begins = scratch.indices(count)
+      let ends = scratch.indices(count)
       for row in 0..<count {
         begins[row] = 0
         ends[row] = UInt32(head.visibleRows(at: positions[(first + row) / group]))
@@ -226,7 +231,7 @@ extension HeadMeasurement {
           keyStride: d, values: head.values, valueStride: d, keyCount: head.tokenCount, dimension: d,
           visibleBegin: begins, visibleEnd: ends, maxima: states.maxima, sums: states.sums,
           accumulators: states.accumulators, accumulatorStride: d,
-          scratch: workspace.floats(.kernel, Kernels.prefillScratchCount(dimension: d)))
+          scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
       }
       outputs.withUnsafeMutableBufferPointer { outputs in
         logSumExps.withUnsafeMutableBufferPointer { logSumExps in
@@ -243,11 +248,11 @@ extension HeadMeasurement {
   private static func topRows(
     _ head: CapturedHead, indexed: Range<Int>, k: Int, workspace: Workspace
   ) -> [[Int]] {
+    let scratch = workspace.scope()
     let (d, n) = (head.dimension, indexed.count)
     let kept = min(k, n)
-    let scores = workspace.floats(.scores, head.groupSize * n)
-    let top = workspace.indices(.selected, kept)
-    let topScores = workspace.floats(.weights, kept)
+    let scores = scratch.floats(head.groupSize * n)
+    let top = scratch.indices(kept)
     return head.queryPositions.indices.flatMap { query in
       head.queries.withUnsafeBufferPointer { queries in
         head.keys.withUnsafeBufferPointer { keys in
@@ -258,7 +263,7 @@ extension HeadMeasurement {
         }
       }
       return (0..<head.groupSize).map { h in
-        TopRows.select(scores + h * n, count: n, top: top, topScores: topScores, k: kept)
+        _ = HighestScores.select(kept, of: scores + h * n, count: n, into: top)
         return (0..<kept).map { Int(top[$0]) }
       }
     }

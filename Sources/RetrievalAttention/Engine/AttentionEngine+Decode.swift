@@ -29,14 +29,15 @@ extension AttentionEngine {
       parallel.run(step.taskCount) { index, worker in
         let task = step.task(index)
         let workspace = workspaces[worker]
-        let queries = workspace.floats(.queries, step.groupSize * step.dimension)
+        let scratch = workspace.scope()
+        let queries = scratch.floats(step.groupSize * step.dimension)
         call.queries.gather(
           heads: layer.group(of: task.head), tokens: 0..<1, width: layer.headDimension, into: queries)
         workspace.kernels.unsafeScale(queries, by: layer.scale, count: step.groupSize * step.dimension)
         workspace.recorder = recorders.isEmpty ? nil : recorders[index]
         workspace.stages?.begin(.wait)
         progress.wait(for: task, of: step)
-        let running = RunningStates(count: step.groupSize, dimension: step.dimension, workspace: workspace)
+        let running = RunningStates(count: step.groupSize, dimension: step.dimension, in: scratch)
         let headStep = HeadStep(queries: queries, states: running, workspace: workspace)
         reads[index] = run(
           task, of: step, head: layerHeads[task.head], headStep, mode: mode, states: states,
@@ -87,7 +88,8 @@ extension AttentionEngine {
       case .probed: return head.fixedRows?.probe(partStep) ?? head.policy.attend(partStep)
       }
     case .plan:
-      let known = planWorkspace.floats(.sums, step.groupSize)
+      let scratch = workspace.scope()
+      let known = scratch.floats(step.groupSize)
       let first = step.slot(head: task.head)
       for h in 0..<step.groupSize {
         known[h] = (1..<step.parts).reduce(states.logSumExps(first)[h]) {
@@ -95,6 +97,8 @@ extension AttentionEngine {
         }
       }
       if mode == .probed { head.fixedRows?.expectFixed(known, count: step.groupSize) }
+      // Ends the plan of the layer before, of which nothing is left to do.
+      planWorkspace.renew()
       planWorkspace.stages = workspace.stages
       planWorkspace.recorder = workspace.recorder
       let planStep = headStep.with(headStep.states, planWorkspace)
@@ -121,13 +125,14 @@ extension AttentionEngine {
       let position = call.firstPosition
       guard isLearned, head.wants(position: position, batchEnd: position + 1) else { continue }
       workspace.stages?.begin(.index)
-      let queries = workspace.floats(.queries, g * d)
+      let scratch = workspace.scope()
+      let queries = scratch.floats(g * d)
       call.queries.gather(
         heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
       if let offsets = head.rows.keyOffsets {
         workspace.kernels.unsafeAddProducts(
           of: offsets, with: queries, count: g, dimension: d, by: layer.scale, to: states.logSumExps(first),
-          scratch: workspace.floats(.weights, g))
+          scratch: scratch.floats(g))
       }
       head.observing?.observe(
         ObservedToken(

@@ -27,19 +27,20 @@ extension AttentionEngine {
     _ call: AttentionCall, kvHead: Int, output: UnsafePointer<Float>, recorders: ArraySlice<ReadRecorder>,
     bytes: Int, workspace: Workspace, observer: (DecodedHead) -> Void
   ) {
+    let scratch = workspace.scope()
     let layer = layerShape(of: call)
     let rows = heads[call.layer][kvHead].rows
     let (g, d, count) = (layer.groupSize, layer.headDimension, rows.count)
     guard count == call.firstPosition + call.tokenCount else { return }
     let kernels = workspace.kernels
-    let queries = workspace.floats(.queries, g * d)
+    let queries = scratch.floats(g * d)
     call.queries.gather(
       heads: layer.group(of: kvHead), tokens: 0..<1, width: layer.headDimension, into: queries)
     kernels.unsafeScale(queries, by: layer.scale, count: g * d)
-    let states = RunningStates(count: g, dimension: d, workspace: workspace)
+    let states = RunningStates(count: g, dimension: d, in: scratch)
     states.attend(queries, to: 0..<count, of: rows, workspace: workspace)
-    let exact = workspace.floats(.outputs, g * d)
-    let logSumExps = workspace.floats(.weights, g)
+    let exact = scratch.floats(g * d)
+    let logSumExps = scratch.floats(g)
     states.finish(outputs: exact, outputStride: d, logSumExps: logSumExps, kernels: kernels)
     let errors = (0..<g).map { h in
       var (difference, norm) = (0.0, 0.0)
@@ -63,8 +64,9 @@ extension AttentionEngine {
     of recorders: ArraySlice<ReadRecorder>, queries: UnsafePointer<Float>, groupSize g: Int, rows: HeadRows,
     logSumExps: UnsafePointer<Float>, workspace: Workspace
   ) -> [Double]? {
+    let scratch = workspace.scope()
     guard recorders.contains(where: { !$0.rows.isEmpty }) else { return nil }
-    let scores = workspace.floats(.scores, g * rows.count)
+    let scores = scratch.floats(g * rows.count)
     workspace.kernels.unsafeDot(
       queries: queries, queryStride: rows.dimension, queryCount: g, rows: rows.keys,
       rowCount: rows.count, dimension: rows.dimension, scores: scores, scoreStride: rows.count)

@@ -75,17 +75,18 @@ extension AttentionEngine {
     _ tile: Tile, tokens: some RandomAccessCollection<Int>, learners: [AttentionEngine], workspace: Workspace
   ) {
     let (call, layer, kvHead) = (tile.call, tile.layer, tile.kvHead)
+    let scratch = workspace.scope()
     guard let firstToken = tokens.first, let lastToken = tokens.last else { return }
     let head = heads[call.layer][kvHead]
     let g = layer.groupSize
     let d = layer.headDimension
     let count = tokens.count * g
     let kernels = workspace.kernels
-    let queries = workspace.floats(.queries, count * d)
+    let queries = scratch.floats(count * d)
     call.queries.gather(
       heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: queries)
-    let visibleBegin = workspace.indices(.visibleBegin, count)
-    let visibleEnd = workspace.indices(.visibleEnd, count)
+    let visibleBegin = scratch.indices(count)
+    let visibleEnd = scratch.indices(count)
     let rowsBefore = head.rows.count - call.tokenCount
     for (number, token) in tokens.enumerated() {
       let row = rowsBefore + token
@@ -95,7 +96,7 @@ extension AttentionEngine {
         visibleEnd[query] = UInt32(row + 1)
       }
     }
-    let states = RunningStates(count: count, dimension: d, workspace: workspace)
+    let states = RunningStates(count: count, dimension: d, in: scratch)
     // Rows before the first one that any query of the tile sees are left out; offsets then start there.
     let first = head.firstVisibleRow(for: rowsBefore + firstToken)
     for query in 0..<count {
@@ -107,9 +108,9 @@ extension AttentionEngine {
       keys: head.rows.keys.from(first), values: head.rows.values.from(first),
       keyCount: rowsBefore + lastToken + 1 - first, dimension: d, visibleBegin: visibleBegin,
       visibleEnd: visibleEnd, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-      accumulatorStride: d, scratch: workspace.floats(.kernel, Kernels.prefillScratchCount(dimension: d)))
+      accumulatorStride: d, scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
     let outputs = states.accumulators
-    let logSumExps = workspace.floats(.scores, count)
+    let logSumExps = scratch.floats(count)
     states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
     if !call.isAttended {
       call.output.scatter(
@@ -119,7 +120,7 @@ extension AttentionEngine {
     if let offsets = head.rows.keyOffsets {
       kernels.unsafeAddProducts(
         of: offsets, with: queries, count: count, dimension: d, by: layer.scale, to: logSumExps,
-        scratch: workspace.floats(.weights, count))
+        scratch: scratch.floats(count))
     }
     for engine in learners {
       let head = engine.heads[call.layer][kvHead]

@@ -105,10 +105,11 @@ struct StepStates {
 
   /// Adds the estimates of all shares of a head to a state.
   func addTail(head: Int, into slot: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let tail = tail(head: head, share: 0)
     for share in 1..<step.shares { tail.add(self.tail(head: head, share: share), kernels: workspace.kernels) }
     // A normalized state is one whose weights add up to one; without keys it is empty.
-    let sums = workspace.floats(.sums, groupSize)
+    let sums = scratch.floats(groupSize)
     for h in 0..<groupSize { sums[h] = logSumExps(slot)[h] > -.infinity ? 1 : 0 }
     tail.add(
       to: StatePointers(maxima: logSumExps(slot), sums: sums, accumulators: outputs(slot)),

@@ -43,16 +43,17 @@ extension AttentionEngine {
     for (number, head) in heads[call.layer].enumerated() {
       let slot = step.slot(head: number)
       let first = number * g
-      let found = workspace.floats(.sums, g)
+      let scratch = workspace.scope()
+      let found = scratch.floats(g)
       found.update(from: attended.logSumExps + first, count: g)
       if let offsets = head.rows.keyOffsets {
         // Keys there are whole, ours lack what all have in common.
-        let queries = workspace.floats(.queries, g * d)
+        let queries = scratch.floats(g * d)
         call.queries.gather(
           heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
         workspace.kernels.unsafeAddProducts(
           of: offsets, with: queries, count: g, dimension: d, by: -layer.scale, to: found,
-          scratch: workspace.floats(.weights, g))
+          scratch: scratch.floats(g))
       }
       head.fixedRows?.learnFixedWeight(probed: states.logSumExps(slot), found: found)
       states.outputs(slot).update(from: attended.outputs + first * d, count: g * d)

@@ -88,7 +88,8 @@ package protocol PlanningHead: HeadPolicy {
   /// Decides what the shares of a decode step will do, and may do some of it already.
   ///
   /// - Parameters:
-  ///   - step: its workspace is of nobody else until the step is done, so that the plan may lie in it.
+  ///   - step: its workspace is of nobody else until the step is done: the plan lies in its
+  ///     ``VectorIndex/Workspace/lasting`` scope, which the next plan renews.
   ///   - known: log-sum-exps of all parts together, `[groupSize]`.
   func plan(_ step: HeadStep, known: UnsafePointer<Float>) -> ReadStatistics.Head
   /// Adds one share of the plan to the step's states, and to `tail`, in which nothing is yet, estimates that may take

@@ -117,15 +117,16 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     var read = ReadStatistics.Head()
     guard let clusters else { return read }
     let g = states.count
-    let maxima = workspace.floats(.outputs, 2 * g)
+    let scratch = workspace.lasting
+    let (maxima, sums) = (scratch.floats(g), scratch.floats(g))
     maxima.update(from: known, count: g)
     // A state with keys, brought to a sum of one; one without is empty.
-    for h in 0..<g { maxima[g + h] = known[h] > -.infinity ? 1 : 0 }
+    for h in 0..<g { sums[h] = known[h] > -.infinity ? 1 : 0 }
     workspace.recorder?.offset = settings.sinkCount
     let made = clusters.plan(
       QueryGroup(queries: queries, count: g), rows: indexedRows,
-      known: StatePointers(maxima: maxima, sums: maxima + g, accumulators: states.accumulators),
-      states: states.pointers, workspace: workspace, recorder: workspace.recorder)
+      known: StatePointers(maxima: maxima, sums: sums, accumulators: states.accumulators),
+      states: states.pointers, in: scratch, recorder: workspace.recorder)
     plan = made
     add(made.read, to: &read)
     return read
@@ -138,8 +139,10 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     workspace.recorder?.offset = settings.sinkCount
     add(
       clusters.attend(
-        QueryGroup(queries: queries, count: states.count), slice: share, of: plan, rows: indexedRows,
-        states: states.pointers, tail: tail, workspace: workspace, recorder: workspace.recorder),
+        IndexCall(
+          QueryGroup(queries: queries, count: states.count), rows: indexedRows, workspace: workspace,
+          recorder: workspace.recorder),
+        slice: share, of: plan, states: states.pointers, tail: tail),
       to: &read)
     return read
   }
@@ -189,8 +192,9 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   package func updateIndex(finishing: Bool, askPosition: Int, workspace: Workspace) {
     var count = nextSegment(finishing: finishing)
     guard count > 0 else { return }
+    let scratch = workspace.scope()
     let training = samples.trainingSet(
-      askPosition: askPosition, rotary: rotary, keyOffsets: rows.keyOffsets, workspace: workspace)
+      askPosition: askPosition, rotary: rotary, keyOffsets: rows.keyOffsets, in: scratch)
     while count > 0 {
       let first = indexedEnd
       rows.willChange(from: first)

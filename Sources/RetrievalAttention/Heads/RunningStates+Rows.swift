@@ -18,13 +18,14 @@ extension RunningStates {
     _ queries: UnsafePointer<Float>, to selected: UnsafeBufferPointer<UInt32>, of rows: HeadRows,
     from first: Int = 0, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     guard let indices = selected.baseAddress, !selected.isEmpty else { return }
     workspace.kernels.unsafeAttend(
       queries: queries, queryStride: dimension, queryCount: count, keys: rows.keys.from(first),
       values: rows.values.from(first), indices: indices, rowCount: selected.count, dimension: dimension,
       maxima: maxima, sums: sums,
       accumulators: accumulators, accumulatorStride: dimension,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: count)))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: count)))
   }
 
   /// The same, with the scores `[count, selected.count]` left for the caller to judge rows by.

@@ -5,7 +5,7 @@ package import VectorIndex
 
 /// Unnormalized softmax states of `count` queries: maxima and sums `[count]`, accumulators `[count, d]`.
 ///
-/// A view of memory owned by a ``VectorIndex/Workspace``; valid until the workspace's next use of it.
+/// A view of memory of a ``VectorIndex/Scratch``.
 package struct RunningStates {
   package let maxima: UnsafeMutablePointer<Float>
   package let sums: UnsafeMutablePointer<Float>
@@ -13,11 +13,11 @@ package struct RunningStates {
   package let count: Int
   package let dimension: Int
 
-  /// Empty states in the workspace's memory.
-  package init(count: Int, dimension: Int, workspace: Workspace) {
-    maxima = workspace.floats(.maxima, count)
-    sums = workspace.floats(.sums, count)
-    accumulators = workspace.floats(.states, count * dimension)
+  /// Empty states.
+  package init(count: Int, dimension: Int, in scratch: borrowing Scratch) {
+    maxima = scratch.floats(count)
+    sums = scratch.floats(count)
+    accumulators = scratch.floats(count * dimension)
     self.count = count
     self.dimension = dimension
     maxima.update(repeating: -.infinity, count: count)
@@ -34,13 +34,14 @@ package struct RunningStates {
     _ queries: UnsafePointer<Float>, keys: PackedRows, values: PackedRows, rows: Int,
     workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     guard rows > 0 else { return }
-    let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: count))
+    let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: count))
     workspace.kernels.unsafeAttend(
       queries: queries, queryStride: dimension, queryCount: count, keys: keys,
       values: values, rowCount: rows, dimension: dimension, maxima: maxima,
       sums: sums,
-      accumulators: accumulators, accumulatorStride: dimension, scratch: scratch)
+      accumulators: accumulators, accumulatorStride: dimension, scratch: kernelScratch)
   }
 
   /// Normalizes into `outputs` `[count, outputStride]` and `logSumExps` `[count]`.

@@ -52,12 +52,13 @@ package final class TrainingSamples {
     outputs newOutputs: UnsafePointer<Float>,
     logSumExps newLogSumExps: UnsafePointer<Float>, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     // A token on the stride stands in its strided slot only, so that the training set has no duplicates.
     let slot =
       position % Self.stride == 0
       ? position / Self.stride % Self.stridedCount : Self.stridedCount + position % Self.recentCount
     let width = groupSize * dimension
-    let scaled = workspace.floats(.trainingQueries, width)
+    let scaled = scratch.floats(width)
     scaled.update(from: newQueries, count: width)
     workspace.kernels.unsafeScale(scaled, by: scale, count: width)
     workspace.kernels.unsafeConvertToFloat16(scaled, queries.base + slot * width, count: width)
@@ -104,31 +105,33 @@ package final class TrainingSamples {
     positions = newPositions
   }
 
-  /// The sample in f32 in the workspace's memory, each query moved to `askPosition`.
+  /// The sample in f32, in `scratch`, each query moved to `askPosition`.
   ///
   /// - Parameter keyOffsets: what was taken away from the keys that the index will see, if anything.
   package func trainingSet(
-    askPosition: Int, rotary: RotaryEmbedding?, keyOffsets: UnsafePointer<Float>? = nil, workspace: Workspace
+    askPosition: Int, rotary: RotaryEmbedding?, keyOffsets: UnsafePointer<Float>? = nil,
+    in scratch: borrowing Scratch
   ) -> TrainingQueries {
+    let kernels = scratch.kernels
     let slots = positions.count
     let width = groupSize * dimension
-    let queryRows = workspace.floats(.trainingQueries, slots * width)
-    let outputRows = workspace.floats(.trainingOutputs, slots * width)
-    let normalizers = workspace.floats(.trainingNormalizers, slots * groupSize)
+    let queryRows = scratch.floats(slots * width)
+    let outputRows = scratch.floats(slots * width)
+    let normalizers = scratch.floats(slots * groupSize)
     var count = 0
     for slot in 0..<slots where positions[slot] >= 0 {
       let target = queryRows + count * width
-      workspace.kernels.unsafeConvertFromFloat16(queries.base + slot * width, target, count: width)
-      workspace.kernels.unsafeConvertFromFloat16(
+      kernels.unsafeConvertFromFloat16(queries.base + slot * width, target, count: width)
+      kernels.unsafeConvertFromFloat16(
         outputs.base + slot * width, outputRows + count * width, count: width)
       (normalizers + count * groupSize).update(from: logSumExps.base + slot * groupSize, count: groupSize)
       rotary?.shift(target, count: groupSize, stride: dimension, by: askPosition - Int(positions[slot]))
       count += 1
     }
     if let keyOffsets {
-      workspace.kernels.unsafeAddProducts(
+      kernels.unsafeAddProducts(
         of: keyOffsets, with: queryRows, count: count * groupSize, dimension: dimension, by: -1,
-        to: normalizers, scratch: workspace.floats(.scores, count * groupSize))
+        to: normalizers, scratch: scratch.floats(count * groupSize))
     }
     return TrainingQueries(
       queries: queryRows, outputs: outputRows, logSumExps: normalizers, count: count * groupSize,

@@ -7,17 +7,17 @@ extension ClusterIndex {
   public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     guard clusterCount > 0 else { return ReadCount() }
-    let plan = plan(group, rows: rows, states: states, workspace: workspace, recorder: recorder)
+    let plan = plan(group, rows: rows, states: states, in: scratch, recorder: recorder)
     let tail = TailSums(
-      workspace.floats(.tail, TailSums.floatCount(queries: group.count, dimension: dimension)),
+      scratch.floats(TailSums.floatCount(queries: group.count, dimension: dimension)),
       queries: group.count, dimension: dimension)
     tail.clear()
     var read = plan.read
+    let call = IndexCall(group, rows: rows, workspace: workspace, recorder: recorder)
     for slice in 0..<plan.sliceCount {
-      read += attend(
-        group, slice: slice, of: plan, rows: rows, states: states, tail: tail, workspace: workspace,
-        recorder: recorder)
+      read += attend(call, slice: slice, of: plan, states: states, tail: tail)
     }
     tail.add(to: states, kernels: workspace.kernels)
     return read
@@ -31,12 +31,14 @@ extension ClusterIndex {
   ///   - known: what attention to other keys gave; tells what still matters. Of these only maxima and sums are used,
   ///     and those of the outliers are added. Nil for what `states` hold.
   ///   - states: where outliers and the estimates of groups go; empty unless `known` is nil.
+  ///   - scratch: where the plan lies. It is good for as long.
   package func plan(
     _ group: QueryGroup, rows: IndexRows, known: StatePointers? = nil, states: StatePointers,
-    workspace: Workspace, recorder: ReadRecorder?
+    in scratch: borrowing Scratch, recorder: ReadRecorder?
   ) -> ClusterPlan {
+    let workspace = scratch.workspace
     precondition(clusterCount > 0, "nothing is indexed")
-    if readsAllRows(queryCount: group.count) { return ClusterPlan(rowCount: rowCount, workspace: workspace) }
+    if readsAllRows(queryCount: group.count) { return ClusterPlan(rowCount: rowCount, in: scratch) }
     let (d, g, groupCount) = (dimension, group.count, groups.count)
     var read = ReadCount()
     if outliers.count > 0 {
@@ -45,13 +47,13 @@ extension ClusterIndex {
       read.bytes = read.retrieved * rows.bytesPerRow
       if let known { for h in 0..<g { known.addMass(of: states, query: h) } }
     }
-    let groupScores = workspace.floats(.groupScores, g * groupCount)
+    let groupScores = scratch.floats(g * groupCount)
     let limit = build.usesCodes ? search.tolerance * search.refinement : search.tolerance
     workspace.stages?.begin(.centroids)
     let scan = scan(
-      group, states: known ?? states, limit: limit, groupScores: groupScores, workspace: workspace)
+      group, states: known ?? states, limit: limit, groupScores: groupScores, in: scratch)
     workspace.stages?.begin(.selection)
-    let selected = workspace.indices(.selected, scan.count)
+    let selected = scratch.indices(scan.count)
     var selectedCount = 0
     for c in 0..<scan.count where !(scan.gains[c] < limit) {
       selected[selectedCount] = UInt32(c)
@@ -60,7 +62,7 @@ extension ClusterIndex {
     if !build.usesCodes { selectedCount = keepBest(selected, selectedCount, of: scan) }
     let tables =
       build.usesCodes && selectedCount > 0
-      ? codes.tables(queries: group.queries, count: g, workspace: workspace) : nil
+      ? codes.tables(queries: group.queries, count: g, in: scratch) : nil
     workspace.stages?.begin(.tail)
     workspace.kernels.unsafeSoftmaxAccumulate(
       scores: groupScores, scoreStride: groupCount, queryCount: g, values: groups.meanValues.base,
@@ -71,7 +73,7 @@ extension ClusterIndex {
     read.bytes += read.centroids * (4 * d + Self.statisticsByteCount)
     return ClusterPlan(
       scan: scan, selected: selected, selectedCount: selectedCount, tables: tables, read: read,
-      workspace: workspace)
+      in: scratch)
   }
 
   /// Attends to the keys of one slice of the clusters that are worth it, and adds estimates of all others; or to a
@@ -81,20 +83,23 @@ extension ClusterIndex {
   ///   - states: where the keys go.
   ///   - tail: where the estimates go, in the scale of the plan: nothing yet, or what other slices gave.
   package func attend(
-    _ group: QueryGroup, slice: Int, of plan: ClusterPlan, rows: IndexRows, states: StatePointers,
-    tail: TailSums, workspace: Workspace, recorder: ReadRecorder?
+    _ call: IndexCall, slice: Int, of plan: ClusterPlan, states: StatePointers, tail: TailSums
   ) -> ReadCount {
+    let (group, rows, workspace) = (call.group, call.rows, call.workspace)
+    let scratch = workspace.scope()
     guard let wholeScan = plan.scan else {
       workspace.stages?.begin(.retrieved)
       var read = attend(
         group, to: plan.range(ofSlice: slice), of: rows, states: states, workspace: workspace,
-        recorder: recorder)
+        recorder: call.recorder)
       read.bytes = read.retrieved * rows.bytesPerRow
       return read
     }
     let scan = wholeScan.part(plan.range(ofSlice: slice))
-    let selected = plan.selection(ofSlice: slice)
-    let weights = workspace.floats(.clusterWeights, group.count * scan.count)
+    let weights = scratch.floats(group.count * scan.count)
+    let work = ClusterSlice(
+      scan: scan, selected: plan.selection(ofSlice: slice),
+      limit: plan.share(of: search.maximumRetrieved, slice: slice), weights: weights)
     var read = ReadCount()
     workspace.stages?.begin(.tail)
     tail.logScales.update(from: scan.logTotals, count: group.count)
@@ -105,16 +110,11 @@ extension ClusterIndex {
       for c in 0..<scan.count { row[c] = scores[c] - logTotal }
     }
     workspace.kernels.unsafeExp(weights, weights, count: group.count * scan.count)
-    if !selected.isEmpty {
+    if !work.selected.isEmpty {
       if let tables = plan.tables {
-        read = attendKeys(
-          group, rows: rows, states: states, scan: scan, selected: selected, tables: tables,
-          limit: plan.share(of: search.maximumRetrieved, slice: slice), weights: weights,
-          workspace: workspace, recorder: recorder)
+        read = attendKeys(call, work, tables: tables, states: states)
       } else {
-        read = attendClusters(
-          group, rows: rows, states: states, scan: scan, selected: selected, weights: weights,
-          workspace: workspace, recorder: recorder)
+        read = attendClusters(call, work, states: states)
       }
     }
     workspace.stages?.begin(.tail)
@@ -127,39 +127,28 @@ extension ClusterIndex {
   }
 
   /// Attends exactly to all keys of the clusters worth it, whose weights become zero.
-  ///
-  /// - Parameter weights: `[queries, clusters]`.
-  private func attendClusters(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, scan: ClusterScan,
-    selected: UnsafeBufferPointer<UInt32>, weights: UnsafeMutablePointer<Float>, workspace: Workspace,
-    recorder: ReadRecorder?
-  ) -> ReadCount {
+  private func attendClusters(_ call: IndexCall, _ slice: ClusterSlice, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, scan) = (call.group, call.rows, call.workspace, slice.scan)
+    let scratch = workspace.scope()
     let (d, g) = (dimension, group.count)
-    let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g))
+    let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: g))
     var read = ReadCount()
     workspace.stages?.begin(.retrieved)
-    scan.forEachRun(of: selected) { run in
+    scan.forEachRun(of: slice.selected) { run in
       let begin = run.lowerBound
       workspace.kernels.unsafeAttend(
         queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
         values: rows.values.from(begin), rowCount: run.count, dimension: d,
         maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-        scratch: scratch)
-      recorder?.read(run)
+        scratch: kernelScratch)
+      call.recorder?.read(run)
       read.retrieved += run.count
     }
     for h in 0..<g {
-      for c in selected { weights[h * scan.count + Int(c)] = 0 }
+      for c in slice.selected { slice.weights[h * scan.count + Int(c)] = 0 }
     }
     read.scored = read.retrieved
     return read
-  }
-
-  /// Euclidean length.
-  static func norm(_ vector: UnsafePointer<Float>, dimension: Int) -> Float {
-    var sum: Float = 0
-    for i in 0..<dimension { sum += vector[i] * vector[i] }
-    return sum.squareRoot()
   }
 
   /// Keeps the selected clusters of highest gain that fit in the most keys that may be read, in memory order. Returns

@@ -29,7 +29,8 @@ extension ClusterIndex {
     guard rowCount <= search.maximumRetrieved else { return }
     let asked = search
     defer { search = asked }
-    let trial = Trial(index: self, rows: all, training: training, workspace: workspace)
+    let scratch = workspace.scope()
+    let trial = Trial(index: self, rows: all, training: training, in: scratch)
     func pays(_ tolerance: Float) -> Bool {
       search.tolerance = tolerance
       return trial.readShare() < 1 - Self.leastSaving
@@ -57,20 +58,18 @@ extension ClusterIndex {
     private let states: StatePointers
     private var width: Int { groupSize * index.dimension }
 
-    init(index: ClusterIndex, rows: IndexRows, training: TrainingQueries, workspace: Workspace) {
+    init(index: ClusterIndex, rows: IndexRows, training: TrainingQueries, in scratch: borrowing Scratch) {
       self.index = index
       self.rows = rows
-      self.workspace = workspace
+      workspace = scratch.workspace
       let d = index.dimension
       groupSize = max(1, training.groupSize)
       let known = training.count / groupSize
       tokens = min(ClusterIndex.trialTokens, known > 0 ? known : max(1, index.rowCount / groupSize))
       let count = tokens * groupSize
-      queries = workspace.floats(.trial, count * (d + 1) + groupSize * (d + 2))
-      outside = queries + count * d
-      states = StatePointers(
-        maxima: outside + count, sums: outside + count + groupSize,
-        accumulators: outside + count + 2 * groupSize)
+      queries = scratch.floats(count * d)
+      outside = scratch.floats(count)
+      states = StatePointers(count: groupSize, dimension: d, in: scratch)
       if known > 0 {
         takeQueries(of: training, tokens: known)
       } else {
@@ -119,8 +118,7 @@ extension ClusterIndex {
     }
 
     private func clear() {
-      states.maxima.update(repeating: -.infinity, count: groupSize)
-      states.sums.update(repeating: 0, count: groupSize + width)
+      states.clear(count: groupSize, dimension: index.dimension)
     }
 
     /// Bytes read by the index as it is searched now, as a share of those of all rows.

@@ -10,8 +10,8 @@ extension ClusterIndex {
   /// fail.
   public func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
     let n = new.count
-    let training = training.thinned(
-      to: Self.maximumTrainingTokens, dimension: dimension, workspace: workspace)
+    let scratch = workspace.scope()
+    let training = training.thinned(to: Self.maximumTrainingTokens, dimension: dimension, in: scratch)
     precondition(n >= 0, "cannot insert \(n) rows")
     guard n > 0 else { return }
     let apart = OutlierRows.find(
@@ -25,29 +25,29 @@ extension ClusterIndex {
 
   /// Appends the clusters of new rows, at least one, and returns how many.
   private func insertClusters(_ new: NewRows, training: TrainingQueries, workspace: Workspace) -> Int {
+    let scratch = workspace.scope()
     let n = new.count
     let d = dimension
     let kernels = workspace.kernels
-    let points = workspace.floats(.points, n * d)
+    let points = scratch.floats(n * d)
     kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
-    let whitened = workspace.floats(.whitened, n * d)
-    prepareMap(training: training, workspace: workspace)
+    let whitened = scratch.floats(n * d)
+    let maps = maps(training: training, in: scratch)
     center(points, count: n, workspace: workspace)
-    map(points, count: n, workspace: workspace, result: whitened)
+    map(points, count: n, by: maps.keys, workspace: workspace, result: whitened)
 
     let seed = build.seed &+ UInt64(segmentCount)
     let (assignments, clusters) = KMeans.cluster(
-      points: whitened, count: n, dimension: d, clusterCount: max(1, n / max(1, build.clusterSize)),
-      iterations: build.iterations, seed: seed, workspace: workspace)
+      FloatRows(whitened, count: n, dimension: d), clusterCount: max(1, n / max(1, build.clusterSize)),
+      iterations: build.iterations, seed: seed, in: scratch)
     let firstGroup = groups.count
     groupClusters(
       whitened, count: n, assignments: assignments, clusters: clusters, seed: seed, workspace: workspace)
-    sortRows(
-      new, clusters: clusters, assignments: workspace.indices(.assignments, n), workspace: workspace)
+    new.sort(by: assignments, groups: clusters, workspace: workspace) { starts.append(UInt32(rowCount) + $0) }
     kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     learn(
       points: points, values: new.values, firstGroup: firstGroup, training: training, workspace: workspace)
-    if build.usesCodes { encode(points, count: n, clusters: clusters, workspace: workspace) }
+    if build.usesCodes { encode(points, count: n, clusters: clusters, maps: maps, workspace: workspace) }
     return clusters
   }
 
@@ -56,80 +56,65 @@ extension ClusterIndex {
 
   /// Subtracts the mean key: a constant shift of all keys changes no distance, and smaller numbers lose less.
   private func center(_ points: UnsafeMutablePointer<Float>, count n: Int, workspace: Workspace) {
+    let scratch = workspace.scope()
     let d = dimension
-    let mean = workspace.floats(.best, d)
+    let mean = scratch.floats(d)
     mean.update(repeating: 0, count: d)
     for i in 0..<n { workspace.kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d) }
     for i in 0..<n { workspace.kernels.unsafeAddScaled(mean, by: -1, to: points + i * d, count: d) }
   }
 
-  /// Maps rows `[count, d]` to the queries' geometry, which is in the workspace.
+  /// Maps rows `[count, d]` to the queries' geometry.
   private func map(
-    _ points: UnsafePointer<Float>, count n: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
+    _ points: UnsafePointer<Float>, count n: Int, by keyMap: UnsafePointer<Float>, workspace: Workspace,
+    result: UnsafeMutablePointer<Float>
   ) {
+    let scratch = workspace.scope()
     let d = dimension
     workspace.kernels.unsafeGEMM(
-      a: points, aRowStride: d, aColumnStride: 1, b: workspace.floats(.keyMap, d * d), bRowStride: 1,
+      a: points, aRowStride: d, aColumnStride: 1, b: keyMap, bRowStride: 1,
       bColumnStride: d, c: result, cRowStride: d, rows: n, columns: d, inner: d, accumulate: false,
-      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      scratch: scratch.floats(Kernels.gemmScratchCount))
   }
 
-  /// Puts the map of keys into the workspace: the one that codes were learned with, or a new one.
-  private func prepareMap(training: TrainingQueries, workspace: Workspace) {
+  /// `[d, d]` each.
+  private typealias Maps = (keys: UnsafeMutablePointer<Float>, queries: UnsafeMutablePointer<Float>)
+
+  /// The map of keys that codes were learned with, or new maps of keys and queries.
+  private func maps(training: TrainingQueries, in scratch: borrowing Scratch) -> Maps {
     let size = dimension * dimension
-    let keyMap = workspace.floats(.keyMap, size)
+    let maps = (keys: scratch.floats(size), queries: scratch.floats(size))
     if codes.isTrained {
-      workspace.kernels.unsafeConvertFromFloat16(codes.keyMap.base, keyMap, count: size)
+      scratch.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys, count: size)
     } else {
       QueryGeometry.maps(
-        queries: training.queries, count: training.count, dimension: dimension, workspace: workspace,
-        keyMap: keyMap, queryMap: workspace.floats(.queryMap, size))
+        queries: training.queries, count: training.count, dimension: dimension, workspace: scratch.workspace,
+        keyMap: maps.keys, queryMap: maps.queries)
     }
+    return maps
   }
 
   /// Codes of the new rows: `points` are their keys in f32, in cluster order, and are replaced.
   private func encode(
-    _ points: UnsafeMutablePointer<Float>, count n: Int, clusters: Int, workspace: Workspace
+    _ points: UnsafeMutablePointer<Float>, count n: Int, clusters: Int, maps: Maps, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let d = dimension
-    let centroid = workspace.floats(.best, d)
+    let centroid = scratch.floats(d)
     for c in clusterCount..<clusterCount + clusters {
       workspace.kernels.unsafeConvertFromFloat16(centroids.base + c * d, centroid, count: d)
       for i in Int(starts[c]) - rowCount..<Int(starts[c + 1]) - rowCount {
         workspace.kernels.unsafeAddScaled(centroid, by: -1, to: points + i * d, count: d)
       }
     }
-    let residuals = workspace.floats(.whitened, n * d)
+    let residuals = scratch.floats(n * d)
     if !codes.isTrained {
-      map(points, count: n, workspace: workspace, result: residuals)
+      map(points, count: n, by: maps.keys, workspace: workspace, result: residuals)
       codes.train(
-        residuals: residuals, count: n, keyMap: workspace.floats(.keyMap, d * d),
-        queryMap: workspace.floats(.queryMap, d * d), kernels: workspace.kernels)
-      workspace.kernels.unsafeConvertFromFloat16(
-        codes.keyMap.base, workspace.floats(.keyMap, d * d), count: d * d)
+        residuals: residuals, count: n, keyMap: maps.keys, queryMap: maps.queries, kernels: workspace.kernels)
+      workspace.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys, count: d * d)
     }
-    map(points, count: n, workspace: workspace, result: residuals)
+    map(points, count: n, by: maps.keys, workspace: workspace, result: residuals)
     codes.append(residuals: residuals, count: n)
-  }
-
-  /// Puts rows in cluster order (a stable counting sort: within a cluster, text order remains) and appends the
-  /// clusters' offsets.
-  private func sortRows(
-    _ new: NewRows, clusters: Int, assignments: UnsafePointer<UInt32>, workspace: Workspace
-  ) {
-    let n = new.count
-    let counts = workspace.indices(.counts, clusters + 1)
-    counts.update(repeating: 0, count: clusters + 1)
-    for i in 0..<n { counts[Int(assignments[i]) + 1] += 1 }
-    for c in 0..<clusters { counts[c + 1] += counts[c] }
-    let first = UInt32(rowCount)
-    for c in 1...clusters { starts.append(first + counts[c]) }
-    let order = workspace.indices(.order, n)
-    for i in 0..<n {
-      let c = Int(assignments[i])
-      order[Int(counts[c])] = UInt32(i)
-      counts[c] += 1
-    }
-    new.reorder(order, workspace: workspace)
   }
 }

@@ -10,14 +10,15 @@ extension ClusterIndex {
     points: UnsafePointer<Float>, values: PackedRows, firstGroup: Int, training: TrainingQueries,
     workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let means = workspace.floats(.best, 4 * d)
+    let means = scratch.floats(4 * d)
     let (mean, meanValue) = (means, means + d)
     let (groupMean, groupMeanValue) = (means + 2 * d, means + 3 * d)
-    let row = workspace.floats(.weights, d)
-    let states = TrainingStates(training, workspace: workspace, dimension: d)
-    let groupStates = TrainingStates(sumOf: states)
+    let row = scratch.floats(d)
+    let states = TrainingStates(training, dimension: d, in: scratch)
+    let groupStates = TrainingStates(sumOf: states, in: scratch)
     let outputNorm = rootMeanSquare(training.outputs, rows: training.count, dimension: d)
 
     for number in firstGroup..<groups.starts.count - 1 {
@@ -91,7 +92,7 @@ extension ClusterIndex {
     for i in 0..<n {
       row.update(from: keys + i * d, count: d)
       kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
-      let distance = Self.norm(row, dimension: d)
+      let distance = vectorNorm(row, dimension: d)
       squares += distance * distance / Float(d)
     }
     return (squares / Float(n)).squareRoot()
@@ -108,7 +109,7 @@ extension ClusterIndex {
     for i in 0..<n {
       kernels.unsafeUnpack(values.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
       kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
-      let distance = Self.norm(row, dimension: d)
+      let distance = vectorNorm(row, dimension: d)
       squares += distance * distance
     }
     return (squares / Float(n)).squareRoot()
@@ -116,7 +117,7 @@ extension ClusterIndex {
 
   private func rootMeanSquare(_ rows: UnsafePointer<Float>, rows count: Int, dimension d: Int) -> Float {
     guard count > 0 else { return 1 }
-    let norm = Self.norm(rows, dimension: count * d) / Float(count).squareRoot()
+    let norm = vectorNorm(rows, dimension: count * d) / Float(count).squareRoot()
     return norm > 0 ? norm : 1
   }
 }

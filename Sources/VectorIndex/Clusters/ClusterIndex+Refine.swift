@@ -16,24 +16,19 @@ extension ClusterIndex {
   /// is MagicPIG's idea (arXiv 2410.16179), top keys with a sample of the rest that of vAttention (2510.05688). The
   /// sample is systematic: a key is taken whenever the sum of p over the keys before it passes a whole number. So
   /// neighbors in a cluster are not taken together, and the same query gives the same answer.
-  ///
-  /// - Parameters:
-  ///   - selected: clusters, numbers in the scan.
-  ///   - limit: most keys to read.
-  ///   - weights: `[queries, clusters]`: what clusters weigh, for the selected ones what is left of them afterwards.
   func attendKeys(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, scan: ClusterScan,
-    selected: UnsafeBufferPointer<UInt32>, tables: ResidualCodes.Tables, limit: Int,
-    weights: UnsafeMutablePointer<Float>, workspace: Workspace, recorder: ReadRecorder?
+    _ call: IndexCall, _ slice: ClusterSlice, tables: ResidualCodes.Tables, states: StatePointers
   ) -> ReadCount {
+    let (group, rows, workspace) = (call.group, call.rows, call.workspace)
+    let (scan, selected) = (slice.scan, slice.selected)
+    let scratch = workspace.scope()
     let (d, g, clusters) = (dimension, group.count, scan.count)
     var candidateCount = 0
     for c in selected { candidateCount += scan.size(Int(c)) }
     guard candidateCount > 0, let selection = selected.baseAddress else { return ReadCount() }
     workspace.stages?.begin(.selection)
     let lists = RowLists(begins: scan.begins, ends: scan.ends, selected: selection, count: selected.count)
-    // [g, clusters] what codes are added to, then [g, lists] what is left of each list.
-    let bases = workspace.floats(.candidates, g * (clusters + lists.count))
+    let bases = scratch.floats(g * clusters)
     for h in 0..<g {
       // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
       for number in selected {
@@ -41,16 +36,18 @@ extension ClusterIndex {
         bases[h * clusters + c] = scan.scores[h * scan.stride + c] - scan.logMass[c] - scan.logTotals[h]
       }
     }
-    let room = min(limit, candidateCount)
+    let room = min(slice.limit, candidateCount)
     let sample = RowSample(
-      threshold: search.tolerance, limit: limit, rows: workspace.indices(.order, room),
-      chances: workspace.floats(.whitened, room), rests: bases + g * clusters, restStride: lists.count)
+      threshold: search.tolerance, limit: slice.limit, rows: scratch.indices(room),
+      chances: scratch.floats(room), rests: scratch.floats(g * lists.count), restStride: lists.count)
     let count = take(
-      sample, of: lists, candidates: candidateCount, tables: tables, queryCount: g, bases: bases,
-      baseStride: clusters, factors: scan.valueSpread, workspace: workspace)
+      sample,
+      of: CodedLists(
+        lists: lists, queryCount: g, bases: bases, baseStride: clusters, factors: scan.valueSpread),
+      candidates: candidateCount, tables: tables, workspace: workspace)
     for h in 0..<g {
       for s in 0..<lists.count {
-        weights[h * clusters + Int(selected[s])] = sample.rests[h * lists.count + s]
+        slice.weights[h * clusters + Int(selected[s])] = sample.rests[h * lists.count + s]
       }
     }
     let logChances = sample.chances
@@ -61,8 +58,8 @@ extension ClusterIndex {
       queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys, values: rows.values,
       indices: sample.rows, biases: logChances, rowCount: count, dimension: d, maxima: states.maxima,
       sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g)))
-    recorder?.read(UnsafeBufferPointer(start: sample.rows, count: count))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: g)))
+    call.recorder?.read(UnsafeBufferPointer(start: sample.rows, count: count))
     var read = ReadCount()
     read.retrieved = count
     read.scored = candidateCount
@@ -73,18 +70,17 @@ extension ClusterIndex {
   /// Takes the keys worth the tolerance and a sample of the others, or just the best ones when more would be read than
   /// may be, since then a few keys would stand for very many. Returns how many.
   private func take(
-    _ sample: RowSample, of lists: RowLists, candidates: Int, tables: ResidualCodes.Tables, queryCount g: Int,
-    bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>, workspace: Workspace
+    _ sample: RowSample, of lists: CodedLists, candidates: Int, tables: ResidualCodes.Tables,
+    workspace: Workspace
   ) -> Int {
+    let scratch = workspace.scope()
     func scan(_ sample: RowSample, worths: UnsafeMutablePointer<Float>? = nil) -> Int {
-      codes.sample(
-        sample, of: lists, tables: tables, queryCount: g, bases: bases, baseStride: baseStride,
-        factors: factors, worths: worths, workspace: workspace)
+      codes.sample(sample, of: lists, tables: tables, worths: worths, workspace: workspace)
     }
     let wanted = scan(sample)
     guard wanted > sample.limit else { return wanted }
     guard sample.limit > 0 else { return 0 }
-    let worths = workspace.floats(.values, candidates)
+    let worths = scratch.floats(candidates)
     _ = scan(sample, worths: worths)
     var sorted = UnsafeMutableBufferPointer(start: worths, count: candidates)
     sorted.sort(by: >)

@@ -4,7 +4,7 @@
 import AttentionKernels
 import Platform
 
-/// The clusters that one call looks at one by one, in arrays of the workspace without gaps.
+/// The clusters that one call looks at one by one, in arrays without gaps.
 struct ClusterScan {
   /// Clusters.
   let count: Int
@@ -65,41 +65,40 @@ extension ClusterIndex {
   ///     -infinity for the others.
   func scan(
     _ group: QueryGroup, states: StatePointers, limit: Float, groupScores: UnsafeMutablePointer<Float>,
-    workspace: Workspace
+    in scratch: borrowing Scratch
   ) -> ClusterScan {
     let (d, g, groupCount) = (dimension, group.count, groups.count)
-    let kernels = workspace.kernels
+    let kernels = scratch.kernels
     kernels.unsafeDot(
       queries: group.queries, queryStride: d, queryCount: g, rows: groups.centroids.base, rowStride: d,
       rowCount: groupCount, dimension: d, scores: groupScores, scoreStride: groupCount)
-    // [groups] worth, then what is known outside of the clusters: [g] maxima and [g] sums.
-    let groupGains = workspace.floats(.groupWeights, groupCount + 3 * g)
-    let outsideMaxima = groupGains + groupCount
-    let outside = OutsideMass(maxima: outsideMaxima, sums: outsideMaxima + g)
+    let groupGains = scratch.floats(groupCount)
+    let outside = OutsideMass(maxima: scratch.floats(g), sums: scratch.floats(g))
     outside.maxima.update(from: states.maxima, count: g)
     outside.sums.update(from: states.sums, count: g)
     estimateGains(
       group,
-      ClusterEstimates(logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base),
-      count: groupCount, scores: groupScores, outside: outside, result: groupGains,
-      logTotals: outsideMaxima + 2 * g, kernels: kernels)
+      ClusterEstimates(
+        count: groupCount, logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base,
+        scores: groupScores, gains: groupGains, logTotals: scratch.floats(g)),
+      outside: outside, kernels: kernels)
     let expansion = clusterCount < search.minimumGroupedClusters ? 0 : search.expansion
     let (ids, count) = expand(
-      groupGains, limit: limit * expansion, groupScores: groupScores, queryCount: g, workspace: workspace)
+      groupGains, limit: limit * expansion, groupScores: groupScores, queryCount: g, in: scratch)
     for h in 0..<g {
       kernels.unsafeAddMass(
         groupScores + h * groupCount, count: groupCount, maximum: outside.maxima + h, sum: outside.sums + h)
     }
-    return score(group, clusters: ids, count: count, outside: outside, workspace: workspace)
+    return score(group, clusters: ids, count: count, outside: outside, in: scratch)
   }
 
   /// The clusters of groups that are worth the limit, whose scores become -infinity.
   private func expand(
     _ gains: UnsafePointer<Float>, limit: Float, groupScores: UnsafeMutablePointer<Float>, queryCount g: Int,
-    workspace: Workspace
+    in scratch: borrowing Scratch
   ) -> (ids: UnsafeMutablePointer<UInt32>, count: Int) {
     let groupCount = groups.count
-    let ids = workspace.indices(.clusterIDs, 3 * clusterCount)
+    let ids = scratch.indices(clusterCount)
     var count = 0
     for number in 0..<groupCount where !(gains[number] < limit) {
       for cluster in groups.starts.base[number]..<groups.starts.base[number + 1] {
@@ -113,17 +112,15 @@ extension ClusterIndex {
 
   private func score(
     _ group: QueryGroup, clusters ids: UnsafeMutablePointer<UInt32>, count: Int, outside: OutsideMass,
-    workspace: Workspace
+    in result: borrowing Scratch
   ) -> ClusterScan {
     let (d, g) = (dimension, group.count)
-    let numbers = workspace.floats(.weights, 5 * count + g)
     let scan = ClusterScan(
-      count: count, ids: ids, begins: ids + clusterCount, ends: ids + 2 * clusterCount, logMass: numbers,
-      valueSpread: numbers + count, scores: workspace.floats(.scores, g * count), stride: count,
-      gains: numbers + 2 * count,
-      logTotals: numbers + 5 * count)
-    let spreads = numbers + 3 * count
-    let costs = numbers + 4 * count
+      count: count, ids: ids, begins: result.indices(count), ends: result.indices(count),
+      logMass: result.floats(count), valueSpread: result.floats(count), scores: result.floats(g * count),
+      stride: count, gains: result.floats(count), logTotals: result.floats(g))
+    let scratch = result.workspace.scope()
+    let (spreads, costs) = (scratch.floats(count), scratch.floats(count))
     for i in 0..<count {
       let c = Int(ids[i])
       scan.begins[i] = starts.base[c]
@@ -134,31 +131,32 @@ extension ClusterIndex {
       costs[i] = gain.base[c]
     }
     excludeOutliers(from: scan.ends, of: ids, count: count)
-    workspace.kernels.unsafeDot(
+    scratch.kernels.unsafeDot(
       queries: group.queries, queryStride: d, queryCount: g, rows: PackedRows(centroids.base, stride: d),
       indices: ids, rowCount: count, dimension: d, scores: scan.scores, scoreStride: count)
     estimateGains(
-      group, ClusterEstimates(logMass: scan.logMass, spread: spreads, gain: costs), count: count,
-      scores: scan.scores, outside: outside, result: scan.gains, logTotals: scan.logTotals,
-      kernels: workspace.kernels)
+      group,
+      ClusterEstimates(
+        count: count, logMass: scan.logMass, spread: spreads, gain: costs, scores: scan.scores,
+        gains: scan.gains, logTotals: scan.logTotals),
+      outside: outside, kernels: scratch.kernels)
     return scan
   }
 
   /// Turns dot products into estimated log masses (in place) and writes what each cluster, or group, is worth: its
   /// share of the attention of the group's queries, raised by its spread, times its gain.
   private func estimateGains(
-    _ group: QueryGroup, _ estimates: ClusterEstimates, count: Int, scores: UnsafeMutablePointer<Float>,
-    outside: OutsideMass, result: UnsafeMutablePointer<Float>, logTotals: UnsafeMutablePointer<Float>,
-    kernels: Kernels
+    _ group: QueryGroup, _ estimates: ClusterEstimates, outside: OutsideMass, kernels: Kernels
   ) {
+    let (count, result, logTotals) = (estimates.count, estimates.gains, estimates.logTotals)
     result.update(repeating: 0, count: count)
     for h in 0..<group.count {
-      let row = scores + h * count
+      let row = estimates.scores + h * count
       kernels.unsafeAddScaled(estimates.logMass, by: 1, to: row, count: count)
       var (highest, total) = (outside.maxima[h], outside.sums[h])
       kernels.unsafeAddMass(row, count: count, maximum: &highest, sum: &total)
       let perSpread =
-        search.spreadFactor * Self.norm(group.queries + h * dimension, dimension: dimension)
+        search.spreadFactor * vectorNorm(group.queries + h * dimension, dimension: dimension)
       logTotals[h] = highest + log(total)
       kernels.unsafeAddShares(
         row, spreads: estimates.spread, count: count, logTotal: logTotals[h], perSpread: perSpread,
@@ -185,11 +183,19 @@ extension ClusterIndex {
   private static let blindLogFactor: Float = 24
 }
 
-/// `[count]` each: what was learned of clusters or groups.
+/// What was learned of clusters or groups, and what that says of them for some queries.
 private struct ClusterEstimates {
+  var count: Int
+  /// `[count]`, as are `spread` and `gain`.
   var logMass: UnsafePointer<Float>
   var spread: UnsafePointer<Float>
   var gain: UnsafePointer<Float>
+  /// `[queries, count]`: dot products with centroids, then estimated log masses.
+  var scores: UnsafeMutablePointer<Float>
+  /// `[count]`: what each is worth.
+  var gains: UnsafeMutablePointer<Float>
+  /// `[queries]`: estimated log-sum-exp of everything.
+  var logTotals: UnsafeMutablePointer<Float>
 }
 
 /// `[queries]` each: softmax maxima and sums of everything that is not being scored.

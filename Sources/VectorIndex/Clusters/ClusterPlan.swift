@@ -5,8 +5,7 @@ import AttentionKernels
 /// The plan of one call of ``ClusterIndex``: scored clusters, those whose keys are worth a look, and slices of both
 /// that can be worked on at the same time. Or slices of all rows.
 ///
-/// Its memory is the workspace's that it was made in, which must not be used for anything else meanwhile. Slices change
-/// their own part of it.
+/// It lies in the scope that it was made in, and is good for as long. Slices change their own part of it.
 package struct ClusterPlan {
   /// Nil when all rows are read.
   let scan: ClusterScan?
@@ -42,12 +41,12 @@ package struct ClusterPlan {
   }
 
   /// Of all rows.
-  init(rowCount: Int, workspace: Workspace) {
+  init(rowCount: Int, in scratch: borrowing Scratch) {
     scan = nil
     tables = nil
     read = ReadCount()
     sliceCount = min(Self.maximumSlices, max(1, rowCount / Self.sliceWeight))
-    let bounds = workspace.indices(.slices, sliceCount + 1)
+    let bounds = scratch.indices(sliceCount + 1)
     for slice in 0...sliceCount { bounds[slice] = UInt32(rowCount * slice / sliceCount) }
     self.bounds = UnsafePointer(bounds)
     selected = self.bounds
@@ -56,7 +55,7 @@ package struct ClusterPlan {
   /// - Parameter selected: numbers in the scan, rising; counted from their slices afterwards.
   init(
     scan: ClusterScan, selected: UnsafeMutablePointer<UInt32>, selectedCount: Int,
-    tables: ResidualCodes.Tables?, read: ReadCount, workspace: Workspace
+    tables: ResidualCodes.Tables?, read: ReadCount, in scratch: borrowing Scratch
   ) {
     self.scan = scan
     self.tables = tables
@@ -65,7 +64,7 @@ package struct ClusterPlan {
     var total = Self.meanWeight * scan.count
     for i in 0..<selectedCount { total += scan.size(Int(selected[i])) }
     sliceCount = min(Self.maximumSlices, max(1, total / Self.sliceWeight))
-    let bounds = workspace.indices(.slices, 2 * (sliceCount + 1))
+    let bounds = scratch.indices(2 * (sliceCount + 1))
     let offsets = bounds + sliceCount + 1
     (bounds[0], offsets[0]) = (0, 0)
     var (slice, weight, next, first) = (0, 0, 0, 0)
@@ -85,4 +84,15 @@ package struct ClusterPlan {
     (bounds[sliceCount], offsets[sliceCount]) = (UInt32(scan.count), UInt32(selectedCount))
     self.bounds = UnsafePointer(bounds)
   }
+}
+
+/// What one slice of a plan looks into.
+struct ClusterSlice {
+  let scan: ClusterScan
+  /// Numbers in the scan of the clusters whose keys are worth a look, rising.
+  let selected: UnsafeBufferPointer<UInt32>
+  /// Most keys to read.
+  let limit: Int
+  /// `[queries, clusters]`: what clusters weigh; afterwards, for the selected ones, what is left of them.
+  let weights: UnsafeMutablePointer<Float>
 }

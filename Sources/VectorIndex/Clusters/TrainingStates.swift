@@ -31,38 +31,42 @@ struct TrainingStates {
   let dimension: Int
   let workspace: Workspace
 
-  init(_ training: TrainingQueries, workspace: Workspace, dimension: Int) {
+  init(_ training: TrainingQueries, dimension: Int, in scratch: borrowing Scratch) {
     let queryCount = training.count
-    maxima = workspace.floats(.maxima, queryCount)
-    sums = workspace.floats(.sums, queryCount)
-    accumulators = workspace.floats(.states, queryCount * dimension)
-    estimates = workspace.floats(.halfNorms, 3 * queryCount)
-    squares = estimates + queryCount
-    norms = squares + queryCount
+    maxima = scratch.floats(queryCount)
+    sums = scratch.floats(queryCount)
+    accumulators = scratch.floats(queryCount * dimension)
+    estimates = scratch.floats(queryCount)
+    squares = scratch.floats(queryCount)
+    norms = scratch.floats(queryCount)
     self.queryCount = queryCount
     self.dimension = dimension
-    self.workspace = workspace
+    workspace = scratch.workspace
     for t in 0..<queryCount {
-      norms[t] = ClusterIndex.norm(training.queries + t * dimension, dimension: dimension)
+      norms[t] = vectorNorm(training.queries + t * dimension, dimension: dimension)
     }
   }
 
   /// States of the same queries that others are added to, empty at first.
-  init(sumOf other: TrainingStates) {
+  init(sumOf other: TrainingStates, in scratch: borrowing Scratch) {
     queryCount = other.queryCount
     dimension = other.dimension
     workspace = other.workspace
     norms = other.norms
-    maxima = workspace.floats(.groupStates, queryCount * (4 + dimension))
-    sums = maxima + queryCount
-    estimates = sums + queryCount
-    squares = estimates + queryCount
-    accumulators = squares + queryCount
+    maxima = scratch.floats(queryCount)
+    sums = scratch.floats(queryCount)
+    accumulators = scratch.floats(queryCount * dimension)
+    estimates = scratch.floats(queryCount)
+    squares = scratch.floats(queryCount)
+    removeAll()
   }
 
   func removeAll() {
     maxima.update(repeating: -.infinity, count: queryCount)
-    sums.update(repeating: 0, count: (3 + dimension) * queryCount)
+    sums.update(repeating: 0, count: queryCount)
+    accumulators.update(repeating: 0, count: queryCount * dimension)
+    estimates.update(repeating: 0, count: queryCount)
+    squares.update(repeating: 0, count: queryCount)
   }
 
   /// Adds the attention to a cluster of n keys. Until ``score(_:centroid:count:_:)``, `squares` hold the sum of
@@ -99,12 +103,13 @@ struct TrainingStates {
     count n: Int,
     centroid: UnsafePointer<Float>, _ kernels: Kernels
   ) {
+    let scratch = workspace.scope()
     let d = dimension
-    let scores = workspace.floats(.scores, queryCount * n)
+    let scores = scratch.floats(queryCount * n)
     kernels.unsafeGEMM(
       a: queries, aRowStride: d, aColumnStride: 1, b: keys, bRowStride: 1, bColumnStride: d, c: scores,
       cRowStride: n, rows: queryCount, columns: n, inner: d, accumulate: false,
-      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      scratch: scratch.floats(Kernels.gemmScratchCount))
     kernels.unsafeDot(
       queries: centroid, queryStride: d, queryCount: 1, rows: queries, rowStride: d, rowCount: queryCount,
       dimension: d, scores: estimates, scoreStride: queryCount)
@@ -144,13 +149,14 @@ struct TrainingStates {
   func fit(
     count n: Int, training: TrainingQueries, meanValue: UnsafeMutablePointer<Float>
   ) -> LearnedStatistics {
+    let scratch = workspace.scope()
     let d = dimension
     let spread = scoreSpread(count: n)
     let logCount = log(Float(n))
     var weightedShortfall: Float = 0
     var weights: Float = 0
     var mass: Float = 0
-    let weighted = workspace.floats(.weights, d)
+    let weighted = scratch.floats(d)
     weighted.update(repeating: 0, count: d)
     for t in 0..<queryCount {
       let logSumExp = maxima[t] + log(sums[t])

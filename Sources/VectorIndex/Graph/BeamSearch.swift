@@ -36,13 +36,14 @@ struct BeamSearch {
   /// is the search of Vamana and RoarGraph. It ends when the best `beamWidth` rows of each query are expanded; the
   /// beams may keep more. Rows seen before are left out.
   func run(_ queries: UnsafePointer<Float>, count: Int, beamWidth: Int, firstBeam: Int = 0) -> SearchCost {
+    let scratch = workspace.scope()
     let (beams, links) = (beams, graph.links)
     var cost = SearchCost()
     let room = max(graph.capacity, graph.entryPoints.count)
-    let unseen = workspace.indices(.neighbors, room)
-    let scores = workspace.floats(.neighborScores, count * room)
+    let unseen = scratch.indices(room)
+    let scores = scratch.floats(count * room)
     func visit(_ rows: UnsafeBufferPointer<UInt32>) {
-      let unseenCount = beams.see(rows, unseen: unseen)
+      let unseenCount = beams.marks.see(rows, unseen: unseen)
       guard unseenCount > 0 else { return }
       cost.scored += unseenCount
       score(queries, count: count, rows: unseen, rowCount: unseenCount, scores: scores)

@@ -10,7 +10,8 @@ extension GraphBuilder {
   /// Queries of attention often share their nearest key, and one pivot cannot hold the keys of many. So a pivot is
   /// the nearest key that is not one yet.
   func projectQueries(_ retrieved: borrowing RetrievedKeys) {
-    let isPivot = workspace.indices(.assignments, space.count)
+    let scratch = workspace.scope()
+    let isPivot = scratch.indices(space.count)
     isPivot.update(repeating: 0, count: space.count)
     for query in 0..<retrieved.queryCount {
       let keys = retrieved.keys(of: query)
@@ -21,13 +22,14 @@ extension GraphBuilder {
       let marks = unseenRows()
       _ = marks.see(UInt32(pivot))
       // What the pivot has, from links back or from another query, competes with what comes.
-      let others = workspace.indices(.order, keys.count + graph[pivot].count)
+      let scratch = workspace.scope()
+      let others = scratch.indices(keys.count + graph[pivot].count)
       var count = 0
       for rows in [keys, UnsafeBufferPointer(graph[pivot])] {
         count += marks.see(rows, unseen: others + count)
       }
-      let near = ranked(pivot, others, count: count)
-      graph.set(pivot, to: prune(near, limit: degree, fill: true))
+      let near = ranked(pivot, others, count: count, in: scratch)
+      graph.set(pivot, to: prune(near, limit: degree, fill: true, in: scratch))
       addReverseLinks(of: pivot)
     }
     shrinkAll()
@@ -40,7 +42,8 @@ extension GraphBuilder {
     let near = LinkTable(maxDegree: degree, capacity: 2 * degree)
     near.append(rows: space.count)
     for row in 0..<space.count where !space.isOutlier(row) {
-      let kept = prune(nearRows(row), limit: degree)
+      let scratch = workspace.scope()
+      let kept = prune(nearRows(row, in: scratch), limit: degree, in: scratch)
       // Rows before this one may have taken places for links back.
       for link in kept {
         _ = near.add(link, to: row)
@@ -56,13 +59,14 @@ extension GraphBuilder {
 
   /// The row with links that is nearest to a row.
   func nearestLinked(to row: UInt32) -> UInt32 {
-    let rows = workspace.indices(.together, space.count)
+    let scratch = workspace.scope()
+    let rows = scratch.indices(space.count)
     var count = 0
     for other in 0..<space.count where !graph[other].isEmpty {
       rows[count] = UInt32(other)
       count += 1
     }
-    return ranked(Int(row), rows, count: count).first?.row ?? row
+    return ranked(Int(row), rows, count: count, in: scratch).first?.row ?? row
   }
 
   /// Links each retrieved key to the keys that come with it in the same queries' lists, as occlusion leaves them,
@@ -73,8 +77,10 @@ extension GraphBuilder {
   func linkRetrievedTogether(_ retrieved: borrowing RetrievedKeys) {
     let rows = space.count
     for row in 0..<rows where !retrieved.queries(of: row).isEmpty {
-      let together = keysRetrieved(with: row, retrieved)
-      graph.set(row, to: prune(ranked(row, together.rows, count: together.count), limit: graph.maxDegree))
+      let scratch = workspace.scope()
+      let together = keysRetrieved(with: row, retrieved, in: scratch)
+      let near = ranked(row, together.rows, count: together.count, in: scratch)
+      graph.set(row, to: prune(near, limit: graph.maxDegree, in: scratch))
     }
     for row in 0..<rows { addReverseLinks(of: row) }
     for row in 0..<rows where retrieved.queries(of: row).isEmpty { link(row) }
@@ -82,13 +88,13 @@ extension GraphBuilder {
 
   /// The keys in the lists of all queries that retrieve a key, without duplicates and the key itself.
   func keysRetrieved(
-    with row: Int, _ retrieved: borrowing RetrievedKeys
+    with row: Int, _ retrieved: borrowing RetrievedKeys, in scratch: borrowing Scratch
   ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
     let marks = unseenRows()
     _ = marks.see(UInt32(row))
     let queries = retrieved.queries(of: row)
-    let result = workspace.indices(
-      .together, min(space.count, queries.count * retrieved.width) + retrieved.width)
+    let result = scratch.indices(
+      min(space.count, queries.count * retrieved.width) + retrieved.width)
     var count = 0
     for query in queries { count += marks.see(retrieved.keys(of: Int(query)), unseen: result + count) }
     return (result, count)
@@ -97,13 +103,13 @@ extension GraphBuilder {
   /// What RoarGraph would link to a key: the other keys of queries that it is nearest to, and the nearest keys of
   /// the other queries that retrieve it.
   func keysProjected(
-    on row: Int, _ retrieved: borrowing RetrievedKeys
+    on row: Int, _ retrieved: borrowing RetrievedKeys, in scratch: borrowing Scratch
   ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
     let marks = unseenRows()
     _ = marks.see(UInt32(row))
     let queries = retrieved.queries(of: row)
-    let result = workspace.indices(
-      .together, min(space.count, queries.count * retrieved.width) + retrieved.width)
+    let result = scratch.indices(
+      min(space.count, queries.count * retrieved.width) + retrieved.width)
     var count = 0
     for query in queries {
       let keys = retrieved.keys(of: Int(query))

@@ -20,24 +20,25 @@ struct GraphBuilder {
       graph.entryPoints = [UInt32(row)]
       return
     }
-    let found = nearRows(row, extra: extra)
-    let kept = prune(found, limit: degree)
+    let scratch = workspace.scope()
+    let found = nearRows(row, extra: extra, in: scratch)
+    let kept = prune(found, limit: degree, in: scratch)
     graph.set(row, to: kept)
     addReverseLinks(of: row)
   }
 
   /// Rows near `row` that a search over `graph` finds, and `extra` rows, nearest first, without the row itself.
   func nearRows(
-    _ row: Int, extra: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0)
+    _ row: Int, extra: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0),
+    in result: borrowing Scratch
   ) -> UnsafeMutableBufferPointer<RankedRow> {
-    let memory = workspace.beamMemory
-    let beams = memory.beams(queries: 1, width: min(beamWidth + 1, space.count), rows: space.count)
-    // A point of its own: pruning uses the shared one.
-    let query = workspace.floats(.searchPoint, space.scoring.dimension)
-    query.update(from: space.point(row), count: space.scoring.dimension)
+    let width = min(beamWidth + 1, space.count)
+    let candidates = result.rankedRows(width + extra.count)
+    let scratch = workspace.scope()
+    let beams = Beams(queries: 1, width: width, rows: space.count, in: scratch)
+    let query = space.point(row, in: scratch)
     _ = BeamSearch(graph: graph, scoring: space.scoring, beams: beams, workspace: workspace).run(
       query, count: 1, beamWidth: beamWidth + 1)
-    let candidates = memory.scratch(beams[0].count + extra.count)
     var count = 0
     for candidate in beams[0] where Int(candidate.row) != row {
       let distance = space.squaredDistance(score: candidate.value, from: row)
@@ -45,32 +46,38 @@ struct GraphBuilder {
       count += 1
     }
     guard !extra.isEmpty else { return UnsafeMutableBufferPointer(start: candidates, count: count) }
-    let marks = memory.forgetting(beams)
+    let marks = unseenRows()
     _ = marks.see(UInt32(row))
     for i in 0..<count { _ = marks.see(candidates[i].row) }
-    let added = workspace.indices(.candidates, extra.count)
+    let added = scratch.indices(extra.count)
     let addedCount = marks.see(extra, unseen: added)
-    return ranked(row, added, count: addedCount, after: count)
-  }
-
-  /// Ranks `rows` by their distance from a row, nearest first, together with `before` candidates that are in the
-  /// scratch already.
-  func ranked(
-    _ row: Int, _ rows: UnsafePointer<UInt32>, count: Int, after before: Int = 0
-  ) -> UnsafeMutableBufferPointer<RankedRow> {
-    let candidates = workspace.beamMemory.scratch(before + count, keeping: before)
-    let distances = workspace.floats(.neighborScores, count)
-    space.squaredDistances(from: row, to: rows, count: count, result: distances)
-    for i in 0..<count { candidates[before + i] = RankedRow(distances[i], row: rows[i]) }
-    var all = UnsafeMutableBufferPointer(start: candidates, count: before + count)
+    rank(row, added, count: addedCount, into: candidates + count)
+    var all = UnsafeMutableBufferPointer(start: candidates, count: count + addedCount)
     all.sort()
     return all
   }
 
-  /// Marks for rows, none of which is set.
-  func unseenRows() -> Beams {
-    workspace.beamMemory.beams(queries: 1, width: 1, rows: space.count)
+  /// Ranks `rows` by their distance from a row, nearest first.
+  func ranked(
+    _ row: Int, _ rows: UnsafePointer<UInt32>, count: Int, in result: borrowing Scratch
+  ) -> UnsafeMutableBufferPointer<RankedRow> {
+    var all = UnsafeMutableBufferPointer(start: result.rankedRows(count), count: count)
+    rank(row, rows, count: count, into: all.baseAddress!)
+    all.sort()
+    return all
   }
+
+  private func rank(
+    _ row: Int, _ rows: UnsafePointer<UInt32>, count: Int, into result: UnsafeMutablePointer<RankedRow>
+  ) {
+    let scratch = workspace.scope()
+    let distances = scratch.floats(count)
+    space.squaredDistances(from: row, to: rows, count: count, result: distances)
+    for i in 0..<count { result[i] = RankedRow(distances[i], row: rows[i]) }
+  }
+
+  /// Marks for rows, none of which is set. Those made before must no longer be used.
+  func unseenRows() -> RowMarks.Marks { workspace.rowMarks.unseen(rows: space.count) }
 
   /// Chooses at most `limit` of the candidates, which come nearest first.
   ///
@@ -78,12 +85,13 @@ struct GraphBuilder {
   /// neighborhood graph, as in RoarGraph and HNSW), and also when it equals a kept one: many equal keys would
   /// otherwise fill all links. `fill` takes the nearest occluded candidates into places that are left.
   func prune(
-    _ candidates: UnsafeMutableBufferPointer<RankedRow>, limit: Int, fill: Bool = false
+    _ candidates: UnsafeMutableBufferPointer<RankedRow>, limit: Int, fill: Bool = false,
+    in result: borrowing Scratch
   ) -> UnsafeBufferPointer<UInt32> {
-    let kept = workspace.indices(.kept, limit)
-    let open = workspace.indices(.candidates, candidates.count)
-    let distances = workspace.floats(.candidateDistances, 2 * candidates.count)
-    let between = distances + candidates.count
+    let kept = result.indices(limit)
+    let scratch = workspace.scope()
+    let open = scratch.indices(candidates.count)
+    let (distances, between) = (scratch.floats(candidates.count), scratch.floats(candidates.count))
     for i in 0..<candidates.count {
       open[i] = candidates[i].row
       distances[i] = candidates[i].value
@@ -131,15 +139,17 @@ struct GraphBuilder {
 
   /// Prunes the links of a row, and of one more.
   private func shrink(_ row: Int, adding link: UInt32? = nil) {
+    let scratch = workspace.scope()
     let links = graph[row]
-    let rows = workspace.indices(.order, links.count + 1)
+    let rows = scratch.indices(links.count + 1)
     if let start = links.baseAddress { rows.update(from: start, count: links.count) }
     var count = links.count
     if let link {
       rows[count] = link
       count += 1
     }
-    graph.set(row, to: prune(ranked(row, rows, count: count), limit: graph.maxDegree))
+    graph.set(
+      row, to: prune(ranked(row, rows, count: count, in: scratch), limit: graph.maxDegree, in: scratch))
   }
 
   /// Adds links until every row but outliers can be reached from the entry points.
@@ -147,9 +157,10 @@ struct GraphBuilder {
   /// A row that cannot gets a link from the nearest reached row with room; where a search finds none, it becomes
   /// an entry point. Cost: one visit of every link, and a search for each row that is added.
   func connect() {
+    let scratch = workspace.scope()
     let rows = graph.rowCount
-    let isReached = workspace.indices(.assignments, rows)
-    let queue = workspace.indices(.counts, rows)
+    let isReached = scratch.indices(rows)
+    let queue = scratch.indices(rows)
     isReached.update(repeating: 0, count: rows)
     var queued = 0
     var next = 0
@@ -166,7 +177,8 @@ struct GraphBuilder {
         next += 1
       }
       guard isReached[row] == 0, !space.isOutlier(row) else { continue }
-      let near = nearRows(row)
+      let scratch = workspace.scope()
+      let near = nearRows(row, in: scratch)
       if !near.contains(where: { graph.add(UInt32(row), to: Int($0.row)) }) {
         graph.entryPoints.append(UInt32(row))
       }

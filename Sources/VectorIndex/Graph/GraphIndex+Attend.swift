@@ -9,16 +9,17 @@ extension GraphIndex {
   public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     var read = ReadCount()
     guard rowCount > 0, group.count > 0, search.k > 0 else { return read }
     let d = dimension
     let (beams, cost) = walk(
-      group, keys: rows.keys, k: search.k, beamWidth: search.beamWidth, workspace: workspace)
+      group, keys: rows.keys, k: search.k, beamWidth: search.beamWidth, in: scratch)
 
-    let found = workspace.indices(
-      .selected, min(rowCount, group.count * min(search.k, rowCount) + outliers.count))
+    let found = scratch.indices(
+      min(rowCount, group.count * min(search.k, rowCount) + outliers.count))
     var foundCount = 0
-    let marks = workspace.beamMemory.forgetting(beams)
+    let marks = workspace.rowMarks.unseen(rows: rowCount)
     for i in 0..<outliers.count where marks.see(outliers.base[i]) {
       found[foundCount] = outliers.base[i]
       foundCount += 1
@@ -33,7 +34,7 @@ extension GraphIndex {
       queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
       values: rows.values, indices: found, rowCount: foundCount, dimension: d,
       maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(UnsafeBufferPointer(start: found, count: foundCount))
     read.retrieved = foundCount
     read.scored = cost.scored + outliers.count
@@ -51,7 +52,8 @@ extension GraphIndex {
   ) -> (rows: [[UInt32]], read: ReadCount) {
     var read = ReadCount()
     guard rowCount > 0, k > 0 else { return ([[UInt32]](repeating: [], count: group.count), read) }
-    let (beams, cost) = walk(group, keys: keys, k: k, beamWidth: beamWidth, workspace: workspace)
+    let scratch = workspace.scope()
+    let (beams, cost) = walk(group, keys: keys, k: k, beamWidth: beamWidth, in: scratch)
     read.scored = cost.scored
     read.hops = cost.hops
     read.bytes = keys.stride * cost.scored + 4 * cost.links
@@ -60,12 +62,12 @@ extension GraphIndex {
 
   /// Fills beam `i` with what query `i` finds.
   private func walk(
-    _ group: QueryGroup, keys: PackedRows, k: Int, beamWidth: Int, workspace: Workspace
+    _ group: QueryGroup, keys: PackedRows, k: Int, beamWidth: Int, in scratch: borrowing Scratch
   ) -> (beams: Beams, cost: SearchCost) {
-    let memory = workspace.beamMemory
+    let workspace = scratch.workspace
     let scoring = ScoredRows(rows: keys, dimension: dimension)
     let width = max(1, beamWidth)
-    var beams = memory.beams(queries: group.count, width: min(max(width, k), rowCount), rows: rowCount)
+    var beams = Beams(queries: group.count, width: min(max(width, k), rowCount), rows: rowCount, in: scratch)
     if graphs.count == 1 {
       let cost = BeamSearch(graph: graphs[0], scoring: scoring, beams: beams, workspace: workspace)
         .run(group.queries, count: group.count, beamWidth: width)
@@ -73,7 +75,7 @@ extension GraphIndex {
     }
     var total = SearchCost()
     for query in 0..<group.count {
-      beams = memory.forgetting(beams)
+      beams.marks = workspace.rowMarks.unseen(rows: rowCount)
       let graph = graphs[query % graphs.count]
       let cost = BeamSearch(graph: graph, scoring: scoring, beams: beams, workspace: workspace)
         .run(group.queries + query * dimension, count: 1, beamWidth: width, firstBeam: query)

@@ -17,13 +17,16 @@ extension GraphIndex {
     for row in apart { outliers.append(UInt32(rowCount) + row) }
     let isFirst = graphs.isEmpty
     if isFirst { makeGraphs(groupSize: training.groupSize) }
-    let space = keySpace(all, training: training, workspace: workspace)
+    let scratch = workspace.scope()
+    let space = keySpace(all, training: training, in: scratch)
     for head in graphs.indices {
       let step = graphs.count
       let retrieved = RetrievedKeys(
-        queries: training.queries + (step > 1 ? head * dimension : 0), queryStride: step * dimension,
-        queryCount: build.construction == .keysOnly ? 0 : training.count / step, keys: all.keys,
-        keyCount: all.count, excluded: outlierRows, dimension: dimension, width: build.nearestCount,
+        of: FloatRows(
+          training.queries + (step > 1 ? head * dimension : 0),
+          count: build.construction == .keysOnly ? 0 : training.count / step, dimension: dimension,
+          stride: step * dimension),
+        keys: all.keys, keyCount: all.count, excluded: outlierRows, width: build.nearestCount,
         workspace: workspace)
       let builder = GraphBuilder(
         graph: graphs[head], space: space, degree: build.maxDegree, beamWidth: build.buildBeamWidth,
@@ -52,24 +55,19 @@ extension GraphIndex {
   }
 
   /// Distances between keys: Euclidean, or for co-retrieval as the queries see them.
-  private func keySpace(_ all: IndexRows, training: TrainingQueries, workspace: Workspace) -> KeySpace {
+  private func keySpace(_ all: IndexRows, training: TrainingQueries, in scratch: borrowing Scratch)
+    -> KeySpace
+  {
     let d = dimension
-    guard build.construction == .coRetrieval else {
-      return KeySpace(
-        points: all.keys, count: all.count, outliers: outlierRows, dimension: d, workspace: workspace)
-    }
+    let keys = KeySet(keys: all.keys, count: all.count, dimension: d, outliers: outlierRows)
+    guard build.construction == .coRetrieval else { return KeySpace(keys, in: scratch) }
     if geometry.count == 0, training.count > 0 {
       QueryGeometry.map(
-        queries: training.queries, count: training.count, dimension: d, workspace: workspace,
+        queries: training.queries, count: training.count, dimension: d, workspace: scratch.workspace,
         result: geometry.grow(by: d * d))
     }
-    guard geometry.count > 0 else {
-      return KeySpace(
-        points: all.keys, count: all.count, outliers: outlierRows, dimension: d, workspace: workspace)
-    }
-    return KeySpace(
-      keys: all.keys, count: all.count, outliers: outlierRows, dimension: d, map: geometry.base,
-      workspace: workspace)
+    guard geometry.count > 0 else { return KeySpace(keys, in: scratch) }
+    return KeySpace(keys, map: geometry.base, in: scratch)
   }
 
   /// The whole construction, for the first rows.
@@ -113,13 +111,14 @@ extension GraphIndex {
   /// Links one row of a later call.
   private func link(_ row: Int, _ retrieved: borrowing RetrievedKeys, _ builder: GraphBuilder) {
     guard retrieved.queryCount > 0, !retrieved.queries(of: row).isEmpty else { return builder.link(row) }
+    let scratch = builder.workspace.scope()
     switch build.construction {
     case .keysOnly: builder.link(row)
     case .coRetrieval:
-      let together = builder.keysRetrieved(with: row, retrieved)
+      let together = builder.keysRetrieved(with: row, retrieved, in: scratch)
       builder.link(row, extra: UnsafeBufferPointer(start: together.rows, count: together.count))
     case .roarGraph:
-      let projected = builder.keysProjected(on: row, retrieved)
+      let projected = builder.keysProjected(on: row, retrieved, in: scratch)
       builder.link(row, extra: UnsafeBufferPointer(start: projected.rows, count: projected.count))
     }
   }

@@ -2,74 +2,102 @@
 
 import AttentionKernels
 
-/// Keys as points with squared Euclidean distances. Valid until the workspace's next user of the same purposes.
+/// Keys of a build.
+struct KeySet {
+  /// `[count, dimension]`.
+  var keys: PackedRows
+  var count: Int
+  var dimension: Int
+  /// Keys that are in no link, rising: they may be anywhere.
+  var outliers: UnsafeBufferPointer<UInt32>
+
+  /// Writes the mean of all but outliers. `row` has room for one.
+  func mean(
+    into result: UnsafeMutablePointer<Float>, row: UnsafeMutablePointer<Float>, kernels: Kernels
+  ) {
+    let d = dimension
+    result.update(repeating: 0, count: d)
+    var next = 0
+    for i in 0..<count {
+      if next < outliers.count, outliers[next] == UInt32(i) {
+        next += 1
+        continue
+      }
+      kernels.unsafeUnpack(keys.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
+      kernels.unsafeAddScaled(row, by: 1 / Float(count - outliers.count), to: result, count: d)
+    }
+  }
+}
+
+/// Keys as points with squared Euclidean distances, in the scope that they were made in.
 struct KeySpace {
   /// Half squared lengths included, so searches find what is nearest.
   let scoring: ScoredRows
-  let count: Int
-  /// Points that are in no link, rising: they may be anywhere.
-  let outliers: UnsafeBufferPointer<UInt32>
+  private let keySet: KeySet
+  var count: Int { keySet.count }
   private let halfNorms: UnsafePointer<Float>
   private let workspace: Workspace
 
   /// Points `[count, d]`. Reads each point once.
-  init(
-    points: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    workspace: Workspace
-  ) {
-    let norms = workspace.floats(.keyNorms, count)
-    let point = workspace.floats(.point, d)
+  init(_ points: KeySet, in result: borrowing Scratch) {
+    let (count, d) = (points.count, points.dimension)
+    let norms = result.floats(count)
+    let workspace = result.workspace
+    let scratch = workspace.scope()
+    let point = scratch.floats(d)
     // By the same kernel as distances, so that the distance of equal points is exactly zero.
     for i in 0..<count {
-      let row = points.from(i)
+      let row = points.keys.from(i)
       workspace.kernels.unsafeUnpack(row, rowCount: 1, dimension: d, target: point, targetStride: d)
       workspace.kernels.unsafeDot(
         queries: point, queryStride: d, queryCount: 1, rows: row, rowCount: 1,
         dimension: d, scores: norms + i, scoreStride: 1)
       norms[i] *= 0.5
     }
-    scoring = ScoredRows(rows: points, dimension: d, halfNorms: norms)
+    scoring = ScoredRows(rows: points.keys, dimension: d, halfNorms: norms)
     halfNorms = UnsafePointer(norms)
-    self.count = count
-    self.outliers = outliers
+    keySet = points
     self.workspace = workspace
   }
 
   /// Keys `[count, d]` centered and multiplied by `map` `[d, d]`, rounded to f16.
   ///
   /// Distances in it are those that matter to queries (``QueryGeometry``). Cost: `2 count d^2` operations.
-  init(
-    keys: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    map: UnsafePointer<Float>, workspace: Workspace
+  init(_ keys: KeySet, map: UnsafePointer<Float>, in result: borrowing Scratch) {
+    let points = result.halves(keys.count * keys.dimension)
+    Self.map(keys, by: map, workspace: result.workspace, to: points)
+    var mapped = keys
+    mapped.keys = PackedRows(points, stride: keys.dimension)
+    self.init(mapped, in: result)
+  }
+
+  private static func map(
+    _ set: KeySet, by map: UnsafePointer<Float>, workspace: Workspace, to points: UnsafeMutablePointer<UInt16>
   ) {
+    let (count, d) = (set.count, set.dimension)
+    let scratch = workspace.scope()
     let kernels = workspace.kernels
     let block = 256
-    let buffer = workspace.floats(.points, (2 * block + 1) * d)
-    let mapped = buffer + block * d
-    let mean = mapped + block * d
-    Self.mean(
-      keys, count: count, outliers: outliers, dimension: d, row: buffer, result: mean, kernels: kernels)
-    let points = workspace.halves(.mappedKeys, count * d)
+    let (buffer, mapped, mean) = (scratch.floats(block * d), scratch.floats(block * d), scratch.floats(d))
+    let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
+    set.mean(into: mean, row: buffer, kernels: kernels)
     for begin in stride(from: 0, to: count, by: block) {
       let n = min(block, count - begin)
       kernels.unsafeUnpack(
-        keys.from(begin), rowCount: n, dimension: d, target: buffer, targetStride: d)
+        set.keys.from(begin), rowCount: n, dimension: d, target: buffer, targetStride: d)
       for i in 0..<n { kernels.unsafeAddScaled(mean, by: -1, to: buffer + i * d, count: d) }
       kernels.unsafeGEMM(
         a: buffer, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: mapped,
         cRowStride: d, rows: n, columns: d, inner: d, accumulate: false,
-        scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+        scratch: kernelScratch)
       kernels.unsafeConvertToFloat16(mapped, points + begin * d, count: n * d)
     }
-    self.init(
-      points: PackedRows(points, stride: d), count: count, outliers: outliers, dimension: d,
-      workspace: workspace)
   }
 
-  /// The point of a row in f32; valid until the next call.
-  func point(_ row: Int) -> UnsafeMutablePointer<Float> {
+  /// The point of a row in f32.
+  func point(_ row: Int, in scratch: borrowing Scratch) -> UnsafeMutablePointer<Float> {
     let d = scoring.dimension
-    let point = workspace.floats(.point, d)
+    let point = scratch.floats(d)
     workspace.kernels.unsafeUnpack(
       scoring.rows.from(row), rowCount: 1, dimension: d, target: point, targetStride: d)
     return point
@@ -80,8 +108,10 @@ struct KeySpace {
     from row: Int, to rows: UnsafePointer<UInt32>, count: Int, result: UnsafeMutablePointer<Float>
   ) {
     let d = scoring.dimension
+    let scratch = workspace.scope()
     workspace.kernels.unsafeDot(
-      queries: point(row), queryStride: d, queryCount: 1, rows: scoring.rows, indices: rows, rowCount: count,
+      queries: point(row, in: scratch), queryStride: d, queryCount: 1, rows: scoring.rows, indices: rows,
+      rowCount: count,
       dimension: d, scores: result, scoreStride: count)
     let own = halfNorms[row]
     for i in 0..<count { result[i] = 2 * (own + halfNorms[Int(rows[i])] - result[i]) }
@@ -94,45 +124,28 @@ struct KeySpace {
 
   /// The point nearest to the mean of all points.
   func centralRow() -> UInt32 {
+    let scratch = workspace.scope()
     let d = scoring.dimension
-    let mean = workspace.floats(.points, d)
-    Self.mean(
-      scoring.rows, count: count, outliers: outliers, dimension: d, row: workspace.floats(.point, d),
-      result: mean, kernels: workspace.kernels)
-    let scores = workspace.floats(.scores, count)
+    let mean = scratch.floats(d)
+    keySet.mean(into: mean, row: scratch.floats(d), kernels: workspace.kernels)
+    let scores = scratch.floats(count)
     workspace.kernels.unsafeDot(
       queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowCount: count,
       dimension: d, scores: scores, scoreStride: count)
-    for row in outliers { scores[Int(row)] = -.infinity }
+    for row in keySet.outliers { scores[Int(row)] = -.infinity }
     var best = isOutlier(0) ? firstLinked : 0
     for i in 0..<count where scores[i] - halfNorms[i] > scores[best] - halfNorms[best] { best = i }
     return UInt32(best)
   }
 
-  private static func mean(
-    _ rows: PackedRows, count: Int, outliers: UnsafeBufferPointer<UInt32>, dimension d: Int,
-    row: UnsafeMutablePointer<Float>, result: UnsafeMutablePointer<Float>, kernels: Kernels
-  ) {
-    result.update(repeating: 0, count: d)
-    var next = 0
-    for i in 0..<count {
-      if next < outliers.count, outliers[next] == UInt32(i) {
-        next += 1
-        continue
-      }
-      kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
-      kernels.unsafeAddScaled(row, by: 1 / Float(count - outliers.count), to: result, count: d)
-    }
-  }
-
   /// Whether a row is in no link.
   func isOutlier(_ row: Int) -> Bool {
-    var (low, high) = (0, outliers.count)
+    var (low, high) = (0, keySet.outliers.count)
     while low < high {
       let middle = (low + high) / 2
-      if outliers[middle] < row { low = middle + 1 } else { high = middle }
+      if keySet.outliers[middle] < row { low = middle + 1 } else { high = middle }
     }
-    return low < outliers.count && outliers[low] == row
+    return low < keySet.outliers.count && keySet.outliers[low] == row
   }
 
   /// The first row that is no outlier; there is one.

@@ -16,21 +16,23 @@ package struct RetrievedKeys: ~Copyable {
   ///
   /// - Parameter excluded: keys that no query retrieves.
   package init(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, keys: PackedRows,
-    keyCount: Int, excluded: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0), dimension d: Int,
-    width limit: Int, workspace: Workspace
+    of queries: FloatRows, keys: PackedRows, keyCount: Int,
+    excluded: UnsafeBufferPointer<UInt32> = .init(start: nil, count: 0), width limit: Int,
+    workspace: Workspace
   ) {
+    let queryCount = queries.count
+    let scratch = workspace.scope()
     width = min(limit, keyCount - excluded.count)
     self.queryCount = queryCount
     let best = lists.grow(by: queryCount * width)
     let block = 24
-    let scores = workspace.floats(.scores, min(block, queryCount) * keyCount)
+    let scores = scratch.floats(min(block, queryCount) * keyCount)
     var heap = RowBuffer<RankedRow>(capacity: width)
     for begin in stride(from: 0, to: queryCount, by: block) {
       let n = min(block, queryCount - begin)
       workspace.kernels.unsafeDot(
-        queries: queries + begin * queryStride, queryStride: queryStride, queryCount: n, rows: keys,
-        rowCount: keyCount, dimension: d, scores: scores, scoreStride: keyCount)
+        queries: queries[begin], queryStride: queries.stride, queryCount: n, rows: keys,
+        rowCount: keyCount, dimension: queries.dimension, scores: scores, scoreStride: keyCount)
       for query in 0..<n {
         for key in excluded { scores[query * keyCount + Int(key)] = -.infinity }
         Self.select(
@@ -52,7 +54,9 @@ package struct RetrievedKeys: ~Copyable {
     return UnsafeBufferPointer(start: members.base + begin, count: Int(starts.base[key + 1]) - begin)
   }
 
-  /// The `width` best of `count` scores. A heap with its worst on top refuses most of them by one comparison.
+  /// The `width` best of `count` scores. A heap with its worst on top refuses most of them by one comparison. Unlike
+  /// ``HighestScores``, which would tell one order of equal keys from another: graphs of keys that are alike would be
+  /// linked in another way.
   private static func select(
     _ scores: UnsafePointer<Float>, count: Int, heap: inout RowBuffer<RankedRow>, width: Int,
     result: UnsafeMutablePointer<UInt32>

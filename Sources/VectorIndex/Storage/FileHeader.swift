@@ -27,8 +27,8 @@ struct FileHeader {
     guard bytes.starts(with: FileLayout.magic) else { throw .notAnIndexFile(path: path) }
     // Before the checksum, which a later version may compute in another way.
     let version: UInt32 = number(at: 8)
-    guard version == IndexFile.formatVersion else {
-      throw .unsupportedVersion(path: path, expected: IndexFile.formatVersion, actual: version)
+    guard version == FileLayout.formatVersion else {
+      throw .unsupportedVersion(path: path, expected: FileLayout.formatVersion, actual: version)
     }
     for (name, count) in [("section count", sectionCount), ("parameter count", parameterCount)] {
       _ = try integer(UInt64(count), name, in: 0...FileLayout.maximumEntries)

@@ -6,7 +6,7 @@
 /// in the order that the index gave them.
 public enum IndexFile {
   /// The version of the container that this library writes, and the only one that it reads.
-  public static let formatVersion: UInt32 = 1
+  public static let formatVersion: UInt32 = FileLayout.formatVersion
 
   /// Checks every byte of a file, of whatever kind: header, checksums of the sections, and padding.
   ///
@@ -88,34 +88,4 @@ package protocol StoredIndex: AttentionIndex {
 extension StoredIndex {
   package static var oldestKindVersion: UInt32 { kindVersion }
   package var storedKindVersion: UInt32 { Self.kindVersion }
-}
-
-/// Sizes in bytes of the parts of a header.
-enum FileLayout {
-  /// Unlike any text, and damaged by any change of line ends: 0x89 "RAI" CR LF 0x1A LF.
-  static let magic: [UInt8] = [0x89, 0x52, 0x41, 0x49, 0x0d, 0x0a, 0x1a, 0x0a]
-  static let fixedHeader = 64
-  /// Where the checksum of the header is: its last four bytes before the tables.
-  static let checksumOffset = 60
-  static let sectionEntry = 32
-  static let parameterEntry = 16
-  /// Sections start at multiples of this, a cache line.
-  static let alignment = 64
-  /// More sections or parameters than any kind has; a header of that many entries is read in a blink.
-  static let maximumEntries = 1024
-  /// Heads have up to a few hundred dimensions.
-  static let maximumDimension = 65_536
-
-  /// The first aligned offset that is not before `offset`; nil when it is beyond what can be counted.
-  static func aligned(_ offset: UInt64) -> UInt64? {
-    let (sum, overflow) = offset.addingReportingOverflow(UInt64(alignment - 1))
-    return overflow ? nil : sum & ~UInt64(alignment - 1)
-  }
-}
-
-/// How the 8 bytes of a parameter are to be read.
-enum ParameterType: UInt32 {
-  case integer = 1
-  case unsigned = 2
-  case float = 3
 }

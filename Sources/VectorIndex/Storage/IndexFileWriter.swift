@@ -177,7 +177,7 @@ package struct IndexFileWriter {
   private func makeHeader() -> (bytes: [UInt8], offsets: [Int]) {
     let (offsets, end) = layout
     var bytes = FileLayout.magic
-    bytes.append(IndexFile.formatVersion)
+    bytes.append(FileLayout.formatVersion)
     bytes.append(kind.code)
     bytes.append(kindVersion)
     bytes.append(UInt32(dimension))

@@ -31,18 +31,19 @@ extension IVFIndex {
 
   /// Appends the lists of new rows, at least one, and returns how many.
   private func insertLists(_ new: NewRows, training: TrainingQueries, workspace: Workspace) -> Int {
+    let scratch = workspace.scope()
     let n = new.count
     let d = dimension
     let kernels = workspace.kernels
-    let points = workspace.floats(.points, n * d)
+    let points = scratch.floats(n * d)
     kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
-    let whitened = workspace.floats(.whitened, n * d)
+    let whitened = scratch.floats(n * d)
     whiten(points, count: n, training: training, workspace: workspace, result: whitened)
     let size = max(1, build.listSize)
     let wanted = n / size + (n % size == 0 ? 0 : 1)
     let clusters = KMeans.cluster(
-      points: whitened, count: n, dimension: d, clusterCount: wanted, iterations: build.iterations,
-      seed: build.seed &+ UInt64(segmentCount), workspace: workspace)
+      FloatRows(whitened, count: n, dimension: d), clusterCount: wanted, iterations: build.iterations,
+      seed: build.seed &+ UInt64(segmentCount), in: scratch)
     let assignments = clusters.assignments
     var lists = clusters.clusterCount
     if build.assignment == .balanced {
@@ -51,7 +52,7 @@ extension IVFIndex {
         training: training, workspace: workspace
       ).improve(assignments, rounds: max(1, build.iterations))
     }
-    sortRows(new, lists: lists, assignments: assignments, workspace: workspace)
+    new.sort(by: assignments, groups: lists, workspace: workspace) { starts.append(UInt32(rowCount) + $0) }
     kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
     learn(points: points, lists: lists, training: training, workspace: workspace)
     return lists
@@ -62,56 +63,36 @@ extension IVFIndex {
     _ points: UnsafePointer<Float>, count n: Int, training: TrainingQueries, workspace: Workspace,
     result: UnsafeMutablePointer<Float>
   ) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    // The map first: it uses the same scratch.
-    let map = workspace.floats(.weights, d * d)
+    let map = scratch.floats(d * d)
     QueryGeometry.map(
       queries: training.queries, count: training.count, dimension: d, workspace: workspace, result: map)
-    let mean = workspace.floats(.best, 2 * d)
+    let mean = scratch.floats(2 * d)
     mean.update(repeating: 0, count: d)
     for i in 0..<n { kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d) }
     // (points - mean) L = points L - mean L, so no centered copy is made.
     let offset = mean + d
-    let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
+    let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
     kernels.unsafeGEMM(
       a: mean, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: offset,
-      cRowStride: d, rows: 1, columns: d, inner: d, accumulate: false, scratch: scratch)
+      cRowStride: d, rows: 1, columns: d, inner: d, accumulate: false, scratch: kernelScratch)
     result.update(repeating: 0, count: n * d)
     for i in 0..<n { kernels.unsafeAddScaled(offset, by: -1, to: result + i * d, count: d) }
     kernels.unsafeGEMM(
       a: points, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: result,
-      cRowStride: d, rows: n, columns: d, inner: d, accumulate: true, scratch: scratch)
-  }
-
-  /// Puts rows in list order (a stable counting sort: within a list, text order remains) and appends the lists'
-  /// offsets.
-  private func sortRows(
-    _ new: NewRows, lists: Int, assignments: UnsafePointer<UInt32>, workspace: Workspace
-  ) {
-    let n = new.count
-    let counts = workspace.indices(.counts, lists + 1)
-    counts.update(repeating: 0, count: lists + 1)
-    for i in 0..<n { counts[Int(assignments[i]) + 1] += 1 }
-    for list in 0..<lists { counts[list + 1] += counts[list] }
-    let first = UInt32(rowCount)
-    for list in 1...lists { starts.append(first + counts[list]) }
-    let order = workspace.indices(.order, n)
-    for i in 0..<n {
-      let list = Int(assignments[i])
-      order[Int(counts[list])] = UInt32(i)
-      counts[list] += 1
-    }
-    new.reorder(order, workspace: workspace)
+      cRowStride: d, rows: n, columns: d, inner: d, accumulate: true, scratch: kernelScratch)
   }
 
   /// Representatives and log masses of the new lists. `points` are the sorted keys in f32.
   private func learn(
     points: UnsafePointer<Float>, lists: Int, training: TrainingQueries, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let mean = workspace.floats(.best, d)
+    let mean = scratch.floats(d)
     let output = representatives.grow(by: lists * d)
     for list in 0..<lists {
       let begin = Int(starts[listCount + list]) - rowCount
@@ -135,18 +116,19 @@ extension IVFIndex {
     of mean: UnsafePointer<Float>, points: UnsafePointer<Float>, count n: Int, training: TrainingQueries,
     workspace: Workspace
   ) -> Float {
+    let scratch = workspace.scope()
     guard training.count > 0 else { return 0 }
     let d = dimension
     let kernels = workspace.kernels
-    let estimates = workspace.floats(.halfNorms, training.count)
+    let estimates = scratch.floats(training.count)
     kernels.unsafeDot(
       queries: mean, queryStride: d, queryCount: 1, rows: training.queries, rowStride: d,
       rowCount: training.count, dimension: d, scores: estimates, scoreStride: training.count)
-    let scores = workspace.floats(.scores, training.count * n)
+    let scores = scratch.floats(training.count * n)
     kernels.unsafeGEMM(
       a: training.queries, aRowStride: d, aColumnStride: 1, b: points, bRowStride: 1, bColumnStride: d,
       c: scores, cRowStride: n, rows: training.count, columns: n, inner: d, accumulate: false,
-      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      scratch: scratch.floats(Kernels.gemmScratchCount))
     var sum: Float = 0
     var weights: Float = 0
     for t in 0..<training.count {

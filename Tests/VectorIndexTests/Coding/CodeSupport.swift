@@ -90,8 +90,9 @@ extension IndexedRows where Index == ScanIndex {
     queries.withUnsafeBufferPointer { queries in
       keys.withUnsafeBufferPointer { keys in
         values.withUnsafeBufferPointer { values in
+          let scratch = workspace.scope()
           let prepared = index.scorer.prepare(
-            QueryGroup(queries: queries.baseAddress!, count: m), workspace: workspace)
+            QueryGroup(queries: queries.baseAddress!, count: m), in: scratch)
           index.scorer.score(
             range, of: prepared,
             rows: IndexRows(

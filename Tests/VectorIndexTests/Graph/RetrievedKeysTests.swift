@@ -17,8 +17,8 @@ import VectorIndex
     queries.withUnsafeBufferPointer { queryRows in
       bits.withUnsafeBufferPointer { keyRows in
         let retrieved = RetrievedKeys(
-          queries: queryRows.baseAddress!, queryStride: 2 * d, queryCount: queryCount,
-          keys: PackedRows(keyRows.baseAddress!, stride: d), keyCount: keyCount, dimension: d, width: width,
+          of: FloatRows(queryRows.baseAddress!, count: queryCount, dimension: d, stride: 2 * d),
+          keys: PackedRows(keyRows.baseAddress!, stride: d), keyCount: keyCount, width: width,
           workspace: Workspace())
         let expectedWidth = min(width, keyCount)
         #expect(retrieved.width == expectedWidth)

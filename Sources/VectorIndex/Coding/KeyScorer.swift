@@ -18,9 +18,9 @@ package protocol KeyScorer: AnyObject {
   func insert(
     keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace)
 
-  /// What ``score(_:of:rows:scores:scoreStride:kernels:)`` needs of a group's queries, in the workspace's memory
-  /// until its next use. Rows have been inserted.
-  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries
+  /// What ``score(_:of:rows:scores:scoreStride:kernels:)`` needs of a group's queries, in `scratch`. Rows have been
+  /// inserted.
+  func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries
 
   /// Writes approximate scores: `scores[h * scoreStride + i]` of query h with row `range.lowerBound + i`.
   ///
@@ -37,6 +37,9 @@ package protocol KeyScorer: AnyObject {
 }
 
 package import AttentionKernels
+
+/// 64 bytes of codes, at a multiple of 64 in memory: what kernels load at once.
+package typealias CodeLine = SIMD64<UInt8>
 
 /// A group's queries as a kind of codes takes them.
 package struct PreparedQueries {
@@ -66,8 +69,8 @@ final class ExactKeys: KeyScorer {
     rowCount += count
   }
 
-  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries {
-    let none = UnsafePointer(workspace.floats(.codeScales, 1))
+  func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries {
+    let none = UnsafePointer(scratch.floats(1))
     return PreparedQueries(
       group: group, codes: UnsafeRawPointer(group.queries), stride: 0, scales: none, sums: none, bases: none)
   }

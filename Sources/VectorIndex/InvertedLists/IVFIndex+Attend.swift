@@ -9,20 +9,21 @@ extension IVFIndex {
   public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     let lists = listCount
     let g = group.count
     guard search.probes > 0, lists > 0, g > 0 else { return ReadCount() }
     let probes = min(search.probes, lists - outlierListCount) + outlierListCount
     let d = dimension
     let kernels = workspace.kernels
-    let selected = workspace.indices(.selected, lists)
+    let selected = scratch.indices(lists)
     if probes < lists {
       select(probes, for: group, marks: selected, workspace: workspace)
     } else {
       selected.update(repeating: 1, count: lists)
     }
 
-    let scratch = workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: g))
+    let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: g))
     var read = ReadCount()
     var list = 0
     while list < lists {
@@ -38,7 +39,7 @@ extension IVFIndex {
         queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
         values: rows.values.from(begin), rowCount: end - begin, dimension: d,
         maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-        scratch: scratch)
+        scratch: kernelScratch)
       recorder?.read(begin..<end)
       read.retrieved += end - begin
     }
@@ -55,19 +56,16 @@ extension IVFIndex {
   private func select(
     _ probes: Int, for group: QueryGroup, marks: UnsafeMutablePointer<UInt32>, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let lists = listCount
     let d = dimension
-    let scores = workspace.floats(.scores, group.count * lists)
+    let scores = scratch.floats(group.count * lists)
     workspace.kernels.unsafeDot(
       queries: group.queries, queryStride: d, queryCount: group.count, rows: representatives.base,
       rowStride: d, rowCount: lists, dimension: d, scores: scores, scoreStride: lists)
-    let heap = workspace.indices(.candidates, probes)
-    marks.update(repeating: 0, count: lists)
     for query in 0..<group.count {
-      let row = scores + query * lists
-      workspace.kernels.unsafeAddScaled(logMass.base, by: 1, to: row, count: lists)
-      let best = HighestScores.select(probes, of: row, count: lists, into: heap)
-      for i in 0..<best { marks[Int(heap[i])] = 1 }
+      workspace.kernels.unsafeAddScaled(logMass.base, by: 1, to: scores + query * lists, count: lists)
     }
+    workspace.markHighest(probes, of: scores, count: lists, queryCount: group.count, marks: marks)
   }
 }

@@ -1,36 +1,46 @@
 // Choosing the best of many scores for each query of a group.
 
 import AttentionKernels
+<<<<<<<< HEAD:Sources/AttentionPolicies/Workspace+Selection.swift
 import RetrievalAttention
 import VectorIndex
+========
+>>>>>>>> house-index:Sources/VectorIndex/Selection/Workspace+Selection.swift
 
 extension Workspace {
   /// Sets `marks` `[count]` to 1 for the union of the `limit` highest scores of each query `[queryCount, count]`, and
   /// to 0 elsewhere.
-  func markHighest(
+  package func markHighest(
     _ limit: Int, of scores: UnsafePointer<Float>, count: Int, queryCount: Int,
     marks: UnsafeMutablePointer<UInt32>
   ) {
     marks.update(repeating: 0, count: count)
-    let heap = indices(.candidates, max(1, min(limit, count)))
+    let scratch = scope()
+    let heap = scratch.indices(min(limit, count))
     for query in 0..<queryCount {
       let found = HighestScores.select(limit, of: scores + query * count, count: count, into: heap)
       for i in 0..<found { marks[Int(heap[i])] = 1 }
     }
   }
 
-  /// The union of the `limit` highest scores of each query `[queryCount, count]`, ascending, in this memory until its
-  /// next use. For long lists: linear in `count`, whatever the limit.
-  func unionOfHighest(
+}
+
+extension Scratch {
+  /// The union of the `limit` highest scores of each query `[queryCount, count]`, ascending. For long lists: linear in
+  /// `count`, whatever the limit.
+  package func unionOfHighest(
     _ limit: Int, of scores: UnsafePointer<Float>, count: Int, queryCount: Int
   ) -> UnsafeBufferPointer<UInt32> {
-    let union = RowUnion(rowCount: count, workspace: self)
+    let found = indices(min(count, limit * queryCount))
+    let scratch = workspace.scope()
+    let union = RowUnion(rowCount: count, in: scratch)
+    let ranks = scratch.ranks(TopRanks.capacity(limit: limit))
     for query in 0..<queryCount {
-      var top = TopRanks(limit: limit, base: ranks(.candidates, TopRanks.capacity(limit: limit)))
+      var top = TopRanks(limit: limit, base: ranks)
       top.collect(scores + query * count, count: count, firstRow: 0, kernels: kernels)
       top.prune()
       for i in 0..<top.count { union.insert(Kernels.index(ofRank: top.base[i])) }
     }
-    return union.rows(atMost: min(count, limit * queryCount), workspace: self)
+    return UnsafeBufferPointer(start: found, count: union.list(into: found))
   }
 }

@@ -74,12 +74,8 @@ import VectorIndex
       return (store, store.attend(head.queries(4, seed: 6), search: .init()).attention)
     }
     // A workspace full of something else must not be told from a new one.
-    let used = Workspace()
-    for purpose in Workspace.Purpose.allCases {
-      used.floats(purpose, 50_000).update(repeating: .nan, count: 50_000)
-      used.indices(purpose, 50_000).update(repeating: .max, count: 50_000)
-      used.halves(purpose, 50_000).update(repeating: 0x7e00, count: 50_000)
-    }
+    let used = Workspace(poisons: true)
+    fill(used)
     let (first, found) = build(seed: 1, workspace: Workspace())
     let (second, foundAgain) = build(seed: 1, workspace: used)
     #expect(first.keys == second.keys)

@@ -66,8 +66,8 @@ import Testing
 
     let queryCount = 3
     let queries = generator.normals(queryCount * d)
-    let workspace = Workspace()
-    let tables = codes.tables(queries: queries, count: queryCount, workspace: workspace)
+    let scratch = Workspace().scope()
+    let tables = codes.tables(queries: queries, count: queryCount, in: scratch)
     var scores = [Float](repeating: .nan, count: queryCount * count)
     // A range that begins and ends inside a block.
     let (first, last) = (5, count - 3)
@@ -109,8 +109,8 @@ import Testing
     let rows = [Float](repeating: 0, count: 40 * d)
     var codes = trained(rows, dimension: d)
     codes.append(residuals: rows, count: 40)
-    let workspace = Workspace()
-    let tables = codes.tables(queries: [Float](repeating: 3, count: d), count: 1, workspace: workspace)
+    let scratch = Workspace().scope()
+    let tables = codes.tables(queries: [Float](repeating: 3, count: d), count: 1, in: scratch)
     var scores = [Float](repeating: .nan, count: 40)
     score(codes, tables, queryCount: 1, rows: 0..<40, result: &scores, stride: 40)
     #expect(scores.allSatisfy { $0 == 0 })

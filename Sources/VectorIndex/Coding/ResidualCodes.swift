@@ -169,7 +169,7 @@ struct ResidualCodes: ~Copyable {
     rowCount += count
   }
 
-  /// What ``sample(_:of:tables:queryCount:bases:baseStride:factors:worths:workspace:)`` needs of a group's queries.
+  /// What ``sample(_:of:tables:worths:workspace:)`` needs of a group's queries.
   struct Tables {
     /// `[queries, subquantizers, 16]`.
     var entries: UnsafeMutablePointer<UInt8>
@@ -179,40 +179,54 @@ struct ResidualCodes: ~Copyable {
     var bases: UnsafeMutablePointer<Float>
   }
 
-  /// Tables for queries `[count, d]`, in workspace memory.
-  func tables(queries: UnsafePointer<Float>, count g: Int, workspace: Workspace) -> Tables {
+  /// Tables for queries `[count, d]`, in `scratch`.
+  func tables(queries: UnsafePointer<Float>, count g: Int, in scratch: borrowing Scratch) -> Tables {
     let width = 2 * subquantizers
     let stride = subquantizers * Self.wordCount
-    let scratchCount = 17 * subquantizers
-    let mapped = workspace.floats(.mappedQueries, g * width + 2 * g + scratchCount)
+    let tables = Tables(
+      entries: scratch.bytes(g * stride), steps: scratch.floats(g), bases: scratch.floats(g))
+    tables.steps.update(repeating: 0, count: g)
+    tables.bases.update(repeating: 0, count: g)
+    let own = scratch.workspace.scope()
+    let mapped = own.floats(g * width)
+    let kernelScratch = own.floats(17 * subquantizers)
     // Elements beyond the dimension meet words of zeros.
-    mapped.update(repeating: 0, count: g * width + 2 * g)
-    workspace.kernels.unsafeDot(
+    mapped.update(repeating: 0, count: g * width)
+    own.kernels.unsafeDot(
       queries: queries, queryStride: dimension, queryCount: g, rows: queryMap.base, rowStride: dimension,
       rowCount: dimension, dimension: dimension, scores: mapped, scoreStride: width)
-    let tables = Tables(
-      entries: workspace.bytes(.codeQueries, g * stride), steps: mapped + g * width,
-      bases: mapped + g * width + g)
     for h in 0..<g {
-      workspace.kernels.unsafePQ4Tables(
+      own.kernels.unsafePQ4Tables(
         query: mapped + h * width, coordinates: elements.base, starts: firstElements.base,
         entries: words.base,
         codebookCount: subquantizers, tables: tables.entries + h * stride, scale: tables.steps + h,
-        base: tables.bases + h, scratch: mapped + g * width + 2 * g)
+        base: tables.bases + h, scratch: kernelScratch)
     }
     return tables
   }
 
   /// Takes a sample of the rows of lists, as `Kernels.unsafeSamplePQ4` tells.
   func sample(
-    _ sample: RowSample, of lists: RowLists, tables: Tables, queryCount g: Int, bases: UnsafePointer<Float>,
-    baseStride: Int, factors: UnsafePointer<Float>, worths: UnsafeMutablePointer<Float>? = nil,
+    _ sample: RowSample, of lists: CodedLists, tables: Tables, worths: UnsafeMutablePointer<Float>? = nil,
     workspace: Workspace
   ) -> Int {
-    workspace.kernels.unsafeSamplePQ4(
-      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: g,
+    let scratch = workspace.scope()
+    return workspace.kernels.unsafeSamplePQ4(
+      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: lists.queryCount,
       scales: tables.steps, tableBases: tables.bases, blocks: blocks.base, subquantizers: subquantizers,
-      lists: lists, bases: bases, baseStride: baseStride, factors: factors, sample: sample, worths: worths,
-      scratch: workspace.floats(.kernel, Kernels.sampleScratchCount(queryCount: g)))
+      lists: lists.lists, bases: lists.bases, baseStride: lists.baseStride, factors: lists.factors,
+      sample: sample, worths: worths,
+      scratch: scratch.floats(Kernels.sampleScratchCount(queryCount: lists.queryCount)))
   }
+}
+
+/// Lists of coded rows, with what their codes are added to and multiplied by.
+struct CodedLists {
+  var lists: RowLists
+  var queryCount: Int
+  /// `[queries, baseStride]`: added to the scores of a list's rows.
+  var bases: UnsafePointer<Float>
+  var baseStride: Int
+  /// `[all lists]`: by what the weights of a list's rows are multiplied to say what they are worth.
+  var factors: UnsafePointer<Float>
 }

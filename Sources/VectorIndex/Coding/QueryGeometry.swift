@@ -20,12 +20,13 @@ struct QueryGeometry {
     queries: UnsafePointer<Float>, count: Int, dimension d: Int, workspace: Workspace,
     keyMap: UnsafeMutablePointer<Float>, queryMap: UnsafeMutablePointer<Float>
   ) {
+    let scratch = workspace.scope()
     let kernels = workspace.kernels
-    let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
+    let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
     keyMap.update(repeating: 0, count: d * d)
     kernels.unsafeSecondMoment(
       rows: queries, rowStride: d, rowCount: count, dimension: d, moment: keyMap, momentStride: d,
-      scratch: scratch)
+      scratch: kernelScratch)
     var trace: Float = 0
     for i in 0..<d { trace += keyMap[i * d + i] }
     guard trace > 0, trace.isFinite else {
@@ -36,8 +37,8 @@ struct QueryGeometry {
     let mean = trace / Float(d)
     for i in 0..<d * d { keyMap[i] /= mean }
     for i in 0..<d { keyMap[i * d + i] += ridge }
-    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, scratch: scratch)
-    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, scratch: scratch)
+    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, kernelScratch: kernelScratch)
+    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, kernelScratch: kernelScratch)
   }
 
   /// The map of keys alone.
@@ -45,9 +46,10 @@ struct QueryGeometry {
     queries: UnsafePointer<Float>, count: Int, dimension d: Int, workspace: Workspace,
     result: UnsafeMutablePointer<Float>
   ) {
+    let scratch = workspace.scope()
     maps(
       queries: queries, count: count, dimension: d, workspace: workspace, keyMap: result,
-      queryMap: workspace.floats(.queryMap, d * d))
+      queryMap: scratch.floats(d * d))
   }
 
   private static func setIdentity(_ matrix: UnsafeMutablePointer<Float>, _ d: Int) {
@@ -62,14 +64,15 @@ struct QueryGeometry {
   /// over 1e6: more than the ridge leaves.
   private static func squareRoot(
     _ matrix: UnsafeMutablePointer<Float>, inverse: UnsafeMutablePointer<Float>, dimension d: Int,
-    workspace: Workspace, scratch: UnsafeMutablePointer<Float>
+    workspace: Workspace, kernelScratch: UnsafeMutablePointer<Float>
   ) {
+    let scratch = workspace.scope()
     let kernels = workspace.kernels
     let size = d * d
     var norm: Float = 0
     for i in 0..<size { norm += matrix[i] * matrix[i] }
     norm = norm.squareRoot()
-    var y = workspace.floats(.geometry, 5 * size)
+    var y = scratch.floats(5 * size)
     var yNext = y + size
     let correction = y + 2 * size
     var z = y + 3 * size
@@ -79,7 +82,7 @@ struct QueryGeometry {
     func multiply(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>) {
       kernels.unsafeGEMM(
         a: a, aRowStride: d, aColumnStride: 1, b: b, bRowStride: d, bColumnStride: 1, c: c, cRowStride: d,
-        rows: d, columns: d, inner: d, accumulate: false, scratch: scratch)
+        rows: d, columns: d, inner: d, accumulate: false, scratch: kernelScratch)
     }
     for _ in 0..<24 {
       multiply(z, y, correction)

@@ -1,7 +1,8 @@
 // The few best of many scores in one pass, without memory of its own.
 
-/// Selection with a heap of the best so far, its worst on top. Nothing is assumed of not-a-numbers but that they end
-/// somewhere.
+/// Selection with a heap of the best so far, its worst on top: for short lists. ``TopRanks`` finds the same rows and
+/// is faster where thousands are wanted, or where scores come in parts. Nothing is assumed of not-a-numbers but that
+/// they end somewhere.
 package struct HighestScores {
   /// Writes the indices of the `limit` highest of `count` scores, in no order, and returns how many there are. Of
   /// equal scores those of lower index come first.

@@ -34,24 +34,47 @@ struct BalancedAssignment {
   /// Improves assignments `[count]` to lists below `listCount` and returns the number of lists that are then not
   /// empty, numbered without gaps.
   func improve(_ assignments: UnsafeMutablePointer<UInt32>, rounds: Int) -> Int {
-    let order = orderByRelevance()
+    let scratch = workspace.scope()
+    let order = orderByRelevance(in: scratch)
+    let lists = Lists(count: listCount, dimension: dimension, queryCount: training.count, in: scratch)
     for _ in 0..<rounds {
-      updateCentroids(assignments)
-      measureReach()
-      assign(order, assignments)
+      updateCentroids(of: lists, assignments)
+      measureReach(of: lists)
+      assign(order, assignments, to: lists)
     }
-    return dropEmptyLists(assignments)
+    return KMeans.renumber(assignments, count: count, clusterCount: listCount, workspace: workspace)
+  }
+
+  /// What a round knows of lists.
+  private struct Lists {
+    /// `[lists, d]`: means of the whitened keys.
+    let centroids: UnsafeMutablePointer<Float>
+    /// `[lists]`: half their squared lengths.
+    let halfNorms: UnsafeMutablePointer<Float>
+    /// `[lists, d]`: means of the keys.
+    let means: UnsafeMutablePointer<Float>
+    /// `[queries, lists]`: estimated shares of attention.
+    let reach: UnsafeMutablePointer<Float>
+
+    init(count: Int, dimension: Int, queryCount: Int, in scratch: borrowing Scratch) {
+      centroids = scratch.floats(count * dimension)
+      halfNorms = scratch.floats(count)
+      means = scratch.floats(count * dimension)
+      reach = scratch.floats(queryCount * count)
+    }
   }
 
   /// Rows in the order in which they choose: those of most attention first.
-  private func orderByRelevance() -> UnsafeMutablePointer<UInt32> {
-    let order = workspace.indices(.order, count)
+  private func orderByRelevance(in result: borrowing Scratch) -> UnsafeMutablePointer<UInt32> {
+    let order = result.indices(count)
     for i in 0..<count { order[i] = UInt32(i) }
     guard training.count > 0 else { return order }
-    let totals = workspace.floats(.best, count)
+    let scratch = workspace.scope()
+    let totals = scratch.floats(count)
     for first in stride(from: 0, to: count, by: Self.blockSize) {
       let rows = min(Self.blockSize, count - first)
-      let relevance = relevance(of: points + first * dimension, rows: rows)
+      let scratch = workspace.scope()
+      let relevance = relevance(of: points + first * dimension, rows: rows, in: scratch)
       for i in 0..<rows {
         var total: Float = 0
         for t in 0..<training.count { total += relevance[i * training.count + t] }
@@ -67,31 +90,33 @@ struct BalancedAssignment {
   }
 
   /// Attention weights of up to ``blockSize`` keys `[rows, d]` for the training queries, `[rows, queries]`.
-  private func relevance(of keys: UnsafePointer<Float>, rows: Int) -> UnsafeMutablePointer<Float> {
+  private func relevance(of keys: UnsafePointer<Float>, rows: Int, in result: borrowing Scratch)
+    -> UnsafeMutablePointer<Float>
+  {
     let d = dimension
     let queries = training.count
-    let result = workspace.floats(.relevance, Self.blockSize * queries)
+    let weights = result.floats(rows * queries)
+    let scratch = workspace.scope()
     workspace.kernels.unsafeGEMM(
       a: keys, aRowStride: d, aColumnStride: 1, b: training.queries, bRowStride: 1, bColumnStride: d,
-      c: result, cRowStride: queries, rows: rows, columns: queries, inner: d, accumulate: false,
-      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      c: weights, cRowStride: queries, rows: rows, columns: queries, inner: d, accumulate: false,
+      scratch: scratch.floats(Kernels.gemmScratchCount))
     for i in 0..<rows {
-      let row = result + i * queries
+      let row = weights + i * queries
       // A query that was moved to another position may see more here than it saw in all; a share stays a share.
       for t in 0..<queries { row[t] = min(0, row[t] - training.logSumExps[t]) }
     }
-    workspace.kernels.unsafeExp(result, result, count: rows * queries)
-    return result
+    workspace.kernels.unsafeExp(weights, weights, count: rows * queries)
+    return weights
   }
 
   /// Means of each list's keys, in both geometries, and half the squared lengths of the whitened ones.
-  private func updateCentroids(_ assignments: UnsafePointer<UInt32>) {
+  private func updateCentroids(of lists: Lists, _ assignments: UnsafePointer<UInt32>) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let centroids = workspace.floats(.centroids, listCount * d)
-    let means = workspace.floats(.clusterSums, listCount * d)
-    let halfNorms = workspace.floats(.halfNorms, listCount)
-    let counts = workspace.indices(.counts, listCount)
+    let (centroids, means) = (lists.centroids, lists.means)
+    let counts = scratch.indices(listCount)
     centroids.update(repeating: 0, count: listCount * d)
     means.update(repeating: 0, count: listCount * d)
     counts.update(repeating: 0, count: listCount)
@@ -111,24 +136,22 @@ struct BalancedAssignment {
       }
       kernels.unsafeScale(centroids + list * d, by: 1 / Float(counts[list]), count: d)
       kernels.unsafeScale(means + list * d, by: 1 / Float(counts[list]), count: d)
-      var norm: Float = 0
-      for i in 0..<d { norm += centroids[list * d + i] * centroids[list * d + i] }
-      halfNorms[list] = 0.5 * norm
     }
+    KMeans.halfNorms(of: centroids, count: listCount, dimension: d, into: lists.halfNorms)
   }
 
   /// The training queries' estimated shares of attention for the lists, `[queries, lists]`: the softmax of their
   /// scores with the mean keys. Lists are of about one size, which therefore drops out.
-  private func measureReach() {
+  private func measureReach(of lists: Lists) {
+    let scratch = workspace.scope()
     guard training.count > 0 else { return }
     let d = dimension
     let kernels = workspace.kernels
-    let means = workspace.floats(.clusterSums, listCount * d)
-    let reach = workspace.floats(.reach, training.count * listCount)
+    let reach = lists.reach
     kernels.unsafeGEMM(
-      a: training.queries, aRowStride: d, aColumnStride: 1, b: means, bRowStride: 1, bColumnStride: d,
+      a: training.queries, aRowStride: d, aColumnStride: 1, b: lists.means, bRowStride: 1, bColumnStride: d,
       c: reach, cRowStride: listCount, rows: training.count, columns: listCount, inner: d, accumulate: false,
-      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      scratch: scratch.floats(Kernels.gemmScratchCount))
     for t in 0..<training.count {
       let row = reach + t * listCount
       var highest = row[0]
@@ -142,17 +165,18 @@ struct BalancedAssignment {
   }
 
   /// Lets every row choose a list, in `order`.
-  private func assign(_ order: UnsafePointer<UInt32>, _ assignments: UnsafeMutablePointer<UInt32>) {
+  private func assign(
+    _ order: UnsafePointer<UInt32>, _ assignments: UnsafeMutablePointer<UInt32>, to lists: Lists
+  ) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let halfNorms = workspace.floats(.halfNorms, listCount)
-    let centroids = workspace.floats(.centroids, listCount * d)
-    let gathered = workspace.floats(.weights, 2 * Self.blockSize * d)
-    let gatheredKeys = gathered + Self.blockSize * d
-    let scores = workspace.floats(.scores, Self.blockSize * listCount)
-    let captured = workspace.floats(.captured, Self.blockSize * listCount)
-    let scratch = workspace.floats(.kernel, Kernels.gemmScratchCount)
-    let loads = workspace.indices(.counts, listCount)
+    let gathered = scratch.floats(Self.blockSize * d)
+    let gatheredKeys = scratch.floats(Self.blockSize * d)
+    let scores = scratch.floats(Self.blockSize * listCount)
+    let captured = scratch.floats(Self.blockSize * listCount)
+    let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
+    let loads = scratch.indices(listCount)
     loads.update(repeating: 0, count: listCount)
     for first in stride(from: 0, to: count, by: Self.blockSize) {
       let rows = min(Self.blockSize, count - first)
@@ -162,22 +186,23 @@ struct BalancedAssignment {
         (gatheredKeys + i * d).update(from: points + row * d, count: d)
       }
       kernels.unsafeGEMM(
-        a: gathered, aRowStride: d, aColumnStride: 1, b: centroids, bRowStride: 1, bColumnStride: d,
+        a: gathered, aRowStride: d, aColumnStride: 1, b: lists.centroids, bRowStride: 1, bColumnStride: d,
         c: scores, cRowStride: listCount, rows: rows, columns: listCount, inner: d, accumulate: false,
-        scratch: scratch)
+        scratch: kernelScratch)
       if training.count > 0 {
-        let relevance = relevance(of: gatheredKeys, rows: rows)
+        let scratch = workspace.scope()
+        let relevance = relevance(of: gatheredKeys, rows: rows, in: scratch)
         kernels.unsafeGEMM(
           a: relevance, aRowStride: training.count, aColumnStride: 1,
-          b: workspace.floats(.reach, training.count * listCount), bRowStride: listCount, bColumnStride: 1,
+          b: lists.reach, bRowStride: listCount, bColumnStride: 1,
           c: captured, cRowStride: listCount, rows: rows, columns: listCount, inner: training.count,
-          accumulate: false, scratch: scratch)
+          accumulate: false, scratch: kernelScratch)
       } else {
         captured.update(repeating: 0, count: rows * listCount)
       }
       for i in 0..<rows {
         let proximity = scores + i * listCount
-        kernels.unsafeAddScaled(halfNorms, by: -1, to: proximity, count: listCount)
+        kernels.unsafeAddScaled(lists.halfNorms, by: -1, to: proximity, count: listCount)
         let list = choose(proximity: proximity, captured: captured + i * listCount, loads: loads)
         loads[list] += 1
         assignments[Int(order[first + i])] = UInt32(list)
@@ -190,8 +215,9 @@ struct BalancedAssignment {
   private func choose(
     proximity: UnsafePointer<Float>, captured: UnsafePointer<Float>, loads: UnsafePointer<UInt32>
   ) -> Int {
+    let scratch = workspace.scope()
     let limit = max(1, min(choices, listCount))
-    let candidates = workspace.indices(.candidates, limit)
+    let candidates = scratch.indices(limit)
     let capacity = capacity
     let found = HighestScores.select(limit, of: proximity, count: listCount, into: candidates)
     var best: Int?
@@ -211,18 +237,5 @@ struct BalancedAssignment {
     }
     guard let best else { preconditionFailure("\(listCount) lists of \(capacity) hold no \(count) keys") }
     return best
-  }
-
-  private func dropEmptyLists(_ assignments: UnsafeMutablePointer<UInt32>) -> Int {
-    let numbers = workspace.indices(.counts, listCount)
-    numbers.update(repeating: 0, count: listCount)
-    for i in 0..<count { numbers[Int(assignments[i])] = 1 }
-    var next: UInt32 = 0
-    for list in 0..<listCount where numbers[list] != 0 {
-      numbers[list] = next
-      next += 1
-    }
-    for i in 0..<count { assignments[i] = numbers[Int(assignments[i])] }
-    return Int(next)
   }
 }

@@ -45,6 +45,7 @@ final class ProductCodes: KeyScorer {
   func insert(
     keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     guard count > 0 else { return }
     let d = dimension
     let geometry =
@@ -52,12 +53,13 @@ final class ProductCodes: KeyScorer {
       ?? learn(keys, count: count, outliers: outliers, training: training, workspace: workspace)
     let added = Self.blockCount(rows: rowCount + count) * codebookCount / 4 - lines.count
     lines.grow(by: added).initialize(repeating: .zero, count: added)
-    let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
+    let mapped = scratch.floats(min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
       let part = min(CodeGeometry.mappedRows, count - first)
       geometry.map(keys: keys.from(first), count: part, workspace: workspace, result: mapped)
       for codebook in encodingOrder {
-        let codes = quantize(mapped, count: part, by: codebook, workspace: workspace)
+        let scratch = workspace.scope()
+        let codes = quantize(mapped, count: part, by: codebook, in: scratch)
         for i in 0..<part { store(codes[i], codebook: codebook, row: rowCount + first + i) }
       }
     }
@@ -68,18 +70,17 @@ final class ProductCodes: KeyScorer {
   private func learn(
     _ keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
   ) -> CodeGeometry {
+    let scratch = workspace.scope()
     let d = dimension
-    let sample = CodeGeometry.sample(
-      keys, count: count, outliers: outliers, dimension: d, workspace: workspace)
+    let sample = CodeGeometry.sample(keys, count: count, outliers: outliers, dimension: d, in: scratch)
     let learned = CodeGeometry(
-      keys: sample.keys, count: sample.count, dimension: d, training: training, exponent: 0.5,
-      spreads: false, seed: seed, workspace: workspace)
+      keys: sample, training: training, exponent: 0.5, spreads: false, seed: seed, workspace: workspace)
     geometry = learned
-    let mapped = workspace.floats(.whitened, sample.count * d)
+    let mapped = scratch.floats(sample.count * d)
     var generator = SeededGenerator(seed: seed)
     // The sample again, rounded and through the same steps as every key.
-    let rows = workspace.halves(.values, sample.count * d)
-    workspace.kernels.unsafeConvertToFloat16(sample.keys, rows, count: sample.count * d)
+    let rows = scratch.halves(sample.count * d)
+    workspace.kernels.unsafeConvertToFloat16(sample.base, rows, count: sample.count * d)
     learned.map(keys: PackedRows(rows, stride: d), count: sample.count, workspace: workspace, result: mapped)
     let allocation = BitAllocation(
       variances: (0..<d).map { learned.spectrum[$0] }, codebookCount: codebookCount)
@@ -87,7 +88,8 @@ final class ProductCodes: KeyScorer {
       for coordinate in covered { coordinates.append(UInt32(coordinate)) }
       starts.append(UInt32(coordinates.count))
       train(codebook, mapped, count: sample.count, seed: generator.next(), workspace: workspace)
-      _ = quantize(mapped, count: sample.count, by: codebook, workspace: workspace)
+      let scratch = workspace.scope()
+      _ = quantize(mapped, count: sample.count, by: codebook, in: scratch)
     }
     deal()
     return learned
@@ -137,14 +139,15 @@ final class ProductCodes: KeyScorer {
   private func train(
     _ codebook: Int, _ rows: UnsafePointer<Float>, count: Int, seed: UInt64, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     let width = Int(starts[codebook + 1] - starts[codebook])
-    let points = columns(of: codebook, rows, count: count, workspace: workspace)
+    let points = columns(of: codebook, rows, count: count, in: scratch)
     let (assignments, clusters) = KMeans.cluster(
-      points: points, count: count, dimension: width, clusterCount: 16, iterations: Self.iterations,
-      seed: seed, workspace: workspace)
+      FloatRows(points, count: count, dimension: width), clusterCount: 16, iterations: Self.iterations,
+      seed: seed, in: scratch)
     let means = entries.grow(by: 16 * width)
     means.initialize(repeating: 0, count: 16 * width)
-    let sizes = workspace.indices(.counts, 16)
+    let sizes = scratch.indices(16)
     sizes.update(repeating: 0, count: 16)
     for i in 0..<count {
       sizes[Int(assignments[i])] += 1
@@ -158,12 +161,12 @@ final class ProductCodes: KeyScorer {
     }
   }
 
-  /// A codebook's coordinates of rows `[count, dimension]`: `[count, width]` in the workspace's memory.
+  /// A codebook's coordinates of rows `[count, dimension]`: `[count, width]` in `scratch`.
   private func columns(
-    of codebook: Int, _ rows: UnsafePointer<Float>, count: Int, workspace: Workspace
+    of codebook: Int, _ rows: UnsafePointer<Float>, count: Int, in scratch: borrowing Scratch
   ) -> UnsafeMutablePointer<Float> {
     let covered = Int(starts[codebook])..<Int(starts[codebook + 1])
-    let result = workspace.floats(.values, count * covered.count)
+    let result = scratch.floats(count * covered.count)
     for (j, place) in covered.enumerated() {
       let column = rows + Int(coordinates[place])
       for i in 0..<count { result[i * covered.count + j] = column[i * dimension] }
@@ -171,16 +174,18 @@ final class ProductCodes: KeyScorer {
     return result
   }
 
-  /// Codes of rows `[count, dimension]`, which are replaced by what the codebook leaves of them. The codes live in the
-  /// workspace until its next use.
+  /// Codes of rows `[count, dimension]`, which are replaced by what the codebook leaves of them. The codes are in
+  /// `result`.
   private func quantize(
-    _ rows: UnsafeMutablePointer<Float>, count: Int, by codebook: Int, workspace: Workspace
+    _ rows: UnsafeMutablePointer<Float>, count: Int, by codebook: Int, in result: borrowing Scratch
   ) -> UnsafePointer<UInt32> {
+    let codes = result.indices(count)
+    let scratch = result.workspace.scope()
     let covered = Int(starts[codebook])..<Int(starts[codebook + 1])
     let width = covered.count
-    let points = columns(of: codebook, rows, count: count, workspace: workspace)
-    let table = workspace.floats(.centroids, 16 * width)
-    let halfNorms = workspace.floats(.halfNorms, 16)
+    let points = columns(of: codebook, rows, count: count, in: scratch)
+    let table = scratch.floats(16 * width)
+    let halfNorms = scratch.floats(16)
     halfNorms.update(repeating: 0, count: 16)
     for (j, place) in covered.enumerated() {
       for entry in 0..<16 {
@@ -189,12 +194,11 @@ final class ProductCodes: KeyScorer {
         halfNorms[entry] += 0.5 * element * element
       }
     }
-    let codes = workspace.indices(.assignments, count)
-    workspace.kernels.unsafeAssign(
+    scratch.kernels.unsafeAssign(
       points: points, pointStride: width, pointCount: count, centroids: table, centroidStride: width,
       centroidCount: 16, dimension: width, halfNorms: halfNorms, assignments: codes,
-      best: workspace.floats(.best, count),
-      scratch: workspace.floats(.kernel, Kernels.assignScratchCount(dimension: width)))
+      best: scratch.floats(count),
+      scratch: scratch.floats(Kernels.assignScratchCount(dimension: width)))
     for (j, place) in covered.enumerated() {
       let column = rows + Int(coordinates[place])
       for i in 0..<count { column[i * dimension] -= table[Int(codes[i]) * width + j] }
@@ -211,24 +215,25 @@ final class ProductCodes: KeyScorer {
 }
 
 extension ProductCodes {
-  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries {
+  func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries {
     guard let geometry else { preconditionFailure("no rows have been inserted") }
     let (d, m) = (dimension, group.count)
-    let mapped = workspace.floats(.mappedQueries, m * d + codebookCount * 17)
-    let scales = workspace.floats(.codeScales, 2 * m)
+    let mapped = scratch.floats(m * d)
+    let kernelScratch = scratch.floats(codebookCount * 17)
+    let scales = scratch.floats(2 * m)
     let bases = scales + m
-    geometry.map(group, kernels: workspace.kernels, result: mapped, bases: bases)
-    let tables = workspace.lines(.codeQueries, m * codebookCount / 4)
-    tables.update(repeating: .zero, count: m * codebookCount / 4)
+    geometry.map(group, kernels: scratch.kernels, result: mapped, bases: bases)
+    let stride = 16 * codebookCount
+    let tables = scratch.bytes(m * stride)
+    tables.update(repeating: 0, count: m * stride)
     for h in 0..<m {
-      let bytes = UnsafeMutableRawPointer(tables + h * codebookCount / 4)
-      workspace.kernels.unsafePQ4Tables(
+      scratch.kernels.unsafePQ4Tables(
         query: mapped + h * d, coordinates: coordinates.base, starts: starts.base, entries: entries.base,
-        codebookCount: starts.count - 1, tables: bytes.assumingMemoryBound(to: UInt8.self),
-        scale: scales + h, base: bases + h, scratch: mapped + m * d)
+        codebookCount: starts.count - 1, tables: tables + h * stride,
+        scale: scales + h, base: bases + h, scratch: kernelScratch)
     }
     return PreparedQueries(
-      group: group, codes: UnsafeRawPointer(tables), stride: codebookCount * 16, scales: scales, sums: bases,
+      group: group, codes: UnsafeRawPointer(tables), stride: stride, scales: scales, sums: bases,
       bases: bases)
   }
 

@@ -44,6 +44,7 @@ final class LocallyAdaptiveCodes: KeyScorer {
   func insert(
     keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     guard count > 0 else { return }
     let d = dimension
     let geometry =
@@ -52,7 +53,7 @@ final class LocallyAdaptiveCodes: KeyScorer {
     self.geometry = geometry
     let added = Self.blockCount(rows: rowCount + count) * blockLines - lines.count
     lines.grow(by: added).initialize(repeating: .zero, count: added)
-    let mapped = workspace.floats(.whitened, min(count, CodeGeometry.mappedRows) * d)
+    let mapped = scratch.floats(min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
       let part = min(CodeGeometry.mappedRows, count - first)
       geometry.map(keys: keys.from(first), count: part, workspace: workspace, result: mapped)
@@ -64,11 +65,11 @@ final class LocallyAdaptiveCodes: KeyScorer {
   private func learn(
     _ keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace
   ) -> CodeGeometry {
+    let scratch = workspace.scope()
     let sample = CodeGeometry.sample(
-      keys, count: count, outliers: outliers, dimension: dimension, workspace: workspace)
+      keys, count: count, outliers: outliers, dimension: dimension, in: scratch)
     return CodeGeometry(
-      keys: sample.keys, count: sample.count, dimension: dimension, training: training, exponent: 0.25,
-      spreads: true, seed: seed, workspace: workspace)
+      keys: sample, training: training, exponent: 0.25, spreads: true, seed: seed, workspace: workspace)
   }
 
   private func encode(_ values: UnsafePointer<Float>, row: Int, kernels: Kernels) {
@@ -103,14 +104,14 @@ final class LocallyAdaptiveCodes: KeyScorer {
     }
   }
 
-  func prepare(_ group: QueryGroup, workspace: Workspace) -> PreparedQueries {
+  func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries {
     guard let geometry else { preconditionFailure("no rows have been inserted") }
     let (d, m, padded) = (dimension, group.count, paddedDimension)
-    let mapped = workspace.floats(.mappedQueries, m * d)
-    let scales = workspace.floats(.codeScales, 3 * m)
-    geometry.map(group, kernels: workspace.kernels, result: mapped, bases: scales + 2 * m)
+    let mapped = scratch.floats(m * d)
+    let scales = scratch.floats(3 * m)
+    geometry.map(group, kernels: scratch.kernels, result: mapped, bases: scales + 2 * m)
     let stride = bits == .eight ? 2 * padded : padded
-    let codes = UnsafeMutableRawPointer(workspace.lines(.codeQueries, (m * stride + 63) / 64))
+    let codes = UnsafeMutableRawPointer(scratch.bytes(m * stride))
     codes.initializeMemory(as: UInt8.self, repeating: 0, count: m * stride)
     let limit = bits == .eight ? Float(Kernels.lvq8QueryLimit(dimension: d)) : 127
     for h in 0..<m {

@@ -8,6 +8,7 @@ import Platform
 /// With C the covariance of the keys, S the second moment of the queries and `C^(1/2) S C^(1/2) = W diag(v) W'`,
 /// `F = C^(-1/2) W diag(v^e)`. Keys then have the variances `v^(2e)` and no correlations, and neither have queries,
 /// with `v^(1-2e)`.
+/// Unlike ``QueryGeometry``, which clusters use, it knows how keys spread: codes spend bits by that, distances do not.
 /// - `e = 1/2`: queries are white, so the squared error of a key is that of its scores. What product quantization
 ///   wants, which spends its bits by variance.
 /// - `e = 1/4`: keys and queries share the spread evenly, which makes `E|q|^2 E|k|^2` smallest. What a quantizer of
@@ -30,21 +31,23 @@ final class CodeGeometry {
   static let keyRidge = 1e-4
 
   /// - Parameters:
-  ///   - keys: `[count, d]`, of which the covariance is taken
+  ///   - keys: without gaps, of which the covariance is taken
   ///   - training: without any, all directions of queries count alike
   ///   - exponent: e above
   ///   - spreads: whether a rotation follows that gives all coordinates like variances
   init(
-    keys: UnsafePointer<Float>, count: Int, dimension d: Int, training: TrainingQueries, exponent: Double,
-    spreads: Bool, seed: UInt64, workspace: Workspace
+    keys: FloatRows, training: TrainingQueries, exponent: Double, spreads: Bool, seed: UInt64,
+    workspace: Workspace
   ) {
+    let scratch = workspace.scope()
+    let (count, d) = (keys.count, keys.dimension)
     dimension = d
-    let mean = Self.mean(of: keys, count: count, dimension: d)
+    let mean = Self.mean(of: keys.base, count: count, dimension: d)
     self.mean = RowBuffer(mean)
     // Centered exactly, not by taking mean mean' from the moment: keys can be far from the origin.
-    let centered = workspace.floats(.whitened, count * d)
+    let centered = scratch.floats(count * d)
     for i in 0..<count {
-      for j in 0..<d { centered[i * d + j] = keys[i * d + j] - mean[j] }
+      for j in 0..<d { centered[i * d + j] = keys.base[i * d + j] - mean[j] }
     }
     let covariance = Self.moment(centered, count, d, ridge: Self.keyRidge, workspace: workspace)
     let moment = Self.moment(
@@ -101,11 +104,12 @@ final class CodeGeometry {
   private static func moment(
     _ rows: UnsafePointer<Float>, _ count: Int, _ d: Int, ridge: Double, workspace: Workspace
   ) -> [Double] {
+    let scratch = workspace.scope()
     var result = [Float](repeating: 0, count: d * d)
     if count > 0 {
       workspace.kernels.unsafeSecondMoment(
         rows: rows, rowStride: d, rowCount: count, dimension: d, moment: &result, momentStride: d,
-        scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+        scratch: scratch.floats(Kernels.gemmScratchCount))
     }
     var trace = 0.0
     for i in 0..<d { trace += Double(result[i * d + i]) }
@@ -166,9 +170,10 @@ extension CodeGeometry {
   func map(
     keys: PackedRows, count: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
   ) {
+    let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let points = workspace.floats(.points, count * d)
+    let points = scratch.floats(count * d)
     let mean = mean.base
     kernels.unsafeUnpack(keys, rowCount: count, dimension: d, target: points, targetStride: d)
     for i in 0..<count {
@@ -177,7 +182,7 @@ extension CodeGeometry {
     kernels.unsafeGEMM(
       a: points, aRowStride: d, aColumnStride: 1, b: forward.base, bRowStride: d, bColumnStride: 1, c: result,
       cRowStride: d, rows: count, columns: d, inner: d, accumulate: false,
-      scratch: workspace.floats(.kernel, Kernels.gemmScratchCount))
+      scratch: scratch.floats(Kernels.gemmScratchCount))
   }
 
   /// Writes `q B` `[group.count, d]` and `q.mean` `[group.count]`.
@@ -195,21 +200,21 @@ extension CodeGeometry {
       dimension: d, scores: bases, scoreStride: 1)
   }
 
-  /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in the workspace's memory, and how many.
+  /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in `scratch`.
   static func sample(
-    _ keys: PackedRows, count: Int, outliers: [UInt32], dimension d: Int, workspace: Workspace
-  ) -> (keys: UnsafePointer<Float>, count: Int) {
+    _ keys: PackedRows, count: Int, outliers: [UInt32], dimension d: Int, in scratch: borrowing Scratch
+  ) -> FloatRows {
     let chosen = min(count, learnedRows)
-    let result = workspace.floats(.points, chosen * d)
+    let result = scratch.floats(chosen * d)
     var (kept, next) = (0, 0)
     for i in 0..<chosen {
       let row = i * count / chosen
       while next < outliers.count, outliers[next] < row { next += 1 }
       if next < outliers.count, outliers[next] == row { continue }
-      workspace.kernels.unsafeUnpack(
+      scratch.kernels.unsafeUnpack(
         keys.from(row), rowCount: 1, dimension: d, target: result + kept * d, targetStride: d)
       kept += 1
     }
-    return (UnsafePointer(result), kept)
+    return FloatRows(result, count: kept, dimension: d)
   }
 }

@@ -9,6 +9,7 @@ extension ScanIndex {
   public func attend(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
+    let scratch = workspace.scope()
     var read = ReadCount()
     guard rowCount > 0, group.count > 0, search.k > 0 else { return read }
     if search.k >= rowCount {
@@ -19,13 +20,13 @@ extension ScanIndex {
       read.bytes = rowCount * rows.bytesPerRow
       return read
     }
-    let union = scan(group, rows: rows, workspace: workspace)
+    let union = scan(group, rows: rows, in: scratch)
     workspace.kernels.unsafeAttend(
       queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
       values: rows.values, indices: union.baseAddress!, rowCount: union.count, dimension: dimension,
       maxima: states.maxima, sums: states.sums,
       accumulators: states.accumulators, accumulatorStride: dimension,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(union)
     read.retrieved = union.count
     read.scored = rowCount + union.count
@@ -36,25 +37,27 @@ extension ScanIndex {
   private func attendToAll(
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace
   ) {
+    let scratch = workspace.scope()
     workspace.kernels.unsafeAttend(
       queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
       values: rows.values, rowCount: rowCount,
       dimension: dimension, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
       accumulatorStride: dimension,
-      scratch: workspace.floats(.kernel, Kernels.attendScratchCount(queryCount: group.count)))
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
   }
 
-  /// The union of the `k` best rows of each query by their codes and of the outliers, ascending, in the workspace's
-  /// memory.
+  /// The union of the `k` best rows of each query by their codes and of the outliers, ascending, in `result`.
   private func scan(
-    _ group: QueryGroup, rows: IndexRows, workspace: Workspace
+    _ group: QueryGroup, rows: IndexRows, in result: borrowing Scratch
   ) -> UnsafeBufferPointer<UInt32> {
-    let kernels = workspace.kernels
-    let prepared = scorer.prepare(group, workspace: workspace)
-    let scores = workspace.floats(.scores, group.count * Self.scannedRows)
+    let found = result.indices(min(rowCount, group.count * search.k + outliers.count))
+    let scratch = result.workspace.scope()
+    let kernels = scratch.kernels
+    let prepared = scorer.prepare(group, in: scratch)
+    let scores = scratch.floats(group.count * Self.scannedRows)
     let capacity = TopRanks.capacity(limit: search.k)
-    let ranks = workspace.ranks(.candidates, group.count * capacity)
-    let union = RowUnion(rowCount: rowCount, workspace: workspace)
+    let ranks = scratch.ranks(group.count * capacity)
+    let union = RowUnion(rowCount: rowCount, in: scratch)
     return withUnsafeTemporaryAllocation(of: TopRanks.self, capacity: group.count) { tops in
       for h in 0..<group.count {
         tops.initializeElement(at: h, to: TopRanks(limit: search.k, base: ranks + h * capacity))
@@ -73,36 +76,7 @@ extension ScanIndex {
         for i in 0..<tops[h].count { union.insert(Kernels.index(ofRank: tops[h].base[i])) }
       }
       for i in 0..<outliers.count { union.insert(outliers.base[i]) }
-      return union.rows(atMost: group.count * search.k + outliers.count, workspace: workspace)
+      return UnsafeBufferPointer(start: found, count: union.list(into: found))
     }
-  }
-}
-
-/// A set of rows as bits: a union of short lists over many rows, ascending, without a sort.
-package struct RowUnion {
-  private let words: UnsafeMutablePointer<UInt64>
-  private let wordCount: Int
-
-  package init(rowCount: Int, workspace: Workspace) {
-    wordCount = (rowCount + 63) / 64
-    words = workspace.ranks(.union, wordCount)
-    words.update(repeating: 0, count: wordCount)
-  }
-
-  package func insert(_ row: UInt32) { words[Int(row >> 6)] |= 1 << UInt64(row & 63) }
-
-  /// The rows, at most `limit`, ascending, in the workspace's memory until its next use.
-  package func rows(atMost limit: Int, workspace: Workspace) -> UnsafeBufferPointer<UInt32> {
-    let result = workspace.indices(.selected, limit)
-    var count = 0
-    for number in 0..<wordCount {
-      var word = words[number]
-      while word != 0 {
-        result[count] = UInt32(number * 64 + word.trailingZeroBitCount)
-        count += 1
-        word &= word - 1
-      }
-    }
-    return UnsafeBufferPointer(start: result, count: count)
   }
 }

@@ -189,12 +189,8 @@ extension IVFIndex.BuildParameters {
 
   @Test(arguments: [IVFIndex.Assignment.balanced, .nearest])
   func equalInputGivesEqualIndexes(assignment: IVFIndex.Assignment) {
-    let used = Workspace()
-    for purpose in Workspace.Purpose.allCases {
-      used.floats(purpose, 50_000).update(repeating: .nan, count: 50_000)
-      used.indices(purpose, 50_000).update(repeating: .max, count: 50_000)
-      used.halves(purpose, 50_000).update(repeating: 0x7e00, count: 50_000)
-    }
+    let used = Workspace(poisons: true)
+    fill(used)
     let head = SyntheticHead(rows: 800, dimension: 48, seed: 4)
     let queries = head.queries(4, seed: 6)
     let results = [Workspace(), used].map { workspace in

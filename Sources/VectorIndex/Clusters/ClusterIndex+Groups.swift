@@ -1,0 +1,44 @@
+// Putting neighboring clusters into groups.
+
+import AttentionKernels
+
+extension ClusterIndex {
+  /// Puts the clusters of new rows into groups of near ones, renumbers the rows' assignments so that the clusters of a
+  /// group follow one another, and appends the groups' offsets.
+  ///
+  /// - Parameters:
+  ///   - points: `[count, d]`, in the geometry of the queries.
+  ///   - assignments: `[count]`, in `0..<clusters`, each cluster with at least one row.
+  func groupClusters(
+    _ points: UnsafePointer<Float>, count n: Int, assignments: UnsafeMutablePointer<UInt32>, clusters: Int,
+    seed: UInt64, workspace: Workspace
+  ) {
+    let scratch = workspace.scope()
+    let d = dimension
+    let means = scratch.floats(clusters * d)
+    means.update(repeating: 0, count: clusters * d)
+    let sizes = scratch.indices(clusters)
+    sizes.update(repeating: 0, count: clusters)
+    for i in 0..<n {
+      let c = Int(assignments[i])
+      sizes[c] += 1
+      workspace.kernels.unsafeAddScaled(points + i * d, by: 1, to: means + c * d, count: d)
+    }
+    for c in 0..<clusters {
+      workspace.kernels.unsafeScale(means + c * d, by: 1 / Float(sizes[c]), count: d)
+    }
+    let (groupOf, groupCount) = KMeans.cluster(
+      FloatRows(means, count: clusters, dimension: d), clusterCount: max(1, clusters / ClusterGroups.size),
+      iterations: build.iterations, seed: seed, in: scratch)
+    let numbers = scratch.indices(clusters)
+    var next = 0
+    for number in 0..<groupCount {
+      for c in 0..<clusters where groupOf[c] == number {
+        numbers[c] = UInt32(next)
+        next += 1
+      }
+      groups.starts.append(UInt32(clusterCount + next))
+    }
+    for i in 0..<n { assignments[i] = numbers[Int(assignments[i])] }
+  }
+}

@@ -1,0 +1,60 @@
+// The true top k: what a perfect index of keys finds. Needs no build and scores everything.
+
+import AttentionKernels
+
+/// Attends each query to the k rows of the highest scores, found by scoring every key: what a perfect top-k index
+/// gives, and what a flat scan of the keys costs. In a ``ScanIndex`` without codes the group attends to the union of
+/// what its queries want; here each query attends to its own.
+package final class ExactTopKIndex: AttentionIndex {
+  package let dimension: Int
+  /// Rows that each query attends to.
+  package var k: Int
+  package private(set) var rowCount = 0
+  package var byteCount: Int { 0 }
+
+  package init(dimension: Int, k: Int = 100) {
+    precondition(k > 0, "k is \(k)")
+    self.dimension = dimension
+    self.k = k
+  }
+
+  public func insert(_ new: NewRows, all: IndexRows, training: TrainingQueries, workspace: Workspace) {
+    rowCount += new.count
+  }
+
+  public func attend(
+    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
+  ) -> ReadCount {
+    let scratch = workspace.scope()
+    var read = ReadCount()
+    let (d, n) = (dimension, rowCount)
+    guard n > 0 else { return read }
+    let kept = min(k, n)
+    // The keys are read once for all queries of the group.
+    let scores = scratch.floats(group.count * n)
+    workspace.kernels.unsafeDot(
+      queries: group.queries, queryStride: d, queryCount: group.count, rows: rows.keys, rowCount: n,
+      dimension: d, scores: scores, scoreStride: n)
+    let top = scratch.indices(kept)
+    let topScores = scratch.floats(kept)
+    let union = RowUnion(rowCount: n, in: scratch)
+    for h in 0..<group.count {
+      _ = HighestScores.select(kept, of: scores + h * n, count: n, into: top)
+      for i in 0..<kept { topScores[i] = scores[h * n + Int(top[i])] }
+      workspace.kernels.unsafeSoftmaxAccumulate(
+        scores: topScores, scoreStride: kept, queryCount: 1, values: rows.values, indices: top,
+        rowCount: kept,
+        dimension: d, maxima: states.maxima + h, sums: states.sums + h,
+        accumulators: states.accumulators + h * d, accumulatorStride: d)
+      for i in 0..<kept { union.insert(top[i]) }
+    }
+    let found = scratch.indices(min(n, kept * group.count))
+    let rowsRead = UnsafeBufferPointer(start: found, count: union.list(into: found))
+    recorder?.read(rowsRead)
+    read.retrieved = rowsRead.count
+    read.scored = n
+    // Scores are known already, so only values are read again, by each query for itself.
+    read.bytes = n * rows.keys.stride + kept * group.count * rows.values.stride
+    return read
+  }
+}
