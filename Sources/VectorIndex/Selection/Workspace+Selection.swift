@@ -1,11 +1,6 @@
 // Choosing the best of many scores for each query of a group.
 
 import AttentionKernels
-<<<<<<<< HEAD:Sources/AttentionPolicies/Workspace+Selection.swift
-import RetrievalAttention
-import VectorIndex
-========
->>>>>>>> house-index:Sources/VectorIndex/Selection/Workspace+Selection.swift
 
 extension Workspace {
   /// Sets `marks` `[count]` to 1 for the union of the `limit` highest scores of each query `[queryCount, count]`, and
