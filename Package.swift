@@ -4,7 +4,7 @@
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
-//   CSystemCalls <- Platform <- {VectorIndex, RetrievalAttention, LlamaHost, Generation, Evaluation, Serving, ra}
+//   CSystemCalls <- Platform <- {VectorIndex, RetrievalAttention, LlamaHost, Generation, Evaluation, Serving, InferenceServer, ra}
 //   CTexts <- Evaluation
 //   Serving <- InferenceServer <- ra
 //   NumpyFile <---------------------------------------------------------------------------+
@@ -84,7 +84,7 @@ let package = Package(
     .target(
       name: "InferenceServer",
       dependencies: [
-        "Serving", "LlamaHost",
+        "Serving", "LlamaHost", "Platform",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -132,7 +132,7 @@ let package = Package(
     .testTarget(
       name: "InferenceServerTests",
       dependencies: [
-        "InferenceServer", "Serving", "LlamaHost",
+        "InferenceServer", "Serving", "LlamaHost", "Platform",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),

@@ -4,6 +4,7 @@ import Foundation
 import Hummingbird
 import InferenceServer
 import Logging
+import Platform
 import Serving
 import ServiceLifecycle
 import Synchronization
