@@ -208,7 +208,7 @@ public final class DecodeBenchmark {
     for step in 0..<min(settings.checkedTokens, perRound) {
       _ = try guest.decode(tokens[firstToken(after: begin) + step])
     }
-    try guest.engine.truncate(to: begin)
+    try guest.truncate(to: begin)
     measurement.errors = errors
   }
 
@@ -248,7 +248,7 @@ public final class DecodeBenchmark {
       measurement.window.add(guest.host.windowReading.activity.since(window))
       guest.engine.profile = nil
       guest.engine.ignoresIndex = false
-      try guest.engine.truncate(to: begin)
+      try guest.truncate(to: begin)
     } else {
       try host?.truncate(to: begin)
     }

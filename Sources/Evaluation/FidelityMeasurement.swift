@@ -86,7 +86,7 @@ public final class FidelityMeasurement {
       runner = try read(policy, format)
       runner.engine.ignoresIndex = true
       exact = try exactRecord(runner)
-      try runner.engine.truncate(to: contextTokens)
+      try runner.truncate(to: contextTokens)
       runner.engine.ignoresIndex = false
     } else {
       exact = try exactRecord(read(.exact, KeyValueFormat()))
@@ -125,7 +125,7 @@ public final class FidelityMeasurement {
       throw GenerationError.invalidCount(
         name: "host logits", value: 0, requirement: "recorded to be the reference")
     }
-    try runner.engine.truncate(to: contextTokens)
+    try runner.truncate(to: contextTokens)
     if let search { runner.engine.search = search }
     runner.engine.statistics = ReadStatistics()
     let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
@@ -144,7 +144,7 @@ public final class FidelityMeasurement {
 
   /// Decodes some tokens once more, with exact attention beside the policy's in every head.
   private func headErrors() throws -> HeadErrors {
-    try runner.engine.truncate(to: contextTokens)
+    try runner.truncate(to: contextTokens)
     var sums = HeadErrorSums(shape: runner.engine.shape)
     runner.engine.headObserver = { sums.add($0) }
     defer { runner.engine.headObserver = nil }

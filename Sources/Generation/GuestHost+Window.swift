@@ -57,6 +57,9 @@ final class DeviceFixedAttention: FixedAttention {
 
   init(_ window: DeviceWindow) { self.window = window }
 
+  /// Whether the device of the present layer is at it.
+  var isRunning: Bool { window.isRunning }
+
   func result() -> (outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>) {
     guard let result = window.result() else { preconditionFailure("no device is at this layer") }
     return result

@@ -40,7 +40,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   /// The C API recognizes a fixed list of templates, and this one is not among them.
   case chatTemplateUnknown(start: String)
   case chatTemplateLostMessage(index: Int, role: String)
-  case wrongMode(operation: String, needed: String)
+  case fillingNotAllowed
   /// No device of this name takes layers.
   case unknownDevice(name: String, available: [String])
   /// A machine that was to compute layers cannot be used.
@@ -101,7 +101,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
       "The model's chat template is not one that llama.cpp knows; it starts with \"\(start)\"."
     case .chatTemplateLostMessage(let index, let role):
       "The model's chat template leaves out message \(index) (\(role))."
-    case .wrongMode(let operation, let needed): "\(operation) is only possible in \(needed) mode."
+    case .fillingNotAllowed: "Only a context that was made for it can be filled."
     case .unknownDevice(let name, let available):
       "There is no device \(name) that layers can be given to, "
         + (available.isEmpty ? "nor any other." : "but \(available.joined(separator: ", ")).")

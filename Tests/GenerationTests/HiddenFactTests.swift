@@ -71,7 +71,7 @@ struct HiddenFactTests {
     }
     runner.engine.ignoresIndex = true
     let exact = try answer()
-    try runner.engine.truncate(to: prompt.count)
+    try runner.truncate(to: prompt.count)
     runner.engine.ignoresIndex = false
     return (exact, try answer())
   }
