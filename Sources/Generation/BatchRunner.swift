@@ -7,26 +7,43 @@ public import RetrievalAttention
 /// Evaluates tokens of several contexts together, so that the model's weights are read once for all of them.
 ///
 ///     let runner = try BatchRunner(model: model, pool: pool, sequenceCapacity: 4)
-///     let engines = try (0..<4).map { _ in try runner.makeEngine(policy: .exact, capacity: 8192) }
-///     let logits = try runner.evaluate(engines.map { .init(engine: $0, tokens: [1, 2, 3], outputs: .last) })
+///     let contexts = try (0..<4).map { _ in try runner.makeContext(policy: .exact, capacity: 8192) }
+///     let logits = try runner.evaluate(contexts.map { .init(context: $0, tokens: [1, 2, 3], outputs: .last) })
 ///
 /// Not thread-safe: one owner, one call at a time.
 public final class BatchRunner {
   /// One context's share of a batch: tokens that follow those it has.
   public struct Item {
-    public var engine: AttentionEngine
-    public var tokens: [Int32]
+    public var context: Context
+    public var tokens: ArraySlice<Int32>
     public var outputs: Outputs
-    /// Devices that attend to the prompt that the tokens are of; see ``BatchRunner/devicePrompt(of:endingAt:engine:)``.
+    /// How many tokens the prompt has that these belong to, for a generated one those up to it: rows that leave the
+    /// window are due to go into the index then. Nil leaves them in the window.
+    public var promptEnd: Int?
+    /// Devices that attend to the prompt that the tokens are of; see ``BatchRunner/devicePrompt(of:endingAt:for:)``.
     public var prompt: DevicePrompt?
+    /// Devices that attend to the first and last tokens before a generated one.
+    var window: DeviceWindow?
+    /// Contexts of other policies that read along; see ``GuestRunner/prefill(_:with:progress:)``.
+    var followers: [Context] = []
+    /// How attention is computed, and who watches.
+    var options = CallOptions()
 
     public init(
-      engine: AttentionEngine, tokens: [Int32], outputs: Outputs, prompt: DevicePrompt? = nil
+      context: Context, tokens: some Collection<Int32>, outputs: Outputs, promptEnd: Int? = nil,
+      prompt: DevicePrompt? = nil
     ) {
-      self.engine = engine
-      self.tokens = tokens
+      self.context = context
+      self.tokens = tokens as? ArraySlice<Int32> ?? Array(tokens)[...]
       self.outputs = outputs
+      self.promptEnd = promptEnd
       self.prompt = prompt
+    }
+
+    var contexts: [Context] { [context] + followers }
+    /// The devices that attend to these tokens. One alone is attended to as generated ones are.
+    var usedPrompt: DevicePrompt? {
+      tokens.count > 1 && prompt?.owner == ObjectIdentifier(context.engine) ? prompt : nil
     }
   }
 
@@ -72,120 +89,121 @@ public final class BatchRunner {
   }
 
   /// An empty context of this model.
-  public func makeEngine(policy: AttentionPolicy, capacity: Int) throws -> AttentionEngine {
-    try AttentionEngine(shape: shape, policy: policy, capacity: capacity)
+  public func makeContext(policy: AttentionPolicy, capacity: Int) throws -> Context {
+    try Context(shape: shape, policy: policy, capacity: capacity)
   }
 
-  /// Evaluates a batch.
+  /// Evaluates a batch. Index updates of its contexts that are due are made before.
   ///
   /// - Returns: logits in the order of the items, valid until the next call.
-  /// - Throws: `ItemFailure` when one context's attention failed, `CancellationError`, or the host's errors. No
+  /// - Throws: ``ItemFailure`` when one context's attention failed, `CancellationError`, or the host's errors. No
   ///   context has changed then.
   @discardableResult
-  public func evaluate(_ items: [Item]) throws -> Logits {
-    let starts = items.map(\.engine.tokenCount)
-    guest.begin(items)
-    defer { guest.end() }
+  public func evaluate(_ items: [Item]) throws -> Logits { try evaluate(items, onLayer: nil) }
+
+  /// - Parameter onLayer: told when a layer was attended to.
+  func evaluate(_ items: [Item], onLayer: (() -> Void)?) throws -> Logits {
+    for context in items.flatMap(\.contexts) { updateIndex(of: context) }
+    guest.begin(items, onLayer: onLayer)
+    defer {
+      guest.end()
+      for item in items { host.note(item.usedPrompt, item.window) }
+    }
     do {
       let logits = try host.evaluate(
-        zip(items, starts).map { SequenceTokens($0.tokens, startPosition: $1, outputs: $0.outputs) },
-        guest: guest, deviceParts: Self.deviceParts(items))
+        items.map {
+          SequenceTokens(Array($0.tokens), startPosition: $0.context.tokenCount, outputs: $0.outputs)
+        }, guest: guest, deviceParts: Self.deviceParts(items))
       try guest.checkFiles()
+      for item in items {
+        for context in item.contexts {
+          context.didRead(item.tokens, promptEnd: item.promptEnd, isIndexed: !item.options.isExact)
+        }
+      }
       return logits
     } catch {
       let failed = guest.failedItem
       // Layers before the one that failed have read the batch.
-      for (item, start) in zip(items, starts) { try item.engine.truncate(to: start) }
+      for context in items.flatMap(\.contexts) { try context.takeBack() }
       if let failed { throw ItemFailure(index: failed, underlying: error) }
       throw error
     }
   }
 
-  /// The items that devices attend to. A token alone is attended to as generated ones are.
+  /// What devices do for the items.
   private static func deviceParts(_ items: [Item]) -> [DevicePart] {
     var row = 0
     return items.compactMap { item in
       let rows = row..<row + item.tokens.count
       row = rows.upperBound
-      guard let prompt = item.prompt, rows.count > 1, prompt.owner == ObjectIdentifier(item.engine) else {
-        return nil
-      }
-      return DevicePart(work: prompt, rows: rows, stored: item.engine)
+      let work: (any DeviceWork)? = item.usedPrompt ?? item.window
+      return work.map { DevicePart(work: $0, rows: rows, stored: item.context.engine) }
     }
   }
 
   /// Memory of the model's devices for a prompt that they are to attend to, kept until the object goes; nil where the
   /// CPU attends, as for short prompts and where devices have no room. Give it to all items of the prompt; with another
-  /// engine it is of no effect.
+  /// context it is of no effect.
   ///
   /// - Parameters:
   ///   - tokenCount: tokens that are still to be read.
   ///   - end: how many tokens the context has then.
   public func devicePrompt(
-    of tokenCount: Int, endingAt end: Int, engine: AttentionEngine
+    of tokenCount: Int, endingAt end: Int, for context: Context
   ) throws -> DevicePrompt? {
-    try host.devicePrompt(of: tokenCount, endingAt: end, engine: engine)
+    try host.devicePrompt(of: tokenCount, endingAt: end, engine: context.engine)
   }
 
-  /// Moves rows that left a context's window into its index.
-  ///
-  /// - Parameters:
-  ///   - finishing: the prompt is complete: also the last, partly filled segment.
-  ///   - end: how many tokens the prompt has.
-  public func updateIndex(of engine: AttentionEngine, finishing: Bool, promptEnd end: Int) {
-    engine.updateIndex(
-      finishing: finishing, askPosition: end + GuestRunner.askDistance, parallel: host.parallel)
-  }
-}
+  /// Moves rows that left a context's window into its index, where that is due.
+  public func updateIndex(of context: Context) { context.updateIndex(parallel: host.parallel) }
 
-extension BatchRunner {
-  /// The same in parts, until `pauses` says that it is enough for now; nothing may be evaluated with this context
-  /// before the last part.
+  /// The same in parts, until `pauses` says that it is enough for now.
   ///
   /// - Returns: whether all is done.
-  package func updateIndex(
-    of engine: AttentionEngine, finishing: Bool, promptEnd end: Int, pauses: () -> Bool
-  ) -> Bool {
-    engine.updateIndex(
-      finishing: finishing, askPosition: end + GuestRunner.askDistance, parallel: host.parallel,
-      pauses: pauses)
+  package func updateIndex(of context: Context, pauses: () -> Bool) -> Bool {
+    context.updateIndex(parallel: host.parallel, pauses: pauses)
   }
 }
 
 /// Hands each context the rows of the batch that are its own.
 private final class BatchGuest: AttentionGuest {
   private var items: [BatchRunner.Item] = []
+  private var readers: [PromptReader] = []
+  private var onLayer: (() -> Void)?
+  /// The item that is worked on, and stays so when that fails.
   private(set) var failedItem: Int?
 
-  func begin(_ items: [BatchRunner.Item]) {
+  func begin(_ items: [BatchRunner.Item], onLayer: (() -> Void)?) {
     self.items = items
+    self.onLayer = onLayer
+    readers = items.map { PromptReader($0.context.engine, followers: $0.followers.map(\.engine)) }
     failedItem = nil
   }
 
   /// Contexts must not live longer because they were in a batch.
-  func end() { items = [] }
+  func end() {
+    items = []
+    readers = []
+    onLayer = nil
+  }
 
   /// Throws when a file of one of the contexts became shorter.
   func checkFiles() throws {
     for (index, item) in items.enumerated() {
-      do {
-        try item.engine.checkFiles()
-      } catch {
-        failedItem = index
-        throw error
-      }
+      failedItem = index
+      for context in item.contexts { try context.engine.checkFiles() }
     }
+    failedItem = nil
   }
 
   func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
+    failedItem = sequence
     let item = items[sequence]
-    do {
-      var options = CallOptions()
-      options.attendedPromptEnd = item.prompt?.end
-      try item.engine.attend(call, options: options, parallel: parallel)
-    } catch {
-      failedItem = sequence
-      throw error
-    }
+    var options = item.options
+    options.attendedPromptEnd = item.prompt?.end
+    if let window = item.window, window.isRunning { options.fixed = window }
+    try readers[sequence].attend(call, options: options, parallel: parallel)
+    failedItem = nil
+    if sequence == items.count - 1 { onLayer?() }
   }
 }

@@ -14,15 +14,13 @@ public final class GuestHost {
   public let takeover: TakeoverReport
   /// The model's attention layers, and how new contexts store their keys and values.
   public let shape: ModelShape
-  let context: LlamaContext
+  let context: GuestContext
   let parallel: ParallelRunner
   /// How the last prompt was read that devices were to attend to.
   public internal(set) var promptReading = PromptReading()
   /// The same of first and last tokens, while others were generated.
   public internal(set) var windowReading = WindowReading()
   package var placement = DevicePlacement.devices
-  /// Told when a layer of the next evaluations was attended to.
-  var onLayer: (() -> Void)?
 
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
@@ -41,7 +39,7 @@ public final class GuestHost {
     self.pool = pool
     self.takeover = takeover
     parallel = pool.runner
-    context = try LlamaContext(
+    context = try GuestContext(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
       sequenceCapacity: sequenceCapacity, takeover: takeover, guest: NoGuest())
   }
@@ -52,40 +50,27 @@ public final class GuestHost {
   /// What went between the model's devices and the attention here, since the host was made.
   public var deviceTraffic: DeviceTraffic { context.deviceTraffic }
 
-  /// Evaluates a batch, with `reader` for attention, and devices for a `prompt` or for a generated token's `window`.
+  /// Evaluates a batch, with `guest` for attention.
   func evaluate(
-    _ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs, reader: PromptReader,
-    options: CallOptions, prompt: DevicePrompt? = nil, window: DeviceWindow? = nil
-  ) throws -> Logits {
-    context.guest = EngineGuest(
-      reader: reader, options: options, promptEnd: prompt?.end, window: window, onLayer: onLayer)
-    let work: (any DeviceWork)? = prompt ?? window
-    context.deviceParts =
-      work.map { [DevicePart(work: $0, rows: 0..<tokens.count, stored: reader.engine)] } ?? []
-    // So that an engine goes when its runner does.
-    defer {
-      context.guest = NoGuest()
-      context.deviceParts = []
-      if let prompt { promptReading.activity = prompt.activity }
-      if let window {
-        windowReading.activity = window.activity
-        windowReading.refusal = window.incapableDevice.map { "\($0) lacks an operation of it" }
-      }
-    }
-    return try context.evaluate(tokens, startPosition: startPosition, outputs: outputs)
-  }
-
-  /// Evaluates a batch of several contexts.
-  func evaluate(
-    _ sequences: [SequenceTokens], guest: any AttentionGuest, deviceParts: [DevicePart] = []
+    _ sequences: [SequenceTokens], guest: any AttentionGuest, deviceParts: [DevicePart]
   ) throws -> Logits {
     context.guest = guest
     context.deviceParts = deviceParts
+    // So that contexts go when their runners do.
     defer {
       context.guest = NoGuest()
       context.deviceParts = []
     }
     return try context.evaluate(sequences)
+  }
+
+  /// Takes note of what devices have done by now.
+  func note(_ prompt: DevicePrompt?, _ window: DeviceWindow?) {
+    if let prompt { promptReading.activity = prompt.activity }
+    if let window {
+      windowReading.activity = window.activity
+      windowReading.refusal = window.incapableDevice.map { "\($0) lacks an operation of it" }
+    }
   }
 }
 
@@ -93,36 +78,5 @@ public final class GuestHost {
 final class NoGuest: AttentionGuest {
   func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
     preconditionFailure("the host was evaluated without an engine")
-  }
-}
-
-/// Hands a layer's tensors from the host to the engine.
-private final class EngineGuest: AttentionGuest {
-  private let reader: PromptReader
-  private let options: CallOptions
-  private let window: DeviceWindow?
-  private let onLayer: (() -> Void)?
-
-  /// - Parameters:
-  ///   - promptEnd: position behind the prompt's last token, when devices attend to it.
-  ///   - window: devices that attend to a generated token's first and last ones.
-  ///   - onLayer: told when a layer was attended to.
-  init(
-    reader: PromptReader, options: CallOptions, promptEnd: Int?, window: DeviceWindow?,
-    onLayer: (() -> Void)?
-  ) {
-    self.reader = reader
-    var options = options
-    options.attendedPromptEnd = promptEnd
-    self.options = options
-    self.window = window
-    self.onLayer = onLayer
-  }
-
-  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
-    var options = options
-    if let window, window.isRunning { options.fixed = window }
-    try reader.attend(call, options: options, parallel: parallel)
-    onLayer?()
   }
 }

@@ -6,7 +6,7 @@ public import RetrievalAttention
 /// Runs a model with llama.cpp's attention and key/value cache.
 public final class HostRunner: SequenceRunner {
   public let model: LlamaModel
-  private let context: LlamaContext
+  private let context: HostContext
   private let batchCapacity: Int
 
   /// - Parameters:
@@ -25,7 +25,7 @@ public final class HostRunner: SequenceRunner {
     }
     self.model = model
     self.batchCapacity = batchCapacity
-    context = try LlamaContext(
+    context = try HostContext(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, flashAttention: flashAttention, keepsWholeCache: keepsWholeCache,
       allowsFilling: allowsFilling)
@@ -44,7 +44,8 @@ public final class HostRunner: SequenceRunner {
 
   public func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits {
     guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
-    if let length = context.contextLength, tokens.count > length - tokenCount {
+    let length = context.contextLength
+    guard tokens.count <= length - tokenCount else {
       throw LlamaError.contextFull(needed: tokenCount + tokens.count, contextLength: length)
     }
     var done = 0
@@ -70,7 +71,7 @@ public final class HostRunner: SequenceRunner {
 
   /// Grows the context to `position` tokens without computing anything, for benchmarks.
   ///
-  /// See ``LlamaHost/LlamaContext/fill(to:)``.
+  /// See ``LlamaHost/HostContext/fill(to:)``.
   public func fill(to position: Int) throws {
     try context.fill(to: position)
   }

@@ -21,6 +21,8 @@ public protocol SequenceRunner: AnyObject {
   func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits
   /// Reads one token and returns the logits after it, valid until the next call.
   func decode(_ token: Int32) throws -> Logits
+  /// Drops tokens from `position` on; throws when they cannot be taken back, and nothing has changed then.
+  func truncate(to position: Int) throws
 }
 
 /// Memory that belongs to one context, in bytes.

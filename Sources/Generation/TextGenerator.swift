@@ -1,4 +1,4 @@
-// The decode loop: sample, show, read.
+// A prompt, and what a model says to it.
 
 public import LlamaHost
 public import RetrievalAttention
@@ -48,49 +48,35 @@ public struct TextGenerator {
       throw GenerationError.invalidCount(name: "max tokens", value: maximumTokens, requirement: "positive")
     }
     let clock = ContinuousClock()
-    let tokenizer = runner.model.tokenizer
     let start = clock.now
     sampler.acceptPrompt(prompt)
-    var logits = try withoutActuallyEscaping(onEvent) { tell in
+    let logits = try withoutActuallyEscaping(onEvent) { tell in
       try runner.prefill(prompt) { tell(.prefill(done: $0, total: prompt.count)) }
     }
     let prefilled = clock.now
-    var decoder = TextStreamDecoder()
-    var text = ""
-    var tokens: [Int32] = []
-    var stopReason = StopReason.length
-    var decodeSteps = 0
-    func tell(_ piece: String) {
-      text += piece
-      onEvent(.text(piece))
-    }
-    while true {
-      let token = try sampler.sample(logits: logits.last)
-      if tokenizer.isEndOfGeneration(token) {
-        stopReason = .endOfText
-        break
-      }
+    var continuation = TextContinuation()
+    let rest = try continuation.run(
+      from: sampler.sample(logits: logits.last), tokenizer: runner.model.tokenizer,
+      maximumTokens: maximumTokens
+    ) { token, piece, _ in
       try sampler.accept(token)
-      tokens.append(token)
-      tell(decoder.append(tokenizer.bytes(of: token)))
-      if tokens.count == maximumTokens { break }
-      do {
-        logits = try runner.decode(token)
-      } catch is CancellationError {
-        stopReason = .cancelled
-        break
-      }
-      decodeSteps += 1
+      onEvent(.text(piece))
+      return true
+    } read: {
+      try runner.decode($0)
+    } choose: {
+      try sampler.sample(logits: $0.last)
     }
-    let rest = decoder.finish()
-    if !rest.isEmpty { tell(rest) }
+    if !rest.isEmpty { onEvent(.text(rest)) }
     let statistics = GenerationStatistics(
-      attention: runner.attentionName, promptTokens: prompt.count, generatedTokens: tokens.count,
-      prefillSeconds: (prefilled - start).seconds, decodeSteps: decodeSteps,
+      attention: runner.attentionName, promptTokens: prompt.count, generatedTokens: continuation.tokens.count,
+      prefillSeconds: (prefilled - start).seconds, decodeSteps: continuation.stepCount,
       decodeSeconds: (clock.now - prefilled).seconds, indexSeconds: runner.indexSeconds,
       memory: runner.memory,
       reads: runner.reads)
-    return Result(text: text, tokens: tokens, stopReason: stopReason, statistics: statistics)
+    return Result(
+      text: continuation.text, tokens: continuation.tokens, stopReason: continuation.stopReason,
+      statistics: statistics)
   }
 }
 

@@ -3,6 +3,7 @@
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Platform
 import Serving
 
 extension InferenceServer {

@@ -4,6 +4,7 @@ public import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import Platform
 import Serving
 public import ServiceLifecycle
 public import UnixSignals
@@ -28,7 +29,7 @@ extension InferenceServer {
       // There an address cannot be bound twice, not even by who has it.
       reservation?.release()
     #endif
-    let endings = ShutdownSignals(signals)
+    let endings = ShutdownSignals(signals.map(\.rawValue))
     defer { endings.stop() }
     let services = services(address: address) { port in
       reservation?.release()

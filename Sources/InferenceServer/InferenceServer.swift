@@ -3,6 +3,7 @@
 public import Hummingbird
 public import Logging
 import NIOCore
+package import Platform
 public import Serving
 
 /// OpenAI's HTTP interface for any ``Serving/InferenceService``.

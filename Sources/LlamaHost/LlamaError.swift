@@ -54,8 +54,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case chatTemplateUnknown(start: String)
   /// The template left a message out.
   case chatTemplateLostMessage(index: Int, role: String)
-  /// An operation that contexts of the other kind have.
-  case wrongMode(operation: String, needed: String)
+  /// Filling a context, which needs one of the host that is empty.
+  case fillingNotAllowed
   /// No device of this name takes layers.
   case unknownDevice(name: String, available: [String])
   /// A machine that was to compute layers cannot be used.
@@ -119,7 +119,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
       "The model's chat template is not one that llama.cpp knows; it starts with \"\(start)\"."
     case .chatTemplateLostMessage(let index, let role):
       "The model's chat template leaves out message \(index) (\(role))."
-    case .wrongMode(let operation, let needed): "\(operation) is only possible in \(needed) mode."
+    case .fillingNotAllowed: "Only a context that was made for it can be filled."
     case .unknownDevice(let name, let available):
       "There is no device \(name) that layers can be given to, "
         + (available.isEmpty ? "nor any other." : "but \(available.joined(separator: ", ")).")

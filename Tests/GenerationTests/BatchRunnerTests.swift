@@ -35,12 +35,12 @@ extension GenerationTests {
       let sequences = [Array(text[0..<190]), Array(text[200..<270]), Array(text[300..<331])]
       let prompts = [180, 60, 21]
       let runner = try runner()
-      let engines = try sequences.map { _ in try runner.makeEngine(policy: .exact, capacity: 1024) }
+      let contexts = try sequences.map { _ in try runner.makeContext(policy: .exact, capacity: 1024) }
       var found: [[[Float]]] = sequences.map { _ in [] }
       func evaluate(_ parts: [(index: Int, range: Range<Int>)]) throws {
         let logits = try runner.evaluate(
           parts.map {
-            .init(engine: engines[$0.index], tokens: Array(sequences[$0.index][$0.range]), outputs: .last)
+            .init(context: contexts[$0.index], tokens: Array(sequences[$0.index][$0.range]), outputs: .last)
           })
         #expect(logits.rowCount == parts.count)
         for (row, part) in parts.enumerated() { found[part.index].append(Array(logits[row])) }
@@ -68,10 +68,11 @@ extension GenerationTests {
       let text = try TestText.tokens("alice.txt", 68, model: model)
       let expected = try alone(text, prompt: 60)
       let runner = try runner()
-      let engine = try runner.makeEngine(policy: .exact, capacity: 1024)
+      let context = try runner.makeContext(policy: .exact, capacity: 1024)
       var found: [[Float]] = []
       for range in [0..<60] + (60..<68).map({ $0..<$0 + 1 }) {
-        let logits = try runner.evaluate([.init(engine: engine, tokens: Array(text[range]), outputs: .last)])
+        let logits = try runner.evaluate([.init(context: context, tokens: Array(text[range]), outputs: .last)]
+        )
         found.append(Array(logits.last))
       }
       #expect(found == expected)
@@ -80,16 +81,16 @@ extension GenerationTests {
     @Test func aFailureOfOneLeavesAllAsTheyWere() throws {
       let text = try TestText.tokens("alice.txt", 100, model: model)
       let runner = try runner()
-      let good = try runner.makeEngine(policy: .exact, capacity: 1024)
-      let small = try runner.makeEngine(policy: .exact, capacity: 20)
+      let good = try runner.makeContext(policy: .exact, capacity: 1024)
+      let small = try runner.makeContext(policy: .exact, capacity: 20)
       try runner.evaluate([
-        .init(engine: good, tokens: Array(text[..<40]), outputs: .none),
-        .init(engine: small, tokens: Array(text[..<20]), outputs: .none),
+        .init(context: good, tokens: Array(text[..<40]), outputs: .none),
+        .init(context: small, tokens: Array(text[..<20]), outputs: .none),
       ])
       do {
         try runner.evaluate([
-          .init(engine: good, tokens: [text[40]], outputs: .last),
-          .init(engine: small, tokens: [text[20]], outputs: .last),
+          .init(context: good, tokens: [text[40]], outputs: .last),
+          .init(context: small, tokens: [text[20]], outputs: .last),
         ])
         Issue.record("21 tokens fit into 20")
       } catch let failure as BatchRunner.ItemFailure {
@@ -98,38 +99,38 @@ extension GenerationTests {
       }
       #expect(good.tokenCount == 40)
       #expect(small.tokenCount == 20)
-      let after = Array(try runner.evaluate([.init(engine: good, tokens: [text[40]], outputs: .last)]).last)
-      let untouched = try runner.makeEngine(policy: .exact, capacity: 1024)
+      let after = Array(try runner.evaluate([.init(context: good, tokens: [text[40]], outputs: .last)]).last)
+      let untouched = try runner.makeContext(policy: .exact, capacity: 1024)
       // The same batches, so the same rounding.
-      let other = try runner.makeEngine(policy: .exact, capacity: 20)
+      let other = try runner.makeContext(policy: .exact, capacity: 20)
       try runner.evaluate([
-        .init(engine: untouched, tokens: Array(text[..<40]), outputs: .none),
-        .init(engine: other, tokens: Array(text[..<20]), outputs: .none),
+        .init(context: untouched, tokens: Array(text[..<40]), outputs: .none),
+        .init(context: other, tokens: Array(text[..<20]), outputs: .none),
       ])
       let expected = Array(
-        try runner.evaluate([.init(engine: untouched, tokens: [text[40]], outputs: .last)]).last)
+        try runner.evaluate([.init(context: untouched, tokens: [text[40]], outputs: .last)]).last)
       #expect(after == expected)
     }
 
     @Test func refusesWhatDoesNotFit() throws {
       let runner = try runner(2)
-      let engines = try (0..<3).map { _ in try runner.makeEngine(policy: .exact, capacity: 1024) }
+      let contexts = try (0..<3).map { _ in try runner.makeContext(policy: .exact, capacity: 1024) }
       #expect(throws: LlamaError.self) { try runner.evaluate([]) }
       #expect(throws: LlamaError.self) {
-        try runner.evaluate(engines.map { .init(engine: $0, tokens: [1], outputs: .last) })
+        try runner.evaluate(contexts.map { .init(context: $0, tokens: [1], outputs: .last) })
       }
       #expect(throws: LlamaError.self) {
         try runner.evaluate([
-          .init(engine: engines[0], tokens: Array(repeating: 1, count: 513), outputs: .last)
+          .init(context: contexts[0], tokens: Array(repeating: 1, count: 513), outputs: .last)
         ])
       }
       #expect(throws: LlamaError.self) {
-        try runner.evaluate([.init(engine: engines[0], tokens: [], outputs: .last)])
+        try runner.evaluate([.init(context: contexts[0], tokens: [], outputs: .last)])
       }
       #expect(throws: LlamaError.self) {
-        try runner.evaluate([.init(engine: engines[0], tokens: [-1], outputs: .last)])
+        try runner.evaluate([.init(context: contexts[0], tokens: [-1], outputs: .last)])
       }
-      #expect(engines.allSatisfy { $0.tokenCount == 0 })
+      #expect(contexts.allSatisfy { $0.tokenCount == 0 })
     }
   }
 }

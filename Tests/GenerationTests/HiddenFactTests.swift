@@ -71,7 +71,7 @@ struct HiddenFactTests {
     }
     runner.options.isExact = true
     let exact = try answer()
-    try runner.engine.truncate(to: prompt.count)
+    try runner.truncate(to: prompt.count)
     runner.options.isExact = false
     return (exact, try answer())
   }

@@ -148,16 +148,17 @@ extension GenerationTests {
       let runner = BatchRunner(host: host)
       host.placement = .anywhere(limit: nil)
       let spans = [0..<120, 140..<210, 220..<250]
-      let engines = try spans.map { _ in try runner.makeEngine(policy: .exact, capacity: 512) }
-      _ = try runner.evaluate([.init(engine: engines[2], tokens: Array(tokens[220..<249]), outputs: .none)])
+      let contexts = try spans.map { _ in try runner.makeContext(policy: .exact, capacity: 512) }
+      _ = try runner.evaluate([.init(context: contexts[2], tokens: Array(tokens[220..<249]), outputs: .none)])
       let prompts = try (0..<2).map {
         try #require(
-          try runner.devicePrompt(of: spans[$0].count, endingAt: spans[$0].count, engine: engines[$0]))
+          try runner.devicePrompt(of: spans[$0].count, endingAt: spans[$0].count, for: contexts[$0]))
       }
       func item(_ index: Int, _ range: Range<Int>) -> BatchRunner.Item {
         let first = spans[index].lowerBound
         return .init(
-          engine: engines[index], tokens: Array(tokens[first + range.lowerBound..<first + range.upperBound]),
+          context: contexts[index],
+          tokens: Array(tokens[first + range.lowerBound..<first + range.upperBound]),
           outputs: range.upperBound == spans[index].count ? .last : .none,
           prompt: index < 2 ? prompts[index] : nil)
       }
@@ -171,7 +172,7 @@ extension GenerationTests {
         try runner.evaluate([item(2, 29..<30), item(0, 50..<90), item(1, 20..<40)])
       }
       runner.isCancelled = nil
-      #expect(engines.map(\.tokenCount) == [50, 20, 29])
+      #expect(contexts.map(\.tokenCount) == [50, 20, 29])
       let first = try runner.evaluate([item(2, 29..<30), item(0, 50..<90), item(1, 20..<40)])
       var found = [Array(first[0])]
       let second = try runner.evaluate([item(1, 40..<70), item(0, 90..<120)])

@@ -112,8 +112,8 @@ extension GenerationTests {
     @Test func contextsThatCannotReadTogetherAreUnchanged() throws {
       let tokens = try TestText.tokens("alice.txt", 200, model: model)
       let host = try GuestHost(model: model, pool: pool, batchCapacity: 128)
-      let engine = try AttentionEngine(shape: host.shape, policy: .exact, capacity: 150)
-      let small = GuestRunner(host: host, engine: engine, tokens: [])
+      let small = GuestRunner(
+        host: host, context: try Context(shape: host.shape, policy: .exact, capacity: 150))
       let reader = try runner("exact", host: host)
       #expect(throws: AttentionError.capacityExceeded(tokens: 200, capacity: 150)) {
         try reader.prefill(tokens, with: [small])
@@ -137,11 +137,11 @@ extension GenerationTests {
       let reads = runner.engine.statistics
       #expect(reads.steps == 32)
       #expect(reads.keysReadWithStatic < 1)
-      try runner.engine.truncate(to: 3000)
+      try runner.truncate(to: 3000)
       runner.options.isExact = true
       let divergence = meanDivergence(try decode(), found)
       #expect(divergence < Tolerance.retrieval, "reading \(reads.keysReadWithStatic)")
-      try runner.engine.truncate(to: 3000)
+      try runner.truncate(to: 3000)
       runner.options.isExact = false
       #expect(try decode() == found, "the same again")
     }

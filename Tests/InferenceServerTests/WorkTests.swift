@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import InferenceServer
+import Platform
 import Serving
 import Synchronization
 import Testing

@@ -17,15 +17,15 @@ extension HostTests {
 
     private func guestContext(
       _ guest: any AttentionGuest = ExactAttention(), batchCapacity: Int = 128, outputCapacity: Int? = nil
-    ) throws -> LlamaContext {
-      try LlamaContext(
+    ) throws -> GuestContext {
+      try GuestContext(
         model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
         takeover: report,
         guest: guest)
     }
 
     private func hostLogits(_ tokens: [Int32], flashAttention: Bool = false) throws -> [[Float]] {
-      let context = try LlamaContext(
+      let context = try HostContext(
         model: model, pool: pool, contextLength: 256, batchCapacity: 128, flashAttention: flashAttention)
       return try rows(context.evaluate(tokens, startPosition: 0, outputs: .all))
     }
@@ -131,7 +131,7 @@ extension HostTests {
       let callCount = try await Task {
         let model = try TestModel.load()
         let guest = WrappedGuest()
-        let context = try LlamaContext(
+        let context = try GuestContext(
           model: model, pool: ThreadPool(threadCount: 1), batchCapacity: 32, guest: guest)
         guest.before = { layer in
           if layer == 4 { withUnsafeCurrentTask { $0?.cancel() } }
@@ -146,7 +146,7 @@ extension HostTests {
 
     @Test func cancellationInHostMode() throws {
       let tokens = try sampleTokens(model)
-      let context = try LlamaContext(model: model, pool: pool, contextLength: 256, batchCapacity: 32)
+      let context = try HostContext(model: model, pool: pool, contextLength: 256, batchCapacity: 32)
       // The host asks before every node, and a batch has several hundred: this is in the second or third one.
       var questions = 0
       context.isCancelled = {
@@ -164,7 +164,7 @@ extension HostTests {
 
     @Test func hostModeTruncates() throws {
       let tokens = try sampleTokens(model)
-      let context = try LlamaContext(model: model, pool: pool, contextLength: 128, batchCapacity: 32)
+      let context = try HostContext(model: model, pool: pool, contextLength: 128, batchCapacity: 32)
       try context.evaluate(tokens[..<50], startPosition: 0)
       let expected = try rows(context.evaluate(tokens[50...50], startPosition: 50))
       try context.evaluate(tokens[51..<80], startPosition: 51)
@@ -189,11 +189,10 @@ extension HostTests {
       #expect(throws: LlamaError.self) { try context.evaluate([1_000_000], startPosition: 0) }
       #expect(throws: LlamaError.self) { try context.evaluate([1], startPosition: -1) }
       #expect(throws: LlamaError.self) { try context.evaluate([1], startPosition: .max) }
-      #expect(throws: LlamaError.self) { try context.truncate(to: 0) }
       #expect(throws: LlamaError.self) { try guestContext(batchCapacity: 0) }
       #expect(throws: LlamaError.self) { try guestContext(batchCapacity: 8, outputCapacity: 9) }
       #expect(throws: LlamaError.self) {
-        try LlamaContext(model: model, pool: pool, contextLength: 2_000_000_000)
+        try HostContext(model: model, pool: pool, contextLength: 2_000_000_000)
       }
       let error = #expect(throws: LlamaError.self) { try context.evaluate([1, 2, -7], startPosition: 0) }
       #expect(error?.description == "Token -7 at index 2 is not in the vocabulary of 49152 tokens.")

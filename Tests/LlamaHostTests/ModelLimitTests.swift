@@ -67,11 +67,11 @@ import Testing
     options.ropeFactors = .long
     let long = try LlamaModel.load(path: path, options: options)
     #expect(long.ropeFactors == .long)
-    func host(_ length: Int) throws -> LlamaContext {
-      try LlamaContext(model: plain, pool: pool, contextLength: length, batchCapacity: 128)
+    func host(_ length: Int) throws -> HostContext {
+      try HostContext(model: plain, pool: pool, contextLength: length, batchCapacity: 128)
     }
-    func guest(_ model: LlamaModel) throws -> LlamaContext {
-      try LlamaContext(model: model, pool: pool, batchCapacity: 128, guest: ExactAttention())
+    func guest(_ model: LlamaModel) throws -> GuestContext {
+      try GuestContext(model: model, pool: pool, batchCapacity: 128, guest: ExactAttention())
     }
     let tokens = tokens(Self.original + 280)
     let expected = try logits(host(tokens.count), tokens)
@@ -89,7 +89,7 @@ import Testing
     let path = try scratch.write(
       TinyModel.phi3(original: UInt32(Self.original), context: UInt32(Self.context)).build())
     let model = try LlamaModel.load(path: path)
-    let guest = try LlamaContext(
+    let guest = try GuestContext(
       model: model, pool: ThreadPool(threadCount: 1), batchCapacity: 64, guest: ExactAttention())
     #expect {
       try guest.evaluate(tokens(2), startPosition: Self.original - 1)
@@ -103,10 +103,11 @@ import Testing
     let scratch = try ScratchDirectory()
     let model = try LlamaModel.load(path: scratch.write(TinyModel.gpt2(context: 64).build()))
     let pool = try ThreadPool(threadCount: 1)
-    for context in [
-      try LlamaContext(model: model, pool: pool, batchCapacity: 80, guest: ExactAttention()),
-      try LlamaContext(model: model, pool: pool, contextLength: 128),
-    ] {
+    let contexts: [LlamaContext] = [
+      try GuestContext(model: model, pool: pool, batchCapacity: 80, guest: ExactAttention()),
+      try HostContext(model: model, pool: pool, contextLength: 128),
+    ]
+    for context in contexts {
       #expect {
         try context.evaluate(tokens(65), startPosition: 0)
       } throws: { error in
@@ -123,7 +124,7 @@ import Testing
     let pool = try ThreadPool(threadCount: 1)
     #expect(try TakeoverReport(probing: model, pool: pool).reasons.contains(.diffusion))
     #expect {
-      try LlamaContext(model: model, pool: pool, contextLength: 64)
+      try HostContext(model: model, pool: pool, contextLength: 64)
     } throws: { error in
       guard case LlamaError.notGenerative(.diffusion) = error else { return false }
       return true

@@ -93,10 +93,10 @@ extension HostTests {
         try context.evaluate(tokens[450..<650], startPosition: 450, outputs: .none)
         return try rows(context.evaluate(tokens[650...], startPosition: 650, outputs: .all))
       }
-      let expected = try last(LlamaContext(model: model, pool: pool, contextLength: 1024))
-      let flash = try last(LlamaContext(model: model, pool: pool, contextLength: 1024, flashAttention: true))
+      let expected = try last(HostContext(model: model, pool: pool, contextLength: 1024))
+      let flash = try last(HostContext(model: model, pool: pool, contextLength: 1024, flashAttention: true))
       let found = try last(
-        LlamaContext(model: model, pool: pool, batchCapacity: 450, takeover: report, guest: ExactAttention()))
+        GuestContext(model: model, pool: pool, batchCapacity: 450, takeover: report, guest: ExactAttention()))
       let floor = compare(expected, flash)
       let result = compare(expected, found)
       #expect(result.divergence <= max(3 * floor.divergence, 0.01), "\(result), floor \(floor)")

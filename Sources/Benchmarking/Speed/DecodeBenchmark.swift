@@ -209,7 +209,7 @@ package final class DecodeBenchmark {
     for step in 0..<min(settings.checkedTokens, perRound) {
       _ = try guest.decode(tokens[firstToken(after: begin) + step])
     }
-    try guest.engine.truncate(to: begin)
+    try guest.truncate(to: begin)
     measurement.errors = errors
   }
 
@@ -248,7 +248,7 @@ package final class DecodeBenchmark {
     if let guest {
       measurement.window.add(guest.host.windowReading.activity.since(window))
       guest.options = CallOptions()
-      try guest.engine.truncate(to: begin)
+      try guest.truncate(to: begin)
     } else {
       try host?.truncate(to: begin)
     }

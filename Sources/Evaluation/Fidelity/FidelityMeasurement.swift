@@ -112,7 +112,7 @@ public final class FidelityMeasurement {
       runner = try read(policy, format)
       runner.options.isExact = true
       exact = try exactRecord(runner)
-      try runner.engine.truncate(to: contextTokens)
+      try runner.truncate(to: contextTokens)
       runner.options.isExact = false
     } else {
       exact = try exactRecord(read(.exact, KeyValueFormat()))
@@ -152,7 +152,7 @@ public final class FidelityMeasurement {
       throw GenerationError.invalidCount(
         name: "host logits", value: 0, requirement: "recorded to be the reference")
     }
-    try runner.engine.truncate(to: contextTokens)
+    try runner.truncate(to: contextTokens)
     if let search { runner.engine.search = search }
     runner.engine.statistics = ReadStatistics()
     let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
@@ -178,7 +178,7 @@ public final class FidelityMeasurement {
 
   /// Decodes some tokens once more, with exact attention beside the policy's in every head.
   private func headErrors() throws -> HeadErrors {
-    try runner.engine.truncate(to: contextTokens)
+    try runner.truncate(to: contextTokens)
     var sums = HeadErrorSums(shape: runner.engine.shape)
     runner.options.observer = AttentionObserver(onHead: { sums.add($0) })
     defer { runner.options.observer = nil }

@@ -107,11 +107,7 @@ final class SharedContext {
   private func rewind(_ place: Int, to count: Int) throws {
     guard runners[place].tokenCount != count else { return }
     do {
-      switch runners[place] {
-      case let guest as GuestRunner: try guest.engine.truncate(to: count)
-      case let host as HostRunner: try host.truncate(to: count)
-      default: throw AttentionError.cannotTruncate(to: count, indexed: runners[place].tokenCount)
-      }
+      try runners[place].truncate(to: count)
     } catch AttentionError.cannotTruncate {
       runners[place] = try makeRunner(families[place].leader)
       _ = try runners[place].prefill(tokens, progress: progress)
@@ -146,24 +142,23 @@ extension SharedContext {
       (runner as? GuestRunner)?.engine.statistics = ReadStatistics()
       var answer = GivenAnswer(text: "")
       let clock = ContinuousClock()
-      func step(_ token: Int32) throws -> Int32? {
+      func step(_ token: Int32) throws -> Logits {
         let start = clock.now
         let logits = try runner.decode(token)
         answer.steps.append(clock.now - start)
-        return LogitComparison.best(logits.last).map(Int32.init)
+        return logits
       }
+      func choose(_ logits: Logits) -> Int32? { LogitComparison.best(logits.last).map(Int32.init) }
       var next = first
-      for token in byToken ?? [] { next = try step(token) }
-      let tokenizer = runner.model.tokenizer
-      var decoder = TextStreamDecoder()
-      var count = 0
-      while let token = next, !tokenizer.isEndOfGeneration(token) {
-        answer.text += decoder.append(tokenizer.bytes(of: token))
-        count += 1
-        if count == maximumTokens || isDecided(answer.text) { break }
-        next = try step(token)
+      for token in byToken ?? [] { next = choose(try step(token)) }
+      if let next {
+        var continuation = TextContinuation()
+        _ = try continuation.run(
+          from: next, tokenizer: runner.model.tokenizer, maximumTokens: maximumTokens,
+          take: { _, _, text in !isDecided(text) }, read: step, choose: choose)
+        if continuation.stopReason == .cancelled { throw CancellationError() }
+        answer.text = continuation.text
       }
-      answer.text += decoder.finish()
       answer.reads = runner.reads
       return answer
     }

@@ -78,7 +78,7 @@ package final class TuningContext {
 
   /// Decodes with the search of `settings`, over the index that is there.
   package func measure(_ settings: RetrievalSettings) throws -> Measurement {
-    try runner.engine.truncate(to: contextTokens)
+    try runner.truncate(to: contextTokens)
     runner.engine.applySearch(of: settings)
     runner.engine.statistics = ReadStatistics()
     var record = LogitRecord()
@@ -91,7 +91,7 @@ package final class TuningContext {
   /// Decodes with the search of `settings`, watching every head, in the first `steps` tokens.
   func observe(_ settings: RetrievalSettings, steps: Int) throws -> LayerObservation {
     let engine = runner.engine
-    try engine.truncate(to: contextTokens)
+    try runner.truncate(to: contextTokens)
     engine.applySearch(of: settings)
     var result = LayerObservation(
       squaredErrors: Array(repeating: 0, count: layerCount), bytes: Array(repeating: 0, count: layerCount))

@@ -83,25 +83,25 @@ final class DeviceMemorySurvey {
   }
 }
 
-extension LlamaContext {
+extension GuestContext {
   /// What was copied between devices and the guest, since the context was made.
-  public var deviceTraffic: DeviceTraffic { guestObserver?.traffic ?? DeviceTraffic() }
+  public var deviceTraffic: DeviceTraffic { observer.traffic }
 
   /// Evaluates one token without attention and looks where everything lies. Buffers are as large as they will get:
   /// the host makes room for the largest batch at once. Devices are warm afterwards, too.
   func surveyDevices() throws {
-    guard let guestObserver, !model.devices.isEmpty else { return }
+    guard !model.devices.isEmpty else { return }
     let survey = DeviceMemorySurvey(devices: model.devices)
-    guestObserver.survey = survey
-    defer { guestObserver.survey = nil }
+    observer.survey = survey
+    defer { observer.survey = nil }
     // Any token does.
     [Int32(0)].withUnsafeBufferPointer { batch.fill($0, startPosition: 0, outputCount: 1) }
     llama_memory_clear(handle.memory, false)
-    guestObserver.begin(positions: batch.positions, sequences: [0..<1])
-    defer { guestObserver.end() }
+    observer.begin(positions: batch.positions, sequences: [0..<1])
+    defer { observer.end() }
     let mark = HostLog.mark()
     let code = llama_decode(handle.pointer, batch.batch)
-    if let failure = guestObserver.failure { throw failure }
+    if let failure = observer.failure { throw failure }
     guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }
     llama_memory_clear(handle.memory, false)
     deviceMemory = survey.result

@@ -53,7 +53,7 @@ public final class DevicePrompt: DeviceWork {
   ///   - limit: most bytes for keys and values on each device, for tests; the model's limit holds as well.
   /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)`` when a device has not room for one
   ///   layer.
-  package init(end: Int, context: LlamaContext, anywhere: Bool = false, limit: Int? = nil) throws {
+  package init(end: Int, context: GuestContext, anywhere: Bool = false, limit: Int? = nil) throws {
     try LlamaContext.check("prompt length", end, 1...LlamaContext.positionRange.upperBound)
     self.end = end
     memory = context.deviceMemory

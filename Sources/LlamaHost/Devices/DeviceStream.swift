@@ -51,7 +51,7 @@ final class DeviceStream {
 
   /// Bytes that may be taken; nil where nobody knows. Back ends take more for themselves as they work, and end the
   /// process when there is none: some is left to them.
-  func availableBytes(for context: LlamaContext) -> Int? {
+  func availableBytes(for context: GuestContext) -> Int? {
     let used = context.deviceMemory.first { $0.device == name }?.total ?? 0
     let allowed = context.model.deviceMemoryLimit.map { $0 - used - context.holdings[name] }
     let free = freeBytes.map { $0 - max($0 / 16, Self.reserve) }

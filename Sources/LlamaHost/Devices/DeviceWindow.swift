@@ -79,7 +79,7 @@ public final class DeviceWindow: DeviceWork, FixedAttention {
   ///   - capacity: most rows of a layer.
   ///   - anywhere: layers on the CPU too, with the CPU as one more device; for tests.
   /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)``, also for the model's limit.
-  package init(capacity: Int, context: LlamaContext, anywhere: Bool = false) throws {
+  package init(capacity: Int, context: GuestContext, anywhere: Bool = false) throws {
     let layers = context.layersByDevice(anywhere: anywhere) { $0.shape.slidingWindow == nil }
     holdings = context.holdings
     shareOfLayer = layers.shareOfLayer

@@ -44,7 +44,7 @@ package struct DevicePart {
   }
 }
 
-extension LlamaContext {
+extension GuestContext {
   /// Layers by the device that has them, and which of these devices has a layer.
   ///
   /// - Parameter anywhere: layers on the CPU too, with the CPU as one more device; for tests.
@@ -54,7 +54,7 @@ extension LlamaContext {
     let cpu = anywhere ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : nil
     var devices: [(device: ggml_backend_dev_t, layers: [TakeoverReport.Layer])] = []
     var shareOfLayer: [Int: Int] = [:]
-    for layer in takeover?.layers ?? [] where isWanted(layer) {
+    for layer in takeover.layers where isWanted(layer) {
       guard let device = layerDevices[layer.number] ?? cpu else { continue }
       let number = devices.firstIndex { $0.device == device } ?? devices.count
       if number == devices.count { devices.append((device, [])) }

@@ -70,14 +70,14 @@ public struct DepthComparison: Sendable {
     let capacity = min(Self.batch, depth)
     func host(flashAttention: Bool) throws -> [[Float]] {
       try logits(
-        LlamaContext(
+        HostContext(
           model: model, pool: pool, contextLength: depth, batchCapacity: capacity, outputCapacity: last,
           flashAttention: flashAttention))
     }
     let expected = try host(flashAttention: false)
     let flash = try host(flashAttention: true)
     let guest = try logits(
-      LlamaContext(
+      GuestContext(
         model: model, pool: pool, batchCapacity: capacity, outputCapacity: last, takeover: takeover,
         guest: ExactAttention()))
     (guestDivergence, guestTop1) = LogitComparison.compare(expected, guest)

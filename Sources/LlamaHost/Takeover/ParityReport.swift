@@ -68,7 +68,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
     layerErrors = try Self.compareLayers(model, pool, report, tokens)
 
     func hostLogits(flashAttention: Bool) throws -> [[Float]] {
-      let context = try LlamaContext(
+      let context = try HostContext(
         model: model, pool: pool, contextLength: tokens.count, batchCapacity: tokens.count,
         flashAttention: flashAttention)
       return try Self.copy(context.evaluate(tokens, startPosition: 0, outputs: .all))
@@ -76,7 +76,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
     let expected = try hostLogits(flashAttention: false)
     let flash = try hostLogits(flashAttention: true)
     // Decode the second half token by token: a guest must also get single tokens and the past right.
-    let context = try LlamaContext(
+    let context = try GuestContext(
       model: model, pool: pool, batchCapacity: tokens.count, takeover: report, guest: ExactAttention())
     let half = (tokens.count + 1) / 2
     var guest = try Self.copy(context.evaluate(tokens[..<half], startPosition: 0, outputs: .all))
@@ -127,7 +127,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
     _ model: LlamaModel, _ pool: ThreadPool, _ report: TakeoverReport, _ tokens: [Int32]
   ) throws -> [LayerError] {
     let comparing = ComparingGuest()
-    let context = try LlamaContext(
+    let context = try GuestContext(
       model: model, pool: pool, batchCapacity: tokens.count, outputCapacity: 1, takeover: report,
       guest: comparing, keepsHostAttention: true)
     try context.evaluate(tokens, startPosition: 0)

@@ -3,6 +3,7 @@
 import Foundation
 import Generation
 public import LlamaHost
+import Platform
 import RetrievalAttention
 import Synchronization
 

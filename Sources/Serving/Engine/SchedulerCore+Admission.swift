@@ -15,7 +15,7 @@ extension SchedulerCore {
         continue
       }
       let prompt = next.group.prompt
-      let running = jobs.filter { $0.indexing == nil }.map(\.context)
+      let running = jobs.filter { !$0.isIndexDue }.map(\.context)
       var found = store.match(prompt, running: running)
       // What cannot be opened is read again.
       if (try? openDocument(for: next.group, found: found?.count ?? 0)) == true {
@@ -43,16 +43,16 @@ extension SchedulerCore {
   private func isWaiting(_ pending: Pending) -> Bool {
     if isBusy(pending.group.request.session) { return true }
     guard let (reader, count) = pending.awaited else { return false }
-    return (reader.context.tokens.count < count || reader.indexing != nil) && jobs.contains { $0 === reader }
+    return (reader.context.tokens.count < count || reader.isIndexDue) && jobs.contains { $0 === reader }
   }
 
   /// The sequence that is reading more of what `group` begins with than the `found` tokens that are there already, and
   /// how many they have in common.
   private func reader(of group: RequestGroup, found: Int) -> (reader: SequenceJob, count: Int)? {
     guard store.isShared else { return nil }
-    for job in jobs where job.promptLeft > 0 || job.indexing != nil {
+    for job in jobs where job.promptLeft > 0 || job.isIndexDue {
       let count = StoredContext.commonCount(job.group.prompt, group.prompt)
-      let isComing = count > job.context.tokens.count || job.indexing != nil
+      let isComing = count > job.context.tokens.count || job.isIndexDue
       if count >= found + ContextStore.leastShared, isComing { return (job, count) }
     }
     return nil
@@ -98,8 +98,7 @@ extension SchedulerCore {
     sampler?.acceptPrompt(group.prompt)
     let context =
       try found.map { try store.take($0) }
-      ?? StoredContext(
-        engine: try runner.makeEngine(policy: settings.attention, capacity: limits.contextLength))
+      ?? StoredContext(try runner.makeContext(policy: settings.attention, capacity: limits.contextLength))
     if let session = group.request.session, let card = try? registry.card(session) {
       context.session = session
       let isRead = context.tokens.count >= card.tokens

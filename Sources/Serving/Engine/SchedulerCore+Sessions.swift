@@ -80,7 +80,7 @@ extension SchedulerCore {
 
   private func open(_ id: String, _ directory: String) throws {
     let session = try Session.open(directory, host: runner.host)
-    let context = StoredContext(engine: session.runner.engine, tokens: session.tokens)
+    let context = StoredContext(session.runner.context)
     if let ours = settings.attention.retrieval, context.engine.policy.retrieval != nil,
       !ours.layerTolerances.isEmpty
     {
@@ -105,7 +105,7 @@ extension SchedulerCore {
       let fork = try context.fork(keeping: context.tokens.count, capacity: limits.contextLength)
       let name = registry.name(id) ?? id
       let order = SavingOrder(
-        runner: GuestRunner(host: runner.host, engine: fork.engine, tokens: fork.tokens),
+        runner: GuestRunner(host: runner.host, context: fork.context),
         directory: directory,
         documents: [SessionDocument(name: name, firstToken: 0, tokenCount: fork.tokens.count)],
         attributes: document.conversation.attributes)

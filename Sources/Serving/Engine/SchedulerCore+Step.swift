@@ -7,10 +7,15 @@ import RetrievalAttention
 extension SchedulerCore {
   /// Evaluates one batch and lets its sequences go on.
   func step() {
-    let decoding = jobs.filter { $0.nextToken != nil && $0.indexing == nil }
+    let decoding = jobs.filter { $0.nextToken != nil && !$0.isIndexDue }
     let hasIndexed = updateIndex(besides: decoding.count)
     var batch = decoding.map { job in
-      (job: job, tokens: job.nextToken.map { [$0] } ?? [], outputs: Outputs.last, devices: DevicePrompt?.none)
+      (
+        job: job,
+        item: BatchRunner.Item(
+          context: job.context.context, tokens: job.nextToken.map { [$0] } ?? [], outputs: .last,
+          promptEnd: indexesAnswer(of: job) ? job.context.tokens.count + 1 : nil)
+      )
     }
     // Who waits for a token has waited for the index already.
     let readers = hasIndexed && !decoding.isEmpty ? [] : self.readers(besides: decoding.count)
@@ -18,7 +23,15 @@ extension SchedulerCore {
       let isLast = piece.count == reader.promptLeft
       // A document of a session is asked later: its last token needs no logits now.
       let wantsLogits = isLast && reader.sampler != nil
-      batch.append((reader, piece, wantsLogits ? .last : .none, devices(for: reader)))
+      let indexedEnd = reader.indexedEnd
+      batch.append(
+        (
+          reader,
+          BatchRunner.Item(
+            context: reader.context.context, tokens: piece, outputs: wantsLogits ? .last : .none,
+            promptEnd: reader.context.tokens.count + piece.count <= indexedEnd ? indexedEnd : nil,
+            prompt: devices(for: reader))
+        ))
     }
     guard !batch.isEmpty else { return }
     let start = ContinuousClock.now
@@ -27,11 +40,7 @@ extension SchedulerCore {
     runner.isCancelled = { batch.allSatisfy { $0.job.isCancelled } }
     defer { runner.isCancelled = nil }
     do {
-      logits = try runner.evaluate(
-        batch.map {
-          BatchRunner.Item(
-            engine: $0.job.context.engine, tokens: $0.tokens, outputs: $0.outputs, prompt: $0.devices)
-        })
+      logits = try runner.evaluate(batch.map(\.item))
     } catch let failure as BatchRunner.ItemFailure where failure.underlying.isCutFile {
       forgetCutContexts()
       return
@@ -56,16 +65,18 @@ extension SchedulerCore {
     var row = 0
     var generated = 0
     for (number, part) in batch.enumerated() {
-      part.job.context.tokens += part.tokens
-      let hasLogits = part.outputs == .last
-      if number >= decoding.count { advance(part.job) } else { indexDecoded(part.job) }
-      guard hasLogits else { continue }
+      if number >= decoding.count {
+        advance(part.job)
+      } else {
+        runner.updateIndex(of: part.job.context.context)
+      }
+      guard part.item.outputs == .last else { continue }
       defer { row += 1 }
       generated += 1
       choose(part.job, logits[row])
     }
-    for (reader, _) in readers where reader.indexing == nil { didIndex(reader) }
-    count(batchTokens: batch.reduce(0) { $0 + $1.tokens.count }, seconds: seconds, generated: generated)
+    for (reader, _) in readers where !reader.isIndexDue { didIndex(reader) }
+    count(batchTokens: batch.reduce(0) { $0 + $1.item.tokens.count }, seconds: seconds, generated: generated)
   }
 
   /// Gives up every context that reads from a file which has become shorter. A document is read again when it is asked
@@ -90,7 +101,7 @@ extension SchedulerCore {
   private func readers(besides decoding: Int) -> [(job: SequenceJob, piece: [Int32])] {
     var room = min(runner.batchCapacity - decoding, pace.promptTokens(besides: decoding))
     var readers: [(job: SequenceJob, piece: [Int32])] = []
-    for job in jobs where job.nextToken == nil && job.indexing == nil && job.promptLeft > 0 {
+    for job in jobs where job.nextToken == nil && !job.isIndexDue && job.promptLeft > 0 {
       // A smaller piece would not be worth reading the weights, and a single token would be read as an answer's.
       guard room >= min(StepPace.leastTokens, job.promptLeft) else { break }
       let position = job.context.tokens.count
@@ -104,17 +115,17 @@ extension SchedulerCore {
   /// The devices that attend to what a sequence is reading; they get memory for it with its first piece.
   private func devices(for job: SequenceJob) -> DevicePrompt? {
     let end = job.readingEnd
-    if let reading = job.reading, reading.end == end { return reading.devices }
+    if let part = job.part, part.end == end { return part.devices }
     // The memory of the part before goes first.
-    job.reading = nil
+    job.phase = .reading(nil)
     // One at a time: several would have to share devices' memory, and those that come first would have it all. Others
     // are read on the CPU meanwhile, and go on there when it is their turn.
-    guard !jobs.contains(where: { $0.reading?.devices != nil }) else { return nil }
+    guard !jobs.contains(where: { $0.part?.devices != nil }) else { return nil }
     var devices = try? runner.devicePrompt(
-      of: end - job.context.tokens.count, endingAt: end, engine: job.context.engine)
+      of: end - job.context.tokens.count, endingAt: end, for: job.context.context)
     // Pieces are too small to send keys and values with each.
     if devices?.keepsContext == false { devices = nil }
-    job.reading = (end, devices)
+    job.phase = .reading(.init(end: end, devices: devices))
     return devices
   }
 
@@ -123,12 +134,7 @@ extension SchedulerCore {
     let context = job.context
     let position = context.tokens.count
     let end = job.group.prompt.count
-    let indexedEnd = context.pinnedCount ?? end
-    let isComplete = position == indexedEnd
-    if position == job.reading?.end { job.reading = nil }
-    if position <= indexedEnd, context.engine.needsIndexUpdate(finishing: isComplete) {
-      job.indexing = (isComplete, indexedEnd)
-    }
+    if position == job.part?.end { job.phase = .reading(nil) }
     job.group.send(.prefill(done: position, total: end))
     if case .session(let continuation, let id) = job.group.sink {
       continuation.yield(.progress(done: position, total: end))
@@ -142,15 +148,11 @@ extension SchedulerCore {
   ///
   /// - Returns: whether there was one.
   private func updateIndex(besides decoding: Int) -> Bool {
-    guard let job = jobs.first(where: { $0.indexing != nil }), let indexing = job.indexing else {
-      return false
-    }
+    guard let job = jobs.first(where: \.isIndexDue) else { return false }
     let end = ContinuousClock.now + .seconds(pace.secondsLeft(besides: decoding))
-    let isDone = runner.updateIndex(
-      of: job.context.engine, finishing: indexing.finishing, promptEnd: indexing.end
-    ) { ContinuousClock.now >= end }
-    guard isDone else { return true }
-    job.indexing = nil
+    guard runner.updateIndex(of: job.context.context, pauses: { ContinuousClock.now >= end }) else {
+      return true
+    }
     didIndex(job)
     return true
   }
@@ -180,9 +182,8 @@ extension SchedulerCore {
   /// Answers stay out of the index for a while: whoever asks something else about the same prompt then finds it whole.
   private static let unindexedTokens = 2048
 
-  private func indexDecoded(_ job: SequenceJob) {
-    guard job.context.pinnedCount == nil, job.generatedTokens > Self.unindexedTokens else { return }
-    runner.updateIndex(of: job.context.engine, finishing: true, promptEnd: job.context.tokens.count)
+  private func indexesAnswer(of job: SequenceJob) -> Bool {
+    job.context.pinnedCount == nil && job.generatedTokens > Self.unindexedTokens
   }
 
   private func choose(_ job: SequenceJob, _ logits: UnsafeBufferPointer<Float>) {

@@ -56,8 +56,8 @@ final class SchedulerCore {
       memoryBudget: settings.memoryBudget ?? (SystemMemory.availableBytes ?? 4 << 30) / 2,
       bytesPerToken: runner.shape.bytesPerTokenWithIndex)
     // The settings are wrong now or never.
-    let probe = try runner.makeEngine(policy: settings.attention, capacity: 1)
-    store = ContextStore(isShared: probe.isForkable, capacity: limits.contextLength)
+    let probe = try runner.makeContext(policy: settings.attention, capacity: 1)
+    store = ContextStore(isShared: probe.engine.isForkable, capacity: limits.contextLength)
     maximumContexts = Self.maximumContexts(shape: runner.shape)
   }
 
@@ -216,13 +216,10 @@ final class SchedulerCore {
   private func release(_ job: SequenceJob, keepsContext: Bool = true) {
     jobs.removeAll { $0 === job }
     // Whoever still knows the job must not keep devices' memory.
-    job.reading = nil
+    job.phase = .over
     guard keepsContext else { return }
-    if let indexing = job.indexing {
-      // An answer of one token, or a client that left: whoever finds the context wants its index, too.
-      runner.updateIndex(of: job.context.engine, finishing: indexing.finishing, promptEnd: indexing.end)
-      job.indexing = nil
-    }
+    // An answer of one token, or a client that left: whoever finds the context wants its index, too.
+    runner.updateIndex(of: job.context.context)
     keep(job.context)
   }
 

@@ -59,19 +59,30 @@ final class GroupProgress {
 
 /// One sequence.
 final class SequenceJob {
+  enum Phase {
+    /// The prompt is read: the part that is at hand, once it was begun.
+    case reading(Part?)
+    /// A token was chosen and is to be read next.
+    case generating(next: Int32)
+    /// Nothing more is done.
+    case over
+  }
+
+  /// A part of a prompt.
+  struct Part {
+    /// Where it ends.
+    var end: Int
+    /// The devices that attend to it, if any do.
+    var devices: DevicePrompt?
+  }
+
   let group: RequestGroup
   let progress: GroupProgress
   let choice: Int
   var context: StoredContext
   let sampler: Sampler?
-  /// The token that was chosen and is to be read next; nil while the prompt is read.
-  var nextToken: Int32?
+  var phase = Phase.reading(nil)
   var generatedTokens = 0
-  /// What is still to be put into the index before anything else is evaluated with the context: whether the prompt or
-  /// the document is complete, and where it ends.
-  var indexing: (finishing: Bool, end: Int)?
-  /// The part of the prompt that is being read: where it ends, and the devices that attend to it, if any do.
-  var reading: (end: Int, devices: DevicePrompt?)?
   private var decoder = TextStreamDecoder()
   private var stops: StopMatcher
   /// Tokens whose text is not certain yet, with the bytes of text up to their end.
@@ -91,6 +102,13 @@ final class SequenceJob {
   /// Whether nobody wants the answer any more.
   var isCancelled: Bool { group.isCancelled.load(ordering: .acquiring) }
 
+  var nextToken: Int32? { if case .generating(let next) = phase { next } else { nil } }
+
+  var part: Part? { if case .reading(let part) = phase { part } else { nil } }
+
+  /// Whether something is to be put into the index before anything else is evaluated with the context.
+  var isIndexDue: Bool { context.context.isIndexDue }
+
   /// Prompt tokens that are not read yet.
   var promptLeft: Int { group.prompt.count - min(group.prompt.count, context.tokens.count) }
 
@@ -101,6 +119,9 @@ final class SequenceJob {
     guard let pinned = context.pinnedCount, context.tokens.count < pinned else { return end }
     return min(pinned, end)
   }
+
+  /// Where what goes into the index ends: a session's document, behind which nothing does, or the prompt.
+  var indexedEnd: Int { context.pinnedCount ?? group.prompt.count }
 
   /// Takes a token that was chosen; returns why the choice is complete, or nil when it goes on.
   func take(_ token: Int32, logits: UnsafeBufferPointer<Float>, tokenizer: Tokenizer) -> FinishReason? {
@@ -126,7 +147,7 @@ final class SequenceJob {
       send(text: stops.append(decoder.finish()) + stops.finish())
       return .length
     }
-    nextToken = token
+    phase = .generating(next: token)
     return nil
   }
 

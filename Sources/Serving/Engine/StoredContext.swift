@@ -1,12 +1,11 @@
 // Keys and values of some tokens, as a sequence at work has them or a later one may want them.
 
+import Generation
 import RetrievalAttention
 
-/// Keys and values of some tokens.
+/// A context, and what it is kept for.
 final class StoredContext {
-  let engine: AttentionEngine
-  /// The tokens whose keys and values the engine has, as many as its token count.
-  var tokens: [Int32]
+  let context: Context
   /// The session whose document these tokens begin with.
   var session: String?
   /// Tokens of the session's document, when these are to be its own keys and values: nothing behind them may be put
@@ -14,19 +13,19 @@ final class StoredContext {
   var pinnedCount: Int?
   var lastUsed = ContinuousClock.now
 
-  init(engine: AttentionEngine, tokens: [Int32] = []) {
-    self.engine = engine
-    self.tokens = tokens
-  }
+  init(_ context: Context) { self.context = context }
+
+  var tokens: [Int32] { context.tokens }
+  var engine: AttentionEngine { context.engine }
 
   /// Another context that begins with the first `count` tokens and shares their memory.
   ///
   /// - Parameter capacity: tokens for which it has room.
   /// - Throws: what ``RetrievalAttention/AttentionEngine/fork(capacity:)`` throws; this one is as it was then.
   func fork(keeping count: Int, capacity: Int) throws -> StoredContext {
-    let fork = StoredContext(engine: try engine.fork(capacity: capacity), tokens: Array(tokens.prefix(count)))
+    let fork = StoredContext(try context.fork(capacity: capacity))
     if count >= pinnedCount ?? 0 { fork.session = session }
-    try fork.engine.truncate(to: count)
+    try fork.truncate(to: count)
     return fork
   }
 
@@ -35,13 +34,10 @@ final class StoredContext {
   /// - Throws: what ``RetrievalAttention/AttentionEngine/truncate(to:)`` throws; nothing has changed then.
   func truncate(to count: Int) throws {
     guard count < tokens.count else { return }
-    try engine.truncate(to: count)
-    tokens.removeLast(tokens.count - count)
+    try context.truncate(to: count)
   }
 
-  func canTruncate(to count: Int) -> Bool {
-    (try? engine.checkTruncation(to: count)) != nil
-  }
+  func canTruncate(to count: Int) -> Bool { context.canTruncate(to: count) }
 
   /// How many tokens this and `wanted` begin with in common, but never all of `wanted`: one is left to compute, for its
   /// logits.

@@ -166,7 +166,7 @@ struct IngestCommand: AsyncParsableCommand {
     try limit.check(tokens: tokens.count, model: host.model)
     if memory.memoryLimit == nil {
       do {
-        try GuestRunner.checkMemory(shape: host.shape, tokens: tokens.count)
+        try Context.checkMemory(shape: host.shape, tokens: tokens.count)
       } catch let error as AttentionError {
         throw CommandError.needsMemory(error)
       }

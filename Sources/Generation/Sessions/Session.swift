@@ -28,7 +28,7 @@ public final class Session {
 
   /// The session's directory.
   public let directory: String
-  public let access: Access
+  public var access: Access { lock == nil ? .read : .write }
   /// The context.
   public let runner: GuestRunner
   /// The texts in the context and where they are. Saved by ``save()``.
@@ -50,17 +50,15 @@ public final class Session {
   private let lock: SessionLock?
 
   init(
-    directory: String, access: Access, runner: GuestRunner, manifest: SessionManifest, lock: SessionLock?,
-    pendingTokens: [Int32], home: String = UUID().uuidString, memoryLimit: Int?
+    directory: String, runner: GuestRunner, manifest: SessionManifest, lock: SessionLock?,
+    pendingTokens: [Int32] = [], home: String = UUID().uuidString
   ) {
     self.directory = directory
-    self.access = access
     self.runner = runner
     self.manifest = manifest
     self.lock = lock
     self.pendingTokens = pendingTokens
     self.home = home
-    runner.engine.memoryLimit = memoryLimit
     documents = manifest.documents
     attributes = manifest.attributes
   }
@@ -84,18 +82,17 @@ public final class Session {
     plannedTokens: Int = 1, memoryLimit: Int? = nil
   ) throws -> Session {
     try checkLimit(memoryLimit)
-    try GuestRunner.checkPlan(plannedTokens)
-    let engine = try GuestRunner.withCapacity(for: plannedTokens) {
-      try AttentionEngine(shape: host.shape, policy: policy, capacity: $0)
-    }
+    try Context.checkPlan(plannedTokens)
+    let context = try Context(shape: host.shape, policy: policy, plannedTokens: plannedTokens)
     let now = Date().timeIntervalSince1970
     let manifest = SessionManifest(
       created: now, modified: now, model: try ModelIdentity(host), attention: try StoredPolicy(policy),
       format: host.shape.format)
     let lock = try makeDirectory(directory, manifest)
-    return Session(
-      directory: directory, access: .write, runner: GuestRunner(host: host, engine: engine, tokens: []),
-      manifest: manifest, lock: lock, pendingTokens: [], memoryLimit: memoryLimit)
+    let session = Session(
+      directory: directory, runner: GuestRunner(host: host, context: context), manifest: manifest, lock: lock)
+    session.memoryLimit = memoryLimit
+    return session
   }
 
   /// Makes a new session of a context, such as a fork that is worth keeping, and opens it for writing.
@@ -116,9 +113,8 @@ public final class Session {
       attention: try StoredPolicy(runner.engine.policy), format: runner.engine.shape.format,
       documents: documents, attributes: attributes)
     let lock = try makeDirectory(directory, manifest)
-    let session = Session(
-      directory: directory, access: .write, runner: runner, manifest: manifest, lock: lock, pendingTokens: [],
-      memoryLimit: nil)
+    let session = Session(directory: directory, runner: runner, manifest: manifest, lock: lock)
+    session.memoryLimit = nil
     do {
       try session.save()
     } catch {

@@ -25,7 +25,7 @@ extension Session {
     memoryLimit: Int? = nil
   ) throws -> Session {
     try checkLimit(memoryLimit)
-    try GuestRunner.checkPlan(plannedTokens)
+    try Context.checkPlan(plannedTokens)
     // A writer's files may go while a reader opens them: a newer manifest names others then.
     var attempt = 0
     while true {
@@ -83,7 +83,7 @@ extension Session {
     }
     var shape = host.shape
     shape.format = manifest.format ?? KeyValueFormat()
-    let engine = try GuestRunner.withCapacity(for: planned) { capacity in
+    let engine = try Context.withCapacity(for: planned) { capacity in
       if let image {
         try AttentionEngine(shape: shape, policy: policy, capacity: capacity, image: image)
       } else {
@@ -97,11 +97,12 @@ extension Session {
         expected: "\(manifest.tokenCount)",
         actual: "\(engine.tokenCount)")
     }
-    return Session(
-      directory: directory, access: access,
-      runner: GuestRunner(host: host, engine: engine, tokens: Array(tokens.prefix(manifest.tokenCount))),
-      manifest: manifest, lock: lock, pendingTokens: Array(tokens.dropFirst(manifest.tokenCount)), home: home,
-      memoryLimit: memoryLimit)
+    let context = Context(engine: engine, tokens: Array(tokens.prefix(manifest.tokenCount)))
+    let session = Session(
+      directory: directory, runner: GuestRunner(host: host, context: context), manifest: manifest, lock: lock,
+      pendingTokens: Array(tokens.dropFirst(manifest.tokenCount)), home: home)
+    session.memoryLimit = memoryLimit
+    return session
   }
 
   /// The segments that a manifest names; nil before the first save.
@@ -128,18 +129,9 @@ extension Session {
       rows: manifest.rows.map(open), indexes: manifest.indexes.map(open), state: open(state))
   }
 
-  static func readTokens(_ image: EngineImage, _ manifest: SessionManifest) throws -> [Int32] {
-    let bytes = try image.stateBytes("tokn")
-    let expected = (manifest.tokenCount + manifest.pendingTokenCount) * 4
-    guard bytes.count == expected else {
-      throw StorageError.damaged(
-        path: image.state.path, what: "tokn", expected: "\(expected) bytes", actual: "\(bytes.count)")
-    }
-    return bytes.withUnsafeBytes { bytes in
-      (0..<bytes.count / 4).map {
-        Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
-      }
-    }
+  /// All tokens of a session, those that are still to be read among them.
+  private static func readTokens(_ image: EngineImage, _ manifest: SessionManifest) throws -> [Int32] {
+    try Context.savedTokens(in: image, count: manifest.tokenCount + manifest.pendingTokenCount)
   }
 
   /// Compares every byte of a session with its checksums. Needs no model.

@@ -14,18 +14,20 @@ extension Session {
   ///   on the disk is then the one of the last save, and the one in memory is as it was.
   public func save() throws {
     guard access == .write else { throw SessionError.readOnly(path: directory) }
-    let engine = runner.engine
-    guard isChanged || engine.hasChanges(since: home) else { return }
+    guard isChanged || runner.engine.hasChanges(since: home) else { return }
+    try commit()
+  }
+
+  /// The context's segments, the manifest that names them, and this object's idea of both change together, or not at
+  /// all.
+  private func commit() throws {
     var next = manifest
     next.commit += 1
-    let tokens = (runner.tokens + pendingTokens).map(\.littleEndian)
-    let destination = SegmentDestination.directory(directory, commit: next.commit, home: home)
-    let image = try engine.freeze(
-      to: destination, extra: [(tag: "tokn", bytes: tokens.withUnsafeBytes { Array($0) })])
-    do {
-      try engine.checkFiles()
+    try runner.context.commit(
+      to: .directory(directory, commit: next.commit, home: home), home: home, unread: pendingTokens
+    ) { image in
       next.modified = Date().timeIntervalSince1970
-      next.tokenCount = runner.tokenCount
+      next.tokenCount = tokenCount
       next.pendingTokenCount = pendingTokens.count
       next.documents = documents
       next.attributes = attributes
@@ -33,15 +35,9 @@ extension Session {
       next.indexes = image.indexes.map { SessionManifest.File($0) }
       next.state = SessionManifest.File(image.state)
       try SessionFiles.replace("\(directory)/\(SessionManifest.fileName)", with: next.encoded())
-    } catch {
-      destination.remove(image.files)
-      throw error
     }
     manifest = next
     isChanged = false
-    image.didCommit(to: home)
-    // When it cannot go on from the files, the engine keeps its memory and will save everything anew.
-    try? engine.adopt(image)
     SessionFiles.removeOrphans(directory, keeping: next)
   }
 
@@ -69,7 +65,7 @@ extension Session {
         requirement: "read by resumeIngest before others are added")
     }
     guard !tokens.isEmpty else { throw GenerationError.emptyPrompt }
-    let (start, capacity) = (tokenCount, runner.engine.capacity)
+    let (start, capacity) = (tokenCount, runner.context.capacity)
     guard tokens.count <= capacity - start else {
       throw AttentionError.capacityExceeded(tokens: start + tokens.count, capacity: capacity)
     }

@@ -1,5 +1,5 @@
 import Dispatch
-import Serving
+import Platform
 import Synchronization
 import Testing
 

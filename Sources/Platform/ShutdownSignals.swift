@@ -1,23 +1,21 @@
 // Signals that end a server: the first one in good order, the next one at once.
 
 import Foundation
-import ServiceLifecycle
 import Synchronization
-import UnixSignals
 
 /// Catches signals for one server of the process.
 ///
 /// The handler itself ends the process at the second signal, so that this needs no thread to be free: not on one CPU
 /// that computes, nor when the server hangs. As `kill -9` does, it can leave nothing half written: sessions appear
 /// complete or not at all.
-struct ShutdownSignals: Sendable {
+package struct ShutdownSignals: Sendable {
   private let numbers: [Int32]
   /// Ends with the first signal.
-  let first: AsyncStream<Void>
+  package let first: AsyncStream<Void>
 
-  /// Catches `signals` from now on.
-  init(_ signals: [UnixSignal]) {
-    numbers = signals.map(\.rawValue)
+  /// Catches signals of these numbers from now on.
+  package init(_ numbers: [Int32]) {
+    self.numbers = numbers
     let (stream, continuation) = AsyncStream<Void>.makeStream()
     first = stream
     var ends: [Int32] = [-1, -1]
@@ -38,7 +36,7 @@ struct ShutdownSignals: Sendable {
   }
 
   /// Gives the signals back.
-  func stop() {
+  package func stop() {
     for number in numbers { _ = signal(number, SIG_DFL) }
     let end = writer.exchange(-1, ordering: .acquiringAndReleasing)
     if end >= 0 { close(end) }
@@ -58,13 +56,4 @@ private func take(_ number: Int32) {
   var byte: UInt8 = 1
   _ = write(writer.load(ordering: .acquiring), &byte, 1)
   errno = code
-}
-
-/// Ends a group of services, in good order, when a signal comes.
-struct SignalService: Service {
-  let signals: ShutdownSignals
-
-  func run() async throws {
-    await cancelWhenGracefulShutdown { for await _ in signals.first {} }
-  }
 }

@@ -16,8 +16,8 @@ public struct SequenceTokens: Sendable, Hashable {
   }
 }
 
-extension LlamaContext {
-  /// Evaluates tokens of several sequences as one batch. Guest mode only.
+extension GuestContext {
+  /// Evaluates tokens of several sequences as one batch.
   ///
   /// The guest sees the tokens in the order given, one sequence after another, and has to attend for each sequence by
   /// itself. Logits come in the same order. Results equal those of one batch a sequence within the host's rounding,
@@ -27,9 +27,6 @@ extension LlamaContext {
   /// - Throws: as `evaluate(_:startPosition:outputs:)`; the guest may have seen some layers of the batch then.
   @discardableResult
   public func evaluate(_ sequences: [SequenceTokens]) throws -> Logits {
-    guard let guestObserver else {
-      throw LlamaError.wrongMode(operation: "A batch of sequences", needed: "guest")
-    }
     guard sequences.count <= sequenceCapacity else {
       throw LlamaError.capacityOutOfRange(
         name: "number of sequences", value: sequences.count, allowed: 1...sequenceCapacity)
@@ -45,9 +42,7 @@ extension LlamaContext {
         try check($0, startPosition: sequence.startPosition, outputs: sequence.outputs)
       }
     }
-    guard outputCount <= outputCapacity else {
-      throw LlamaError.tooManyOutputs(outputCount: outputCount, capacity: outputCapacity)
-    }
+    try checkOutputs(outputCount)
     batch.removeAll()
     var rows: [Range<Int>] = []
     for (id, sequence) in sequences.enumerated() {
@@ -59,9 +54,7 @@ extension LlamaContext {
           sequence: Int32(id))
       }
     }
-    try decodeAsGuest(guestObserver, sequences: rows)
-    return Logits(
-      start: outputCount > 0 ? llama_get_logits(handle.pointer) : nil, rowCount: outputCount,
-      vocabularySize: model.tokenizer.vocabularySize)
+    try computeBatch(sequences: rows)
+    return logits(outputCount)
   }
 }

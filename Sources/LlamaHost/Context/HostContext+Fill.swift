@@ -2,19 +2,17 @@
 
 import CLlama
 
-extension LlamaContext {
-  /// Grows a host-mode context to `position` tokens without computing anything.
+extension HostContext {
+  /// Grows the context to `position` tokens without computing anything.
   ///
   /// The new positions count as evaluated, but their keys and values are whatever the cache held, zeros at first.
   /// The host's attention takes the same time for any keys, so times are real and answers are not. Cost: the
   /// host's bookkeeping, which grows with the depth.
   ///
-  /// - Throws: ``LlamaError/wrongMode(operation:needed:)`` unless the context was made with `allowsFilling`, and
+  /// - Throws: ``LlamaError/fillingNotAllowed`` unless the context was made with `allowsFilling`, and
   ///   what evaluation throws; ``length`` tells how far it came.
   public func fill(to position: Int) throws {
-    guard let fillObserver else {
-      throw LlamaError.wrongMode(operation: "Filling", needed: "a host context's filling")
-    }
+    guard let fillObserver else { throw LlamaError.fillingNotAllowed }
     let tokens = [Int32](repeating: 0, count: batchCapacity)
     while length < position {
       try Task.checkCancellation()

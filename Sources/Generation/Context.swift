@@ -1,0 +1,156 @@
+// What a model has read: tokens, with their keys and values.
+
+public import RetrievalAttention
+
+/// An attention engine and the tokens that it has read.
+///
+///     let context = try Context(shape: host.shape, policy: .exact, capacity: 8192)
+///     try BatchRunner(host: host).evaluate([.init(context: context, tokens: [1, 2, 3], outputs: .last)])
+///     context.tokens  // [1, 2, 3]
+///
+/// The two are in step always: tokens come with an evaluation that succeeded, one that failed or was cancelled leaves
+/// both as they were, and what is dropped is dropped from both. Nor is a context read on before its index is: what an
+/// evaluation makes due is done before the next one.
+///
+/// Not thread-safe: one owner.
+public final class Context {
+  /// Computes attention, and tells what that costs. Tokens are added and dropped by the context alone.
+  package let engine: AttentionEngine
+  /// The tokens read so far.
+  public private(set) var tokens: [Int32]
+  /// Seconds spent building the index.
+  public private(set) var indexSeconds = 0.0
+  private var dueUpdate: IndexUpdate?
+
+  /// What is to be put into the index.
+  private struct IndexUpdate {
+    /// The prompt is complete: also the last, partly filled segment.
+    var finishing: Bool
+    /// Where queries are expected.
+    var askPosition: Int
+  }
+
+  /// How far behind the last token questions are expected: the middle of an answer.
+  private static let askDistance = 128
+
+  /// An empty context with room for `capacity` tokens; throws as
+  /// ``RetrievalAttention/AttentionEngine/init(shape:policy:capacity:)`` does.
+  public convenience init(shape: ModelShape, policy: AttentionPolicy, capacity: Int) throws {
+    self.init(engine: try AttentionEngine(shape: shape, policy: policy, capacity: capacity), tokens: [])
+  }
+
+  /// A context of an engine that has read `tokens`, and that nobody else goes on with.
+  package init(engine: AttentionEngine, tokens: [Int32]) {
+    precondition(
+      engine.tokenCount == tokens.count,
+      "an engine that has read \(engine.tokenCount) tokens, not \(tokens.count)")
+    self.engine = engine
+    self.tokens = tokens
+  }
+
+  public var tokenCount: Int { tokens.count }
+  /// Tokens for which it has room.
+  public var capacity: Int { engine.capacity }
+  public var policy: AttentionPolicy { engine.policy }
+  /// The model's layers, and how keys and values are stored.
+  public var shape: ModelShape { engine.shape }
+  /// Bytes of keys, values and index.
+  public var memory: MemoryUse {
+    var use = MemoryUse()
+    use.store = engine.storeByteCount
+    use.index = engine.indexByteCount
+    use.samples = engine.sampleByteCount
+    return use
+  }
+
+  /// Another context with the same tokens, which shares memory with this one until either changes something.
+  ///
+  /// - Parameter capacity: tokens for which it has room; as many as this one when nil.
+  /// - Throws: what ``RetrievalAttention/AttentionEngine/fork(capacity:)`` throws; this context is as it was then.
+  public func fork(capacity: Int? = nil) throws -> Context {
+    let fork = Context(engine: try engine.fork(capacity: capacity), tokens: tokens)
+    fork.dueUpdate = dueUpdate
+    return fork
+  }
+
+  /// Drops the tokens from `count` on.
+  ///
+  /// - Throws: what ``RetrievalAttention/AttentionEngine/truncate(to:)`` throws, above all for tokens that are in the
+  ///   index; nothing has changed then.
+  public func truncate(to count: Int) throws {
+    try engine.truncate(to: count)
+    drop(from: count)
+  }
+
+  /// Whether ``truncate(to:)`` is possible.
+  public func canTruncate(to count: Int) -> Bool { (try? engine.checkTruncation(to: count)) != nil }
+
+  /// Keeps what is in common with the beginning of `prompt`, and drops the rest; see ``GuestRunner/keepPrefix(of:)``.
+  func keepPrefix(of prompt: [Int32], parallel: ParallelRunner) throws -> Int {
+    let common = zip(tokens, prompt.dropLast()).prefix { $0 == $1 }.count
+    guard common < tokenCount else { return common }
+    let kept = engine.canRewind(to: common) ? common : 0
+    try engine.rewind(to: kept, parallel: parallel)
+    drop(from: kept)
+    return kept
+  }
+
+  private func drop(from count: Int) {
+    tokens.removeLast(max(0, tokenCount - count))
+    dueUpdate = nil
+  }
+
+  /// Grows to `count` tokens by repeating those from `first` up to `period`, and indexes them; see
+  /// ``RetrievalAttention/AttentionEngine/replicate(to:period:first:parallel:)``.
+  func replicate(to count: Int, period: Int, first: Int, parallel: ParallelRunner) throws {
+    updateIndex(parallel: parallel)
+    try engine.replicate(to: count, period: period, first: first, parallel: parallel)
+    let repeated = (tokenCount..<max(count, tokenCount)).map {
+      tokens[first + ($0 - first) % (period - first)]
+    }
+    didRead(repeated[...], promptEnd: count)
+    updateIndex(parallel: parallel)
+  }
+}
+
+// For who evaluates: the layers have been computed, or some of them.
+
+extension Context {
+  /// All layers have read `tokens`.
+  ///
+  /// - Parameter end: how many tokens the prompt has that these belong to, for generated ones those up to them. What
+  ///   leaves the window is due to go into the index then; nil leaves it in the window.
+  func didRead(_ tokens: ArraySlice<Int32>, promptEnd end: Int?) {
+    self.tokens += tokens
+    guard let end else { return }
+    let update = IndexUpdate(finishing: tokenCount == end, askPosition: end + Self.askDistance)
+    if engine.needsIndexUpdate(finishing: update.finishing) {
+      dueUpdate = update
+    } else if update.finishing {
+      // So that the engine knows that the prompt is over.
+      engine.updateIndex(finishing: true, askPosition: update.askPosition, parallel: .serial)
+    }
+  }
+
+  /// Takes back what some layers have read of a batch that others have not.
+  func takeBack() throws { try engine.truncate(to: tokenCount) }
+
+  /// Whether something is to be put into the index before more is read.
+  package var isIndexDue: Bool { dueUpdate != nil }
+
+  /// Moves rows that left the window into the index, where that is due.
+  ///
+  /// - Parameter pauses: asked between parts whether it is enough for now.
+  /// - Returns: whether all is done.
+  @discardableResult
+  func updateIndex(parallel: ParallelRunner, pauses: () -> Bool = { false }) -> Bool {
+    guard let update = dueUpdate else { return true }
+    let clock = ContinuousClock()
+    let start = clock.now
+    let isDone = engine.updateIndex(
+      finishing: update.finishing, askPosition: update.askPosition, parallel: parallel, pauses: pauses)
+    indexSeconds += (clock.now - start).seconds
+    if isDone { dueUpdate = nil }
+    return isDone
+  }
+}

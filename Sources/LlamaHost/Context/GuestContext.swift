@@ -1,0 +1,120 @@
+// A context whose attention is a guest's.
+
+import CLlama
+
+/// The host runs everything but attention and keeps nothing between batches.
+///
+///     let context = try GuestContext(model: model, pool: pool, guest: guest)
+///     let logits = try context.evaluate(tokens, startPosition: 0)
+///
+/// A batch has 1 to ``LlamaContext/batchCapacity`` tokens at any position: what comes before is the guest's knowledge.
+/// After an error the guest may have seen some layers of the batch.
+public final class GuestContext: LlamaContext {
+  /// Sequences that one batch can have.
+  public let sequenceCapacity: Int
+  /// What the probe found.
+  public let takeover: TakeoverReport
+  /// Who attends; may be replaced between evaluations, to change the session.
+  public var guest: any AttentionGuest { didSet { observer.guest = guest } }
+  /// What the model's devices hold for this context, weights included; measured when it was made.
+  public internal(set) var deviceMemory: [DeviceMemoryUse] = []
+
+  /// The devices of layers that are not on the CPU, by layer.
+  var layerDevices: [Int: ggml_backend_dev_t] = [:]
+  /// What prompts and windows hold on devices, besides ``deviceMemory``.
+  let holdings = DeviceHoldings()
+  let observer: GuestObserver
+
+  /// Whether attention nodes of any layer are on a device.
+  package var hasDeviceLayers: Bool { !layerDevices.isEmpty }
+
+  /// What devices are to do in the next evaluations, in the order of the batch.
+  package var deviceParts: [DevicePart] {
+    get { observer.deviceParts }
+    set { observer.deviceParts = newValue }
+  }
+
+  /// The host's own limit, LLAMA_MAX_SEQ.
+  private static let sequenceRange = 1...256
+
+  /// A context whose attention is computed by `guest`.
+  ///
+  /// - Parameters:
+  ///   - batchCapacity: Most tokens of one `evaluate`. The host's memory grows with it: caches for one batch and
+  ///     intermediate results.
+  ///   - outputCapacity: Most tokens of one batch with logits, all of them when nil. Each takes 4 bytes for every token
+  ///     of the vocabulary, twice.
+  ///   - sequenceCapacity: Most sequences of one batch, see ``evaluate(_:)``.
+  ///   - takeover: The result of an earlier probe of this model; probed now when nil.
+  /// - Throws: ``LlamaError/takeoverUnsupported(_:)`` with all reasons, or when there is not enough memory, on a device
+  ///   ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
+  public convenience init(
+    model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int? = nil,
+    sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil, guest: any AttentionGuest
+  ) throws {
+    try self.init(
+      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
+      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest, keepsHostAttention: false)
+  }
+
+  init(
+    model: LlamaModel, pool: ThreadPool, batchCapacity: Int, outputCapacity: Int?, sequenceCapacity: Int = 1,
+    takeover: TakeoverReport?, guest: any AttentionGuest, keepsHostAttention: Bool
+  ) throws {
+    try Self.check("sequence capacity", sequenceCapacity, Self.sequenceRange)
+    try Self.check("batch capacity", batchCapacity, Self.batchRange)
+    let outputCapacity = outputCapacity ?? batchCapacity
+    try Self.check("output capacity", outputCapacity, 1...batchCapacity)
+    let report = try takeover ?? TakeoverReport(probing: model, pool: pool)
+    guard report.isSupported else { throw LlamaError.takeoverUnsupported(report.reasons) }
+    observer = GuestObserver(pool: pool, layers: report.layers, keepsHostAttention: keepsHostAttention)
+    observer.guest = guest
+    self.guest = guest
+    self.sequenceCapacity = sequenceCapacity
+    self.takeover = report
+    // As many cells as a batch has tokens: the cache is only the way from the host to us.
+    let handle = try ContextHandle(
+      model: model, pool: pool, contextLength: batchCapacity, batchCapacity: batchCapacity,
+      outputCapacity: outputCapacity, observer: observer
+    ) {
+      $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
+      // As in the probe: for one sequence alone, some models of the host attend in a way of their own.
+      $0.n_seq_max = UInt32(max(2, sequenceCapacity))
+      // The host makes room for a row of logits for each sequence.
+      $0.n_outputs_max = max($0.n_outputs_max, $0.n_seq_max)
+    }
+    super.init(
+      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity, handle: handle,
+      shortRopeLimit: model.ropeFactors == .short ? model.file.originalContextLength : nil)
+    try surveyDevices()
+    try checkDeviceMemory()
+  }
+
+  override func compute(
+    _ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int
+  ) throws {
+    guard tokens.count <= batchCapacity else {
+      throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: batchCapacity)
+    }
+    batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
+    try computeBatch(sequences: [0..<tokens.count])
+  }
+
+  /// Evaluates what is in the batch, whose rows are those of `sequences`.
+  func computeBatch(sequences: [Range<Int>]) throws {
+    // The host forgets the last batch, so that this one fills the cells from 0 on.
+    llama_memory_clear(handle.memory, false)
+    observer.isCancelled = isCancelled
+    observer.begin(positions: batch.positions, sequences: sequences)
+    defer { observer.end() }
+    let mark = HostLog.mark()
+    let code = llama_decode(handle.pointer, batch.batch)
+    // An evaluation that the callback stopped counts as a success for the host, with garbage for logits.
+    if let failure = observer.failure { throw failure }
+    guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }
+    guard observer.attendedLayers == takeover.layers.count else {
+      throw LlamaError.unexpectedAttention(
+        detail: "\(observer.attendedLayers) layers asked for attention, not \(takeover.layers.count)")
+    }
+  }
+}
