@@ -118,17 +118,22 @@ public final class Context {
 extension Context {
   /// All layers have read `tokens`.
   ///
-  /// - Parameter end: how many tokens the prompt has that these belong to, for generated ones those up to them. What
-  ///   leaves the window is due to go into the index then; nil leaves it in the window.
-  func didRead(_ tokens: ArraySlice<Int32>, promptEnd end: Int?) {
+  /// - Parameters:
+  ///   - end: how many tokens the prompt has that these belong to, for generated ones those up to them. What leaves the
+  ///     window is due to go into the index then; nil leaves it in the window.
+  ///   - isIndexed: false ends the prompt without an index of it.
+  func didRead(_ tokens: ArraySlice<Int32>, promptEnd end: Int?, isIndexed: Bool = true) {
     self.tokens += tokens
     guard let end else { return }
+    guard isIndexed else {
+      if tokenCount == end { engine.finishPrompt() }
+      return
+    }
     let update = IndexUpdate(finishing: tokenCount == end, askPosition: end + Self.askDistance)
     if engine.needsIndexUpdate(finishing: update.finishing) {
       dueUpdate = update
     } else if update.finishing {
-      // So that the engine knows that the prompt is over.
-      engine.updateIndex(finishing: true, askPosition: update.askPosition, parallel: .serial)
+      engine.finishPrompt()
     }
   }
 
