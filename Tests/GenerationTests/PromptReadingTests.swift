@@ -1,5 +1,6 @@
 // Prompts that devices attend to: what we keep of them must serve as if we had read them.
 
+import AttentionPolicies
 import AttentionKernels
 import Foundation
 import Generation
@@ -32,7 +33,7 @@ extension GenerationTests {
         ? host
         : try GuestHost(
           model: host.model, pool: host.pool, batchCapacity: 96, format: format, takeover: host.takeover)
-      let runner = try GuestRunner(host: host, policy: .parse(policy), plannedTokens: 2048)
+      let runner = try GuestRunner(host: host, policy: PolicyRegistry.published.parse(policy), plannedTokens: 2048)
       runner.indexesDecodedTokens = false
       return runner
     }

@@ -1,5 +1,6 @@
 // Both runners with a real model: the same distributions, and a usable state after whatever went wrong.
 
+import AttentionPolicies
 import Foundation
 import Generation
 import LlamaHost
@@ -103,7 +104,7 @@ extension GenerationTests {
     }
 
     private func runner(_ name: String, host: GuestHost) throws -> GuestRunner {
-      let runner = try GuestRunner(host: host, policy: .parse(name), plannedTokens: 2048)
+      let runner = try GuestRunner(host: host, policy: PolicyRegistry.published.parse(name), plannedTokens: 2048)
       runner.indexesDecodedTokens = false
       return runner
     }

@@ -206,7 +206,7 @@ extension HostTests {
       let context = try guestContext(recorder, batchCapacity: 1)
       try context.evaluate([500], startPosition: 0)
       try context.evaluate([500], startPosition: position)
-      let rope = try #require(context.takeover?.layers[0].shape.rotary)
+      let rope = try #require(context.takeover.layers[0].shape.rotary)
       #expect(rope.layout == .adjacentPairs)
       #expect(rope.inverseFrequencies.count == 32)
       let (old, new) = (recorder.keys[0], recorder.keys[1])
