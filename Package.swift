@@ -134,6 +134,14 @@ let package = Package(
     .testTarget(
       name: "VectorIndexTests", dependencies: ["VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
+    // A package of its own, which sees public declarations only; here its tests run with the others.
+    .target(
+      name: "ExampleMethods", dependencies: ["RetrievalAttention", "VectorIndex"],
+      path: "Examples/Sources/ExampleMethods"),
+    .testTarget(
+      name: "ExampleMethodsTests",
+      dependencies: ["ExampleMethods", "AttentionPolicies", "Evaluation", "LlamaHost"],
+      path: "Examples/Tests/ExampleMethodsTests"),
     .testTarget(
       name: "RetrievalAttentionTests",
       dependencies: [

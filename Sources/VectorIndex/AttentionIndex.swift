@@ -11,7 +11,7 @@ public struct IndexRows {
   package var keys: PackedRows
   /// `[count, d]`.
   package var values: PackedRows
-  package var count: Int
+  public package(set) var count: Int
 
   package init(keys: PackedRows, values: PackedRows, count: Int) {
     self.keys = keys
@@ -32,7 +32,7 @@ public struct NewRows {
   package var values: PackedRows
   /// `[count]`.
   package var positions: UnsafeMutablePointer<UInt32>
-  package var count: Int
+  public package(set) var count: Int
 
   package init(
     keys: PackedRows, values: PackedRows, positions: UnsafeMutablePointer<UInt32>, count: Int
@@ -129,24 +129,9 @@ public struct StatePointers {
   }
 }
 
-/// What a call of an index works on, and with.
-package struct IndexCall {
-  package var group: QueryGroup
-  package var rows: IndexRows
-  package var workspace: Workspace
-  package var recorder: ReadRecorder?
-
-  package init(_ group: QueryGroup, rows: IndexRows, workspace: Workspace, recorder: ReadRecorder?) {
-    self.group = group
-    self.rows = rows
-    self.workspace = workspace
-    self.recorder = recorder
-  }
-}
-
 /// An index over the keys and values of one KV head that attends for a whole group of query heads at once.
 ///
-/// Not thread-safe: one owner. ``attend(_:rows:states:workspace:recorder:)`` changes nothing in the index, so
+/// Not thread-safe: one owner. ``attend(_:states:)`` changes nothing in the index, so
 /// calls with different workspaces may run at the same time.
 public protocol AttentionIndex: AnyObject {
   var dimension: Int { get }
@@ -166,7 +151,5 @@ public protocol AttentionIndex: AnyObject {
   /// Attends a group's queries to the indexed rows and adds the result to running softmax states.
   ///
   /// What the states hold already (sink and window) may decide what still matters: attend to those first.
-  func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount
+  func attend(_ call: IndexCall, states: StatePointers) -> ReadCount
 }

@@ -107,10 +107,9 @@ public final class KeyValueIndex<Index> {
       let group = QueryGroup(queries: queries.baseAddress!, count: states.count)
       states.withPointers { pointers in
         read = core.attend(
-          group, rows: rows,
+          IndexCall(group, rows: rows, dimension: core.dimension, workspace: workspace, recorder: nil),
           states: StatePointers(
-            maxima: pointers.maxima, sums: pointers.sums, accumulators: pointers.accumulators),
-          workspace: workspace, recorder: nil)
+            maxima: pointers.maxima, sums: pointers.sums, accumulators: pointers.accumulators))
       }
     }
     return read

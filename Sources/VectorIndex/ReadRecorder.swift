@@ -1,6 +1,6 @@
 // What calls of an index read.
 
-/// What one call of ``AttentionIndex/attend(_:rows:states:workspace:recorder:)`` read and did, for the whole group.
+/// What one call of ``AttentionIndex/attend(_:states:)`` read and did, for the whole group.
 public struct ReadCount: Sendable, Hashable {
   /// Rows whose key and value were read exactly.
   public var retrieved = 0

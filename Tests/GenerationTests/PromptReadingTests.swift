@@ -33,7 +33,8 @@ extension GenerationTests {
         ? host
         : try GuestHost(
           model: host.model, pool: host.pool, batchCapacity: 96, format: format, takeover: host.takeover)
-      let runner = try GuestRunner(host: host, policy: PolicyRegistry.published.parse(policy), plannedTokens: 2048)
+      let runner = try GuestRunner(
+        host: host, policy: PolicyRegistry.published.parse(policy), plannedTokens: 2048)
       runner.indexesDecodedTokens = false
       return runner
     }

@@ -104,7 +104,8 @@ extension GenerationTests {
     }
 
     private func runner(_ name: String, host: GuestHost) throws -> GuestRunner {
-      let runner = try GuestRunner(host: host, policy: PolicyRegistry.published.parse(name), plannedTokens: 2048)
+      let runner = try GuestRunner(
+        host: host, policy: PolicyRegistry.published.parse(name), plannedTokens: 2048)
       runner.indexesDecodedTokens = false
       return runner
     }

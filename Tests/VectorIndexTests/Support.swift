@@ -211,14 +211,15 @@ final class IndexedRows<Index: AttentionIndex> {
               accumulators.withUnsafeMutableBufferPointer { accumulators in
                 guard let key = keys.baseAddress, let value = values.baseAddress else { return ReadCount() }
                 return index.attend(
-                  QueryGroup(queries: group.baseAddress!, count: group.count / dimension),
-                  rows: IndexRows(
-                    keys: PackedRows(key, stride: dimension), values: PackedRows(value, stride: dimension),
-                    count: rows),
+                  IndexCall(
+                    QueryGroup(queries: group.baseAddress!, count: group.count / dimension),
+                    rows: IndexRows(
+                      keys: PackedRows(key, stride: dimension), values: PackedRows(value, stride: dimension),
+                      count: rows),
+                    dimension: dimension, workspace: workspace, recorder: recorder),
                   states: StatePointers(
                     maxima: maxima.baseAddress!, sums: sums.baseAddress!,
-                    accumulators: accumulators.baseAddress!),
-                  workspace: workspace, recorder: recorder)
+                    accumulators: accumulators.baseAddress!))
               }
             }
           }

@@ -17,9 +17,8 @@ package final class ExactIndex: AttentionIndex {
     rowCount += new.count
   }
 
-  package func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount {
+  package func attend(_ call: IndexCall, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, recorder) = (call.group, call.rows, call.workspace, call.recorder)
     let scratch = workspace.scope()
     var read = ReadCount()
     guard rowCount > 0 else { return read }

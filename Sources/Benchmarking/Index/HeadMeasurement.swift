@@ -173,12 +173,13 @@ final class HeadMeasurement {
       var read = ReadCount()
       let time = ContinuousClock().measure {
         read = index.attend(
-          QueryGroup(queries: queries, count: group),
-          rows: IndexRows(
-            keys: rows.keys.from(indexed.lowerBound), values: rows.values.from(indexed.lowerBound),
-            count: indexed.count),
-          states: StatePointers(maxima: states.maxima, sums: states.sums, accumulators: states.accumulators),
-          workspace: workspace, recorder: recorder)
+          IndexCall(
+            QueryGroup(queries: queries, count: group),
+            rows: IndexRows(
+              keys: rows.keys.from(indexed.lowerBound), values: rows.values.from(indexed.lowerBound),
+              count: indexed.count),
+            dimension: d, workspace: workspace, recorder: recorder),
+          states: states.pointers)
       }
       states.finish(
         outputs: outputs, outputStride: d, logSumExps: scratch.floats(group),

@@ -1,18 +1,9 @@
 // What the benchmarks of decoding and prefill have in common.
 
+package import Evaluation
 import Generation
 import LlamaHost
-import RetrievalAttention
-
-/// An attention that a benchmark measures.
-package enum BenchmarkAttention: String, Sendable, CaseIterable, Codable {
-  /// llama.cpp's own.
-  case host
-  /// Ours, over all keys.
-  case exact
-  /// Ours, with a vector index.
-  case retrieval
-}
+package import RetrievalAttention
 
 /// How far a benchmark is.
 package enum BenchmarkPhase: Sendable {
@@ -22,12 +13,18 @@ package enum BenchmarkPhase: Sendable {
   case decode(depth: Int, done: Int, total: Int)
 }
 
-extension AttentionPolicy {
-  /// The policy of the one runner that serves both of our attentions; nil when only the host is measured.
-  static func serving(_ attentions: [BenchmarkAttention], retrieval: RetrievalSettings) -> AttentionPolicy? {
-    if attentions.contains(.retrieval) { return .retrieval(retrieval) }
-    return attentions.contains(.exact) ? .exact : nil
+extension EvaluatedAttention {
+  /// llama.cpp's own.
+  package static let host = EvaluatedAttention(name: "host", policy: nil)
+  /// Ours, over all keys.
+  package static let exact = EvaluatedAttention(name: "exact", policy: .exact)
+  /// Ours, with a vector index.
+  package static func retrieval(_ settings: RetrievalSettings = RetrievalSettings()) -> EvaluatedAttention {
+    EvaluatedAttention(name: "retrieval", policy: .retrieval(settings))
   }
+
+  var isHost: Bool { policy == nil }
+  var isExact: Bool { policy == .exact }
 }
 
 extension LlamaModel {

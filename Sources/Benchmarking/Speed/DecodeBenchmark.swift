@@ -1,7 +1,7 @@
 // Time of a decode step at several depths, ours beside the host's, in one process.
 
 package import AttentionKernels
-import Evaluation
+package import Evaluation
 import Generation
 package import LlamaHost
 package import RetrievalAttention
@@ -23,12 +23,10 @@ package final class DecodeBenchmark {
     package var tokens = 96
     /// Turns that each attention gets at a depth; more than `tokens` are cut to `tokens`.
     package var rounds = 4
-    package var attentions: [BenchmarkAttention] = [.host, .exact, .retrieval]
-    package var retrieval = RetrievalSettings()
+    /// Exact attention reads the context of the first retrieval among them; every other has one of its own.
+    package var attentions: [EvaluatedAttention] = [.host, .exact, .retrieval()]
     /// How our contexts store keys and values; the host's are f16.
     package var format = KeyValueFormat()
-    /// Further policies to measure, each with a context of its own.
-    package var policies: [AttentionPolicy] = []
     /// Repeat the first ``syntheticPeriod`` tokens beyond that depth instead of reading a text.
     package var isSynthetic = false
     /// Tokens of a synthetic context that are read; deeper ones are copies.
@@ -97,12 +95,12 @@ package final class DecodeBenchmark {
     self.pool = pool
     self.settings = settings
     self.tokens = tokens
-    let attentions = BenchmarkAttention.allCases.filter { settings.attentions.contains($0) }
+    let attentions = settings.attentions
     // The first step of a turn finds the caches full of another attention's keys; it is not counted.
     perRound = 1 + (settings.tokens + settings.rounds - 1) / settings.rounds
     let planned = max(1, depths.last ?? 0) + perRound
     host =
-      attentions.contains(.host)
+      attentions.contains(where: \.isHost)
       ? try HostRunner(
         model: model, pool: pool, contextLength: planned, keepsWholeCache: false,
         allowsFilling: settings.isSynthetic) : nil
@@ -112,13 +110,22 @@ package final class DecodeBenchmark {
       runner.indexesDecodedTokens = false
       return runner
     }
-    let shared = try AttentionPolicy.serving(attentions, retrieval: settings.retrieval).map(guest)
-    let others = try settings.policies.map { (policy: $0, runner: try guest($0)) }
-    guests = [shared].compactMap(\.self) + others.map(\.runner)
-    subjects =
-      attentions.map {
-        Subject(name: $0.rawValue, guest: $0 == .host ? nil : shared, isExact: $0 == .exact)
-      } + others.map { Subject(name: "\($0.policy)", guest: $0.runner, isExact: false) }
+    // Exact attention over the rows of retrieval: memory for one context, and the same prompt read once.
+    let sharing =
+      attentions.firstIndex { $0.policy?.retrieval != nil } ?? attentions.firstIndex(where: \.isExact)
+    let shared = try sharing.flatMap { attentions[$0].policy }.map(guest)
+    var guests = [shared].compactMap(\.self)
+    subjects = try attentions.enumerated().map { number, attention in
+      guard let policy = attention.policy else {
+        return Subject(name: attention.name, guest: nil, isExact: false)
+      }
+      if number == sharing || attention.isExact {
+        return Subject(name: attention.name, guest: shared, isExact: attention.isExact)
+      }
+      guests.append(try guest(policy))
+      return Subject(name: attention.name, guest: guests.last, isExact: false)
+    }
+    self.guests = guests
   }
 
   /// Measures all depths.
@@ -214,7 +221,10 @@ package final class DecodeBenchmark {
   }
 
   /// Tokens at the beginning that are not copied.
-  private var unrepeated: Int { min(settings.retrieval.sinkCount, settings.syntheticPeriod - 1) }
+  private var unrepeated: Int {
+    let retrieval = settings.attentions.lazy.compactMap { $0.policy?.retrieval }.first ?? RetrievalSettings()
+    return min(retrieval.sinkCount, settings.syntheticPeriod - 1)
+  }
 
   /// The token of the text that comes next. After copies the text goes on where the last, possibly cut, copy ends.
   private func firstToken(after count: Int) -> Int {

@@ -19,8 +19,7 @@ package final class PrefillBenchmark {
     package var rounds = 1
     /// Longest prompt that is read more than once. Short ones end before a busy machine is quiet for a moment.
     package var longestRepeated = Int.max
-    package var attentions: [BenchmarkAttention] = [.host, .retrieval]
-    package var retrieval = RetrievalSettings()
+    package var attentions: [EvaluatedAttention] = [.host, .retrieval()]
     /// How our contexts store keys and values; the host's are f16.
     package var format = KeyValueFormat()
 
@@ -40,12 +39,12 @@ package final class PrefillBenchmark {
 
   private enum Contender: Equatable {
     case host(flashAttention: Bool)
-    case ours(BenchmarkAttention)
+    case ours(name: String, AttentionPolicy)
 
     var name: String {
       switch self {
       case .host(let flashAttention): flashAttention ? "host with flash attention" : "host"
-      case .ours(let attention): attention.rawValue
+      case .ours(let name, _): name
       }
     }
   }
@@ -70,8 +69,9 @@ package final class PrefillBenchmark {
     self.pool = pool
     self.settings = settings
     self.tokens = tokens
-    contenders = BenchmarkAttention.allCases.filter { settings.attentions.contains($0) }.flatMap {
-      $0 == .host ? [.host(flashAttention: false), .host(flashAttention: true)] : [Contender.ours($0)]
+    contenders = settings.attentions.flatMap { attention in
+      attention.policy.map { [Contender.ours(name: attention.name, $0)] }
+        ?? [.host(flashAttention: false), .host(flashAttention: true)]
     }
   }
 
@@ -111,8 +111,7 @@ package final class PrefillBenchmark {
       runner = try HostRunner(
         model: model, pool: pool, contextLength: length, flashAttention: flashAttention,
         keepsWholeCache: false)
-    case .ours(let attention):
-      let policy: AttentionPolicy = attention == .retrieval ? .retrieval(settings.retrieval) : .exact
+    case .ours(_, let policy):
       runner = try GuestRunner(
         model: model, pool: pool, policy: policy, plannedTokens: length, format: settings.format,
         takeover: takeover)
@@ -141,8 +140,8 @@ package final class PrefillBenchmark {
         result.policy = PrefillResult.hostPolicy
         result.configuration =
           flashAttention ? HostConfiguration.flashAttentionOn : HostConfiguration.flashAttentionOff
-      case .ours(let attention):
-        result.policy = attention.rawValue
+      case .ours(let name, _):
+        result.policy = name
         result.indexShare = index.median
       }
       results.append(result)

@@ -49,7 +49,7 @@ package struct SpeedReport: Sendable, Codable {
       "| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for result in decode {
-      let host = decode.first { $0.policy == BenchmarkAttention.host.rawValue && $0.depth == result.depth }
+      let host = decode.first { $0.policy == EvaluatedAttention.host.name && $0.depth == result.depth }
       lines.append(
         Self.row([
           "\(result.depth)\(result.synthetic ? " (copies)" : "")", result.policy,

@@ -39,7 +39,9 @@ struct SessionManifest: Codable, Equatable {
   var files: [File] { rows + [indexes, state].compactMap { $0 } }
 
   static let fileName = "manifest.json"
-  static let formatVersion = 1
+  static let formatVersion = 2
+  /// The first had attention's settings field by field.
+  private static let readableVersions = 1...formatVersion
   /// A manifest has a few lines; more than this is something else.
   private static let maximumSize = 64 << 20
 
@@ -93,12 +95,12 @@ struct SessionManifest: Codable, Equatable {
     let digits = line.dropFirst(start.count).prefix { $0.isASCII && $0.isNumber }
     guard let version = Int(digits) else { throw damaged("it has no format version") }
     // Before the checksum, which a later version may compute in another way.
-    guard version == formatVersion else {
+    guard readableVersions.contains(version) else {
       throw SessionError.unsupportedVersion(path: path, expected: formatVersion, found: version)
     }
     let body = Data(data[(end + 1)...])
     let checksum = checksum(body)
-    guard line == firstLine(checksum: checksum) else {
+    guard line == firstLine(checksum: checksum, version: version) else {
       throw damaged("its checksum is \(hexadecimal(checksum)), its first line says \(line.dropLast(2))")
     }
     guard body.starts(with: Data(secondLine.utf8)), body.suffix(2) == Data("}\n".utf8) else {

@@ -2,54 +2,64 @@
 
 import RetrievalAttention
 
-/// A policy with all settings that later results depend on.
+/// A policy as the text that names it with all settings: `retrieval:sink=128,window=512,...`.
 struct StoredPolicy: Codable, Equatable {
-  /// As ``AttentionPolicy/name``.
-  var name: String
-  var retrieval: Retrieval?
-
-  struct Retrieval: Codable, Equatable {
-    var sinkCount: Int
-    var windowCount: Int
-    var segmentCount: Int
-    var insertionCount: Int
-    var minimumIndexedCount: Int
-    var clusterSize: Int
-    var usesCodes: Bool
-    var iterations: Int
-    var seed: UInt64
-    var tolerance: Float
-    var spreadFactor: Float
-    var refinement: Float
-    var expansion: Float
-    var minimumGroupedClusters: Int
-    var maximumRetrieved: Int
-    /// Missing for all layers alike.
-    var layerTolerances: [Float]?
-  }
+  var text: String
 
   /// Throws ``StorageError/unsupportedPolicy(name:)`` for a policy that cannot be saved.
   init(_ policy: AttentionPolicy) throws {
-    name = policy.name
-    guard policy != .exact else { return }
-    guard let settings = policy.retrieval else { throw StorageError.unsupportedPolicy(name: policy.name) }
-    retrieval = Retrieval(
-      sinkCount: settings.sinkCount, windowCount: settings.windowCount, segmentCount: settings.segmentCount,
-      insertionCount: settings.insertionCount, minimumIndexedCount: settings.minimumIndexedCount,
-      clusterSize: settings.build.clusterSize, usesCodes: settings.build.usesCodes,
-      iterations: settings.build.iterations, seed: settings.build.seed,
-      tolerance: settings.search.tolerance, spreadFactor: settings.search.spreadFactor,
-      refinement: settings.search.refinement, expansion: settings.search.expansion,
-      minimumGroupedClusters: settings.search.minimumGroupedClusters,
-      maximumRetrieved: settings.search.maximumRetrieved,
-      layerTolerances: settings.layerTolerances.isEmpty ? nil : settings.layerTolerances)
+    guard policy == .exact || policy.retrieval != nil else {
+      throw StorageError.unsupportedPolicy(name: policy.name)
+    }
+    text = policy.completeDescription
   }
 
+  /// As ``AttentionPolicy/name``.
+  var name: String { String(text.prefix { $0 != ":" }) }
+
   /// The policy; nil for one that this version does not know.
-  var policy: AttentionPolicy? {
-    switch (name, retrieval) {
-    case ("exact", nil): return .exact
-    case ("retrieval", let stored?):
+  var policy: AttentionPolicy? { try? PolicyRegistry.standard.parse(text) }
+
+  init(from decoder: any Decoder) throws {
+    if let text = try? decoder.singleValueContainer().decode(String.self) {
+      self.text = text
+    } else {
+      text = try FirstFormat(from: decoder).text
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(text)
+  }
+
+  /// As manifests of the first format have it.
+  private struct FirstFormat: Decodable {
+    var name: String
+    var retrieval: Retrieval?
+
+    struct Retrieval: Decodable {
+      var sinkCount: Int
+      var windowCount: Int
+      var segmentCount: Int
+      var insertionCount: Int
+      var minimumIndexedCount: Int
+      var clusterSize: Int
+      var usesCodes: Bool
+      var iterations: Int
+      var seed: UInt64
+      var tolerance: Float
+      var spreadFactor: Float
+      var refinement: Float
+      var expansion: Float
+      var minimumGroupedClusters: Int
+      var maximumRetrieved: Int
+      /// Missing for all layers alike.
+      var layerTolerances: [Float]?
+    }
+
+    var text: String {
+      guard let stored = retrieval else { return name }
       var settings = RetrievalSettings()
       settings.sinkCount = stored.sinkCount
       settings.windowCount = stored.windowCount
@@ -67,8 +77,7 @@ struct StoredPolicy: Codable, Equatable {
       settings.search.minimumGroupedClusters = stored.minimumGroupedClusters
       settings.search.maximumRetrieved = stored.maximumRetrieved
       settings.layerTolerances = stored.layerTolerances ?? []
-      return .retrieval(settings)
-    default: return nil
+      return AttentionPolicy.retrieval(settings).completeDescription
     }
   }
 }

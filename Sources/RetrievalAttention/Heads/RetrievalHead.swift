@@ -97,10 +97,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     guard clusters == nil else { return read }
     workspace.recorder?.offset = sink
     workspace.stages?.begin(.retrieved)
-    add(
-      index.attend(
-        QueryGroup(queries: queries, count: states.count), rows: indexedRows, states: states.pointers,
-        workspace: workspace, recorder: workspace.recorder), to: &read)
+    add(index.attend(indexCall(step), states: states.pointers), to: &read)
     return read
   }
 
@@ -139,12 +136,16 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     workspace.recorder?.offset = settings.sinkCount
     add(
       clusters.attend(
-        IndexCall(
-          QueryGroup(queries: queries, count: states.count), rows: indexedRows, workspace: workspace,
-          recorder: workspace.recorder),
+        indexCall(step),
         slice: share, of: plan, states: states.pointers, tail: tail),
       to: &read)
     return read
+  }
+
+  private func indexCall(_ step: HeadStep) -> IndexCall {
+    IndexCall(
+      QueryGroup(queries: step.queries, count: step.states.count), rows: indexedRows,
+      dimension: rows.dimension, workspace: step.workspace, recorder: step.workspace.recorder)
   }
 
   private var indexedRows: IndexRows {

@@ -45,6 +45,12 @@ extension AttentionPolicy: Hashable {
   public func hash(into hasher: inout Hasher) { AnyHashable(settings).hash(into: &hasher) }
 }
 
+extension AttentionPolicy {
+  /// The text that ``PolicyRegistry/parse(_:)`` makes this policy from, with every setting, for files: what is a default
+  /// today may not be one tomorrow.
+  public var completeDescription: String { settings.completeSpecification }
+}
+
 extension AttentionPolicy: CustomStringConvertible {
   /// The text that ``PolicyRegistry/parse(_:)`` makes this policy from, defaults left out.
   public var description: String { settings.specification }

@@ -54,6 +54,62 @@ extension PolicyParameter {
       isValid: { range.contains($0[keyPath: path]) })
   }
 
+  /// A whole number of 64 bits, for random choices.
+  public static func seed(
+    _ name: String, _ path: any WritableKeyPath<Settings, UInt64> & Sendable, _ summary: String
+  ) -> PolicyParameter {
+    PolicyParameter(
+      name: name, symbol: nil, summary: summary, range: "0...\(UInt64.max)",
+      text: { "\($0[keyPath: path])" },
+      set: { settings, text in
+        guard let value = UInt64(text) else { return false }
+        settings[keyPath: path] = value
+        return true
+      },
+      isValid: { _ in true })
+  }
+
+  /// True or false.
+  public static func flag(
+    _ name: String, _ path: any WritableKeyPath<Settings, Bool> & Sendable, _ summary: String
+  ) -> PolicyParameter {
+    PolicyParameter(
+      name: name, symbol: nil, summary: summary, range: "true|false",
+      text: { "\($0[keyPath: path])" },
+      set: { settings, text in
+        guard let value = Bool(text) else { return false }
+        settings[keyPath: path] = value
+        return true
+      },
+      isValid: { _ in true })
+  }
+
+  /// A number for each layer, or none.
+  public static func layerValues(
+    _ name: String, _ path: any WritableKeyPath<Settings, [Float]> & Sendable, _ summary: String
+  ) -> PolicyParameter {
+    @Sendable func isAllowed(_ value: Float) -> Bool { value >= 0 && value.isFinite }
+    return PolicyParameter(
+      name: name, symbol: nil, summary: summary, range: "number+number+..., one a layer, or none",
+      text: { settings in
+        let values = settings[keyPath: path]
+        return values.isEmpty ? "none" : values.map { "\($0)" }.joined(separator: "+")
+      },
+      set: { settings, text in
+        if text == "none" {
+          settings[keyPath: path] = []
+          return true
+        }
+        // A plus sign may also belong to an exponent: 1e+10.
+        let values = text.replacing("e+", with: "e").split(separator: "+", omittingEmptySubsequences: false)
+          .map { Float($0) }
+        guard values.allSatisfy({ $0.map(isAllowed) ?? false }) else { return false }
+        settings[keyPath: path] = values.compactMap { $0 }
+        return true
+      },
+      isValid: { $0[keyPath: path].allSatisfy(isAllowed) })
+  }
+
   /// One of the words of an enumeration.
   public static func choice<Value: RawRepresentable<String> & CaseIterable & SendableMetatype>(
     _ name: String, _ path: any WritableKeyPath<Settings, Value> & Sendable, _ summary: String

@@ -65,6 +65,12 @@ extension PolicySettings {
     }
   }
 
+  /// The settings as `NAME:key=value,...`, all of them: defaults may change.
+  var completeSpecification: String {
+    guard !Self.parameters.isEmpty else { return Self.name }
+    return Self.name + ":" + Self.parameters.map { "\($0.name)=\($0.text(self))" }.joined(separator: ",")
+  }
+
   /// The settings as `NAME` or `NAME:key=value,...`, defaults left out.
   var specification: String {
     let defaults = Self()

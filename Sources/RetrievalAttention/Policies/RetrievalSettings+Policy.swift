@@ -47,6 +47,10 @@ extension RetrievalSettings: PolicySettings {
     .integer(
       "minimum", \.minimumIndexedCount, 0...Int(UInt32.max),
       "Tokens between sink and window that make an index worth it."),
+    .flag("codes", \.build.usesCodes, "Whether keys have codes, by which the best of a cluster are told."),
+    .integer("iterations", \.build.iterations, 1...Int(UInt32.max), "Rounds of clustering."),
+    .seed("seed", \.build.seed, "Of the random choices of clustering."),
+    .layerValues("layers", \.layerTolerances, "A tolerance for each layer, as a profile has them."),
   ]
 
   public var movesRows: Bool { true }

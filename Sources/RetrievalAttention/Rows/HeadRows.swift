@@ -61,6 +61,21 @@ public final class HeadRows {
   /// Bytes written so far.
   package var byteCount: Int { count * bytesPerRow }
 
+  /// The key of a row, `[dimension]`; less what was taken away from all keys before they were rounded to eight bits.
+  public func key(_ row: Int) -> [Float] { unpacked(keys, row) }
+  /// The value of a row, `[dimension]`.
+  public func value(_ row: Int) -> [Float] { unpacked(values, row) }
+
+  private func unpacked(_ packed: PackedRows, _ row: Int) -> [Float] {
+    precondition((0..<count).contains(row), "row \(row) of \(count)")
+    return [Float](unsafeUninitializedCapacity: dimension) { target, initialized in
+      Kernels.active.unsafeUnpack(
+        packed.from(row), rowCount: 1, dimension: dimension, target: target.baseAddress!,
+        targetStride: dimension)
+      initialized = dimension
+    }
+  }
+
   /// Rows as an index takes them.
   package func indexRows(from first: Int, count: Int) -> IndexRows {
     IndexRows(keys: keys.from(first), values: values.from(first), count: count)
@@ -136,7 +151,7 @@ public final class HeadRows {
   }
 
   /// Drops all rows from `newCount` on.
-  package func removeLast(to newCount: Int) {
+  public func removeLast(to newCount: Int) {
     precondition(newCount >= 0 && newCount <= count, "cannot keep \(newCount) of \(count) rows")
     count = newCount
     willChange(from: newCount)

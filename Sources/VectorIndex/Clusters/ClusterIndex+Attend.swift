@@ -4,9 +4,8 @@ import AttentionKernels
 import Platform
 
 extension ClusterIndex {
-  public func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount {
+  public func attend(_ call: IndexCall, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, recorder) = (call.group, call.rows, call.workspace, call.recorder)
     let scratch = workspace.scope()
     guard clusterCount > 0 else { return ReadCount() }
     let plan = plan(group, rows: rows, states: states, in: scratch, recorder: recorder)
@@ -15,7 +14,6 @@ extension ClusterIndex {
       queries: group.count, dimension: dimension)
     tail.clear()
     var read = plan.read
-    let call = IndexCall(group, rows: rows, workspace: workspace, recorder: recorder)
     for slice in 0..<plan.sliceCount {
       read += attend(call, slice: slice, of: plan, states: states, tail: tail)
     }

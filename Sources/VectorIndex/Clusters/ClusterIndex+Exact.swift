@@ -131,7 +131,11 @@ extension ClusterIndex {
           states.sums[h] = 1
         }
         bytes +=
-          index.attend(group(token), rows: rows, states: states, workspace: workspace, recorder: nil).bytes
+          index.attend(
+            IndexCall(
+              group(token), rows: rows, dimension: index.dimension, workspace: workspace, recorder: nil),
+            states: states
+          ).bytes
       }
       return Double(bytes) / Double(tokens * index.rowCount * rows.bytesPerRow)
     }

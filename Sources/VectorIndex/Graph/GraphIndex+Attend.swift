@@ -6,9 +6,8 @@ extension GraphIndex {
   /// Bytes are counted so: the key of every row scored (with separate graphs, once for each search that scored it),
   /// every link read, and the value of every row attended. The keys of these were scored, so they count no more, but
   /// for those of outliers.
-  public func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount {
+  public func attend(_ call: IndexCall, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, recorder) = (call.group, call.rows, call.workspace, call.recorder)
     let scratch = workspace.scope()
     var read = ReadCount()
     guard rowCount > 0, group.count > 0, search.k > 0 else { return read }
@@ -46,7 +45,7 @@ extension GraphIndex {
 
   /// The rows of largest inner product that the graph leads each query to, best first: `[queries][at most k]`.
   ///
-  /// For measurements; ``attend(_:rows:states:workspace:recorder:)`` makes no arrays.
+  /// For measurements; ``attend(_:states:)`` makes no arrays.
   package func search(
     _ group: QueryGroup, keys: PackedRows, k: Int, beamWidth: Int, workspace: Workspace
   ) -> (rows: [[UInt32]], read: ReadCount) {

@@ -6,9 +6,8 @@ extension IVFIndex {
   /// Cost: a dot product with each list's representative, and the rows of at most `probes * group.count` lists.
   ///
   /// Representatives are in the count's bytes and scored keys, not in its centroids, which are those with values.
-  public func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount {
+  public func attend(_ call: IndexCall, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, recorder) = (call.group, call.rows, call.workspace, call.recorder)
     let scratch = workspace.scope()
     let lists = listCount
     let g = group.count

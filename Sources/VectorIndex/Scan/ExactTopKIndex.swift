@@ -22,9 +22,8 @@ package final class ExactTopKIndex: AttentionIndex {
     rowCount += new.count
   }
 
-  public func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount {
+  public func attend(_ call: IndexCall, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, recorder) = (call.group, call.rows, call.workspace, call.recorder)
     let scratch = workspace.scope()
     var read = ReadCount()
     let (d, n) = (dimension, rowCount)

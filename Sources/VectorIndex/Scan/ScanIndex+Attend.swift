@@ -6,9 +6,8 @@ extension ScanIndex {
   /// Rows scored between two selections: scores of a group of 8 fill 64 KB, which stays in the L2.
   private static let scannedRows = 2048
 
-  public func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount {
+  public func attend(_ call: IndexCall, states: StatePointers) -> ReadCount {
+    let (group, rows, workspace, recorder) = (call.group, call.rows, call.workspace, call.recorder)
     let scratch = workspace.scope()
     var read = ReadCount()
     guard rowCount > 0, group.count > 0, search.k > 0 else { return read }

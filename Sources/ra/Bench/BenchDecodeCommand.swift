@@ -83,21 +83,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     }
     settings.tokens = tokens
     settings.rounds = rounds
-    settings.attentions = []
-    for choice in attention.elements {
-      guard let policy = try retrieval.policy(choice) else {
-        settings.attentions.append(.host)
-        continue
-      }
-      if policy == .exact {
-        settings.attentions.append(.exact)
-      } else if let chosen = policy.retrieval, !settings.attentions.contains(.retrieval) {
-        settings.attentions.append(.retrieval)
-        settings.retrieval = chosen
-      } else {
-        settings.policies.append(policy)
-      }
-    }
+    settings.attentions = try retrieval.evaluated(attention.elements)
     settings.format = store.format
     settings.isSynthetic = synthetic
     settings.syntheticPeriod = syntheticPeriod

@@ -57,18 +57,6 @@ struct BenchReport<Result: Encodable>: Encodable {
   }
 }
 
-extension AttentionName: LosslessStringConvertible {
-  init?(_ description: String) { self.init(rawValue: description) }
-  var description: String { rawValue }
-  var benchmark: BenchmarkAttention {
-    switch self {
-    case .retrieval: .retrieval
-    case .exact: .exact
-    case .host: .host
-    }
-  }
-}
-
 extension Console {
   func progress(_ phase: BenchmarkPhase) {
     switch phase {

@@ -24,8 +24,11 @@ struct BenchPrefillCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Tokens of the prompts.", valueName: "tokens,..."))
   var depth = CommaSeparated([512, 2048, 8192])
 
-  @Option(help: ArgumentHelp("What to measure: retrieval, exact, host.", valueName: "name,..."))
-  var attention = CommaSeparated([AttentionName.retrieval, .host])
+  @Option(
+    help: ArgumentHelp(
+      "What to measure: host, or policies as ra attention list shows them.", valueName: "name,..."),
+    transform: AttentionChoices.init(parsing:))
+  var attention = AttentionChoices([.retrieval, .host])
 
   @Option(help: ArgumentHelp("How often each prompt is read by each; the median counts.", valueName: "times"))
   var rounds = 1
@@ -47,8 +50,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     var settings = PrefillBenchmark.Settings()
     settings.lengths = depth.elements
     settings.rounds = rounds
-    settings.attentions = attention.elements.map(\.benchmark)
-    settings.retrieval = try retrieval.settings()
+    settings.attentions = try retrieval.evaluated(attention.elements)
     settings.format = store.format
     let longest = depth.elements.max() ?? 0
     let (model, pool) = try modelOptions.load(console, for: .tokens(longest))

@@ -107,7 +107,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     settings.rounds = rounds
     settings.isSynthetic = true
     settings.syntheticPeriod = period
-    settings.retrieval = try retrieval.settings()
+    settings.attentions = [.host, .exact, .retrieval(try retrieval.settings())]
     settings.format = store.format
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)
@@ -125,8 +125,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     guard let longest = lengths.max() else { return }
     var settings = PrefillBenchmark.Settings()
     settings.lengths = lengths
-    settings.attentions = [.host, .exact, .retrieval]
-    settings.retrieval = try retrieval.settings()
+    settings.attentions = [.host, .exact, .retrieval(try retrieval.settings())]
     settings.format = store.format
     settings.rounds = rounds
     settings.longestRepeated = 1024

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import AttentionPolicies
+import Evaluation
 import RetrievalAttention
 
 /// How attention is computed, as named on the command line.
@@ -23,6 +24,8 @@ enum AttentionChoice: Hashable {
       throw ValidationError(sentence(AttentionPolicyError.unknownPolicy(name, known: known + ["host"])))
     }
   }
+
+  static var retrieval: AttentionChoice { .policy(.retrieval(RetrievalSettings())) }
 
   static let help: ArgumentHelp = """
     How attention is computed: host, or NAME[:key=value,...] of the policies that ra attention list shows.
@@ -56,13 +59,27 @@ extension RetrievalOptions {
     return .retrieval(changed)
   }
 
-  /// The same for what can be saved; nil for the host.
-  func policy(_ name: AttentionName) throws -> AttentionPolicy? {
-    switch name {
-    case .retrieval: try policy(.policy(.retrieval(RetrievalSettings())))
-    case .exact: .exact
-    case .host: nil
+  /// Choices to be compared, by name. The first retrieval is called so, whatever these options say of it.
+  func evaluated(_ choices: [AttentionChoice]) throws -> [EvaluatedAttention] {
+    var result: [EvaluatedAttention] = []
+    for choice in choices {
+      let policy = try policy(choice)
+      let isRetrieval = policy?.retrieval != nil && !result.contains { $0.policy?.retrieval != nil }
+      result.append(
+        EvaluatedAttention(
+          name: isRetrieval ? RetrievalSettings.name : policy?.description ?? "host", policy: policy))
     }
+    return result
+  }
+
+  /// The policy of a choice that is to be saved.
+  ///
+  /// Throws `ValidationError` for one that cannot be.
+  func storedPolicy(_ choice: AttentionChoice, of what: String) throws -> AttentionPolicy {
+    guard let policy = try policy(choice), policy == .exact || policy.retrieval != nil else {
+      throw ValidationError("--attention is \(choice), but \(what) retrieval or exact.")
+    }
+    return policy
   }
 
   /// Refuses options that none of the choices has.
@@ -80,5 +97,14 @@ extension RetrievalOptions {
 extension AttentionChoice {
   var isRetrieval: Bool {
     if case .policy(let policy) = self { policy.retrieval != nil } else { false }
+  }
+}
+
+extension AttentionChoice: CustomStringConvertible {
+  var description: String {
+    switch self {
+    case .host: "host"
+    case .policy(let policy): policy.description
+    }
   }
 }

@@ -73,11 +73,6 @@ struct ThreadOptions: ParsableArguments {
   }
 }
 
-/// How attention is computed where settings come from other options, as named on the command line.
-enum AttentionName: String, ExpressibleByArgument, CaseIterable {
-  case retrieval, exact, host
-}
-
 struct RetrievalOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(

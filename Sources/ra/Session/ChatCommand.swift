@@ -26,8 +26,11 @@ struct ChatCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval, for a new conversation") var retrieval: RetrievalOptions
   @OptionGroup(title: "Retrieval, for a new conversation") var store: StoreOptions
 
-  @Option(help: "How attention is computed in a new conversation: retrieval or exact.")
-  var attention = AttentionName.retrieval
+  @Option(
+    help:
+      "How attention is computed in a new conversation: retrieval or exact, with settings as NAME:key=value,...",
+    transform: AttentionChoice.init(parsing:))
+  var attention = AttentionChoice.retrieval
 
   @Option(help: ArgumentHelp("Most tokens of an answer.", valueName: "tokens"))
   var maxTokens = 1024
@@ -37,9 +40,7 @@ struct ChatCommand: AsyncParsableCommand {
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
-    guard attention != .host else {
-      throw ValidationError("--attention is host, but a conversation needs retrieval or exact.")
-    }
+    _ = try retrieval.storedPolicy(attention, of: "a conversation needs")
     if let session {
       _ = try SessionName(session)
     } else if modelOptions.model == nil {

@@ -36,10 +36,7 @@ actor ChatWorker {
   }
 
   private func policy() throws -> AttentionPolicy {
-    guard let policy = try command.retrieval.policy(command.attention) else {
-      preconditionFailure("validate() refuses --attention host, which alone is no policy")
-    }
-    return policy
+    try command.retrieval.storedPolicy(command.attention, of: "a conversation needs")
   }
 
   private func open(_ path: String, name: String) throws {

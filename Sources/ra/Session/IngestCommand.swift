@@ -35,8 +35,10 @@ struct IngestCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
 
-  @Option(help: "How attention is computed: retrieval or exact.")
-  var attention = AttentionName.retrieval
+  @Option(
+    help: "How attention is computed: retrieval or exact, with settings as NAME:key=value,...",
+    transform: AttentionChoice.init(parsing:))
+  var attention = AttentionChoice.retrieval
 
   @Option(help: ArgumentHelp("Time between saves.", valueName: "seconds"))
   var checkpoint = 30.0
@@ -49,9 +51,7 @@ struct IngestCommand: AsyncParsableCommand {
 
   func validate() throws {
     if resume, force { throw ValidationError("Give --resume or --force, not both.") }
-    guard attention != .host else {
-      throw ValidationError("--attention is host, but sessions need retrieval or exact.")
-    }
+    _ = try retrieval.storedPolicy(attention, of: "sessions need")
     guard checkpoint.isFinite, checkpoint >= 0 else {
       throw ValidationError("--checkpoint is \(checkpoint), but must be zero or more seconds.")
     }
@@ -105,7 +105,7 @@ struct IngestCommand: AsyncParsableCommand {
         return try conversation.read(documents).tokens.count + Self.roomForQuestions
       })
     let plan = try plan(documents, host)
-    guard let policy = try retrieval.policy(attention) else { preconditionFailure("validated") }
+    let policy = try retrieval.storedPolicy(attention, of: "sessions need")
     try Task.checkCancellation()
     if force, FileManager.default.fileExists(atPath: path) { try Session.remove(path) }
     let session = try Session.create(

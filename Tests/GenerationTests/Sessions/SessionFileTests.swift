@@ -185,7 +185,7 @@ extension GenerationTests {
         } catch { return error as? SessionError }
       }
       // The sealing itself is right.
-      #expect(try refusal("\"format\":1", "\"format\":1") == nil)
+      #expect(try refusal("\"format\":2", "\"format\":2") == nil)
       for (old, new, property) in [
         ("\"architecture\" : \"llama\"", "\"architecture\" : \"qwen2\"", "architecture"),
         ("scale 0.125, ", "scale 0.5, ", "layer 0"),
@@ -209,19 +209,46 @@ extension GenerationTests {
         }
       }
       try write(
-        Data(intact.replacingOccurrences(of: "\"format\":1", with: "\"format\":2").utf8), manifestPath)
+        Data(intact.replacingOccurrences(of: "\"format\":2", with: "\"format\":3").utf8), manifestPath)
       #expect(
-        throws: SessionError.unsupportedVersion(path: manifestPath, expected: 1, found: 2)
+        throws: SessionError.unsupportedVersion(path: manifestPath, expected: 2, found: 3)
       ) { _ = try Session.open(path, host: host) }
       try write(Data(intact.utf8), manifestPath)
       _ = try Session.open(path, host: host)
     }
 
+    /// Sessions of the first format, with attention's settings as members, open as they did.
+    @Test func theFirstFormatIsRead() throws {
+      let intact = String(decoding: try bytes(manifestPath), as: UTF8.self)
+      let policy = AttentionPolicy.retrieval(earlyIndex)
+      let now = "\"attention\" : \"\(policy.completeDescription)\""
+      try #require(intact.contains(now))
+      let settings = earlyIndex
+      let (build, search) = (settings.build, settings.search)
+      let first = """
+        "attention" : { "name" : "retrieval", "retrieval" : {
+          "sinkCount": \(settings.sinkCount), "windowCount": \(settings.windowCount),
+          "segmentCount": \(settings.segmentCount), "insertionCount": \(settings.insertionCount),
+          "minimumIndexedCount": \(settings.minimumIndexedCount), "clusterSize": \(build.clusterSize),
+          "usesCodes": \(build.usesCodes), "iterations": \(build.iterations), "seed": \(build.seed),
+          "tolerance": \(search.tolerance), "spreadFactor": \(search.spreadFactor),
+          "refinement": \(search.refinement), "expansion": \(search.expansion),
+          "minimumGroupedClusters": \(search.minimumGroupedClusters),
+          "maximumRetrieved": \(search.maximumRetrieved), "layerTolerances": [] } }
+        """
+      let changed = intact.replacingOccurrences(of: now, with: first)
+      let end = try #require(changed.firstIndex(of: "\n"))
+      let body = Data(changed[changed.index(after: end)...].utf8)
+      try write(Data(firstLine(for: body, version: 1).utf8) + body, manifestPath)
+      let session = try Session.open(path, host: host)
+      #expect(session.runner.context.policy == policy)
+    }
+
     /// As docs/session-format.md says.
-    private func firstLine(for body: Data) -> String {
+    private func firstLine(for body: Data, version: Int = 2) -> String {
       let digits = String(body.withUnsafeBytes { CRC32C.checksum(of: $0) }, radix: 16)
       let checksum = String(repeating: "0", count: 8 - digits.count) + digits
-      return "{\"format\":1,\"checksum\":\"\(checksum)\",\n"
+      return "{\"format\":\(version),\"checksum\":\"\(checksum)\",\n"
     }
 
     @Test func pathsThatAreNoSessions() throws {

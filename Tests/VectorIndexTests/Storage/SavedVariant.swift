@@ -38,11 +38,7 @@ final class SavedVariant<Variant: IndexVariant>: SavedIndex {
     index.insert(new, all: all, training: training, workspace: workspace)
   }
 
-  func attend(
-    _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace, recorder: ReadRecorder?
-  ) -> ReadCount {
-    index.attend(group, rows: rows, states: states, workspace: workspace, recorder: recorder)
-  }
+  func attend(_ call: IndexCall, states: StatePointers) -> ReadCount { index.attend(call, states: states) }
 }
 
 // MARK: - Scans
