@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long test-gpu lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
+.PHONY: build demo test test-long test-gpu examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -49,9 +49,15 @@ count-instructions:
 bench-machine: build
 	$(RA) bench machine
 
+# The tests build the same files; here they see what any package sees, public declarations only.
+## examples   a method of attention and a kind of index in a package of their own, Examples
+examples: need-swift llama
+	$(OURS_FIRST) $(SWIFT) build -c release --package-path Examples --scratch-path .build-examples \
+	  --pkg-config-path .deps/lib/pkgconfig
+
 ## lint       checks the format of the Swift files, the width of comments, the order of the targets, and the tables of the docs
 lint: need-swift
-	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Package.swift
+	$(SWIFT) format lint --strict --parallel --recursive Sources Tests Examples Package.swift
 	scripts/house --self-test && scripts/house --check
 	scripts/update-tables --self-test && scripts/update-tables --check
 

@@ -136,11 +136,12 @@ import VectorIndex
     let exact = try AttentionEngine(
       shape: ModelShape(layers: [input.layer]), policy: .exact, capacity: 4096)
     #expect(exact.maximumFixedRows == nil)
-    let indexed = try self.engine(LayerInput(try layerShape(), tokens: 620, seed: 5), tolerance: 0)
+    let longer = LayerInput(try layerShape(), tokens: 620, seed: 5)
+    let indexed = try self.engine(longer, tolerance: 0)
     #expect(indexed.fixedRows(layer: 0) != nil)
     var options = CallOptions.fixed(reference)
     options.isExact = true
-    #expect(throws: AttentionError.self) { try indexed.attend(input, 500..<501, options: options) }
+    #expect(throws: AttentionError.self) { try indexed.attend(longer, 500..<501, options: options) }
     #expect(indexed.tokenCount == 500)
   }
 }

@@ -170,7 +170,8 @@ public final class FidelityMeasurement {
       perplexityDifference: perplexity - referencePerplexity,
       keysRead: reads.keysRead, keysReadWithStatic: reads.keysReadWithStatic,
       bytesPerToken: reads.bytesPerToken,
-      tolerance: (search ?? runner.engine.policy.retrieval?.search).map { Double($0.tolerance) }, noiseFloor: noiseFloor,
+      tolerance: (search ?? runner.engine.policy.retrieval?.search).map { Double($0.tolerance) },
+      noiseFloor: noiseFloor,
       hostNoise: hostNoise,
       headError: heads.flatMap { HeadErrors.mean($0.outputError) },
       recoveredMass: heads.flatMap { HeadErrors.mean($0.recoveredMass) }, heads: heads)

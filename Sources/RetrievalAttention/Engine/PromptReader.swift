@@ -4,10 +4,10 @@ package import AttentionModel
 
 /// An engine that attends, and engines of other policies that read the same prompt along.
 ///
-/// Followers get the rows of each batch, and their policies see its queries and outputs as if they had computed it, which
-/// costs copies of the rows. Bit for bit the same, since prompts are read with exact attention under every policy. All
-/// have the same shape and have read the same tokens. While there are any, single tokens too are read as a prompt. Each is
-/// told by itself when to update its index, and takes back a batch by itself.
+/// Followers get the rows of each batch, and their policies see its queries and outputs as if they had computed it,
+/// which costs copies of the rows. Bit for bit the same, since prompts are read with exact attention under every
+/// policy. All have the same shape and have read the same tokens. While there are any, single tokens too are read as a
+/// prompt. Each is told by itself when to update its index, and takes back a batch by itself.
 package struct PromptReader {
   package let engine: AttentionEngine
   package let followers: [AttentionEngine]

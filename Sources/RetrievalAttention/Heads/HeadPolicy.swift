@@ -4,9 +4,9 @@ public import VectorIndex
 
 /// What one KV head of one layer keeps, and how its group of query heads attends to it.
 ///
-/// A head takes rows and answers with softmax states; it never hands out which keys it used. All calls for one head come
-/// from one thread at a time, but for what a capability says otherwise. Rows of a batch are in ``rows`` before anything
-/// is asked about them.
+/// A head takes rows and answers with softmax states; it never hands out which keys it used. All calls for one head
+/// come from one thread at a time, but for what a capability says otherwise. Rows of a batch are in ``rows`` before
+/// anything is asked about them.
 ///
 /// What else a head can do it says by conforming to ``ObservingHead``, ``BatchReadingHead``, ``UpdatedHead`` and
 /// ``MeasuredHead``; the engine asks once, when the head is made.

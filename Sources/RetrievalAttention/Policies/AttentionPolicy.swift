@@ -4,7 +4,8 @@
 ///
 ///     let policy = AttentionPolicy.retrieval(RetrievalSettings())
 ///
-/// Any ``PolicySettings`` make one; ``PolicyRegistry`` makes them from text. The methods of other papers are in the module
+/// Any ``PolicySettings`` make one; ``PolicyRegistry`` makes them from text. The methods of other papers are in the
+/// module
 /// `AttentionPolicies`.
 ///
 /// ## Groups of query heads
@@ -46,8 +47,8 @@ extension AttentionPolicy: Hashable {
 }
 
 extension AttentionPolicy {
-  /// The text that ``PolicyRegistry/parse(_:)`` makes this policy from, with every setting, for files: what is a default
-  /// today may not be one tomorrow.
+  /// The text that ``PolicyRegistry/parse(_:)`` makes this policy from, with every setting, for files: what is a
+  /// default today may not be one tomorrow.
   public var completeDescription: String { settings.completeSpecification }
 }
 

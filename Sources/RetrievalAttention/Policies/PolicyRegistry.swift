@@ -35,8 +35,8 @@ public struct PolicyRegistry: Sendable {
 
   /// Makes a method known by its name.
   ///
-  /// - Throws: ``AttentionPolicyError/nameTaken(_:)``, ``AttentionPolicyError/nameNotAllowed(_:)`` for a name that could
-  ///   not be told from settings in text.
+  /// - Throws: ``AttentionPolicyError/nameTaken(_:)``, ``AttentionPolicyError/nameNotAllowed(_:)`` for a name that
+  ///   could not be told from settings in text.
   public mutating func register(_ settings: (some PolicySettings).Type) throws(AttentionPolicyError) {
     let entry = Entry(settings)
     let name = entry.description.name

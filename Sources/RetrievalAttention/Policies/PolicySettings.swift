@@ -2,8 +2,8 @@
 
 /// A method of attention: its settings, their documentation, and the heads that it makes.
 ///
-/// Register a type of one's own with ``PolicyRegistry/register(_:)``; then it can be named wherever a policy is chosen by
-/// text. docs/policies.md walks through an example.
+/// Register a type of one's own with ``PolicyRegistry/register(_:)``; then it can be named wherever a policy is chosen
+/// by text. docs/policies.md walks through an example.
 public protocol PolicySettings: Sendable, Hashable {
   /// As on the command line.
   static var name: String { get }

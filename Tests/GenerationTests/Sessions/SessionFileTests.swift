@@ -219,8 +219,10 @@ extension GenerationTests {
 
     /// Sessions of the first format, with attention's settings as members, open as they did.
     @Test func theFirstFormatIsRead() throws {
-      let intact = String(decoding: try bytes(manifestPath), as: UTF8.self)
       let policy = AttentionPolicy.retrieval(earlyIndex)
+      let (path, manifestPath) = (folder.path("c"), folder.path("c/manifest.json"))
+      _ = try Session.create(at: path, host: host, policy: policy)
+      let intact = String(decoding: try bytes(manifestPath), as: UTF8.self)
       let now = "\"attention\" : \"\(policy.completeDescription)\""
       try #require(intact.contains(now))
       let settings = earlyIndex
