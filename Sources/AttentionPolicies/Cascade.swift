@@ -5,7 +5,7 @@ import Platform
 public import RetrievalAttention
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/cascade(_:)``: a fixed number of keys in cascaded buffers, each of which takes half of
+/// Settings of `AttentionPolicy.cascade(_:)`: a fixed number of keys in cascaded buffers, each of which takes half of
 /// what the one before lets go (Willette et al., *Training-Free Exponential Context Extension via Cascading KV Cache*,
 /// arXiv 2406.17808).
 ///

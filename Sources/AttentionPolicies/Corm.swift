@@ -5,7 +5,7 @@ import Platform
 public import RetrievalAttention
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/corm(_:)``: keys that one of the last queries gave more than an average share (Dai et
+/// Settings of `AttentionPolicy.corm(_:)`: keys that one of the last queries gave more than an average share (Dai et
 /// al., *CORM: Cache Optimization with Recent Message for Large Language Model Inference*, arXiv 2404.15949).
 ///
 /// A query at position t finds a key important when it gives it at least 1 / (t + 1) of its attention. A key is dropped

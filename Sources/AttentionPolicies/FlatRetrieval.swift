@@ -3,7 +3,7 @@
 public import VectorIndex
 public import RetrievalAttention
 
-/// Settings of ``AttentionPolicy/flat(_:)``: sink, window and the exact top k of the other keys, for each query head
+/// Settings of `AttentionPolicy.flat(_:)`: sink, window and the exact top k of the other keys, for each query head
 /// (arXiv 2409.10516, "Flat").
 ///
 /// Every key is scored for every token, so it reads half of what exact attention reads. Keys outside of the top k

@@ -3,7 +3,7 @@
 public import VectorIndex
 public import RetrievalAttention
 
-/// Settings of ``AttentionPolicy/graph(_:)``: RetrievalAttention as published (arXiv 2409.10516).
+/// Settings of `AttentionPolicy.graph(_:)`: RetrievalAttention as published (arXiv 2409.10516).
 ///
 /// The paper does not say how many neighbors a key has nor how wide its beam is; those here are of RoarGraph (arXiv
 /// 2408.08933) and of recall above .95. It builds one graph for each query head, from all queries of the prompt, and

@@ -4,7 +4,7 @@ import AttentionKernels
 public import RetrievalAttention
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/hip(_:)``: blocks of keys found by halving spans and keeping the best (Lee et al., *A
+/// Settings of `AttentionPolicy.hip(_:)`: blocks of keys found by halving spans and keeping the best (Lee et al., *A
 /// Training-Free Sub-quadratic Cost Transformer Model Serving Framework With Hierarchically Pruned Attention*, arXiv
 /// 2406.09827).
 ///

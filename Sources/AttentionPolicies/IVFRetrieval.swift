@@ -3,7 +3,7 @@
 public import VectorIndex
 public import RetrievalAttention
 
-/// Settings of ``AttentionPolicy/ivf(_:)``: sink, window and all keys of the best inverted lists (arXiv 2409.10516,
+/// Settings of `AttentionPolicy.ivf(_:)`: sink, window and all keys of the best inverted lists (arXiv 2409.10516,
 /// "IVF").
 ///
 /// The paper takes the top k of the keys in the lists; here all of them are attended to, since they have been read.

@@ -4,7 +4,7 @@ import AttentionKernels
 public import RetrievalAttention
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/infLLM(_:)``: blocks of keys, of which those are read whose representatives score
+/// Settings of `AttentionPolicy.infLLM(_:)`: blocks of keys, of which those are read whose representatives score
 /// highest (Xiao et al., *InfLLM: Training-Free Long-Context Extrapolation for LLMs with an Efficient Context Memory*,
 /// arXiv 2402.04617).
 ///

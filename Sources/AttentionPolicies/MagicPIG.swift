@@ -4,7 +4,7 @@ import AttentionKernels
 public import RetrievalAttention
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/magicPIG(_:)``: a sample of keys from hash tables, from which attention is estimated
+/// Settings of `AttentionPolicy.magicPIG(_:)`: a sample of keys from hash tables, from which attention is estimated
 /// (Chen et al., *MagicPIG: LSH Sampling for Efficient LLM Generation*, arXiv 2410.16179).
 ///
 /// Keys less their mean are hashed into L tables by the signs of K random projections each. A key is sampled when it

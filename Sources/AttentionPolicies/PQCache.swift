@@ -4,7 +4,7 @@ import AttentionKernels
 public import RetrievalAttention
 package import VectorIndex
 
-/// Settings of ``AttentionPolicy/pqCache(_:)``: the keys that score highest by product-quantized codes (Zhang et al.,
+/// Settings of `AttentionPolicy.pqCache(_:)`: the keys that score highest by product-quantized codes (Zhang et al.,
 /// *PQCache: Product Quantization-based KVCache for Long Context LLM Inference*, arXiv 2407.12820).
 ///
 /// Keys are cut into m parts, each of which is replaced by the nearest of 2^b centroids of its own, from k-means over

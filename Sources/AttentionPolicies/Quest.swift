@@ -4,7 +4,7 @@ import AttentionKernels
 public import RetrievalAttention
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/quest(_:)``: the pages whose keys could score highest (Tang et al., *Quest:
+/// Settings of `AttentionPolicy.quest(_:)`: the pages whose keys could score highest (Tang et al., *Quest:
 /// Query-Aware Sparsity for Efficient Long-Context LLM Inference*, arXiv 2406.10774).
 ///
 /// For each page the least and the largest element of its keys in each dimension are kept. With them a page's highest

@@ -5,7 +5,7 @@ import Platform
 public import RetrievalAttention
 package import VectorIndex
 
-/// Settings of ``AttentionPolicy/retroInfer(_:)``: clusters of keys, of which the best are read and the next best
+/// Settings of `AttentionPolicy.retroInfer(_:)`: clusters of keys, of which the best are read and the next best
 /// estimated (Chen et al., *RetroInfer: A Vector-Storage Approach for Scalable Long-Context LLM Inference*, arXiv
 /// 2505.02922).
 ///

@@ -4,7 +4,7 @@ import AttentionKernels
 public import RetrievalAttention
 import VectorIndex
 
-/// Settings of ``AttentionPolicy/snapKV(_:)``: at the end of a prompt, the keys that its last queries attend to (Li et
+/// Settings of `AttentionPolicy.snapKV(_:)`: at the end of a prompt, the keys that its last queries attend to (Li et
 /// al., *SnapKV: LLM Knows What You are Looking for Before Generation*, arXiv 2404.14469).
 ///
 /// Each key is voted for by the softmax weights of the last tokens' queries, summed; votes are pooled over neighbors,

@@ -3,7 +3,7 @@
 import VectorIndex
 public import RetrievalAttention
 
-/// Settings of ``AttentionPolicy/streaming(_:)``: the first and the last tokens, nothing between (Xiao et al.,
+/// Settings of `AttentionPolicy.streaming(_:)`: the first and the last tokens, nothing between (Xiao et al.,
 /// *Efficient Streaming Language Models with Attention Sinks*, arXiv 2309.17453).
 ///
 /// The paper numbers positions anew within its cache, and evicts while the prompt is read. Here keys keep the positions
