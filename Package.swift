@@ -79,7 +79,8 @@ let package = Package(
     .target(
       name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
     .target(
-      name: "Generation", dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "Platform"],
+      name: "Generation",
+      dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
     .target(name: "CTexts"),
     .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: settings),
@@ -101,7 +102,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(
-      name: "Serving", dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention"],
+      name: "Serving",
+      dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels"],
       swiftSettings: settings),
     .target(
       name: "InferenceServer",
@@ -140,7 +142,7 @@ let package = Package(
       path: "Examples/Sources/ExampleMethods"),
     .testTarget(
       name: "ExampleMethodsTests",
-      dependencies: ["ExampleMethods", "AttentionPolicies", "Evaluation", "LlamaHost"],
+      dependencies: ["ExampleMethods", "AttentionPolicies", "Evaluation", "LlamaHost", "RetrievalAttention"],
       path: "Examples/Tests/ExampleMethodsTests"),
     .testTarget(
       name: "RetrievalAttentionTests",
@@ -156,7 +158,7 @@ let package = Package(
     .testTarget(
       name: "GenerationTests",
       dependencies: [
-        "AttentionPolicies",
+        "AttentionKernels", "AttentionPolicies",
         "Generation", "LlamaHost", "Platform", "RetrievalAttention", "VectorIndex", "TestSupport",
       ],
       swiftSettings: settings),
