@@ -23,7 +23,7 @@ extension GuestContext {
   /// itself. Logits come in the same order. Results equal those of one batch a sequence within the host's rounding,
   /// which depends on the size of a batch.
   ///
-  /// - Parameter sequences: 1 to ``sequenceCapacity`` sequences with 1 to ``batchCapacity`` tokens in all.
+  /// - Parameter sequences: 1 to ``sequenceCapacity`` sequences with 1 to ``LlamaContext/batchCapacity`` tokens in all.
   /// - Throws: as `evaluate(_:startPosition:outputs:)`; the guest may have seen some layers of the batch then.
   @discardableResult
   public func evaluate(_ sequences: [SequenceTokens]) throws -> Logits {
