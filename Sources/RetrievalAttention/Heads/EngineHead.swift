@@ -3,7 +3,9 @@
 import AttentionModel
 
 /// One KV head of a layer with its capabilities.
-struct EngineHead {
+///
+/// A class: a step hands heads from task to task, and copies of a struct would count references to all of these.
+final class EngineHead {
   let policy: any HeadPolicy
   let windowed: (any WindowedHead)?
   let divided: (any DividedHead)?
