@@ -41,7 +41,7 @@ public final class GuestHost {
     parallel = pool.runner
     context = try GuestContext(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: NoGuest())
+      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: nil)
   }
 
   /// What the model's devices hold, weights included: the same for contexts of any length, and of any number.
@@ -58,7 +58,7 @@ public final class GuestHost {
     context.deviceParts = deviceParts
     // So that contexts go when their runners do.
     defer {
-      context.guest = NoGuest()
+      context.guest = nil
       context.deviceParts = []
     }
     return try context.evaluate(sequences)
@@ -71,12 +71,5 @@ public final class GuestHost {
       windowReading.activity = window.activity
       windowReading.refusal = window.incapableDevice.map { "\($0) lacks an operation of it" }
     }
-  }
-}
-
-/// Stands in between evaluations.
-final class NoGuest: AttentionGuest {
-  func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
-    preconditionFailure("the host was evaluated without an engine")
   }
 }

@@ -90,10 +90,7 @@ package enum HeadCapture {
 
   /// A capture has one width, group size and rotation.
   private static func commonShape(of layers: [Int], in shape: ModelShape) throws -> LayerShape {
-    guard let first = layers.first else {
-      throw GenerationError.invalidCount(name: "layers", value: 0, requirement: "positive")
-    }
-    var common: LayerShape?
+    var common: (number: Int, layer: LayerShape)?
     for number in layers {
       guard let layer = shape[number] else {
         throw AttentionError.unknownLayer(number, layerCount: shape.layers.count)
@@ -101,18 +98,20 @@ package enum HeadCapture {
       let problem: String? =
         if let window = layer.slidingWindow {
           "a layer without a sliding window (this one keeps \(window) keys)"
-        } else if let common, layer != common {
-          "of the same shape and rotation as layer \(first)"
+        } else if let common, layer != common.layer {
+          "of the same shape and rotation as layer \(common.number)"
         } else {
           nil
         }
       if let problem {
         throw AttentionError.invalidSetting(name: "layer", value: "\(number)", requirement: problem)
       }
-      common = layer
+      common = common ?? (number, layer)
     }
-    guard let common else { preconditionFailure("there is a first layer") }
-    return common
+    guard let common else {
+      throw GenerationError.invalidCount(name: "layers", value: 0, requirement: "positive")
+    }
+    return common.layer
   }
 
   private static func rope(_ shape: LayerShape, base: Double?) -> CaptureRope {

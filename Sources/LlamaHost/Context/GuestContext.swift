@@ -14,8 +14,9 @@ public final class GuestContext: LlamaContext {
   public let sequenceCapacity: Int
   /// What the probe found.
   public let takeover: TakeoverReport
-  /// Who attends; may be replaced between evaluations, to change the session.
-  public var guest: any AttentionGuest { didSet { observer.guest = guest } }
+  /// Who attends; may be replaced between evaluations, to change the session. Without one an evaluation throws
+  /// ``LlamaError/unexpectedAttention(detail:)``.
+  public var guest: (any AttentionGuest)? { didSet { observer.guest = guest } }
   /// What the model's devices hold for this context, weights included; measured when it was made.
   public internal(set) var deviceMemory: [DeviceMemoryUse] = []
 
@@ -50,7 +51,7 @@ public final class GuestContext: LlamaContext {
   ///   ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
   public convenience init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int? = nil,
-    sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil, guest: any AttentionGuest
+    sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil, guest: (any AttentionGuest)?
   ) throws {
     try self.init(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
@@ -59,7 +60,7 @@ public final class GuestContext: LlamaContext {
 
   init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int, outputCapacity: Int?, sequenceCapacity: Int = 1,
-    takeover: TakeoverReport?, guest: any AttentionGuest, keepsHostAttention: Bool
+    takeover: TakeoverReport?, guest: (any AttentionGuest)?, keepsHostAttention: Bool
   ) throws {
     try Self.check("sequence capacity", sequenceCapacity, Self.sequenceRange)
     try Self.check("batch capacity", batchCapacity, Self.batchRange)

@@ -84,7 +84,7 @@ public class LlamaContext {
     return logits(outputCount)
   }
 
-  /// Computes tokens that have been checked. For each kind of context to say how.
+  /// Computes tokens that have been checked. Each kind of context says how; one that does not is a bug here, and traps.
   func compute(_ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int) throws {
     preconditionFailure("a context is of the guest or of the host")
   }
