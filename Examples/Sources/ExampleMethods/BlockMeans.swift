@@ -1,7 +1,7 @@
 // A method of attention of one's own: blocks of tokens, found by the mean of their keys.
 
 public import RetrievalAttention
-public import VectorIndex
+internal import VectorIndex
 
 /// Attends to the first tokens, to the block that is being filled, and to the blocks whose mean key a query likes best.
 public struct BlockMeansSettings: PolicySettings {
