@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long test-gpu examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
+.PHONY: build demo test test-long test-gpu test-models examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -39,6 +39,10 @@ test-long: need-swift llama
 ## test-gpu   layers on Mesa's Vulkan driver for the CPU and on an RPC server here (needs packages, tells which)
 test-gpu: need-swift
 	@SWIFT="$(SWIFT)" scripts/test-gpu
+
+## test-models  a tiny random model of each of llama.cpp's architectures, checked by ra doctor; table in docs/models.md
+test-models: build
+	scripts/test-models --table
 
 # Not part of the tests: it needs valgrind, and counts belong to one compiler.
 ## count-instructions  instructions of each kernel on fixed inputs, against checked-in baselines (needs valgrind)

@@ -109,15 +109,23 @@ public final class BatchRunner {
       guest.end()
       for item in items { host.note(item.usedPrompt, item.window) }
     }
+    let isHybrid = host.context.hasRecurrentLayers
     do {
+      if isHybrid {
+        for item in items where item.tokens.count > 1 { item.context.beginsToRead() }
+      }
       let logits = try host.evaluate(
         items.map {
           SequenceTokens(Array($0.tokens), startPosition: $0.context.tokenCount, outputs: $0.outputs)
-        }, guest: guest, deviceParts: Self.deviceParts(items))
-      try guest.checkFiles()
+        }, states: isHybrid ? items.map(\.context.recurrent.state) : [], guest: guest,
+        deviceParts: Self.deviceParts(items), confirm: guest.checkFiles)
       for item in items {
         for context in item.contexts {
           context.didRead(item.tokens, promptEnd: item.promptEnd, isIndexed: !item.options.isExact)
+        }
+        if isHybrid {
+          try item.context.keepStates(
+            for: item.followers, isPrompt: item.tokens.count > 1, promptEnd: item.promptEnd)
         }
       }
       return logits

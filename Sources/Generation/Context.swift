@@ -1,5 +1,6 @@
 // What a model has read: tokens, with their keys and values.
 
+import LlamaHost
 public import RetrievalAttention
 
 /// An attention engine and the tokens that it has read.
@@ -21,6 +22,8 @@ public final class Context {
   /// Seconds spent building the index.
   public private(set) var indexSeconds = 0.0
   private var dueUpdate: IndexUpdate?
+  /// States of the model's recurrent layers, if it has such.
+  private(set) var recurrent = RecurrentHistory()
 
   /// What is to be put into the index.
   private struct IndexUpdate {
@@ -40,12 +43,18 @@ public final class Context {
   }
 
   /// A context of an engine that has read `tokens`, and that nobody else goes on with.
-  package init(engine: AttentionEngine, tokens: [Int32]) {
+  package convenience init(engine: AttentionEngine, tokens: [Int32]) {
+    self.init(engine: engine, tokens: tokens, recurrent: RecurrentHistory())
+  }
+
+  /// The same with the states of recurrent layers after those tokens.
+  init(engine: AttentionEngine, tokens: [Int32], recurrent: RecurrentHistory) {
     precondition(
       engine.tokenCount == tokens.count,
       "an engine that has read \(engine.tokenCount) tokens, not \(tokens.count)")
     self.engine = engine
     self.tokens = tokens
+    self.recurrent = recurrent
   }
 
   public var tokenCount: Int { tokens.count }
@@ -60,6 +69,7 @@ public final class Context {
     use.store = engine.storeByteCount
     use.index = engine.indexByteCount
     use.samples = engine.sampleByteCount
+    use.states = hasRecurrentLayers ? recurrent.byteCount : nil
     return use
   }
 
@@ -68,7 +78,8 @@ public final class Context {
   /// - Parameter capacity: tokens for which it has room; as many as this one when nil.
   /// - Throws: what ``RetrievalAttention/AttentionEngine/fork(capacity:)`` throws; this context is as it was then.
   public func fork(capacity: Int? = nil) throws -> Context {
-    let fork = Context(engine: try engine.fork(capacity: capacity), tokens: tokens)
+    let fork = Context(
+      engine: try engine.fork(capacity: capacity), tokens: tokens, recurrent: try recurrent.fork())
     fork.dueUpdate = dueUpdate
     return fork
   }
@@ -76,20 +87,32 @@ public final class Context {
   /// Drops the tokens from `count` on.
   ///
   /// - Throws: what ``RetrievalAttention/AttentionEngine/truncate(to:)`` throws, above all for tokens that are in the
-  ///   index; nothing has changed then.
+  ///   index; ``GenerationError/noStateKept(position:nearest:)`` for a place of a hybrid model that has no copy of the
+  ///   states. Nothing has changed then.
   public func truncate(to count: Int) throws {
+    if hasRecurrentLayers, recurrent.place(atMost: count) != count {
+      throw GenerationError.noStateKept(position: count, nearest: recurrent.place(atMost: count))
+    }
     try engine.truncate(to: count)
     drop(from: count)
   }
 
-  /// Whether ``truncate(to:)`` is possible.
-  public func canTruncate(to count: Int) -> Bool { (try? engine.checkTruncation(to: count)) != nil }
+  /// Where ``truncate(to:)`` can go that is nearest to `count`, and not behind it: `count` itself for most models, the
+  /// place of a copy of the states for hybrid ones. Nil where it cannot go at all.
+  public func truncationPoint(atMost count: Int) -> Int? {
+    let place = hasRecurrentLayers ? recurrent.place(atMost: count) : count
+    return (try? engine.checkTruncation(to: place)) != nil ? place : nil
+  }
+
+  /// Whether the model has recurrent layers, of which something has been kept.
+  var hasRecurrentLayers: Bool { recurrent.state.position > 0 }
 
   /// Keeps what is in common with the beginning of `prompt`, and drops the rest; see ``GuestRunner/keepPrefix(of:)``.
   func keepPrefix(of prompt: [Int32], parallel: ParallelRunner) throws -> Int {
     let common = zip(tokens, prompt.dropLast()).prefix { $0 == $1 }.count
     guard common < tokenCount else { return common }
-    let kept = engine.canRewind(to: common) ? common : 0
+    let place = hasRecurrentLayers ? recurrent.place(atMost: common) : common
+    let kept = engine.canRewind(to: place) ? place : 0
     try engine.rewind(to: kept, parallel: parallel)
     drop(from: kept)
     return kept
@@ -97,6 +120,7 @@ public final class Context {
 
   private func drop(from count: Int) {
     tokens.removeLast(max(0, tokenCount - count))
+    if hasRecurrentLayers { recurrent.goBack(to: count) }
     dueUpdate = nil
   }
 
@@ -109,6 +133,10 @@ public final class Context {
       tokens[first + ($0 - first) % (period - first)]
     }
     didRead(repeated[...], promptEnd: count)
+    if hasRecurrentLayers {
+      recurrent.state.skip(to: count)
+      recurrent.mark()
+    }
     updateIndex(parallel: parallel)
   }
 }
@@ -134,6 +162,26 @@ extension Context {
       dueUpdate = update
     } else if update.finishing {
       engine.finishPrompt()
+    }
+  }
+
+  /// More than one token will be read, at a place that others may want to go back to.
+  func beginsToRead() { recurrent.mark() }
+
+  /// Keeps copies of the states where that is due after a batch, and hands them to contexts that have read along.
+  ///
+  /// - Parameter end: how many tokens the prompt has that the batch belongs to.
+  func keepStates(for followers: [Context], isPrompt: Bool, promptEnd end: Int?) throws {
+    if isPrompt, tokenCount == end {
+      recurrent.mark()
+    } else {
+      recurrent.advanced(isPrompt: isPrompt)
+    }
+    guard !followers.isEmpty else { return }
+    let states = try recurrent.state.snapshot()
+    for follower in followers {
+      follower.recurrent.state.restore(states)
+      if tokenCount == end { follower.recurrent.mark() }
     }
   }
 

@@ -20,6 +20,8 @@ public enum GenerationError: Error, Equatable, Sendable {
   case textTooShort(tokens: Int, required: Int)
   /// Documents stand before the first question.
   case documentsAfterQuestion
+  /// The model has recurrent layers, and no copy of their states at a place; the nearest one before it.
+  case noStateKept(position: Int, nearest: Int)
   /// A session does not tell where in a conversation it ends.
   case unknownConversation(String)
 }
@@ -46,6 +48,9 @@ extension GenerationError: CustomStringConvertible {
       "the text has \(tokens) tokens, but \(required) are needed"
     case .documentsAfterQuestion:
       "documents can be added before the first question only; make a new session of them"
+    case .noStateKept(let position, let nearest):
+      "the states of the model's recurrent layers were not kept after \(position) tokens, the nearest ones are those "
+        + "after \(nearest)"
     case .unknownConversation(let text):
       "the session does not tell where in a conversation it ends (\(text.isEmpty ? "nothing" : text)); it was not "
         + "made by this version's ingest or chat"

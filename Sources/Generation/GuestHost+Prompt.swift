@@ -37,6 +37,10 @@ extension GuestHost {
       tokenCount > min(context.batchCapacity, Self.shortPrompt), engine.takesInAttendedPrompts
     else { return nil }
     promptReading = PromptReading()
+    if takeover.isHybrid {
+      promptReading.refusal = Self.hybridRefusal
+      return nil
+    }
     let limit: Int? = if case .anywhere(let limit) = placement { limit } else { nil }
     do {
       let prompt = try DevicePrompt(end: end, context: context, anywhere: placement.isAnywhere, limit: limit)
@@ -51,4 +55,7 @@ extension GuestHost {
 
   /// Questions are this short: sending a context's keys and values to devices for one would take longer.
   static let shortPrompt = 64
+
+  /// Why devices attend to nothing of hybrid models.
+  static let hybridRefusal = "beside recurrent layers attention is computed by the CPU"
 }

@@ -19,6 +19,10 @@ extension GuestHost {
       let capacity = engine.maximumFixedRows
     else { return nil }
     windowReading = WindowReading()
+    if takeover.isHybrid {
+      windowReading.refusal = Self.hybridRefusal
+      return nil
+    }
     do {
       let window = try DeviceWindow(capacity: capacity, context: context, anywhere: placement.isAnywhere)
       windowReading.byteCounts = window.byteCounts

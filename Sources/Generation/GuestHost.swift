@@ -50,9 +50,10 @@ public final class GuestHost {
   /// What went between the model's devices and the attention here, since the host was made.
   public var deviceTraffic: DeviceTraffic { context.deviceTraffic }
 
-  /// Evaluates a batch, with `guest` for attention.
+  /// Evaluates a batch, with `guest` for attention. What `confirm` throws after it makes it one that failed.
   func evaluate(
-    _ sequences: [SequenceTokens], guest: any AttentionGuest, deviceParts: [DevicePart]
+    _ sequences: [SequenceTokens], states: [RecurrentState], guest: any AttentionGuest,
+    deviceParts: [DevicePart], confirm: () throws -> Void
   ) throws -> Logits {
     context.guest = guest
     context.deviceParts = deviceParts
@@ -61,7 +62,7 @@ public final class GuestHost {
       context.guest = nil
       context.deviceParts = []
     }
-    return try context.evaluate(sequences)
+    return try context.evaluate(sequences, states: states, confirm: confirm)
   }
 
   /// Takes note of what devices have done by now.

@@ -33,6 +33,8 @@ public struct MemoryUse: Sendable, Hashable, Codable {
   public var index = 0
   /// Query samples that the index learns from.
   public var samples = 0
+  /// Copies of recurrent layers' states, for models that have such layers.
+  public var states: Int?
   /// The whole process, if the system tells.
   public var resident: Int?
 

@@ -28,6 +28,8 @@ final class GuestObserver: NodeObserver {
   private var positions = UnsafeBufferPointer<Int32>(start: nil, count: 0)
   /// Rows of each sequence of the batch.
   private var sequences: [Range<Int>] = []
+  /// What the guest calls them.
+  private var numbers: [Int] = []
 
   private var disabledNode: TensorPointer?
   private var keyRows: TensorPointer?
@@ -50,9 +52,11 @@ final class GuestObserver: NodeObserver {
   /// - Parameters:
   ///   - positions: of each token of the batch.
   ///   - sequences: rows of each sequence, one behind another; positions within one follow without gaps.
-  func begin(positions: UnsafeBufferPointer<Int32>, sequences: [Range<Int>]) {
+  ///   - numbers: what the guest calls the sequences; 0, 1 ... when nil.
+  func begin(positions: UnsafeBufferPointer<Int32>, sequences: [Range<Int>], numbers: [Int]? = nil) {
     self.positions = positions
     self.sequences = sequences
+    self.numbers = numbers ?? Array(sequences.indices)
     failure = nil
     attendedLayers = 0
     checkedRows = (nil, nil)
@@ -158,7 +162,7 @@ final class GuestObserver: NodeObserver {
       output: StridedRows(
         output.assumingMemoryBound(to: Float.self), tokenStride: node.pointee.nb.2 / 4,
         headStride: node.pointee.nb.1 / 4))
-    for (number, sequence) in sequences.enumerated() {
+    for (number, sequence) in zip(numbers, sequences) {
       let first = Int(positions[sequence.lowerBound])
       let call = AttentionCall(
         layer: layer.number, shape: layer.shape, tokens: first..<first + sequence.count,

@@ -68,6 +68,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case promptMemoryInsufficient(device: String, needed: Int, available: Int)
   /// A device would hold more than it was allowed to, in bytes; `cache` and `compute` are 0 while they are not known.
   case deviceMemoryExceeded(device: String, weights: Int, cache: Int, compute: Int, limit: Int)
+  /// The host could not copy a state of recurrent layers, or not take one back, of so many bytes.
+  case recurrentStateFailed(operation: String, byteCount: Int)
 
   /// A sentence, or several with the host's words.
   public var description: String {
@@ -133,6 +135,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
       "\(device) would hold \(weights + cache + compute) bytes (weights \(weights)"
         + (cache + compute > 0 ? ", keys and values \(cache), intermediate results \(compute)" : " alone")
         + "), and \(limit) are allowed; give it fewer layers."
+    case .recurrentStateFailed(let operation, let byteCount):
+      "The host could not \(operation) \(byteCount) bytes of recurrent layers' states."
     }
   }
 

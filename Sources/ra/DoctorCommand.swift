@@ -1,4 +1,5 @@
 import ArgumentParser
+import Generation
 import LlamaHost
 
 struct DoctorCommand: AsyncParsableCommand {
@@ -7,7 +8,8 @@ struct DoctorCommand: AsyncParsableCommand {
     abstract: "Check whether a model's attention can be taken over, and prove it layer by layer.",
     discussion: """
       Compares every layer with llama.cpp's on a short text, and the model's answers on a longer one, behind a batch and, if \
-      that is not far, behind the model's window.
+      that is not far, behind the model's window. With --thorough also retrieval, a session that is saved and opened again, a \
+      fork, and two contexts in one batch.
       """)
 
   @Argument(help: "The model: a GGUF file.")
@@ -17,6 +19,12 @@ struct DoctorCommand: AsyncParsableCommand {
     help: ArgumentHelp(
       "Tokens of the longer text. (default: 640, or more for a window up to 1088)", valueName: "tokens"))
   var depth: Int?
+
+  @Flag(help: "Also check retrieval, sessions, forks and batches on the longer text.")
+  var thorough = false
+
+  @Flag(help: "Write the result as JSON.")
+  var json = false
 
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var rope: RopeOptions
@@ -38,17 +46,92 @@ struct DoctorCommand: AsyncParsableCommand {
     var options = try devices.options(console)
     options.ropeFactors = rope.ropeFactors
     let model = try console.loadModel(path: model, options: options, for: .trained)
-    console.output("\(model.description)\n\n")
+    if !json { console.output("\(model.description)\n\n") }
     let report = try TakeoverReport(probing: model, pool: pool)
     guard report.isSupported else {
-      console.output("\(report)\n")
+      if json {
+        try console.json(DoctorReport(model: model.description, takeover: report))
+      } else {
+        console.output("\(report)\n")
+      }
       return false
     }
     let parity = try ParityReport(checking: model, pool: pool, depth: depth) { done, total in
       console.progress("reading", done: done, total: total, unit: "tokens")
     }
+    let check =
+      thorough
+      ? try ModelCheck(
+        checking: model, pool: pool,
+        tokens: ParityReport.tokens(
+          depth ?? max(64, DepthComparison.depth(for: model)), model: model), takeover: report
+      ) { done, total in
+        console.progress("comparing", done: done, total: total, unit: "tokens")
+      } : nil
     console.clear()
-    console.output("\(parity)\n")
-    return parity.passed
+    let result = DoctorReport(model: model.description, takeover: report, parity: parity, check: check)
+    if json {
+      try console.json(result)
+    } else {
+      console.output("\(parity)\n\(check.map(text) ?? "")")
+    }
+    return result.passed
+  }
+
+  private func text(_ check: ModelCheck) -> String {
+    func same(_ isEqual: Bool) -> String { isEqual ? "the same to the bit" : "DIFFERENT" }
+    return """
+      after \(check.tokenCount) tokens and each of some that were decoded:
+      exact against host: KL \(check.exactDivergence) nats (host against itself \(check.hostDivergence))
+      retrieval against host: KL \(check.retrievalDivergence) nats
+      a session, reopened: \(same(check.isReopenedEqual)); a fork: \(same(check.isForkEqual))
+      two in one batch against each alone: KL \(check.batchDivergence) nats
+      \(check.passed ? "passed" : "FAILED")
+
+      """
+  }
+}
+
+/// What `ra doctor --json` writes.
+private struct DoctorReport: Encodable {
+  var path: String
+  var architecture: String
+  var isSupported: Bool
+  var isHybrid: Bool
+  /// Layers whose attention is taken over.
+  var layers: Int
+  var reasons: [String]
+  var warnings: [String]
+  var passed = false
+  /// The largest relative error of a layer's output.
+  var layerError: Float?
+  /// Mean KL(host || guest) after each token of the short text, in nats, and of the host's two ways of attending.
+  var guestDivergence: Float?
+  var hostDivergence: Float?
+  /// The same behind a batch and a window.
+  var depth: Int?
+  var depthGuestDivergence: Float?
+  var depthHostDivergence: Float?
+  var check: ModelCheck?
+
+  init(
+    model: ModelDescription, takeover: TakeoverReport, parity: ParityReport? = nil, check: ModelCheck? = nil
+  ) {
+    path = model.path
+    architecture = model.architecture
+    isSupported = takeover.isSupported
+    isHybrid = takeover.isHybrid
+    layers = takeover.layers.count
+    reasons = takeover.reasons.map(\.description)
+    warnings = takeover.warnings
+    guard let parity else { return }
+    passed = parity.passed && check?.passed ?? true
+    layerError = parity.layerErrors.map(\.relativeError).max()
+    guestDivergence = parity.guestDivergence
+    hostDivergence = parity.hostDivergence
+    depth = parity.depth?.tokenCount
+    depthGuestDivergence = parity.depth?.guestDivergence
+    depthHostDivergence = parity.depth?.hostDivergence
+    self.check = check
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AttentionKernels
 import Foundation
 import Generation
 import LlamaHost
@@ -23,7 +24,7 @@ struct GenerateCommand: AsyncParsableCommand {
   @OptionGroup var limit: ContextLimitOptions
 
   @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
-  var attention = AttentionChoice.policy(.retrieval(RetrievalSettings()))
+  var attention: AttentionChoice?
 
   @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
   var maxTokens = 256
@@ -33,7 +34,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
-    try retrieval.check([attention])
+    try retrieval.check([attention ?? .retrieval])
     if attention == .host { try store.checkHost() }
   }
 
@@ -55,13 +56,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let prompt = try makePrompt(model)
     let planned = prompt.tokens.count + maxTokens
     try limit.check(tokens: planned, model: model)
-    let runner: any SequenceRunner
-    if let policy = try retrieval.policy(attention) {
-      runner = try GuestRunner(
-        model: model, pool: pool, policy: policy, plannedTokens: planned, format: store.format)
-    } else {
-      runner = try HostRunner(model: model, pool: pool, contextLength: planned)
-    }
+    let runner = try makeRunner(console, model, pool, planned: planned)
     let sampler = try Sampler(settings: settings, model: model)
     let result = try TextGenerator(runner: runner).generate(
       prompt: prompt.tokens, maximumTokens: maxTokens, sampler: sampler
@@ -90,6 +85,30 @@ struct GenerateCommand: AsyncParsableCommand {
       console.note(report.summary)
     }
     return result.stopReason
+  }
+}
+
+extension GenerateCommand {
+  /// Retrieval, or what was asked for. A model that can only be run with the host's own attention is, with the reasons,
+  /// unless something else was asked for.
+  private func makeRunner(
+    _ console: Console, _ model: LlamaModel, _ pool: ThreadPool, planned: Int
+  ) throws -> any SequenceRunner {
+    guard let policy = try retrieval.policy(attention ?? .retrieval) else {
+      return try HostRunner(model: model, pool: pool, contextLength: planned)
+    }
+    let takeover = try TakeoverReport(probing: model, pool: pool)
+    let isForced = attention != nil || retrieval.firstGiven != nil || store.format != KeyValueFormat()
+    if !takeover.isSupported, !isForced, !takeover.reasons.contains(where: \.preventsGeneration) {
+      console.note(
+        "llama.cpp's own attention is used: "
+          + takeover.reasons.map(\.description).joined(separator: "; "))
+      return try HostRunner(model: model, pool: pool, contextLength: planned)
+    }
+    for warning in takeover.warnings { console.note("note: \(warning)") }
+    return try GuestRunner(
+      model: model, pool: pool, policy: policy, plannedTokens: planned, format: store.format,
+      takeover: takeover)
   }
 }
 

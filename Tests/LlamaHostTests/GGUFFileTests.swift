@@ -1,5 +1,6 @@
 import Foundation
 import LlamaHost
+import TestSupport
 import Testing
 
 extension HostTests {

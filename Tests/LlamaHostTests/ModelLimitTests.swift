@@ -1,6 +1,7 @@
 // What a model itself does not allow, or allows only when it is loaded for it.
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import LlamaHost

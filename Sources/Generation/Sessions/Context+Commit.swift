@@ -1,6 +1,8 @@
 // A context goes to the disk in one step, and comes from there.
 
+import LlamaHost
 import RetrievalAttention
+import VectorIndex
 
 extension Context {
   /// Writes what has changed to new segments, lets `publish` name them, and goes on from them: all of that has happened
@@ -17,7 +19,8 @@ extension Context {
   ) throws {
     let saved = (tokens + unread).map(\.littleEndian)
     let image = try engine.freeze(
-      to: destination, extra: [(tag: "tokn", bytes: saved.withUnsafeBytes { Array($0) })])
+      to: destination,
+      extra: [(tag: "tokn", bytes: saved.withUnsafeBytes { Array($0) })] + Self.arrays(try recurrent.saved()))
     do {
       try engine.checkFiles()
       try publish(image)
@@ -42,5 +45,37 @@ extension Context {
         Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
       }
     }
+  }
+
+  /// Copies of recurrent layers' states as arrays of a segment: their positions, and each state.
+  private static func arrays(_ states: [RecurrentSnapshot]) -> [(tag: FileTag, bytes: [UInt8])] {
+    guard !states.isEmpty else { return [] }
+    let positions = states.map { UInt64($0.position).littleEndian }
+    return [(tag: "rpos", bytes: positions.withUnsafeBytes { Array($0) })]
+      + states.enumerated().map { (tag: FileTag("r", $0), bytes: $1.bytes) }
+  }
+
+  /// The states of recurrent layers that an image has, none for models without such layers.
+  ///
+  /// - Parameter count: tokens that have been read, after which the last states must be.
+  static func savedStates(in image: EngineImage, count: Int) throws -> RecurrentHistory {
+    guard image.hasState("rpos") else { return RecurrentHistory() }
+    let bytes = try image.stateBytes("rpos")
+    let positions = bytes.withUnsafeBytes { bytes in
+      (0..<bytes.count / 8).map {
+        Int(clamping: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)))
+      }
+    }
+    guard bytes.count % 8 == 0, positions.count <= RecurrentHistory.largestCount, positions.last == count,
+      positions.first.map({ $0 > 0 }) ?? false, zip(positions, positions.dropFirst()).allSatisfy({ $0 < $1 })
+    else {
+      throw StorageError.damaged(
+        path: image.state.path, what: "rpos", expected: "ascending positions up to \(count)",
+        actual: "\(positions.prefix(8))")
+    }
+    return RecurrentHistory(
+      checkpoints: try positions.enumerated().map {
+        RecurrentSnapshot(position: $1, bytes: try image.stateBytes(FileTag("r", $0)))
+      })
   }
 }

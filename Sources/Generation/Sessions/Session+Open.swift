@@ -97,7 +97,15 @@ extension Session {
         expected: "\(manifest.tokenCount)",
         actual: "\(engine.tokenCount)")
     }
-    let context = Context(engine: engine, tokens: Array(tokens.prefix(manifest.tokenCount)))
+    let context = Context(
+      engine: engine, tokens: Array(tokens.prefix(manifest.tokenCount)),
+      recurrent: try image.map { try Context.savedStates(in: $0, count: manifest.tokenCount) }
+        ?? RecurrentHistory())
+    guard !host.takeover.isHybrid || context.tokenCount == 0 || context.hasRecurrentLayers else {
+      throw StorageError.damaged(
+        path: image?.state.path ?? directory, what: "states of recurrent layers",
+        expected: "those after \(context.tokenCount) tokens", actual: "none")
+    }
     let session = Session(
       directory: directory, runner: GuestRunner(host: host, context: context), manifest: manifest, lock: lock,
       pendingTokens: Array(tokens.dropFirst(manifest.tokenCount)), home: home)

@@ -23,10 +23,52 @@ extension GuestContext {
   /// itself. Logits come in the same order. Results equal those of one batch a sequence within the host's rounding,
   /// which depends on the size of a batch.
   ///
-  /// - Parameter sequences: 1 to ``sequenceCapacity`` sequences with 1 to ``LlamaContext/batchCapacity`` tokens in all.
-  /// - Throws: as `evaluate(_:startPosition:outputs:)`; the guest may have seen some layers of the batch then.
+  /// Recurrent layers take sequences of one length together, so where lengths differ there are as many batches as
+  /// lengths, which succeed or fail together.
+  ///
+  /// - Parameters:
+  ///   - sequences: 1 to ``sequenceCapacity`` sequences with 1 to ``LlamaContext/batchCapacity`` tokens in all.
+  ///   - states: of each sequence's recurrent layers, at its start position, and behind its tokens afterwards; none for
+  ///     models without such layers.
+  ///   - confirm: called when all is computed, before states are given up for the new ones; what it throws makes the
+  ///     evaluation one that failed.
+  /// - Throws: as `evaluate(_:startPosition:outputs:)`; the guest may have seen some layers of the batch then. States
+  ///   are as they were.
   @discardableResult
-  public func evaluate(_ sequences: [SequenceTokens]) throws -> Logits {
+  public func evaluate(
+    _ sequences: [SequenceTokens], states: [RecurrentState] = [], confirm: () throws -> Void = {}
+  ) throws -> Logits {
+    let outputCounts = try check(sequences)
+    let outputCount = outputCounts.reduce(0, +)
+    guard hasRecurrentLayers else {
+      try computeBatch(sequences, of: Array(sequences.indices), ids: sequences.indices.map { Int32($0) })
+      try confirm()
+      return logits(outputCount)
+    }
+    guard states.count == sequences.count, Set(states.map { ObjectIdentifier($0) }).count == states.count
+    else {
+      throw LlamaError.capacityOutOfRange(
+        name: "number of recurrent states", value: states.count,
+        allowed: sequences.count...sequences.count)
+    }
+    let groups = Self.groups(sequences)
+    try withStates(
+      states, tokenCounts: sequences.map(\.tokens.count), startPositions: sequences.map(\.startPosition)
+    ) { ids in
+      for group in groups {
+        try computeBatch(sequences, of: group, ids: group.map { ids[$0] })
+        if groups.count > 1 { collectLogits(of: group, outputCounts) }
+      }
+      try confirm()
+    }
+    guard groups.count > 1, let collectedLogits else { return logits(outputCount) }
+    return Logits(
+      start: UnsafePointer(collectedLogits.baseAddress), rowCount: outputCount,
+      vocabularySize: model.tokenizer.vocabularySize)
+  }
+
+  /// Refuses what is no batch; returns how many tokens of each sequence need logits.
+  private func check(_ sequences: [SequenceTokens]) throws -> [Int] {
     guard sequences.count <= sequenceCapacity else {
       throw LlamaError.capacityOutOfRange(
         name: "number of sequences", value: sequences.count, allowed: 1...sequenceCapacity)
@@ -36,25 +78,59 @@ extension GuestContext {
       throw LlamaError.batchTooLong(tokenCount: tokenCount, capacity: batchCapacity)
     }
     guard !sequences.isEmpty else { throw LlamaError.emptyBatch }
-    var outputCount = 0
-    for sequence in sequences {
-      outputCount += try sequence.tokens.withUnsafeBufferPointer {
+    let outputCounts = try sequences.map { sequence in
+      try sequence.tokens.withUnsafeBufferPointer {
         try check($0, startPosition: sequence.startPosition, outputs: sequence.outputs)
       }
     }
-    try checkOutputs(outputCount)
+    try checkOutputs(outputCounts.reduce(0, +))
+    return outputCounts
+  }
+
+  /// Sequences of equal length, by number, in the order of the first of each.
+  private static func groups(_ sequences: [SequenceTokens]) -> [[Int]] {
+    var groups: [[Int]] = []
+    for (number, sequence) in sequences.enumerated() {
+      let index = groups.firstIndex { sequences[$0[0]].tokens.count == sequence.tokens.count }
+      if let index { groups[index].append(number) } else { groups.append([number]) }
+    }
+    return groups
+  }
+
+  private func computeBatch(_ sequences: [SequenceTokens], of numbers: [Int], ids: [Int32]) throws {
     batch.removeAll()
     var rows: [Range<Int>] = []
-    for (id, sequence) in sequences.enumerated() {
+    for (number, id) in zip(numbers, ids) {
+      let sequence = sequences[number]
       let first = rows.last?.upperBound ?? 0
       rows.append(first..<first + sequence.tokens.count)
       sequence.tokens.withUnsafeBufferPointer {
         batch.append(
           $0, startPosition: sequence.startPosition, outputCount: sequence.outputs.count(of: $0.count),
-          sequence: Int32(id))
+          sequence: id)
       }
     }
-    try computeBatch(sequences: rows)
-    return logits(outputCount)
+    try computeBatch(sequences: rows, numbers: numbers)
+  }
+
+  /// Copies the logits of a group of sequences to where they stand in the order of all.
+  private func collectLogits(of group: [Int], _ outputCounts: [Int]) {
+    let size = model.tokenizer.vocabularySize
+    let needed = outputCounts.reduce(0, +) * size
+    if collectedLogits.map({ $0.count < needed }) ?? true {
+      collectedLogits?.deallocate()
+      collectedLogits = .allocate(capacity: needed)
+    }
+    guard let target = collectedLogits?.baseAddress else { return }
+    let rows = logits(group.reduce(0) { $0 + outputCounts[$1] })
+    var row = 0
+    for number in group {
+      let first = outputCounts[..<number].reduce(0, +)
+      for index in 0..<outputCounts[number] {
+        guard let source = rows[row].baseAddress else { continue }
+        (target + (first + index) * size).update(from: source, count: size)
+        row += 1
+      }
+    }
   }
 }

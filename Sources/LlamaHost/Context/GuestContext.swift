@@ -25,6 +25,15 @@ public final class GuestContext: LlamaContext {
   /// What prompts and windows hold on devices, besides ``deviceMemory``.
   let holdings = DeviceHoldings()
   let observer: GuestObserver
+  /// Where states of recurrent layers lie; nil for models without such layers.
+  let recurrentSlots: RecurrentSlots?
+  /// The states of the one sequence of `evaluate(_:startPosition:outputs:)`.
+  private let ownState = RecurrentState()
+  /// Logits of a batch that was evaluated in several.
+  var collectedLogits: UnsafeMutableBufferPointer<Float>?
+
+  /// Whether the model has recurrent layers, whose states evaluations go on from.
+  public var hasRecurrentLayers: Bool { recurrentSlots != nil }
 
   /// Whether attention nodes of any layer are on a device.
   package var hasDeviceLayers: Bool { !layerDevices.isEmpty }
@@ -79,11 +88,13 @@ public final class GuestContext: LlamaContext {
       outputCapacity: outputCapacity, observer: observer
     ) {
       $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
-      // As in the probe: for one sequence alone, some models of the host attend in a way of their own.
-      $0.n_seq_max = UInt32(max(2, sequenceCapacity))
+      // As in the probe: for one sequence alone, some models of the host attend in a way of their own. Recurrent states
+      // have a backup each.
+      $0.n_seq_max = UInt32(max(2, (report.isHybrid ? 2 : 1) * sequenceCapacity))
       // The host makes room for a row of logits for each sequence.
       $0.n_outputs_max = max($0.n_outputs_max, $0.n_seq_max)
     }
+    recurrentSlots = report.isHybrid ? RecurrentSlots(handle: handle, count: sequenceCapacity) : nil
     super.init(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity, handle: handle,
       shortRopeLimit: model.ropeFactors == .short ? model.file.originalContextLength : nil)
@@ -91,22 +102,33 @@ public final class GuestContext: LlamaContext {
     try checkDeviceMemory()
   }
 
+  deinit { collectedLogits?.deallocate() }
+
   override func compute(
     _ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int
   ) throws {
     guard tokens.count <= batchCapacity else {
       throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: batchCapacity)
     }
-    batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
-    try computeBatch(sequences: [0..<tokens.count])
+    guard recurrentSlots != nil else {
+      batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
+      return try computeBatch(sequences: [0..<tokens.count])
+    }
+    if startPosition == 0 { ownState.restore(.start) }
+    try withStates([ownState], tokenCounts: [tokens.count], startPositions: [startPosition]) { ids in
+      batch.fill(tokens, startPosition: startPosition, outputCount: outputCount, sequence: ids[0])
+      try computeBatch(sequences: [0..<tokens.count])
+    }
   }
 
   /// Evaluates what is in the batch, whose rows are those of `sequences`.
-  func computeBatch(sequences: [Range<Int>]) throws {
+  ///
+  /// - Parameter numbers: of the sequences, for the guest; 0, 1 ... when nil.
+  func computeBatch(sequences: [Range<Int>], numbers: [Int]? = nil) throws {
     // The host forgets the last batch, so that this one fills the cells from 0 on.
-    llama_memory_clear(handle.memory, false)
+    if recurrentSlots == nil { llama_memory_clear(handle.memory, false) }
     observer.isCancelled = isCancelled
-    observer.begin(positions: batch.positions, sequences: sequences)
+    observer.begin(positions: batch.positions, sequences: sequences, numbers: numbers)
     defer { observer.end() }
     let mark = HostLog.mark()
     let code = llama_decode(handle.pointer, batch.batch)
@@ -117,5 +139,24 @@ public final class GuestContext: LlamaContext {
       throw LlamaError.unexpectedAttention(
         detail: "\(observer.attendedLayers) layers asked for attention, not \(takeover.layers.count)")
     }
+  }
+
+  /// Calls `body` with the host's numbers of sequences whose states are in the host then, and keeps their new states;
+  /// after an error the old ones.
+  func withStates(
+    _ states: [RecurrentState], tokenCounts: [Int], startPositions: [Int], _ body: ([Int32]) throws -> Void
+  ) throws {
+    guard let recurrentSlots else { return try body(states.indices.map { Int32($0) }) }
+    for (state, start) in zip(states, startPositions) where state.position != start {
+      throw LlamaError.positionNotNext(start: start, length: state.position)
+    }
+    let ids = try recurrentSlots.admit(states)
+    do {
+      try body(ids)
+    } catch {
+      recurrentSlots.rollBack(states)
+      throw error
+    }
+    recurrentSlots.commit(states, tokenCounts: tokenCounts)
   }
 }

@@ -16,6 +16,8 @@ public final class HostContext: LlamaContext {
   public private(set) var length = 0
   let fillObserver: FillObserver?
   private let abortMonitor: AbortMonitor
+  /// Whether states of recurrent layers have to be kept aside while a batch is computed.
+  private let isHybrid: Bool
 
   /// An ordinary llama.cpp context with a half-precision cache.
   ///
@@ -39,11 +41,15 @@ public final class HostContext: LlamaContext {
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
     try Self.checkMemory(model.description, contextLength: contextLength, batchCapacity: batchCapacity)
     let (monitor, filler) = (AbortMonitor(), allowsFilling ? FillObserver() : nil)
+    isHybrid = llama_model_is_hybrid(model.handle.pointer)
+    let sequenceCount: UInt32 = isHybrid ? 2 : 1
     let handle = try ContextHandle(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, observer: filler
     ) { parameters in
       parameters.swa_full = keepsWholeCache
+      parameters.n_seq_max = sequenceCount
+      parameters.n_outputs_max = max(parameters.n_outputs_max, sequenceCount)
       parameters.flash_attn_type =
         flashAttention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED
       monitor.install(in: &parameters)
@@ -77,9 +83,12 @@ public final class HostContext: LlamaContext {
       batch.fill(
         UnsafeBufferPointer(rebasing: tokens[done..<done + count]), startPosition: length,
         outputCount: isLast ? outputCount : 0)
+      // An empty range copies recurrent states alone; the batch writes its own to other cells.
+      if isHybrid { llama_memory_seq_cp(handle.memory, 0, 1, 0, 0) }
       let code = llama_decode(handle.pointer, batch.batch)
       guard code == 0 else {
         // Whatever part of the batch was stored: it is not kept.
+        if isHybrid { llama_memory_seq_cp(handle.memory, 1, 0, 0, 0) }
         _ = llama_memory_seq_rm(handle.memory, 0, Int32(length), -1)
         if abortMonitor.wasCancelled { throw CancellationError() }
         throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark))

@@ -37,6 +37,17 @@ public struct DepthComparison: Sendable {
     return min(wanted, limits.min() ?? wanted)
   }
 
+  /// A text of so many tokens: `text` again and again, with numbers between.
+  static func tokens(of text: String, count: Int, model: LlamaModel) throws -> [Int32] {
+    var long = ""
+    var tokens: [Int32] = []
+    while tokens.count < count {
+      for number in 1...max(1, count / 64) { long += "\(number). \(text)\n" }
+      tokens = try model.tokenizer.tokenize(long, addSpecial: true, parseSpecial: false)
+    }
+    return Array(tokens.prefix(count))
+  }
+
   /// - Parameters:
   ///   - text: is repeated, with numbers between, up to `depth` tokens.
   ///   - progress: is told how many tokens were read, of three readings.
@@ -44,13 +55,7 @@ public struct DepthComparison: Sendable {
     model: LlamaModel, pool: ThreadPool, takeover: TakeoverReport, text: String, depth: Int,
     progress: ((_ done: Int, _ total: Int) -> Void)?
   ) throws {
-    var long = ""
-    var tokens: [Int32] = []
-    while tokens.count < depth {
-      for number in 1...max(1, depth / 64) { long += "\(number). \(text)\n" }
-      tokens = try model.tokenizer.tokenize(long, addSpecial: true, parseSpecial: false)
-    }
-    tokens.removeLast(tokens.count - depth)
+    let tokens = try Self.tokens(of: text, count: depth, model: model)
     let last = min(Self.compared, (depth + 1) / 2)
     var done = 0
     func logits(_ context: LlamaContext) throws -> [[Float]] {

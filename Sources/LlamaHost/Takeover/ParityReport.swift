@@ -123,6 +123,11 @@ public struct ParityReport: Sendable, CustomStringConvertible {
     die ganze Nacht, und am Morgen war das Öl noch da. What had he seen from the gallery, and why did he never write again?
     """
 
+  /// The built-in text, repeated up to `count` tokens.
+  package static func tokens(_ count: Int, model: LlamaModel) throws -> [Int32] {
+    try DepthComparison.tokens(of: text, count: count, model: model)
+  }
+
   private static func compareLayers(
     _ model: LlamaModel, _ pool: ThreadPool, _ report: TakeoverReport, _ tokens: [Int32]
   ) throws -> [LayerError] {

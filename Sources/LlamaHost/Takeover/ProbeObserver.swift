@@ -26,6 +26,8 @@ final class ProbeObserver: NodeObserver {
   }
 
   private(set) var unknownCacheCount = 0
+  /// Layers that keep keys.
+  private(set) var storedLayers: Set<Int> = []
   private var records: [Record] = []
   private var ropes: [TensorPointer] = []
   private var keyRows: TensorPointer?
@@ -49,6 +51,7 @@ final class ProbeObserver: NodeObserver {
     case GGML_OP_SET_ROWS:
       if let cache = HostTensor.cacheLayer(node) {
         if cache.isKey { keyRows = node.pointee.src.1 } else { valueRows = node.pointee.src.1 }
+        if cache.isKey { storedLayers.insert(cache.layer) }
       }
     default: break
     }

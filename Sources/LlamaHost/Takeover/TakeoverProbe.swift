@@ -32,14 +32,15 @@ struct TakeoverProbe {
         outputCapacity: Self.batchCapacity, observer: observer
       ) {
         $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
-        $0.n_seq_max = 2
+        $0.n_seq_max = 3
       }
       guard context.memory != nil else {
         return TakeoverReport(reasons: [.noCache], warnings: [], layers: [])
       }
       try decode(context, tokenCount: 3, position: 0, sequence: 0)
       let records = observer.takeRecords()
-      reasons += nodeReasons(records, unknownCacheCount: observer.unknownCacheCount)
+      if records.isEmpty, observer.storedLayers.isEmpty { reasons.append(.noCache) }
+      reasons += nodeReasons(records, observer)
       var windows: [Int: Int] = [:]
       if let size = model.description.slidingWindow {
         let result = try probeWindow(size, context, observer, layers: records.map(\.layer))
@@ -55,7 +56,9 @@ struct TakeoverProbe {
             slidingWindow: windows[record.layer], rotary: record.rope?.rotary),
           isRotationUnknown: record.rope != nil && record.rope?.layout == nil)
       }
-      return TakeoverReport(reasons: reasons, warnings: warnings(layers), layers: layers)
+      return TakeoverReport(
+        reasons: reasons, warnings: warnings(layers), layers: layers,
+        isHybrid: llama_model_is_hybrid(model.handle.pointer))
     } catch let error as LlamaError {
       return TakeoverReport(reasons: reasons + [.probeFailed("\(error)")], warnings: [], layers: [])
     }
@@ -76,26 +79,27 @@ struct TakeoverProbe {
     var reasons: [TakeoverReason] = []
     if let reason = Self.reasonAgainstGeneration(model) { reasons.append(reason) }
     if llama_model_is_recurrent(pointer) { reasons.append(.recurrent) }
-    if llama_model_is_hybrid(pointer) { reasons.append(.hybrid) }
     if model.file.boolean("\(model.description.architecture).attention.causal") == false {
       reasons.append(.notCausal(layers: Array(0..<model.description.layerCount)))
     }
     return reasons
   }
 
-  private func nodeReasons(_ records: [ProbeObserver.Record], unknownCacheCount: Int) -> [TakeoverReason] {
+  private func nodeReasons(_ records: [ProbeObserver.Record], _ observer: ProbeObserver) -> [TakeoverReason] {
     var reasons: [TakeoverReason] = []
     func add(_ make: ([Int]) -> TakeoverReason, where condition: (ProbeObserver.Record) -> Bool) {
       let layers = records.filter(condition).map(\.layer)
       if !layers.isEmpty { reasons.append(make(Array(Set(layers)).sorted())) }
     }
-    if unknownCacheCount > 0 { reasons.append(.unknownCache(nodeCount: unknownCacheCount)) }
+    if observer.unknownCacheCount > 0 {
+      reasons.append(.unknownCache(nodeCount: observer.unknownCacheCount))
+    }
     let counts = Dictionary(records.map { ($0.layer, 1) }, uniquingKeysWith: +)
     let shared = counts.filter { $0.value > 1 }.keys.sorted()
     if !shared.isEmpty { reasons.append(.sharedKeys(layers: shared)) }
-    // Layers that read another layer's keys have no node under their own number either: one reason is enough.
-    let missing = (0..<model.description.layerCount).filter { counts[$0] == nil }
-    if !missing.isEmpty, shared.isEmpty, unknownCacheCount == 0 {
+    // Other layers have no attention at all, or that of another layer's keys.
+    let missing = observer.storedLayers.filter { counts[$0] == nil }.sorted()
+    if !missing.isEmpty, observer.unknownCacheCount == 0 {
       reasons.append(.noFlashAttention(layers: missing))
     }
     add({ .alibi(layers: $0) }, where: { $0.alibiBias != 0 })
@@ -151,7 +155,10 @@ struct TakeoverProbe {
     llama_memory_clear(context.memory, false)
     try decode(context, tokenCount: 1, position: key, sequence: 0)
     try decode(context, tokenCount: 1, position: query - 1, sequence: 1)
+    // The cell, but not the state of recurrent layers, which must be the one at the position before.
+    llama_memory_seq_cp(context.memory, 1, 2, 0, 0)
     llama_memory_seq_cp(context.memory, 0, 1, -1, -1)
+    llama_memory_seq_cp(context.memory, 2, 1, 0, 0)
     _ = observer.takeRecords()
     try decode(context, tokenCount: 1, position: query, sequence: 1)
     var result: [Int: Bool] = [:]

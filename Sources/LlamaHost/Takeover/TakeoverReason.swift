@@ -8,8 +8,6 @@ public enum TakeoverReason: Sendable, Hashable, CustomStringConvertible {
   case encoderDecoder
   /// It has a state in place of attention.
   case recurrent
-  /// Some of its layers have a state in place of attention.
-  case hybrid
   /// It does not go from token to token.
   case diffusion
   /// The host keeps no keys and values for this model.
@@ -51,7 +49,6 @@ public enum TakeoverReason: Sendable, Hashable, CustomStringConvertible {
     case .noDecoder: "the model has no decoder"
     case .encoderDecoder: "the model has an encoder besides the decoder"
     case .recurrent: "the model is recurrent, not attentive"
-    case .hybrid: "the model mixes recurrent layers with attention"
     case .diffusion: "the model generates by diffusion"
     case .noCache: "the host keeps no keys and values for this model"
     case .probeFailed(let text): "the probe failed: \(text)"

@@ -21,14 +21,17 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
   public let warnings: [String]
   /// All layers with a flash-attention node, by number.
   public let layers: [Layer]
+  /// Whether other layers have a state in place of attention, which stays in the host.
+  public let isHybrid: Bool
 
   /// Whether a guest can compute all of it.
   public var isSupported: Bool { reasons.isEmpty }
 
-  init(reasons: [TakeoverReason], warnings: [String], layers: [Layer]) {
+  init(reasons: [TakeoverReason], warnings: [String], layers: [Layer], isHybrid: Bool = false) {
     self.reasons = reasons
     self.warnings = warnings
     self.layers = layers
+    self.isHybrid = isHybrid
   }
 
   /// For people.
@@ -40,6 +43,7 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
       if let window = sliding.first?.shape.slidingWindow {
         line += "; \(sliding.count) of them have a sliding window of \(window)"
       }
+      if isHybrid { line += "; the others are recurrent and stay with the host" }
       lines.append(line + ".")
     } else {
       lines.append("Attention cannot be taken over:")

@@ -36,6 +36,9 @@ package struct EngineImage {
     for file in files { file.home = home }
   }
 
+  /// Whether the state segment has such an array.
+  package func hasState(_ tag: FileTag) -> Bool { state.header.entries.contains { $0.tag == tag } }
+
   /// An array of the state segment that belongs to no layer.
   package func stateBytes(_ tag: FileTag) throws(StorageError) -> [UInt8] {
     guard let entry = state.header.entries.first(where: { $0.tag == tag }) else {

@@ -38,21 +38,24 @@ struct ContextStore {
   ///
   /// - Parameter running: contexts at work, which can be forked but not taken.
   func match(_ tokens: [Int32], running: [StoredContext]) -> Match? {
-    var candidates = contexts.map { (context: $0, count: $0.commonCount(tokens), isRunning: false) }
-    if isShared { candidates += running.map { ($0, $0.commonCount(tokens), true) } }
+    // Where a context cannot be cut to, nothing of it can be had.
+    func candidate(_ context: StoredContext, isRunning: Bool) -> (StoredContext, Int, Bool)? {
+      let place = context.context.truncationPoint(atMost: context.commonCount(tokens))
+      return place.map { (context, $0, isRunning) }
+    }
+    var candidates = contexts.compactMap { candidate($0, isRunning: false) }
+    if isShared { candidates += running.compactMap { candidate($0, isRunning: true) } }
     // The longest first; of equals the one that is nearest to its end.
-    candidates.sort { ($0.count, -$0.context.tokens.count) > ($1.count, -$1.context.tokens.count) }
+    candidates.sort { ($0.1, -$0.0.tokens.count) > ($1.1, -$1.0.tokens.count) }
     for (context, count, isRunning) in candidates where count > 0 {
       let isDocument = context.pinnedCount != nil
       if isShared, isRunning || isDocument || count >= Self.leastShared && count < context.tokens.count {
         let least = isDocument ? min(Self.leastShared, context.tokens.count / 2) : Self.leastShared
-        guard count >= least, context.canTruncate(to: count) else { continue }
+        guard count >= least else { continue }
         return Match(context: context, count: count, isShared: true)
       }
       // What is cut off is lost, so a few tokens in common are not worth a long context, nor a session's document.
-      guard count >= context.pinnedCount ?? (context.tokens.count / 2), context.canTruncate(to: count) else {
-        continue
-      }
+      guard count >= context.pinnedCount ?? (context.tokens.count / 2) else { continue }
       return Match(context: context, count: count, isShared: false)
     }
     return nil

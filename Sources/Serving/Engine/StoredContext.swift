@@ -37,7 +37,7 @@ final class StoredContext {
     try context.truncate(to: count)
   }
 
-  func canTruncate(to count: Int) -> Bool { context.canTruncate(to: count) }
+  func canTruncate(to count: Int) -> Bool { context.truncationPoint(atMost: count) == count }
 
   /// How many tokens this and `wanted` begin with in common, but never all of `wanted`: one is left to compute, for its
   /// logits.

@@ -28,7 +28,8 @@ enum AttentionChoice: Hashable {
   static var retrieval: AttentionChoice { .policy(.retrieval(RetrievalSettings())) }
 
   static let help: ArgumentHelp = """
-    How attention is computed: host, or NAME[:key=value,...] of the policies that ra attention list shows.
+    How attention is computed: host, or NAME[:key=value,...] of the policies that ra attention list shows. \
+    (default: retrieval; host, with the reason, for models whose attention cannot be taken over)
     """
 }
 

@@ -65,8 +65,10 @@ struct SessionModelOptions: ParsableArguments {
     let model = try console.loadModel(
       path: model ?? session?.modelPath ?? "", options: options,
       for: session.map { .begun($0.ropeFactors) } ?? context)
-    return try GuestHost(
+    let host = try GuestHost(
       model: model, pool: pool, format: session?.format ?? store?.format ?? KeyValueFormat())
+    for warning in host.takeover.warnings { console.note("note: \(warning)") }
+    return host
   }
 }
 

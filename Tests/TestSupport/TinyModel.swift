@@ -4,26 +4,26 @@
 import Foundation
 
 /// Builds GGUF files with random weights and a vocabulary of bytes.
-struct TinyModel {
-  var architecture: String
-  var context: UInt32
-  var extra: [(key: String, value: [UInt8])] = []
-  var tensors: [(name: String, shape: [Int], values: [Float])] = []
+package struct TinyModel {
+  package var architecture: String
+  package var context: UInt32
+  package var extra: [(key: String, value: [UInt8])] = []
+  package var tensors: [(name: String, shape: [Int], values: [Float])] = []
   private var generator = SplitMix(state: 0x1234_5678)
 
-  static let width = 64
-  static let heads = 2
-  static let layers = 2
-  static let forward = 128
-  static let vocabulary = 3 + 256
+  package static let width = 64
+  package static let heads = 2
+  package static let layers = 2
+  package static let forward = 128
+  package static let vocabulary = 3 + 256
 
-  init(_ architecture: String, context: UInt32) {
+  package init(_ architecture: String, context: UInt32) {
     self.architecture = architecture
     self.context = context
   }
 
   /// Random numbers of the usual deviation for a matrix of so many inputs, or `constant`.
-  mutating func add(_ name: String, _ shape: [Int], constant: Float? = nil, deviation: Float? = nil) {
+  package mutating func add(_ name: String, _ shape: [Int], constant: Float? = nil, deviation: Float? = nil) {
     let count = shape.reduce(1, *)
     // Large enough that attention is sharp, so that wrong keys show.
     let deviation = deviation ?? 1.5 / Float(shape[0]).squareRoot()
@@ -31,12 +31,12 @@ struct TinyModel {
     tensors.append((name, shape, values))
   }
 
-  mutating func set(_ name: String, _ shape: [Int], _ values: [Float]) {
+  package mutating func set(_ name: String, _ shape: [Int], _ values: [Float]) {
     tensors.append((name, shape, values))
   }
 
   /// Phi-3 with RoPE factors for contexts up to `original` tokens and for longer ones.
-  static func phi3(original: UInt32, context: UInt32) -> TinyModel {
+  package static func phi3(original: UInt32, context: UInt32) -> TinyModel {
     var model = TinyModel("phi3", context: context)
     model.extra = [
       ("phi3.rope.scaling.original_context_length", TinyGGUF.scalar(original)),
@@ -61,7 +61,7 @@ struct TinyModel {
   }
 
   /// GPT-2, which has a row of a table for each position.
-  static func gpt2(context: UInt32) -> TinyModel {
+  package static func gpt2(context: UInt32) -> TinyModel {
     var model = TinyModel("gpt2", context: context)
     model.add("token_embd.weight", [width, vocabulary], deviation: 1)
     model.add("position_embd.weight", [width, Int(context)], deviation: 1)
@@ -87,7 +87,7 @@ struct TinyModel {
   }
 
   /// LLaDA, which fills gaps in a text instead of continuing it.
-  static func llada(context: UInt32) -> TinyModel {
+  package static func llada(context: UInt32) -> TinyModel {
     var model = TinyModel("llada", context: context)
     model.extra = [("llada.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads)))]
     model.add("token_embd.weight", [width, vocabulary], deviation: 1)
@@ -107,7 +107,51 @@ struct TinyModel {
     return model
   }
 
-  func build() -> [UInt8] {
+  /// Jamba: a Mamba layer, whose state remembers the whole text, before one with attention.
+  package static func jamba(context: UInt32) -> TinyModel {
+    let (inner, state, rank, kernel) = (2 * width, 16, 8, 4)
+    var model = TinyModel("jamba", context: context)
+    model.extra = [
+      ("jamba.ssm.conv_kernel", TinyGGUF.scalar(UInt32(kernel))),
+      ("jamba.ssm.inner_size", TinyGGUF.scalar(UInt32(inner))),
+      ("jamba.ssm.state_size", TinyGGUF.scalar(UInt32(state))),
+      ("jamba.ssm.time_step_rank", TinyGGUF.scalar(UInt32(rank))),
+      ("jamba.attention.head_count_kv", TinyGGUF.array(4, [0, UInt32(heads)].map { TinyGGUF.bytes($0) })),
+    ]
+    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
+    model.add("output_norm.weight", [width], constant: 1)
+    model.add("output.weight", [width, vocabulary])
+    for layer in 0..<layers {
+      let name = "blk.\(layer)."
+      model.add(name + "attn_norm.weight", [width], constant: 1)
+      if layer == 0 {
+        model.add(name + "ssm_in.weight", [width, 2 * inner])
+        model.add(name + "ssm_conv1d.weight", [kernel, inner])
+        model.add(name + "ssm_conv1d.bias", [inner], constant: 0)
+        model.add(name + "ssm_x.weight", [inner, rank + 2 * state])
+        model.add(name + "ssm_dt_norm.weight", [rank], constant: 1)
+        model.add(name + "ssm_dt.weight", [rank, inner])
+        model.add(name + "ssm_dt.bias", [inner], constant: -4)
+        model.add(name + "ssm_b_norm.weight", [state], constant: 1)
+        model.add(name + "ssm_c_norm.weight", [state], constant: 1)
+        // With so slow a decay the first tokens count after hundreds of others.
+        model.add(name + "ssm_a", [state, inner], constant: -0.05)
+        model.add(name + "ssm_d", [inner], constant: 1)
+        model.add(name + "ssm_out.weight", [inner, width])
+      } else {
+        for part in ["attn_q", "attn_k", "attn_v", "attn_output"] {
+          model.add(name + part + ".weight", [width, width])
+        }
+      }
+      model.add(name + "ffn_norm.weight", [width], constant: 1)
+      model.add(name + "ffn_gate.weight", [width, forward])
+      model.add(name + "ffn_up.weight", [width, forward])
+      model.add(name + "ffn_down.weight", [forward, width])
+    }
+    return model
+  }
+
+  package func build() -> [UInt8] {
     func number(_ value: Float) -> [UInt8] { TinyGGUF.bytes(UInt32(6)) + TinyGGUF.bytes(value.bitPattern) }
     let tokens = ["<unk>", "<s>", "</s>"] + (0..<256).map { String(format: "<0x%02X>", $0) }
     // Unknown, control, control, bytes.
@@ -132,6 +176,7 @@ struct TinyModel {
       ("tokenizer.ggml.eos_token_id", TinyGGUF.scalar(UInt32(2))),
       ("tokenizer.ggml.add_space_prefix", TinyGGUF.bytes(UInt32(7)) + [0]),
     ]
+    metadata.removeAll { entry in extra.contains { $0.key == entry.key } }
     metadata += extra
     var result = Array("GGUF".utf8) + TinyGGUF.bytes(UInt32(3))
     result += TinyGGUF.bytes(UInt64(tensors.count)) + TinyGGUF.bytes(UInt64(metadata.count))

@@ -1,11 +1,11 @@
 // Builds small GGUF files, whole and broken.
 
-import Foundation
+package import Foundation
 
 /// Writes little-endian values as the format wants them.
-struct TinyGGUF {
-  var version: UInt32 = 3
-  var metadata: [(key: String, value: [UInt8])] = [
+package struct TinyGGUF {
+  package var version: UInt32 = 3
+  package var metadata: [(key: String, value: [UInt8])] = [
     ("general.architecture", scalar("llama")), ("llama.block_count", scalar(UInt32(2))),
     ("llama.context_length", scalar(UInt32(64))), ("llama.embedding_length", scalar(UInt32(8))),
     ("llama.attention.head_count", scalar(UInt32(2))), ("llama.attention.head_count_kv", scalar(UInt32(1))),
@@ -14,25 +14,27 @@ struct TinyGGUF {
     ("list.numbers", array(5, [bytes(Int32(-1)), bytes(Int32(7))])),
     ("flag", bytes(UInt32(7)) + [1]),
   ]
-  var tensors: [(name: String, shape: [UInt64], type: UInt32)] = [
+  package var tensors: [(name: String, shape: [UInt64], type: UInt32)] = [
     ("token_embd.weight", [8, 4], 0), ("output_norm.weight", [8], 0),
   ]
   /// What the header claims instead of the true numbers.
-  var claimedTensorCount: UInt64?
-  var claimedKeyCount: UInt64?
-  var missingDataBytes = 0
+  package var claimedTensorCount: UInt64?
+  package var claimedKeyCount: UInt64?
+  package var missingDataBytes = 0
 
-  static func bytes<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
+  package init() {}
+
+  package static func bytes<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
   }
-  static func text(_ text: String) -> [UInt8] { bytes(UInt64(text.utf8.count)) + Array(text.utf8) }
-  static func scalar(_ text: String) -> [UInt8] { bytes(UInt32(8)) + Self.text(text) }
-  static func scalar(_ value: UInt32) -> [UInt8] { bytes(UInt32(4)) + bytes(value) }
-  static func array(_ type: UInt32, _ elements: [[UInt8]]) -> [UInt8] {
+  package static func text(_ text: String) -> [UInt8] { bytes(UInt64(text.utf8.count)) + Array(text.utf8) }
+  package static func scalar(_ text: String) -> [UInt8] { bytes(UInt32(8)) + Self.text(text) }
+  package static func scalar(_ value: UInt32) -> [UInt8] { bytes(UInt32(4)) + bytes(value) }
+  package static func array(_ type: UInt32, _ elements: [[UInt8]]) -> [UInt8] {
     bytes(UInt32(9)) + bytes(type) + bytes(UInt64(elements.count)) + elements.flatMap { $0 }
   }
 
-  mutating func set(_ key: String, _ value: [UInt8]) {
+  package mutating func set(_ key: String, _ value: [UInt8]) {
     metadata.removeAll { $0.key == key }
     metadata.append((key, value))
   }
@@ -44,7 +46,7 @@ struct TinyGGUF {
     return Int(type == 2 ? min(elements, 1 << 30) / 32 * 18 : min(elements, 1 << 30) * 4)
   }
 
-  func build() -> [UInt8] {
+  package func build() -> [UInt8] {
     var result = Array("GGUF".utf8) + Self.bytes(version)
     result += Self.bytes(claimedTensorCount ?? UInt64(tensors.count))
     result += Self.bytes(claimedKeyCount ?? UInt64(metadata.count))
@@ -64,17 +66,17 @@ struct TinyGGUF {
 }
 
 /// A directory for one test, removed at its end.
-final class ScratchDirectory {
-  let url: URL
+package final class ScratchDirectory {
+  package let url: URL
 
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appending(path: "LlamaHostTests-\(UUID().uuidString)")
+  package init() throws {
+    url = FileManager.default.temporaryDirectory.appending(path: "ra-tests-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
   }
 
   deinit { try? FileManager.default.removeItem(at: url) }
 
-  func write(_ bytes: [UInt8], name: String = "model.gguf") throws -> String {
+  package func write(_ bytes: [UInt8], name: String = "model.gguf") throws -> String {
     let file = url.appending(path: name)
     try Data(bytes).write(to: file)
     return file.path

@@ -1,0 +1,111 @@
+// Whether everything that is done with a model's contexts holds on it: beyond one evaluation, which `ParityReport` compares.
+
+import Foundation
+package import LlamaHost
+package import RetrievalAttention
+
+/// Exact attention and retrieval behind several batches beside the host, and what a session, a fork and a batch of two
+/// sequences make of the same context.
+package struct ModelCheck: Sendable, Encodable {
+  /// Tokens of the context.
+  package var tokenCount: Int
+  /// Mean KL(host || exact) of the next token's distribution after the context and after some decoded tokens, in nats.
+  package var exactDivergence: Double
+  /// The same between the host's two ways of attending: the noise floor.
+  package var hostDivergence: Double
+  /// The same for retrieval.
+  package var retrievalDivergence: Double
+  /// Whether a session that was saved and reopened has the logits of the context that went on, to the bit.
+  package var isReopenedEqual: Bool
+  /// The same of a fork.
+  package var isForkEqual: Bool
+  /// Largest mean KL between sequences alone and two of them in one batch.
+  package var batchDivergence: Double
+
+  /// Decoded tokens that are compared.
+  private static let decodedCount = 8
+
+  /// Whether all holds: distributions of exact attention as near to the host's as its own two are to each other, three
+  /// times, or nearly; the rest the same. Retrieval is told and not judged: it depends on the text.
+  package var passed: Bool {
+    let limit = max(3 * hostDivergence, 0.01)
+    return exactDivergence <= limit && isReopenedEqual && isForkEqual && batchDivergence <= limit
+  }
+
+  /// - Parameters:
+  ///   - tokens: the context, and behind it some that are decoded.
+  ///   - progress: is told how many tokens were read, of four readings.
+  package init(
+    checking model: LlamaModel, pool: ThreadPool, tokens: [Int32], takeover: TakeoverReport,
+    progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+  ) throws {
+    guard tokens.count > 4 * Self.decodedCount else {
+      throw GenerationError.textTooShort(tokens: tokens.count, required: 4 * Self.decodedCount + 1)
+    }
+    let (context, following) = (
+      Array(tokens.dropLast(Self.decodedCount)), Array(tokens.suffix(Self.decodedCount))
+    )
+    var readings = 0
+    func logits(_ runner: some SequenceRunner) throws -> [[Float]] {
+      defer { readings += 1 }
+      var rows = [
+        Array(
+          try runner.prefill(context) { progress?(readings * context.count + $0, 4 * context.count) }.last)
+      ]
+      for token in following { rows.append(Array(try runner.decode(token).last)) }
+      return rows
+    }
+    func host(flashAttention: Bool) throws -> [[Float]] {
+      try logits(
+        HostRunner(
+          model: model, pool: pool, contextLength: tokens.count, flashAttention: flashAttention))
+    }
+    let guestHost = try GuestHost(
+      model: model, pool: pool, outputCapacity: 2, sequenceCapacity: 2, takeover: takeover)
+    let expected = try host(flashAttention: false)
+    tokenCount = context.count
+    hostDivergence = Self.divergence(expected, try host(flashAttention: true))
+    exactDivergence = Self.divergence(
+      expected, try logits(GuestRunner(host: guestHost, policy: .exact, plannedTokens: tokens.count + 2)))
+    let runner = try GuestRunner(
+      host: guestHost, policy: .retrieval(.init()), plannedTokens: tokens.count + 2)
+    retrievalDivergence = Self.divergence(expected, try logits(runner))
+    let next = following[0]
+    isReopenedEqual = try Self.decodesAlikeWhenReopened(runner, next)
+    let (first, second) = (try runner.fork(), try runner.fork())
+    let alone = Array(try first.decode(next).last)
+    isForkEqual = try Array(second.decode(next).last) == alone
+    batchDivergence = try Self.divergenceOfTwo(runner, next, alone: alone)
+  }
+
+  private static func divergence(_ expected: [[Float]], _ found: [[Float]]) -> Double {
+    zip(expected, found).reduce(0) { $0 + LogitComparison.divergence($1.0, $1.1) } / Double(expected.count)
+  }
+
+  private static func decodesAlikeWhenReopened(_ runner: GuestRunner, _ token: Int32) throws -> Bool {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "ra-check-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = folder.appendingPathComponent("context.session").path
+    let kept = try runner.fork()
+    _ = try Session.create(at: path, from: runner.fork())
+    let reopened = try Session.open(path, host: runner.host)
+    return try Array(reopened.runner.decode(token).last) == Array(kept.decode(token).last)
+  }
+
+  /// Two forks decode in one batch, the second one a token of its own.
+  private static func divergenceOfTwo(_ runner: GuestRunner, _ token: Int32, alone: [Float]) throws -> Double
+  {
+    let forks = try (0..<3).map { _ in try runner.fork() }
+    let other = token == 0 ? token + 1 : token - 1
+    let otherAlone = Array(try forks[2].decode(other).last)
+    let logits = try BatchRunner(host: runner.host).evaluate([
+      .init(context: forks[0].context, tokens: CollectionOfOne(token), outputs: .last),
+      .init(context: forks[1].context, tokens: CollectionOfOne(other), outputs: .last),
+    ])
+    return max(
+      LogitComparison.divergence(alone, Array(logits[0])),
+      LogitComparison.divergence(otherAlone, Array(logits[1])))
+  }
+}
