@@ -4,42 +4,45 @@
 internal import CAttentionKernels
 
 extension Kernels {
-  /// `c[i, j] (+)= sum over p of A[i, p] * B[p, j]` with `A[i, p]` at `a[i * aRowStride + p * aColumnStride]` and
-  /// B alike, so that either may be a transpose. Scratch: ``gemmScratchCount``.
+  /// `C = A B`, or `C += A B`, of f32 matrices; C `[a.rows, b.columns]`. Sums are f32, in blocks of 256 terms.
+  ///
+  /// - Parameters:
+  ///   - stride: elements from row to row of C; those of rows without gaps for nil.
+  ///   - scratch: ``gemmScratchCount`` floats.
   package func unsafeGEMM(
-    a: UnsafePointer<Float>, aRowStride: Int, aColumnStride: Int,
-    b: UnsafePointer<Float>, bRowStride: Int, bColumnStride: Int,
-    c: UnsafeMutablePointer<Float>, cRowStride: Int,
-    rows: Int, columns: Int, inner: Int, accumulate: Bool, scratch: UnsafeMutablePointer<Float>
+    _ a: FloatMatrix, _ b: FloatMatrix, into c: UnsafeMutablePointer<Float>, stride: Int? = nil,
+    accumulate: Bool = false, scratch: UnsafeMutablePointer<Float>
   ) {
     table.pointee.gemm_f32(
-      a, aRowStride, aColumnStride, b, bRowStride, bColumnStride, c, cRowStride, rows, columns, inner,
-      accumulate ? 1 : 0, scratch)
+      a.base, a.rowStride, a.columnStride, b.base, b.rowStride, b.columnStride, c, stride ?? b.columns,
+      a.rows, b.columns, a.columns, accumulate ? 1 : 0, scratch)
   }
 
-  /// `moment += X^T X` for X `[rowCount, dimension]`, moment `[dimension, dimension]`.
-  /// Scratch: ``gemmScratchCount``.
-  package func unsafeSecondMoment(
-    rows: UnsafePointer<Float>, rowStride: Int, rowCount: Int, dimension: Int,
-    moment: UnsafeMutablePointer<Float>, momentStride: Int, scratch: UnsafeMutablePointer<Float>
+  /// `moment += X^T X` for X `[rows, dimension]`; moment `[dimension, dimension]` without gaps.
+  ///
+  /// - Parameter scratch: ``gemmScratchCount`` floats.
+  package func unsafeAddSecondMoment(
+    of rows: FloatRows, to moment: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) {
-    unsafeGEMM(
-      a: rows, aRowStride: 1, aColumnStride: rowStride, b: rows, bRowStride: rowStride, bColumnStride: 1,
-      c: moment, cRowStride: momentStride, rows: dimension, columns: dimension, inner: rowCount,
-      accumulate: true, scratch: scratch)
+    let matrix = FloatMatrix(rows.base, rows: rows.count, columns: rows.dimension, stride: rows.stride)
+    unsafeGEMM(matrix.transposed, matrix, into: moment, accumulate: true, scratch: scratch)
   }
 
-  /// `best[i]` = max over j of `points[i] . centroids[j] - halfNorms[j]`, `assignments[i]` the lowest such j.
-  /// 1 to 2^24 centroids. Scratch: ``assignScratchCount(dimension:)``.
+  /// The nearest centroid of each point: the j with the highest `points[i] . centroids[j] - halfNorms[j]`, the lowest
+  /// of equals, where `halfNorms[j]` is half the squared norm of centroid j. 1 to 2^24 centroids.
+  ///
+  /// - Parameters:
+  ///   - halfNorms: `[centroids]`
+  ///   - assignments: `[points]`
+  ///   - best: `[points]`: the highest value of each; the squared distance is `|point|^2 - 2 * best`.
+  ///   - scratch: ``assignScratchCount(dimension:)`` floats.
   package func unsafeAssign(
-    points: UnsafePointer<Float>, pointStride: Int, pointCount: Int,
-    centroids: UnsafePointer<Float>, centroidStride: Int, centroidCount: Int, dimension: Int,
-    halfNorms: UnsafePointer<Float>, assignments: UnsafeMutablePointer<UInt32>,
-    best: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    _ points: FloatRows, to centroids: FloatRows, halfNorms: UnsafePointer<Float>,
+    assignments: UnsafeMutablePointer<UInt32>, best: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
   ) {
     table.pointee.assign_f32(
-      ak_rows_f32(data: points, stride: pointStride), pointCount,
-      ak_rows_f32(data: centroids, stride: centroidStride), centroidCount, dimension, halfNorms, assignments,
+      points.rows, points.count, centroids.rows, centroids.count, points.dimension, halfNorms, assignments,
       best, scratch)
   }
 
@@ -89,12 +92,12 @@ extension Kernels {
     table.pointee.add_mass_f32(scores, count, maximum, sum)
   }
 
-  /// `shares[i] += exp(scores[i] - logTotal + min(perSpread * spreads[i], most))`
+  /// `shares[i] += exp(scores[i] - logTotal + min(raise.perSpread * spreads[i], raise.most))`
   package func unsafeAddShares(
     _ scores: UnsafePointer<Float>, spreads: UnsafePointer<Float>, count: Int, logTotal: Float,
-    perSpread: Float, most: Float, to shares: UnsafeMutablePointer<Float>
+    raise: SpreadRaise, to shares: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.add_shares_f32(scores, spreads, count, logTotal, perSpread, most, shares)
+    table.pointee.add_shares_f32(scores, spreads, count, logTotal, raise.perSpread, raise.most, shares)
   }
 
   /// `y[i] += a * x[i]`
@@ -107,5 +110,16 @@ extension Kernels {
   /// `x[i] *= a`
   package func unsafeScale(_ x: UnsafeMutablePointer<Float>, by a: Float, count: Int) {
     table.pointee.scale_f32(x, a, count)
+  }
+}
+
+/// By how much the logarithm of a share is raised for the spread of what is behind it.
+package struct SpreadRaise {
+  package var perSpread: Float
+  package var most: Float
+
+  package init(perSpread: Float, most: Float) {
+    self.perSpread = perSpread
+    self.most = most
   }
 }

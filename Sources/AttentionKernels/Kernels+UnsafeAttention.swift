@@ -1,196 +1,93 @@
 // Attention kernels over raw memory, for callers that have checked their shapes once and call often: nothing is
-// checked here. Strides are in elements. Shapes are those of the checked functions of the same names.
+// checked here. Strides are in elements.
 
 internal import CAttentionKernels
 
 extension Kernels {
-  /// `scores[h * scoreStride + i] = queries[h] . rows[i]`, or `rows[indices[i]]`; scores `[queryCount, rowCount]`.
-  package func unsafeDot(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    rows: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int, dimension: Int,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int
-  ) {
-    table.pointee.dot(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, rows.rows, indices, rowCount, dimension,
-      scores,
-      scoreStride)
-  }
-
-  /// The same with f16 rows.
-  package func unsafeDot(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    rows: UnsafePointer<UInt16>, rowStride: Int, rowCount: Int, dimension: Int,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int
-  ) {
-    unsafeDot(
-      queries: queries, queryStride: queryStride, queryCount: queryCount,
-      rows: PackedRows(rows, stride: rowStride), rowCount: rowCount, dimension: dimension, scores: scores,
-      scoreStride: scoreStride)
-  }
-
-  /// The same with f32 rows.
-  package func unsafeDot(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    rows: UnsafePointer<Float>, rowStride: Int, rowCount: Int, dimension: Int,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int
-  ) {
-    table.pointee.dot(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount,
-      ak_rows(data: rows, stride: rowStride * 4, type: AK_F32), nil, rowCount, dimension, scores, scoreStride)
-  }
-
-  /// `scores[h * scoreStride + i] = queries[h] . rows[indices[i]]`, f16 rows; scores `[queryCount, indexCount]`.
-  package func unsafeDotGather(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    rows: UnsafePointer<UInt16>, rowStride: Int, indices: UnsafePointer<UInt32>, indexCount: Int,
-    dimension: Int,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int
-  ) {
-    unsafeDot(
-      queries: queries, queryStride: queryStride, queryCount: queryCount,
-      rows: PackedRows(rows, stride: rowStride), indices: indices, rowCount: indexCount, dimension: dimension,
-      scores: scores, scoreStride: scoreStride)
-  }
-
-  /// Adds values, or those of the indices, weighted by the exponentials of their scores to running states.
+  /// `scores[h * scoreStride + i] = queries[h] . row i` of the selected rows; scores `[queries, selected rows]`.
   ///
-  /// States start as maxima of -infinity `[queryCount]`, sums 0 `[queryCount]` and accumulators 0
-  /// `[queryCount, dimension]`.
+  /// Sums are f32: the relative error to the sum of the products' magnitudes is below `dimension * 2^-24`. A score
+  /// does not depend on the other queries and rows of the call.
+  ///
+  /// - Parameter scoreStride: that of scores without gaps for nil.
+  package func unsafeDot(
+    _ queries: FloatRows, with rows: PackedRows, _ selection: RowSelection,
+    scores: UnsafeMutablePointer<Float>, scoreStride: Int? = nil
+  ) {
+    table.pointee.dot(
+      queries.rows, queries.count, rows.rows, selection.indices, selection.count, queries.dimension, scores,
+      scoreStride ?? selection.count)
+  }
+
+  /// The same with f32 rows, all of them.
+  package func unsafeDot(
+    _ queries: FloatRows, with rows: FloatRows, scores: UnsafeMutablePointer<Float>, scoreStride: Int? = nil
+  ) {
+    table.pointee.dot(
+      queries.rows, queries.count, ak_rows(data: rows.base, stride: rows.stride * 4, type: AK_F32), nil,
+      rows.count, queries.dimension, scores, scoreStride ?? rows.count)
+  }
+
+  /// Adds the selected values, weighted by the exponentials of their scores, to running states.
+  ///
+  /// A score of -infinity weighs zero, and so does one 40 or more below the running maximum (relative effect below
+  /// `4.3e-18` a key). Scores must not be NaN or +infinity.
+  ///
+  /// - Parameters:
+  ///   - scores: `[states.count, selected rows]`, scaled and biased.
+  ///   - scoreStride: that of scores without gaps for nil.
   package func unsafeSoftmaxAccumulate(
-    scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
-    values: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int, dimension: Int,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
+    scores: UnsafePointer<Float>, scoreStride: Int? = nil, values: PackedRows, _ selection: RowSelection,
+    to states: StatePointers
   ) {
     table.pointee.softmax_accumulate(
-      scores, scoreStride, queryCount, values.rows, indices, rowCount, dimension,
-      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride))
+      scores, scoreStride ?? selection.count, states.count, values.rows, selection.indices, selection.count,
+      states.dimension, states.states)
   }
 
-  /// The same with f16 values.
-  package func unsafeSoftmaxAccumulate(
-    scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
-    values: UnsafePointer<UInt16>, valueStride: Int, rowCount: Int, dimension: Int,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
-  ) {
-    unsafeSoftmaxAccumulate(
-      scores: scores, scoreStride: scoreStride, queryCount: queryCount,
-      values: PackedRows(values, stride: valueStride), rowCount: rowCount, dimension: dimension,
-      maxima: maxima,
-      sums: sums, accumulators: accumulators, accumulatorStride: accumulatorStride)
-  }
-
-  /// The same with the f16 value `values[indices[i]]` for score `i`.
-  package func unsafeSoftmaxAccumulateGather(
-    scores: UnsafePointer<Float>, scoreStride: Int, queryCount: Int,
-    values: UnsafePointer<UInt16>, valueStride: Int, indices: UnsafePointer<UInt32>, indexCount: Int,
-    dimension: Int,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
-  ) {
-    unsafeSoftmaxAccumulate(
-      scores: scores, scoreStride: scoreStride, queryCount: queryCount,
-      values: PackedRows(values, stride: valueStride), indices: indices, rowCount: indexCount,
-      dimension: dimension, maxima: maxima, sums: sums, accumulators: accumulators,
-      accumulatorStride: accumulatorStride)
-  }
-
-  /// Adds weights of any sign, `[queryCount, weightStride]`, to `sums` `[queryCount]`, and rows, or those of the
-  /// indices, times these weights to `accumulators` `[queryCount, accumulatorStride]`.
+  /// Adds weights of any sign, `[states.count, selected rows]`, to the sums of states, and the selected rows times
+  /// these weights to their accumulators. Maxima remain: weights are in their scale.
+  ///
+  /// - Parameter weightStride: that of weights without gaps for nil.
   package func unsafeAddRows(
-    _ rows: PackedRows, indices: UnsafePointer<UInt32>? = nil, rowCount: Int, dimension: Int,
-    weights: UnsafePointer<Float>, weightStride: Int, queryCount: Int, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int
+    _ rows: PackedRows, _ selection: RowSelection, weights: UnsafePointer<Float>, weightStride: Int? = nil,
+    to states: StatePointers
   ) {
     table.pointee.add_rows(
-      weights, weightStride, queryCount, rows.rows, indices, rowCount, dimension, sums, accumulators,
-      accumulatorStride)
+      weights, weightStride ?? selection.count, states.count, rows.rows, selection.indices, selection.count,
+      states.dimension, states.sums, states.accumulators, states.stride)
   }
 
-  /// Attention of a group of queries (scaled by the caller) over keys and values, or those of the indices, each read
-  /// once; `biases[i]`, if given, is added to all scores of row i.
+  /// Attention of a group of queries `[states.count, dimension]` (scaled by the caller) to the selected keys and
+  /// values, each read once.
   ///
-  /// Scratch: ``attendScratchCount(queryCount:)``.
+  /// - Parameters:
+  ///   - biases: `[selected rows]`: added to all scores of each, if given.
+  ///   - states: continued, so rows may come in several calls.
+  ///   - scratch: ``attendScratchCount(queryCount:)`` floats.
   package func unsafeAttend(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    keys: PackedRows, values: PackedRows, indices: UnsafePointer<UInt32>? = nil,
-    biases: UnsafePointer<Float>? = nil, rowCount: Int, dimension: Int,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
-    scratch: UnsafeMutablePointer<Float>
+    _ queries: FloatRows, to rows: KeyValueRows, _ selection: RowSelection,
+    biases: UnsafePointer<Float>? = nil, states: StatePointers, scratch: UnsafeMutablePointer<Float>
   ) {
     table.pointee.attend(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, keys.rows, values.rows, indices, biases,
-      rowCount, dimension,
-      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
+      queries.rows, queries.count, rows.keys.rows, rows.values.rows, selection.indices, biases,
+      selection.count, queries.dimension, states.states, scratch)
   }
 
-  /// The same over f16 keys and values.
-  package func unsafeAttend(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int,
-    rowCount: Int, dimension: Int,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
-    scratch: UnsafeMutablePointer<Float>
-  ) {
-    unsafeAttend(
-      queries: queries, queryStride: queryStride, queryCount: queryCount,
-      keys: PackedRows(keys, stride: keyStride), values: PackedRows(values, stride: valueStride),
-      rowCount: rowCount, dimension: dimension, maxima: maxima, sums: sums, accumulators: accumulators,
-      accumulatorStride: accumulatorStride, scratch: scratch)
-  }
-
-  /// The same over the f16 rows `keys[indices[i]]` and `values[indices[i]]`.
-  package func unsafeAttendGather(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int,
-    keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int,
-    indices: UnsafePointer<UInt32>, indexCount: Int, dimension: Int,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
-    scratch: UnsafeMutablePointer<Float>
-  ) {
-    unsafeAttend(
-      queries: queries, queryStride: queryStride, queryCount: queryCount,
-      keys: PackedRows(keys, stride: keyStride), values: PackedRows(values, stride: valueStride),
-      indices: indices, rowCount: indexCount, dimension: dimension, maxima: maxima, sums: sums,
-      accumulators: accumulators, accumulatorStride: accumulatorStride, scratch: scratch)
-  }
-
-  /// Attention of many queries, each multiplied by `scale`, query `r` over the keys
-  /// `visibleBegin[r] ..< visibleEnd[r]` (clamped to `keyCount`; may be empty).
+  /// Attention of many queries `[states.count, dimension]`, each multiplied by `scale`, to the keys that it sees:
+  /// blocked, for prompts.
   ///
-  /// States continue, so keys may come in several calls. Scratch: ``prefillScratchCount(dimension:)``.
+  /// Cost is that of the visible keys, in blocks; best with queries a multiple of 48, up to ``preferredPrefillRows``.
+  ///
+  /// - Parameters:
+  ///   - states: continued, so keys may come in several calls.
+  ///   - scratch: ``prefillScratchCount(dimension:)`` floats.
   package func unsafePrefill(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, scale: Float,
-    keys: PackedRows, values: PackedRows, keyCount: Int, dimension: Int,
-    visibleBegin: UnsafePointer<UInt32>, visibleEnd: UnsafePointer<UInt32>,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
+    _ queries: FloatRows, scale: Float, to rows: KeyValueRows, visible: VisibleKeys, states: StatePointers,
     scratch: UnsafeMutablePointer<Float>
   ) {
     table.pointee.prefill(
-      ak_rows_f32(data: queries, stride: queryStride), queryCount, scale, keys.rows, values.rows, keyCount,
-      dimension, visibleBegin, visibleEnd,
-      ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: accumulatorStride), scratch)
-  }
-
-  /// The same over f16 keys and values.
-  package func unsafePrefill(
-    queries: UnsafePointer<Float>, queryStride: Int, queryCount: Int, scale: Float,
-    keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int,
-    keyCount: Int, dimension: Int,
-    visibleBegin: UnsafePointer<UInt32>, visibleEnd: UnsafePointer<UInt32>,
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>, accumulatorStride: Int,
-    scratch: UnsafeMutablePointer<Float>
-  ) {
-    unsafePrefill(
-      queries: queries, queryStride: queryStride, queryCount: queryCount, scale: scale,
-      keys: PackedRows(keys, stride: keyStride), values: PackedRows(values, stride: valueStride),
-      keyCount: keyCount, dimension: dimension, visibleBegin: visibleBegin, visibleEnd: visibleEnd,
-      maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: accumulatorStride,
-      scratch: scratch)
+      queries.rows, queries.count, scale, rows.keys.rows, rows.values.rows, visible.keyCount,
+      queries.dimension, visible.begins, visible.ends, states.states, scratch)
   }
 }

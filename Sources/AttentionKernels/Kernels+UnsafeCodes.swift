@@ -4,99 +4,97 @@ internal import CAttentionKernels
 
 extension Kernels {
   /// Rows in a block of LVQ codes.
-  public static let lvqBlockRows = Int(AK_LVQ_BLOCK)
+  package static let lvqBlockRows = Int(AK_LVQ_BLOCK)
   /// Rows in a block of PQ codes.
-  public static let pqBlockRows = Int(AK_PQ_BLOCK)
+  package static let pqBlockRows = Int(AK_PQ_BLOCK)
 
   /// Bytes of a block of 16 rows of 8-bit LVQ codes with their scales and offsets, a multiple of 64.
-  public static func lvq8BlockByteCount(dimension: Int) -> Int { ak_lvq8_block_bytes(dimension) }
+  package static func lvq8BlockByteCount(dimension: Int) -> Int { ak_lvq8_block_bytes(dimension) }
   /// Bytes of a block of 16 rows of 4-bit LVQ codes with their scales and offsets, a multiple of 64.
-  public static func lvq4BlockByteCount(dimension: Int) -> Int { ak_lvq4_block_bytes(dimension) }
+  package static func lvq4BlockByteCount(dimension: Int) -> Int { ak_lvq4_block_bytes(dimension) }
   /// Bytes of a block of 32 rows of PQ codes; `subquantizers` is a multiple of 4.
-  public static func pq4BlockByteCount(subquantizers: Int) -> Int { ak_pq4_block_bytes(subquantizers) }
+  package static func pq4BlockByteCount(subquantizers: Int) -> Int { ak_pq4_block_bytes(subquantizers) }
 
   /// The largest magnitude that an integer of an LVQ query may have so that no sum overflows 32 bits.
-  public static func lvq8QueryLimit(dimension: Int) -> Int {
+  package static func lvq8QueryLimit(dimension: Int) -> Int {
     min(Int(Int16.max), Int(Int32.max) / (255 * (dimension + 3)))
   }
 
-  /// `scores[h * scoreStride + i] = bases[h] + scales[h] * scale_r * (integers_h . codes_r) + sums[h] * offset_r`
-  /// for r = `firstRow + i`; integers in the order 0, 2, 1, 3 in each group of four, zero up to a multiple of 4.
+  /// Scores of integer queries with 8-bit LVQ codes (arXiv 2304.04759), `[queries, rows]`:
+  /// `scores[h * scoreStride + i] = bases[h] + scales[h] * scale_r * (integers_h . codes_r) + sums[h] * offset_r` for
+  /// row r = `rows.lowerBound + i` with its scale and offset.
+  ///
+  /// Integers are Int16 in the order 0, 2, 1, 3 in each group of four, zero up to a multiple of 4, of magnitudes up to
+  /// ``lvq8QueryLimit(dimension:)``. Their sum is exact and the same at every level; the rest is three f32 roundings.
   package func unsafeDotLVQ8(
-    queries: UnsafePointer<Int16>, queryStride: Int, queryCount: Int,
-    scales: UnsafePointer<Float>, sums: UnsafePointer<Float>, bases: UnsafePointer<Float>,
-    blocks: UnsafePointer<UInt8>, dimension: Int, firstRow: Int, rowCount: Int,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int
+    _ queries: CodeQueries, with blocks: CodeBlocks, _ rows: Range<Int>, scores: UnsafeMutablePointer<Float>,
+    scoreStride: Int
   ) {
     table.pointee.dot_lvq8(
-      ak_code_queries(data: queries, stride: queryStride * 2, scales: scales, sums: sums, bases: bases),
-      queryCount, blocks, dimension, firstRow, rowCount, scores, scoreStride)
+      queries.queries, queries.count, blocks.base, blocks.width, rows.lowerBound, rows.count, scores,
+      scoreStride)
   }
 
-  /// The same for 4-bit codes; integers in their own order, from -127, zero up to a multiple of 8.
+  /// The same for 4-bit codes; integers are Int8 in their own order, from -127, zero up to a multiple of 8.
   package func unsafeDotLVQ4(
-    queries: UnsafePointer<Int8>, queryStride: Int, queryCount: Int,
-    scales: UnsafePointer<Float>, sums: UnsafePointer<Float>, bases: UnsafePointer<Float>,
-    blocks: UnsafePointer<UInt8>, dimension: Int, firstRow: Int, rowCount: Int,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int
+    _ queries: CodeQueries, with blocks: CodeBlocks, _ rows: Range<Int>, scores: UnsafeMutablePointer<Float>,
+    scoreStride: Int
   ) {
     table.pointee.dot_lvq4(
-      ak_code_queries(data: queries, stride: queryStride, scales: scales, sums: sums, bases: bases),
-      queryCount, blocks, dimension, firstRow, rowCount, scores, scoreStride)
+      queries.queries, queries.count, blocks.base, blocks.width, rows.lowerBound, rows.count, scores,
+      scoreStride)
   }
 
-  /// `scores[h * scoreStride + i] = bases[h] + scales[h] * (sum over s of tables[h][s][code s of firstRow + i])`.
+  /// Sums of table entries chosen by 4-bit PQ codes (arXiv 1812.09162), `[queries, rows]`:
+  /// `scores[h * scoreStride + i] = bases[h] + scales[h] * (sum over s of tables[h][s][code s of row r])` for row
+  /// r = `rows.lowerBound + i`. Integer sums are exact.
   ///
-  /// Tables `[queryCount][subquantizers, 16]`; at most 256 subquantizers, a multiple of 4. The highest entries of
+  /// Tables are UInt8 `[subquantizers, 16]` a query; at most 256 subquantizers, a multiple of 4. The highest entries of
   /// subquantizers 16 i + j, + 4, + 8 and + 12, j < 4, add up to at most 255.
   package func unsafeDotPQ4(
-    tables: UnsafePointer<UInt8>, tableStride: Int, queryCount: Int,
-    scales: UnsafePointer<Float>, bases: UnsafePointer<Float>,
-    blocks: UnsafePointer<UInt8>, subquantizers: Int, firstRow: Int, rowCount: Int,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int
+    _ queries: CodeQueries, with blocks: CodeBlocks, _ rows: Range<Int>, scores: UnsafeMutablePointer<Float>,
+    scoreStride: Int
   ) {
     table.pointee.dot_pq4(
-      ak_code_queries(data: tables, stride: tableStride, scales: scales, sums: bases, bases: bases),
-      queryCount, blocks, subquantizers, firstRow, rowCount, scores, scoreStride)
+      queries.queries, queries.count, blocks.base, blocks.width, rows.lowerBound, rows.count, scores,
+      scoreStride)
   }
 
-  /// Writes the tables `[codebookCount, 16]` of one query for ``unsafeDotPQ4``, their step, and adds the score of
-  /// zeros to `base`.
+  /// Writes the tables `[codebooks, 16]` of one query for ``unsafeDotPQ4``, their step, and adds the score of zeros to
+  /// `base`.
   ///
-  /// Codebook s has the coordinates `coordinates[j]` of the query for j in `starts[s] ..< starts[s + 1]`, and 16
-  /// entries with the elements `entries[16 * j ..< 16 * j + 16]`. Each table entry is off by half a step at most; the
-  /// step is the widest sum / 253 of the ranges of the products of codebooks 16 i + j, + 4, + 8 and + 12, j < 4.
-  /// Scratch: `17 * codebookCount` floats.
+  /// Each table entry is off by half a step at most; the step is the widest sum / 253 of the ranges of the products of
+  /// codebooks 16 i + j, + 4, + 8 and + 12, j < 4.
+  ///
+  /// - Parameter scratch: `17 * codebooks.count` floats.
   package func unsafePQ4Tables(
-    query: UnsafePointer<Float>, coordinates: UnsafePointer<UInt32>, starts: UnsafePointer<UInt32>,
-    entries: UnsafePointer<Float>, codebookCount: Int, tables: UnsafeMutablePointer<UInt8>,
+    _ query: UnsafePointer<Float>, _ codebooks: Codebooks, tables: UnsafeMutablePointer<UInt8>,
     scale: UnsafeMutablePointer<Float>, base: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.pq4_tables(query, coordinates, starts, entries, codebookCount, tables, scale, base, scratch)
+    table.pointee.pq4_tables(
+      query, codebooks.coordinates, codebooks.starts, codebooks.entries, codebooks.count, tables, scale, base,
+      scratch)
   }
 
   /// Takes a sample of the coded rows of some lists, which are gone through in order. Returns how many rows are to be
   /// taken, of which those beyond the sample's limit are not.
   ///
-  /// A row of list c weighs `exp(bases[h * baseStride + c] + the score of query h)`, and is worth `factors[c]` times
-  /// the sum of that over h. Those worth the threshold are taken, and of the others, if the sample is systematic, one
+  /// A row of list c weighs `exp(lists.bases[h, c] + the score of query h)`, and is worth `lists.factors[c]` times the
+  /// sum of that over h. Those worth the threshold are taken, and of the others, if the sample is systematic, one
   /// whenever the sum of worths over the threshold passes a whole number, half of one being there at first.
   ///
-  /// Tables as for ``unsafeDotPQ4``. Scratch: ``sampleScratchCount(queryCount:)``.
-  ///
-  /// - Parameter worths: room for what all rows are worth, if that is wanted.
+  /// - Parameters:
+  ///   - queries: tables as for ``unsafeDotPQ4``.
+  ///   - worths: room for what all rows are worth, if that is wanted.
+  ///   - scratch: ``sampleScratchCount(queryCount:)`` floats.
   package func unsafeSamplePQ4(
-    tables: UnsafePointer<UInt8>, tableStride: Int, queryCount: Int,
-    scales: UnsafePointer<Float>, tableBases: UnsafePointer<Float>,
-    blocks: UnsafePointer<UInt8>, subquantizers: Int, lists: RowLists,
-    bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>,
-    sample: RowSample, worths: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
+    _ sample: RowSample, of lists: CodedLists, _ queries: CodeQueries, with blocks: CodeBlocks,
+    worths: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
   ) -> Int {
     table.pointee.sample_pq4(
-      ak_code_queries(data: tables, stride: tableStride, scales: scales, sums: tableBases, bases: tableBases),
-      queryCount, blocks, subquantizers, lists.lists, bases, baseStride, factors, sample.sample, worths,
-      scratch)
+      queries.queries, queries.count, blocks.base, blocks.width, lists.lists.lists, lists.bases,
+      lists.baseStride, lists.factors, sample.sample, worths, scratch)
   }
 
   /// Floats that ``unsafeSamplePQ4`` needs as scratch.
@@ -177,4 +175,84 @@ package struct RowLists {
   }
 
   fileprivate var lists: ak_lists { ak_lists(begins: begins, ends: ends, selected: selected, count: count) }
+}
+
+/// Queries as scans of codes take them: integers or tables, with what turns integer sums into scores.
+package struct CodeQueries {
+  /// Query h is at `data + h * stride`.
+  package var data: UnsafeRawPointer
+  /// Bytes.
+  package var stride: Int
+  package var count: Int
+  /// `[count]`, as are `sums` and `bases`.
+  package var scales: UnsafePointer<Float>
+  /// What offsets of rows are multiplied by; not read for product quantization.
+  package var sums: UnsafePointer<Float>
+  package var bases: UnsafePointer<Float>
+
+  package init(
+    _ data: UnsafeRawPointer, stride: Int, count: Int, scales: UnsafePointer<Float>,
+    sums: UnsafePointer<Float>, bases: UnsafePointer<Float>
+  ) {
+    self.data = data
+    self.stride = stride
+    self.count = count
+    self.scales = scales
+    self.sums = sums
+    self.bases = bases
+  }
+
+  fileprivate var queries: ak_code_queries {
+    ak_code_queries(data: data, stride: stride, scales: scales, sums: sums, bases: bases)
+  }
+}
+
+/// Blocks of coded rows; layouts in attention_kernels.h.
+package struct CodeBlocks {
+  package var base: UnsafePointer<UInt8>
+  /// Elements of a row for LVQ, subquantizers for PQ.
+  package var width: Int
+
+  package init(_ base: UnsafePointer<UInt8>, width: Int) {
+    self.base = base
+    self.width = width
+  }
+}
+
+/// Codebooks of 16 entries. Codebook s has the coordinates `coordinates[j]` of a vector for j in
+/// `starts[s] ..< starts[s + 1]`, and 16 entries with the elements `entries[16 * j ..< 16 * j + 16]`.
+package struct Codebooks {
+  package var coordinates: UnsafePointer<UInt32>
+  package var starts: UnsafePointer<UInt32>
+  package var entries: UnsafePointer<Float>
+  package var count: Int
+
+  package init(
+    coordinates: UnsafePointer<UInt32>, starts: UnsafePointer<UInt32>, entries: UnsafePointer<Float>,
+    count: Int
+  ) {
+    self.coordinates = coordinates
+    self.starts = starts
+    self.entries = entries
+    self.count = count
+  }
+}
+
+/// Lists of coded rows, with what their codes are added to and multiplied by.
+package struct CodedLists {
+  package var lists: RowLists
+  /// `[queries, baseStride]`: added to the scores of a list's rows.
+  package var bases: UnsafePointer<Float>
+  package var baseStride: Int
+  /// `[all lists]`: by what the weights of a list's rows are multiplied to say what they are worth.
+  package var factors: UnsafePointer<Float>
+
+  package init(
+    lists: RowLists, bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>
+  ) {
+    self.lists = lists
+    self.bases = bases
+    self.baseStride = baseStride
+    self.factors = factors
+  }
 }

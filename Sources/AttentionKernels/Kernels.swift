@@ -43,17 +43,17 @@ public struct Kernels: Sendable {
 extension Kernels {
   /// Best rows for one call of prefill: its blocks of keys are unpacked once for as many. Fewer rows are best a
   /// multiple of 48; more are split into even shares.
-  public static let preferredPrefillRows = Int(AK_PREFILL_ROWS)
+  package static let preferredPrefillRows = Int(AK_PREFILL_ROWS)
 
   /// Floats of scratch that attend needs.
-  public static func attendScratchCount(queryCount: Int) -> Int { ak_attend_scratch(queryCount) }
+  package static func attendScratchCount(queryCount: Int) -> Int { ak_attend_scratch(queryCount) }
 
   /// Floats of scratch that prefill needs, however many rows it gets.
-  public static func prefillScratchCount(dimension: Int) -> Int { ak_prefill_scratch(dimension) }
+  package static func prefillScratchCount(dimension: Int) -> Int { ak_prefill_scratch(dimension) }
 
   /// Floats of scratch that matrix products and second moments need.
-  public static var gemmScratchCount: Int { ak_gemm_scratch() }
+  package static var gemmScratchCount: Int { ak_gemm_scratch() }
 
   /// Floats of scratch that the k-means step needs.
-  public static func assignScratchCount(dimension: Int) -> Int { ak_assign_scratch(dimension) }
+  package static func assignScratchCount(dimension: Int) -> Int { ak_assign_scratch(dimension) }
 }

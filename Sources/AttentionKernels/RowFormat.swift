@@ -100,13 +100,15 @@ extension Kernels {
   /// large (as the biases of some models make them) they would take the precision from the others of their blocks.
   ///
   /// - Parameters:
-  ///   - sourceStride: elements
+  ///   - source: `[rowCount, dimension]`, f16.
   ///   - targetStride: bytes, at least ``RowFormat/bytesPerRow(dimension:)``
   package func unsafeQuantize(
-    _ source: UnsafePointer<UInt16>, sourceStride: Int, rowCount: Int, dimension: Int,
-    offsets: UnsafePointer<Float>?, target: UnsafeMutableRawPointer, targetStride: Int
+    _ source: PackedRows, rowCount: Int, dimension: Int, offsets: UnsafePointer<Float>?,
+    target: UnsafeMutableRawPointer, targetStride: Int
   ) {
-    table.pointee.quantize_f16(source, sourceStride, rowCount, dimension, offsets, target, targetStride)
+    table.pointee.quantize_f16(
+      source.base.assumingMemoryBound(to: UInt16.self), source.stride / 2, rowCount, dimension, offsets,
+      target, targetStride)
   }
 
   /// Rows as f32; `targetStride` in elements.

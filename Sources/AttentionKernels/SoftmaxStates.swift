@@ -1,8 +1,8 @@
 /// Running states of online softmaxes, one a query: attention over the keys seen so far, before normalization.
 ///
 ///     var states = try SoftmaxStates(count: 3, dimension: 64)
-///     try kernels.attend(
-///       queries: queries.span, queryShape, keys: keys.span, keyShape, values: values.span, keyShape,
+///     try Kernels.active.attend(
+///       queries: queries.span, keys: keys.span, values: values.span, RowShape(count: 4096, dimension: 64),
 ///       states: &states)
 ///     let (outputs, logSumExps) = states.finished()
 ///
@@ -35,26 +35,23 @@ public struct SoftmaxStates: Sendable {
   public func finished() -> (outputs: [Float], logSumExps: [Float]) {
     var outputs = accumulators
     var logSumExps = sums
-    outputs.withUnsafeMutableBufferPointer { outputs in
-      logSumExps.withUnsafeMutableBufferPointer { logSumExps in
-        guard let output = outputs.baseAddress, let logSumExp = logSumExps.baseAddress else { return }
-        Kernels.active.unsafeFinishStates(
-          maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: dimension,
-          stateCount: count, dimension: dimension, outputs: output, outputStride: dimension,
-          logSumExps: logSumExp)
+    var states = self
+    states.withPointers { states in
+      outputs.withUnsafeMutableBufferPointer { outputs in
+        logSumExps.withUnsafeMutableBufferPointer { logSumExps in
+          states.finish(
+            into: OutputPointers(
+              outputs: outputs.baseAddress!, logSumExps: logSumExps.baseAddress!, count: count,
+              dimension: dimension))
+        }
       }
     }
     return (outputs, logSumExps)
   }
 
-  package struct Pointers {
-    package let maxima: UnsafeMutablePointer<Float>
-    package let sums: UnsafeMutablePointer<Float>
-    package let accumulators: UnsafeMutablePointer<Float>
-  }
-
   /// Calls `body` with the states' addresses; with no states there is nothing to do.
-  package mutating func withPointers(_ body: (Pointers) -> Void) {
+  package mutating func withPointers(_ body: (StatePointers) -> Void) {
+    let (count, dimension) = (count, dimension)
     maxima.withUnsafeMutableBufferPointer { maxima in
       sums.withUnsafeMutableBufferPointer { sums in
         accumulators.withUnsafeMutableBufferPointer { accumulators in
@@ -62,7 +59,9 @@ public struct SoftmaxStates: Sendable {
             let maximum = maxima.baseAddress, let sum = sums.baseAddress,
             let accumulator = accumulators.baseAddress
           else { return }
-          body(Pointers(maxima: maximum, sums: sum, accumulators: accumulator))
+          body(
+            StatePointers(
+              maxima: maximum, sums: sum, accumulators: accumulator, count: count, dimension: dimension))
         }
       }
     }

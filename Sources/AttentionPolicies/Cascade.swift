@@ -176,8 +176,8 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
       batch.queries(token..<token + 1, into: queries, workspace: workspace)
       let seen = kept + batch.firstPosition + token - begin + 1
       workspace.kernels.unsafeDot(
-        queries: queries, queryStride: d, queryCount: groupSize, rows: rows.keys,
-        indices: selected, rowCount: seen, dimension: d, scores: scores, scoreStride: count)
+        FloatRows(queries, count: groupSize, dimension: d), with: rows.keys, .listed(selected, count: seen),
+        scores: scores, scoreStride: count)
       workspace.kernels.unsafeScale(sums, by: decay, count: groupSize * count)
       for h in 0..<groupSize {
         workspace.kernels.softmax(scores + h * count, count: seen)

@@ -97,8 +97,8 @@ package final class HashProjections: Sendable {
     rows.withUnsafeBufferPointer { rows in
       guard let base = rows.baseAddress else { return }
       workspace.kernels.unsafeDot(
-        queries: vectors, queryStride: dimension, queryCount: count, rows: base, rowStride: dimension,
-        rowCount: width, dimension: dimension, scores: products, scoreStride: width)
+        FloatRows(vectors, count: count, dimension: dimension), with: PackedRows(base, stride: dimension),
+        .first(width), scores: products)
     }
     for i in 0..<count {
       for table in 0..<tables {

@@ -82,7 +82,9 @@ final class HiPHead: HeadPolicy {
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
     read.fixed = sink + rows.count - end
     read.retrieved = states.attend(
-      queries, toBlocks: marks.base, count: marks.count, size: settings.blockSize, first: sink, end: end,
+      queries,
+      to: MarkedBlocks(
+        marks: marks.base, count: marks.count, size: settings.blockSize, first: sink, end: end),
       of: rows, workspace: workspace)
     return read
   }
@@ -155,9 +157,8 @@ final class HiPHead: HeadPolicy {
     }
     let keyScores = scratch.floats(count * size)
     workspace.kernels.unsafeDot(
-      queries: query, queryStride: d, queryCount: 1, rows: rows.keys, indices: selected,
-      rowCount: count * size,
-      dimension: d, scores: keyScores, scoreStride: count * size)
+      FloatRows(query, count: 1, dimension: d), with: rows.keys, .listed(selected, count: count * size),
+      scores: keyScores)
     for i in 0..<count {
       var highest = keyScores[i * size]
       for j in 1..<max(1, size) { highest = max(highest, keyScores[i * size + j]) }

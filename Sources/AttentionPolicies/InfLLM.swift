@@ -148,8 +148,8 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
     for row in begin..<begin + size {
       add(row + settings.windowCount, sign: 1, to: following, workspace: workspace)
       workspace.kernels.unsafeDot(
-        queries: following, queryStride: d, queryCount: 1, rows: rows.keys.from(row),
-        rowCount: 1, dimension: d, scores: scores + row - begin, scoreStride: 1)
+        FloatRows(following, count: 1, dimension: d), with: rows.keys.from(row), .first(1),
+        scores: scores + row - begin)
       add(row + 1, sign: -1, to: following, workspace: workspace)
     }
     let chosen = scratch.indices(settings.representativeCount)
@@ -198,15 +198,17 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
     if blocks > settings.blockCount {
       let scores = scratch.floats(g * blocks)
       workspace.kernels.unsafeDot(
-        queries: queries, queryStride: d, queryCount: g, rows: representatives.base, rowStride: d,
-        rowCount: blocks, dimension: d, scores: scores, scoreStride: blocks)
+        FloatRows(queries, count: g, dimension: d),
+        with: FloatRows(representatives.base, count: blocks, dimension: d), scores: scores)
       workspace.markHighest(settings.blockCount, of: scores, count: blocks, queryCount: g, marks: marks)
       read.indexBytes = representatives.byteCount
     } else {
       marks.update(repeating: 1, count: blocks)
     }
     read.retrieved = states.attend(
-      queries, toBlocks: marks, count: blocks, size: settings.blockSize, first: sink, end: end, of: rows,
+      queries,
+      to: MarkedBlocks(marks: marks, count: blocks, size: settings.blockSize, first: sink, end: end),
+      of: rows,
       workspace: workspace)
     return read
   }

@@ -152,7 +152,7 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
   /// Adds a sample's keys to one query's state, each for all that are like it.
   private func estimate(
     _ sample: UnsafeMutableBufferPointer<UInt32>, of segment: Segment, query h: Int,
-    queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+    queries: UnsafePointer<Float>, states: StatePointers, workspace: Workspace
   ) {
     let scratch = workspace.scope()
     guard let indices = sample.baseAddress, !sample.isEmpty else { return }
@@ -160,8 +160,8 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
     let query = queries + h * d
     let scores = scratch.floats(sample.count)
     workspace.kernels.unsafeDot(
-      queries: query, queryStride: d, queryCount: 1, rows: rows.keys.from(segment.begin), indices: indices,
-      rowCount: sample.count, dimension: d, scores: scores, scoreStride: sample.count)
+      FloatRows(query, count: 1, dimension: d), with: rows.keys.from(segment.begin),
+      .listed(indices, count: sample.count), scores: scores)
     var onMean: Float = 0
     for i in 0..<d { onMean += query[i] * mean.base[i] }
     let length = vectorNorm(query, dimension: d)
@@ -172,8 +172,7 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
       scores[i] -= projections.logProbability(cosine: cosine)
     }
     workspace.kernels.unsafeSoftmaxAccumulate(
-      scores: scores, scoreStride: sample.count, queryCount: 1, values: rows.values.from(segment.begin),
-      indices: indices, rowCount: sample.count, dimension: d, maxima: states.maxima + h,
-      sums: states.sums + h, accumulators: states.accumulators + h * d, accumulatorStride: d)
+      scores: scores, values: rows.values.from(segment.begin), .listed(indices, count: sample.count),
+      to: states[h])
   }
 }

@@ -172,9 +172,9 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
     KMeans.halfNorms(of: centroids, count: centroidCount, dimension: width, into: halfNorms)
     let assignments = scratch.indices(count)
     workspace.kernels.unsafeAssign(
-      points: points, pointStride: width, pointCount: count, centroids: centroids, centroidStride: width,
-      centroidCount: centroidCount, dimension: width, halfNorms: halfNorms, assignments: assignments,
-      best: scratch.floats(count),
+      FloatRows(points, count: count, dimension: width),
+      to: FloatRows(centroids, count: centroidCount, dimension: width), halfNorms: halfNorms,
+      assignments: assignments, best: scratch.floats(count),
       scratch: scratch.floats(Kernels.assignScratchCount(dimension: width)))
     for i in 0..<count { target[i * parts + part] = UInt8(assignments[i]) }
   }
@@ -244,9 +244,9 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
       for part in 0..<parts {
         let range = elements(part)
         scratch.kernels.unsafeDot(
-          queries: queries + h * rows.dimension + range.lowerBound, queryStride: range.count, queryCount: 1,
-          rows: codebook(part), rowStride: range.count, rowCount: centroidCount, dimension: range.count,
-          scores: table + part * centroidCount, scoreStride: centroidCount)
+          FloatRows(queries + h * rows.dimension + range.lowerBound, count: 1, dimension: range.count),
+          with: FloatRows(codebook(part), count: centroidCount, dimension: range.count),
+          scores: table + part * centroidCount)
       }
       let target = scores + h * coded
       var code = codes.base

@@ -101,7 +101,8 @@ final class QuestHead: UpdatedHead, MeasuredHead {
       marks.update(repeating: 1, count: pages)
     }
     read.retrieved = states.attend(
-      queries, toBlocks: marks, count: pages, size: pageSize, end: end, of: rows, workspace: workspace)
+      queries, to: MarkedBlocks(marks: marks, count: pages, size: pageSize, end: end), of: rows,
+      workspace: workspace)
     return read
   }
 
@@ -124,8 +125,8 @@ final class QuestHead: UpdatedHead, MeasuredHead {
     }
     let scores = scratch.floats(g * pages)
     workspace.kernels.unsafeDot(
-      queries: signed, queryStride: 2 * d, queryCount: g, rows: bounds.base, rowStride: 2 * d,
-      rowCount: pages, dimension: 2 * d, scores: scores, scoreStride: pages)
+      FloatRows(signed, count: g, dimension: 2 * d), with: PackedRows(bounds.base, stride: 2 * d),
+      .first(pages), scores: scores)
     workspace.markHighest(chosen, of: scores, count: pages, queryCount: g, marks: marks)
   }
 }

@@ -54,8 +54,8 @@ struct RecentQueries: ~Copyable {
     for position in range {
       guard let queries = queries(at: position) else { continue }
       workspace.kernels.unsafeDot(
-        queries: queries, queryStride: d, queryCount: groupSize, rows: rows.keys,
-        rowCount: position + 1, dimension: d, scores: scores, scoreStride: rows.count)
+        FloatRows(queries, count: groupSize, dimension: d), with: rows.keys, .first(position + 1),
+        scores: scores, scoreStride: rows.count)
       body(position, scores, rows.count)
     }
   }

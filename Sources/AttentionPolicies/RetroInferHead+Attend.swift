@@ -2,7 +2,7 @@
 
 import AttentionKernels
 package import RetrievalAttention
-package import VectorIndex
+import VectorIndex
 
 extension RetroInferHead {
   package func attend(_ step: HeadStep) -> ReadStatistics.Head {
@@ -17,8 +17,8 @@ extension RetroInferHead {
     let (d, g, clusters) = (rows.dimension, states.count, clusterCount)
     let scores = scratch.floats(g * clusters)
     workspace.kernels.unsafeDot(
-      queries: queries, queryStride: d, queryCount: g, rows: centroids.base, rowStride: d,
-      rowCount: clusters, dimension: d, scores: scores, scoreStride: clusters)
+      FloatRows(queries, count: g, dimension: d), with: PackedRows(centroids.base, stride: d),
+      .first(clusters), scores: scores)
     let retrieved = Int((settings.retrievalShare * Float(clusters)).rounded(.up))
     let estimated = Int((settings.estimationShare * Float(clusters)).rounded(.up))
     let zones = rank(
@@ -73,7 +73,7 @@ extension RetroInferHead {
   }
 
   private func readClusters(
-    _ clusters: UnsafeBufferPointer<UInt32>, queries: UnsafePointer<Float>, states: RunningStates,
+    _ clusters: UnsafeBufferPointer<UInt32>, queries: UnsafePointer<Float>, states: StatePointers,
     workspace: Workspace
   ) -> Int {
     let scratch = workspace.scope()
@@ -93,7 +93,7 @@ extension RetroInferHead {
   }
 
   private func estimate(
-    _ clusters: UnsafeBufferPointer<UInt32>, scores: UnsafePointer<Float>, states: RunningStates,
+    _ clusters: UnsafeBufferPointer<UInt32>, scores: UnsafePointer<Float>, states: StatePointers,
     workspace: Workspace
   ) {
     let scratch = workspace.scope()
@@ -105,10 +105,8 @@ extension RetroInferHead {
           scores[h * clusterCount + Int(cluster)] + logCounts.base[Int(cluster)]
       }
     }
-    workspace.kernels.unsafeSoftmaxAccumulateGather(
-      scores: masses, scoreStride: clusters.count, queryCount: states.count, values: meanValues.base,
-      valueStride: rows.dimension, indices: indices, indexCount: clusters.count, dimension: rows.dimension,
-      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-      accumulatorStride: rows.dimension)
+    workspace.kernels.unsafeSoftmaxAccumulate(
+      scores: masses, values: PackedRows(meanValues.base, stride: rows.dimension),
+      .listed(indices, count: clusters.count), to: states)
   }
 }

@@ -50,9 +50,8 @@ enum SphericalKMeans {
     let kernelScratch = scratch.floats(Kernels.assignScratchCount(dimension: d))
     for iteration in 0..<iterations {
       kernels.unsafeAssign(
-        points: directions, pointStride: d, pointCount: count, centroids: centroids, centroidStride: d,
-        centroidCount: k, dimension: d, halfNorms: halfNorms, assignments: assignments,
-        best: cosines, scratch: kernelScratch)
+        FloatRows(directions, count: count, dimension: d), to: FloatRows(centroids, count: k, dimension: d),
+        halfNorms: halfNorms, assignments: assignments, best: cosines, scratch: kernelScratch)
       if iteration == iterations - 1 { break }
       sums.update(repeating: 0, count: k * d)
       for i in 0..<count {

@@ -1,6 +1,6 @@
 // What all kinds of index have in common: rows go in, attention comes out.
 
-package import AttentionKernels
+public import AttentionKernels
 
 /// The rows of one KV head: keys and values in any format.
 ///
@@ -19,6 +19,7 @@ public struct IndexRows {
     self.count = count
   }
 
+  package var keyValues: KeyValueRows { KeyValueRows(keys: keys, values: values) }
   /// Bytes of a key and its value.
   package var bytesPerRow: Int { keys.stride + values.stride }
 }
@@ -93,39 +94,17 @@ public struct QueryGroup {
     self.queries = queries
     self.count = count
   }
+
+  package func rows(dimension: Int) -> FloatRows { FloatRows(queries, count: count, dimension: dimension) }
 }
 
-/// Running softmax states as the kernels keep them: empty is `-infinity`, 0 and zeros.
-public struct StatePointers {
-  /// `[queries]`.
-  package var maxima: UnsafeMutablePointer<Float>
-  /// `[queries]`.
-  package var sums: UnsafeMutablePointer<Float>
-  /// `[queries, d]`.
-  package var accumulators: UnsafeMutablePointer<Float>
-
-  package init(
-    maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
-    accumulators: UnsafeMutablePointer<Float>
-  ) {
-    self.maxima = maxima
-    self.sums = sums
-    self.accumulators = accumulators
-  }
-
+extension StatePointers {
   /// Empty states of so many queries.
   package init(count: Int, dimension: Int, in scratch: borrowing Scratch) {
     self.init(
       maxima: scratch.floats(count), sums: scratch.floats(count),
-      accumulators: scratch.floats(count * dimension))
-    clear(count: count, dimension: dimension)
-  }
-
-  /// Makes them empty.
-  package func clear(count: Int, dimension: Int) {
-    maxima.update(repeating: -.infinity, count: count)
-    sums.update(repeating: 0, count: count)
-    accumulators.update(repeating: 0, count: count * dimension)
+      accumulators: scratch.floats(count * dimension), count: count, dimension: dimension)
+    clear()
   }
 }
 

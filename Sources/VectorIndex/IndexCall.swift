@@ -1,6 +1,6 @@
 // What a call of an index works on.
 
-package import AttentionKernels
+public import AttentionKernels
 
 /// A group's queries, the rows that an index stands for, and what to work with. A view that is valid during the call.
 public struct IndexCall {
@@ -41,9 +41,8 @@ public struct IndexCall {
     return [Float](unsafeUninitializedCapacity: queryCount * list.count) { target, count in
       list.map { UInt32($0) }.withUnsafeBufferPointer { indices in
         workspace.kernels.unsafeDot(
-          queries: group.queries, queryStride: dimension, queryCount: queryCount, rows: rows.keys,
-          indices: indices.baseAddress!, rowCount: list.count, dimension: dimension,
-          scores: target.baseAddress!, scoreStride: list.count)
+          group.rows(dimension: dimension), with: rows.keys, .listed(indices.baseAddress!, count: list.count),
+          scores: target.baseAddress!)
       }
       count = target.count
     }
@@ -59,10 +58,8 @@ public struct IndexCall {
     let scratch = workspace.scope()
     list.map { UInt32($0) }.withUnsafeBufferPointer { indices in
       workspace.kernels.unsafeAttend(
-        queries: group.queries, queryStride: dimension, queryCount: queryCount, keys: rows.keys,
-        values: rows.values, indices: indices.baseAddress!, rowCount: list.count, dimension: dimension,
-        maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-        accumulatorStride: dimension,
+        group.rows(dimension: dimension), to: rows.keyValues,
+        .listed(indices.baseAddress!, count: list.count), states: states,
         scratch: scratch.floats(Kernels.attendScratchCount(queryCount: queryCount)))
       recorder?.read(indices)
     }

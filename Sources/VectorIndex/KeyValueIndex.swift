@@ -108,8 +108,7 @@ public final class KeyValueIndex<Index> {
       states.withPointers { pointers in
         read = core.attend(
           IndexCall(group, rows: rows, dimension: core.dimension, workspace: workspace, recorder: nil),
-          states: StatePointers(
-            maxima: pointers.maxima, sums: pointers.sums, accumulators: pointers.accumulators))
+          states: pointers)
       }
     }
     return read
@@ -169,10 +168,11 @@ private struct SoftmaxMemory: ~Copyable {
     guard group.count > 0 else { return }
     let d = dimension
     let scratch = RowBuffer<Float>(capacity: Kernels.attendScratchCount(queryCount: group.count))
+    let states = StatePointers(
+      maxima: maxima.base, sums: logSumExps.base, accumulators: outputs.base, count: group.count,
+      dimension: d)
     kernels.unsafeAttend(
-      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
-      values: rows.values, rowCount: rows.count, dimension: d, maxima: maxima.base,
-      sums: logSumExps.base, accumulators: outputs.base, accumulatorStride: d, scratch: scratch.base)
+      group.rows(dimension: d), to: rows.keyValues, .first(rows.count), states: states, scratch: scratch.base)
     for query in 0..<group.count {
       let sum = logSumExps[query]
       for i in 0..<d { outputs[query * d + i] /= sum }

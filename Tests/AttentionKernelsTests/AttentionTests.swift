@@ -10,9 +10,7 @@ import Testing
     let keys = try Matrix<UInt16>.random(n, d, gap: m % 2, seed: 12)
     let values = try Matrix<UInt16>.random(n, d, gap: d % 2, seed: 13)
     var states = try SoftmaxStates(count: m, dimension: d)
-    try kernels.attend(
-      queries: queries.elements.span, queries.shape, keys: keys.elements.span, keys.shape,
-      values: values.elements.span, values.shape, states: &states)
+    kernels.attend(queries, keys, values, states: &states)
     let references = (0..<m).map { h in
       attention(
         (0..<n).map { (dotProduct(queries.values(h), keys.values($0)), values.values($0)) }, dimension: d)
@@ -23,9 +21,7 @@ import Testing
 
     let indices = (0..<n).reversed().map { UInt32($0) }
     var gathered = try SoftmaxStates(count: m, dimension: d)
-    try kernels.attend(
-      queries: queries.elements.span, queries.shape, keys: keys.elements.span, keys.shape,
-      values: values.elements.span, values.shape, indices: indices.span, states: &gathered)
+    kernels.attend(queries, keys, values, indices: indices, states: &gathered)
     let gatheredError = difference(gathered, references)
     #expect(gatheredError.output < Tolerance.attention)
     #expect(gatheredError.lse < Tolerance.logSumExp)
@@ -65,10 +61,8 @@ import Testing
       let ranges = (0..<m).map { visibility.range($0, m, n) }
       let (begins, ends) = (ranges.map(\.0), ranges.map(\.1))
       var states = try SoftmaxStates(count: m, dimension: d)
-      try kernels.prefill(
-        queries: queries.elements.span, queries.shape, scale: scale,
-        keys: keys.elements.span, keys.shape, values: values.elements.span, values.shape,
-        visibleBegin: begins.span, visibleEnd: ends.span, states: &states)
+      kernels.prefill(
+        queries, scale: scale, keys, values, visible: (begins, ends), states: &states)
       let references = (0..<m).map { r in
         let end = min(Int(ends[r]), n)
         let seen = Int(begins[r]) < end ? Int(begins[r])..<end : 0..<0
@@ -91,19 +85,15 @@ import Testing
     let ends = [UInt32](repeating: .max, count: m)
     var inParts = try SoftmaxStates(count: m, dimension: d)
     for part in [0..<200, 200..<201, 201..<500] {
-      let (keyPart, valuePart) = (
-        Array(keys.elements[(part.lowerBound * d)..<(part.upperBound * d)]),
-        Array(values.elements[(part.lowerBound * d)..<(part.upperBound * d)])
-      )
       let shape = try RowShape(count: part.count, dimension: d)
-      try kernels.prefill(
-        queries: queries.elements.span, queries.shape, scale: 1, keys: keyPart.span, shape,
-        values: valuePart.span, shape, visibleBegin: begins.span, visibleEnd: ends.span, states: &inParts)
+      let elements = (part.lowerBound * d)..<(part.upperBound * d)
+      kernels.prefill(
+        queries, scale: 1, Matrix(shape: shape, elements: Array(keys.elements[elements])),
+        Matrix(shape: shape, elements: Array(values.elements[elements])), visible: (begins, ends),
+        states: &inParts)
     }
     var decoded = try SoftmaxStates(count: m, dimension: d)
-    try kernels.attend(
-      queries: queries.elements.span, queries.shape, keys: keys.elements.span, keys.shape,
-      values: values.elements.span, values.shape, states: &decoded)
+    kernels.attend(queries, keys, values, states: &decoded)
     let (outputs, logSumExps) = decoded.finished()
     let references = (0..<m).map { h in
       (output: outputs[(h * d)..<(h * d + d)].map(Double.init), lse: Double(logSumExps[h]))
@@ -120,9 +110,7 @@ import Testing
     let keys = try Matrix<UInt16>.random(333, 128, seed: 21)
     func run() throws -> [Float] {
       var states = try SoftmaxStates(count: 6, dimension: 128)
-      try kernels.attend(
-        queries: queries.elements.span, queries.shape, keys: keys.elements.span, keys.shape,
-        values: keys.elements.span, keys.shape, states: &states)
+      kernels.attend(queries, keys, keys, states: &states)
       return states.accumulators + states.sums + states.maxima
     }
     #expect(try run() == run())

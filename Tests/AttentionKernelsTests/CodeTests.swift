@@ -57,7 +57,7 @@ private struct CodedKeys {
 }
 
 /// Integer queries with powers of two as scales.
-private struct CodeQueries {
+private struct IntegerQueries {
   var integers: [[Int]]
   var scales: [Float] = []
   var sums: [Float] = []
@@ -96,23 +96,19 @@ private struct CodeQueries {
       let keys = CodedKeys(bits: bits, dimension: d, rows: 100, seed: d)
       let limit = bits == 8 ? Kernels.lvq8QueryLimit(dimension: d) : 127
       for (m, range) in zip([1, 2, 3, 4, 5, 6, 8], Self.ranges) {
-        let queries = CodeQueries(count: m, dimension: d, limit: limit, seed: m)
-        let rows = try CodedRows(width: d, rows: range)
+        let queries = IntegerQueries(count: m, dimension: d, limit: limit, seed: m)
         let untouched: Float = 7
-        var scores = [Float](repeating: untouched, count: m * range.count + 1)
-        var span = scores.mutableSpan
+        let weights = (queries.scales, queries.sums, queries.bases)
+        let scores: [Float]
         if bits == 8 {
-          try kernels.scoreLVQ8(
-            queries: Self.interleaved(queries.integers).span, scales: queries.scales.span,
-            sums: queries.sums.span, bases: queries.bases.span, blocks: keys.blocks.span, rows, scores: &span)
+          scores = kernels.score(
+            .lvq8, Self.interleaved(queries.integers), weights, blocks: keys.blocks, width: d, range)
         } else {
           let padded = (d + 7) / 8 * 8
           let integers = queries.integers.flatMap { row in
             row.map { Int8($0) } + Array(repeating: 0, count: padded - d)
           }
-          try kernels.scoreLVQ4(
-            queries: integers.span, scales: queries.scales.span, sums: queries.sums.span,
-            bases: queries.bases.span, blocks: keys.blocks.span, rows, scores: &span)
+          scores = kernels.score(.lvq4, integers, weights, blocks: keys.blocks, width: d, range)
         }
         #expect(scores[m * range.count] == untouched)
         for h in 0..<m {
@@ -152,11 +148,8 @@ private struct CodeQueries {
       }
       let scales = (0..<m).map { Float(1 + $0) / 4 }
       let bases = (0..<m).map { Float(3 * $0 - 5) }
-      var scores = [Float](repeating: .nan, count: m * range.count)
-      var span = scores.mutableSpan
-      try kernels.scorePQ4(
-        tables: tables.span, scales: scales.span, bases: bases.span, blocks: blocks.span,
-        CodedRows(width: subquantizers, rows: range), scores: &span)
+      let scores = kernels.score(
+        .pq4, tables, (scales, bases, bases), blocks: blocks, width: subquantizers, range)
       for h in 0..<m {
         for (i, row) in range.enumerated() {
           var sum = 0
@@ -185,9 +178,18 @@ private struct CodeQueries {
     var scratch = [Float](repeating: .nan, count: 17 * codebooks)
     var scale: Float = .nan
     var base: Float = 2
-    kernels.unsafePQ4Tables(
-      query: query, coordinates: coordinates, starts: starts, entries: entries, codebookCount: codebooks,
-      tables: &tables, scale: &scale, base: &base, scratch: &scratch)
+    coordinates.withUnsafeBufferPointer { coordinates in
+      starts.withUnsafeBufferPointer { starts in
+        entries.withUnsafeBufferPointer { entries in
+          kernels.unsafePQ4Tables(
+            query,
+            Codebooks(
+              coordinates: coordinates.baseAddress!, starts: starts.baseAddress!,
+              entries: entries.baseAddress!, count: codebooks),
+            tables: &tables, scale: &scale, base: &base, scratch: &scratch)
+        }
+      }
+    }
     var expectedBase = 2.0
     for s in 0..<codebooks {
       let products = (0..<16).map { e in
@@ -217,9 +219,17 @@ private struct CodeQueries {
       var scratch = [Float](repeating: 0, count: 17)
       var (scale, base): (Float, Float) = (5, 0)
       let entries = (0..<16).map { Float($0) }
-      try Kernels(level: level).unsafePQ4Tables(
-        query: [value], coordinates: [0], starts: [0, 1], entries: entries, codebookCount: 1,
-        tables: &tables, scale: &scale, base: &base, scratch: &scratch)
+      let kernels = try Kernels(level: level)
+      [UInt32(0), 1].withUnsafeBufferPointer { starts in
+        entries.withUnsafeBufferPointer { entries in
+          kernels.unsafePQ4Tables(
+            [value],
+            Codebooks(
+              coordinates: starts.baseAddress!, starts: starts.baseAddress!, entries: entries.baseAddress!,
+              count: 1),
+            tables: &tables, scale: &scale, base: &base, scratch: &scratch)
+        }
+      }
       #expect(scale == 0)
       #expect(tables == Array(repeating: 0, count: 16))
     }
@@ -254,44 +264,5 @@ private struct CodeQueries {
       #expect(Kernels.score(ofRank: rank) == score)
       #expect(Kernels.index(ofRank: rank) == index)
     }
-  }
-
-  @Test func buffersAreChecked() throws {
-    let kernels = Kernels.active
-    func error(
-      queries: [Int16] = [1, 1, 1, 1], scales: Int = 1, sums: Int = 1, blocks: Int = 128,
-      rows: Range<Int> = 0..<16,
-      scores: Int = 16
-    ) -> KernelError? {
-      var output = [Float](repeating: 0, count: scores)
-      var span = output.mutableSpan
-      do {
-        try kernels.scoreLVQ8(
-          queries: queries.span, scales: [Float](repeating: 1, count: scales).span,
-          sums: [Float](repeating: 1, count: sums).span, bases: [1].span,
-          blocks: [UInt8](repeating: 0, count: blocks).span, CodedRows(width: 4, rows: rows), scores: &span)
-        return nil
-      } catch {
-        return error
-      }
-    }
-    #expect(error() == nil)
-    #expect(error(queries: [1]) == .bufferTooSmall(name: "queries", required: 4, actual: 1))
-    #expect(error(sums: 0) == .bufferTooSmall(name: "sums", required: 1, actual: 0))
-    #expect(error(blocks: 127) == .bufferTooSmall(name: "blocks", required: 128, actual: 127))
-    #expect(error(rows: 10..<17, scores: 7) == .bufferTooSmall(name: "blocks", required: 256, actual: 128))
-    #expect(error(scores: 15) == .bufferTooSmall(name: "scores", required: 16, actual: 15))
-    #expect(error(rows: -1..<3) == .invalidCount(name: "first row", value: -1))
-    #expect(
-      throws: KernelError.invalidCount(name: "subquantizers", value: 6),
-      performing: {
-        var none: [Float] = []
-        var span = none.mutableSpan
-        let empty: [Float] = []
-        let bytes: [UInt8] = []
-        try kernels.scorePQ4(
-          tables: bytes.span, scales: empty.span, bases: empty.span, blocks: bytes.span,
-          CodedRows(width: 6, rows: 0..<0), scores: &span)
-      })
   }
 }

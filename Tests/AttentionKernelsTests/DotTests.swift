@@ -29,18 +29,9 @@ struct DotShape: CustomTestStringConvertible, Sendable {
     var ofHalves = [Float](repeating: untouched, count: m * stride)
     var ofFloats = ofHalves
     var gathered = ofHalves
-    var span = ofHalves.mutableSpan
-    try kernels.dot(
-      queries: queries.elements.span, queries.shape, rows: halves.elements.span, halves.shape, scores: &span,
-      scoreStride: stride)
-    var floatSpan = ofFloats.mutableSpan
-    try kernels.dot(
-      queries: queries.elements.span, queries.shape, rows: floats.elements.span, floats.shape,
-      scores: &floatSpan, scoreStride: stride)
-    var gatheredSpan = gathered.mutableSpan
-    try kernels.dot(
-      queries: queries.elements.span, queries.shape, rows: halves.elements.span, halves.shape,
-      indices: indices.span, scores: &gatheredSpan, scoreStride: stride)
+    kernels.dot(queries, halves, into: &ofHalves, stride: stride)
+    kernels.dot(queries, floats, into: &ofFloats, stride: stride)
+    kernels.dot(queries, halves, indices: indices, into: &gathered, stride: stride)
 
     for h in 0..<m {
       let query = queries.values(h)

@@ -67,14 +67,30 @@ import Testing
       lists.lists.enumerated().flatMap { number, list in list.map { ($0, number) } }
     }
 
+    func with<Result>(_ body: (CodeQueries, CodeBlocks) -> Result) -> Result {
+      tables.withUnsafeBufferPointer { tables in
+        scales.withUnsafeBufferPointer { scales in
+          tableBases.withUnsafeBufferPointer { tableBases in
+            // One more: an empty buffer has no address.
+            (blocks + [0]).withUnsafeBufferPointer { blocks in
+              body(
+                CodeQueries(
+                  tables.baseAddress!, stride: 16 * subquantizers, count: m, scales: scales.baseAddress!,
+                  sums: tableBases.baseAddress!, bases: tableBases.baseAddress!),
+                CodeBlocks(blocks.baseAddress!, width: subquantizers))
+            }
+          }
+        }
+      }
+    }
+
     /// `[m][rows]`, in Double from the scan's scores, which have tests of their own.
     func weights(_ kernels: Kernels) -> [[Double]] {
       let count = Int(lists.starts.last!)
       var scores = [Float](repeating: .nan, count: m * max(count, 1))
-      kernels.unsafeDotPQ4(
-        tables: tables, tableStride: 16 * subquantizers, queryCount: m, scales: scales, bases: tableBases,
-        blocks: blocks, subquantizers: subquantizers, firstRow: 0, rowCount: count, scores: &scores,
-        scoreStride: count)
+      with { queries, blocks in
+        kernels.unsafeDotPQ4(queries, with: blocks, 0..<count, scores: &scores, scoreStride: count)
+      }
       return (0..<m).map { h in
         rows.map { row, list in
           let base = Double(bases[h * listCount + Int(lists.selected[list])])
@@ -111,12 +127,18 @@ import Testing
                 threshold: threshold, limit: limit, rows: rows.baseAddress!, chances: chances.baseAddress!,
                 rests: rests.baseAddress!, restStride: lists.count)
               sample.isSystematic = isSystematic
-              return kernels.unsafeSamplePQ4(
-                tables: tables, tableStride: 16 * subquantizers, queryCount: m, scales: scales,
-                tableBases: tableBases, blocks: blocks, subquantizers: subquantizers, lists: lists,
-                bases: bases,
-                baseStride: listCount, factors: factors, sample: sample, worths: &answer.worths,
-                scratch: &scratch)
+              return bases.withUnsafeBufferPointer { bases in
+                factors.withUnsafeBufferPointer { factors in
+                  with { queries, blocks in
+                    kernels.unsafeSamplePQ4(
+                      sample,
+                      of: CodedLists(
+                        lists: lists, bases: bases.baseAddress!, baseStride: listCount,
+                        factors: factors.baseAddress!),
+                      queries, with: blocks, worths: &answer.worths, scratch: &scratch)
+                  }
+                }
+              }
             }
           }
         }

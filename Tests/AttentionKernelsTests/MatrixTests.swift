@@ -24,9 +24,19 @@ import Testing
       let (aRow, aColumn) = aTransposed ? (1, m + gap) : (k + gap, 1)
       let (bRow, bColumn) = bTransposed ? (1, k + gap) : (n + gap, 1)
       var c = initial
-      kernels.unsafeGEMM(
-        a: a, aRowStride: aRow, aColumnStride: aColumn, b: b, bRowStride: bRow, bColumnStride: bColumn,
-        c: &c, cRowStride: n + gap, rows: m, columns: n, inner: k, accumulate: accumulate, scratch: &scratch)
+      a.withUnsafeBufferPointer { a in
+        b.withUnsafeBufferPointer { b in
+          let (a, b) = (a.baseAddress!, b.baseAddress!)
+          kernels.unsafeGEMM(
+            aTransposed
+              ? FloatMatrix(a, rows: k, columns: m, stride: m + gap).transposed
+              : FloatMatrix(a, rows: m, columns: k, stride: k + gap),
+            bTransposed
+              ? FloatMatrix(b, rows: n, columns: k, stride: k + gap).transposed
+              : FloatMatrix(b, rows: k, columns: n, stride: n + gap),
+            into: &c, stride: n + gap, accumulate: accumulate, scratch: &scratch)
+        }
+      }
       var expected = initial
       for i in 0..<m {
         for j in 0..<n {
@@ -39,15 +49,20 @@ import Testing
     }
   }
 
-  @Test(arguments: SIMDLevel.supported) func checkedProductMatchesDouble(_ level: SIMDLevel) throws {
+  @Test(arguments: SIMDLevel.supported) func productMatchesDouble(_ level: SIMDLevel) throws {
     let kernels = try Kernels(level: level)
     let a = try Matrix<Float>.random(37, 290, seed: 24)
     let b = try Matrix<Float>.random(51, 290, gap: 1, seed: 25)
     var c = [Float](repeating: .nan, count: 37 * 51)
-    var span = c.mutableSpan
-    try kernels.multiply(
-      a.elements.span, a.shape, by: b.elements.span, b.shape, bTransposed: true, into: &span,
-      RowShape(count: 37, dimension: 51))
+    var scratch = [Float](repeating: .nan, count: Kernels.gemmScratchCount)
+    a.rows { a in
+      b.rows { b in
+        kernels.unsafeGEMM(
+          FloatMatrix(a.base, rows: 37, columns: 290),
+          FloatMatrix(b.base, rows: 51, columns: 290, stride: b.stride).transposed, into: &c,
+          scratch: &scratch)
+      }
+    }
     for i in 0..<37 {
       for j in 0..<51 {
         let error = abs(Double(c[i * 51 + j]) - dotProduct(a.values(i), b.values(j)))
@@ -64,9 +79,11 @@ import Testing
     var moment = generator.integers(d * d)
     var expected = moment
     var scratch = [Float](repeating: .nan, count: Kernels.gemmScratchCount)
-    try Kernels(level: level).unsafeSecondMoment(
-      rows: rows, rowStride: d + 1, rowCount: n, dimension: d, moment: &moment, momentStride: d,
-      scratch: &scratch)
+    let kernels = try Kernels(level: level)
+    rows.withUnsafeBufferPointer {
+      kernels.unsafeAddSecondMoment(
+        of: FloatRows($0.baseAddress!, count: n, dimension: d, stride: d + 1), to: &moment, scratch: &scratch)
+    }
     for i in 0..<n {
       for a in 0..<d {
         for b in 0..<d { expected[a * d + b] += rows[i * (d + 1) + a] * rows[i * (d + 1) + b] }
@@ -86,15 +103,10 @@ import Testing
     let centroids = generator.integers(k * (d + 2), limit: 1)
     let halfNorms = generator.integers(k, limit: 2)
     func run(_ level: SIMDLevel) throws -> ([UInt32], [Float]) {
-      var assignments = [UInt32](repeating: .max, count: n)
-      var best = [Float](repeating: .nan, count: n)
-      var assignmentSpan = assignments.mutableSpan
-      var bestSpan = best.mutableSpan
       try Kernels(level: level).assign(
-        points: points.span, RowShape(count: n, dimension: d), centroids: centroids.span,
-        RowShape(count: k, dimension: d, stride: d + 2), halfNorms: halfNorms.span,
-        assignments: &assignmentSpan, best: &bestSpan)
-      return (assignments, best)
+        Matrix(shape: RowShape(count: n, dimension: d), elements: points),
+        to: Matrix(shape: RowShape(count: k, dimension: d, stride: d + 2), elements: centroids),
+        halfNorms: halfNorms)
     }
     #expect(try run(level) == run(.scalar))
     let (assignments, best) = try run(level)

@@ -27,9 +27,13 @@ import Testing
             }
           }
         case .int8:
-          kernels.unsafeQuantize(
-            halves, sourceStride: d, rowCount: n, dimension: d, offsets: nil, target: bytes.baseAddress!,
-            targetStride: format.bytesPerRow(dimension: d) + gap)
+          halves.withUnsafeBufferPointer {
+            // Without rows there is no address, and nothing is read.
+            guard let source = $0.baseAddress else { return }
+            kernels.unsafeQuantize(
+              PackedRows(source, stride: d), rowCount: n, dimension: d, offsets: nil,
+              target: bytes.baseAddress!, targetStride: format.bytesPerRow(dimension: d) + gap)
+          }
         }
       }
       values = []
@@ -68,15 +72,17 @@ import Testing
       let stride = RowFormat.int8.bytesPerRow(dimension: d) + 4
       var bytes = [UInt8](repeating: 0xaa, count: n * stride)
       bytes.withUnsafeMutableBytes { target in
-        if let used {
-          kernels.unsafeQuantize(
-            source, sourceStride: d + 3, rowCount: n, dimension: d, offsets: used,
-            target: target.baseAddress!,
-            targetStride: stride)
-        } else {
-          kernels.unsafeQuantize(
-            source, sourceStride: d + 3, rowCount: n, dimension: d, offsets: nil, target: target.baseAddress!,
-            targetStride: stride)
+        source.withUnsafeBufferPointer { source in
+          let rows = PackedRows(source.baseAddress!, stride: d + 3)
+          if let used {
+            kernels.unsafeQuantize(
+              rows, rowCount: n, dimension: d, offsets: used, target: target.baseAddress!,
+              targetStride: stride)
+          } else {
+            kernels.unsafeQuantize(
+              rows, rowCount: n, dimension: d, offsets: nil, target: target.baseAddress!,
+              targetStride: stride)
+          }
         }
       }
       var unpacked = [Float](repeating: .nan, count: n * d)
@@ -131,22 +137,18 @@ import Testing
         let chosen = indices.map { $0.map(Int.init) } ?? Array(0..<n)
         var states = try SoftmaxStates(count: m, dimension: d)
         var scratch = [Float](repeating: .nan, count: Kernels.attendScratchCount(queryCount: m))
-        func attend(_ list: UnsafePointer<UInt32>?) {
-          keys.with { keys in
-            values.with { values in
-              states.withPointers {
-                kernels.unsafeAttend(
-                  queries: queries.elements, queryStride: d, queryCount: m, keys: keys, values: values,
-                  indices: list, rowCount: chosen.count, dimension: d, maxima: $0.maxima, sums: $0.sums,
-                  accumulators: $0.accumulators, accumulatorStride: d, scratch: &scratch)
+        keys.with { keys in
+          values.with { values in
+            queries.rows { queries in
+              states.withPointers { states in
+                selected(indices, of: n) {
+                  kernels.unsafeAttend(
+                    queries, to: KeyValueRows(keys: keys, values: values), $0, states: states,
+                    scratch: &scratch)
+                }
               }
             }
           }
-        }
-        if let indices {
-          (indices + [0]).withUnsafeBufferPointer { attend($0.baseAddress) }
-        } else {
-          attend(nil)
         }
         let references = (0..<m).map { h in
           attention(
@@ -173,14 +175,23 @@ import Testing
         let weights = generator.floats(m * stride, in: -2...3)
         let (firstSums, first) = (generator.floats(m), generator.floats(m * (d + 1)))
         var (sums, accumulators) = (firstSums, first)
+        var maxima = firstSums
         rows.with { rows in
-          (indices ?? [0] + [0]).withUnsafeBufferPointer { list in
-            kernels.unsafeAddRows(
-              rows, indices: indices == nil ? nil : list.baseAddress, rowCount: chosen.count, dimension: d,
-              weights: weights, weightStride: stride, queryCount: m, sums: &sums, accumulators: &accumulators,
-              accumulatorStride: d + 1)
+          selected(indices, of: n) { selection in
+            maxima.withUnsafeMutableBufferPointer { maxima in
+              sums.withUnsafeMutableBufferPointer { sums in
+                accumulators.withUnsafeMutableBufferPointer { accumulators in
+                  kernels.unsafeAddRows(
+                    rows, selection, weights: weights, weightStride: stride,
+                    to: StatePointers(
+                      maxima: maxima.baseAddress!, sums: sums.baseAddress!,
+                      accumulators: accumulators.baseAddress!, count: m, dimension: d, stride: d + 1))
+                }
+              }
+            }
           }
         }
+        #expect(maxima == firstSums)
         for h in 0..<m {
           let own = weights[h * stride..<h * stride + chosen.count].map(Double.init)
           let magnitude = own.reduce(1) { $0 + abs($1) }
@@ -209,17 +220,11 @@ import Testing
       let keys = Stored(formats.keys, rows: n, dimension: d, gap: 0, seed: 75, kernels: kernels)
       let values = Stored(formats.values, rows: n, dimension: d, gap: 2, seed: 76, kernels: kernels)
       var states = try SoftmaxStates(count: m, dimension: d)
-      var scratch = [Float](repeating: .nan, count: Kernels.prefillScratchCount(dimension: d))
       keys.with { keys in
         values.with { values in
-          states.withPointers {
-            kernels.unsafePrefill(
-              queries: queries.elements, queryStride: d, queryCount: m, scale: 0.5, keys: keys,
-              values: values,
-              keyCount: n, dimension: d, visibleBegin: begins, visibleEnd: ends, maxima: $0.maxima,
-              sums: $0.sums,
-              accumulators: $0.accumulators, accumulatorStride: d, scratch: &scratch)
-          }
+          kernels.prefill(
+            queries, scale: 0.5, KeyValueRows(keys: keys, values: values), count: n,
+            visible: (begins, ends), states: &states)
         }
       }
       let references = (0..<m).map { r in
@@ -257,18 +262,23 @@ import Testing
       var states = try SoftmaxStates(count: m, dimension: d)
       var scratch = [Float](repeating: 0, count: Kernels.attendScratchCount(queryCount: m))
       bytes.withUnsafeMutableBytes { bytes in
-        offsets.withUnsafeBufferPointer {
-          Kernels.active.unsafeQuantize(
-            keys, sourceStride: d, rowCount: n, dimension: d, offsets: subtracting ? $0.baseAddress : nil,
-            target: bytes.baseAddress!, targetStride: stride)
+        offsets.withUnsafeBufferPointer { offsets in
+          keys.withUnsafeBufferPointer {
+            Kernels.active.unsafeQuantize(
+              PackedRows($0.baseAddress!, stride: d), rowCount: n, dimension: d,
+              offsets: subtracting ? offsets.baseAddress : nil, target: bytes.baseAddress!,
+              targetStride: stride)
+          }
         }
         values.with { values in
-          states.withPointers {
-            Kernels.active.unsafeAttend(
-              queries: queries.elements, queryStride: d, queryCount: m,
-              keys: PackedRows(base: bytes.baseAddress!, stride: stride, format: .int8), values: values,
-              rowCount: n, dimension: d, maxima: $0.maxima, sums: $0.sums, accumulators: $0.accumulators,
-              accumulatorStride: d, scratch: &scratch)
+          queries.rows { queries in
+            states.withPointers { states in
+              Kernels.active.unsafeAttend(
+                queries,
+                to: KeyValueRows(
+                  keys: PackedRows(base: bytes.baseAddress!, stride: stride, format: .int8), values: values),
+                .first(n), states: states, scratch: &scratch)
+            }
           }
         }
       }

@@ -42,8 +42,7 @@ enum Scores: CaseIterable, Sendable {
     for kind in Scores.allCases {
       let scores = kind.make(m, n, stride: stride, seed: 7)
       var states = try SoftmaxStates(count: m, dimension: d)
-      try kernels.softmaxAccumulate(
-        scores: scores.span, scoreStride: stride, values: values.elements.span, values.shape, states: &states)
+      kernels.softmaxAccumulate(scores, stride: stride, values, states: &states)
       let references = (0..<m).map { h in
         attention((0..<n).map { (Double(scores[h * stride + $0]), values.values($0)) }, dimension: d)
       }
@@ -62,20 +61,14 @@ enum Scores: CaseIterable, Sendable {
     let copied = indices.flatMap { values.row(Int($0)) }
     for kind in Scores.allCases {
       let scores = kind.make(m, n, stride: n, seed: 9)
-      let gathered = try SoftmaxStates(count: m, dimension: d)
+      var gathered = try SoftmaxStates(count: m, dimension: d)
       var direct = gathered
-      try kernels.softmaxAccumulate(
-        scores: scores.span, values: copied.span, RowShape(count: n, dimension: d), states: &direct)
-      var maxima = gathered.maxima
-      var sums = gathered.sums
-      var accumulators = gathered.accumulators
-      kernels.unsafeSoftmaxAccumulateGather(
-        scores: scores, scoreStride: n, queryCount: m, values: values.elements, valueStride: d,
-        indices: indices, indexCount: n, dimension: d, maxima: &maxima, sums: &sums,
-        accumulators: &accumulators, accumulatorStride: d)
-      #expect(maxima == direct.maxima, "\(kind)")
-      #expect(sums == direct.sums, "\(kind)")
-      #expect(accumulators == direct.accumulators, "\(kind)")
+      kernels.softmaxAccumulate(
+        scores, Matrix(shape: try RowShape(count: n, dimension: d), elements: copied), states: &direct)
+      kernels.softmaxAccumulate(scores, values, indices: indices, states: &gathered)
+      #expect(gathered.maxima == direct.maxima, "\(kind)")
+      #expect(gathered.sums == direct.sums, "\(kind)")
+      #expect(gathered.accumulators == direct.accumulators, "\(kind)")
     }
   }
 
@@ -91,8 +84,7 @@ enum Scores: CaseIterable, Sendable {
       for h in 0..<m {
         references[h] += (0..<n).map { (Double(scores[h * n + $0]), values.values($0)) }
       }
-      try kernels.softmaxAccumulate(
-        scores: scores.span, values: values.elements.span, values.shape, states: &states)
+      kernels.softmaxAccumulate(scores, values, states: &states)
     }
     let error = difference(states, references.map { attention($0, dimension: d) })
     #expect(error.output < Tolerance.attention)
@@ -120,34 +112,35 @@ enum Scores: CaseIterable, Sendable {
             return (score + Double(biases[i]), values.values(Int(row)))
           }, dimension: d)
       }
-      var maxima = [Float](repeating: -.infinity, count: m)
-      var sums = [Float](repeating: 0, count: m)
-      var accumulators = [Float](repeating: 0, count: m * d)
+      var states = try SoftmaxStates(count: m, dimension: d)
       var scratch = [Float](repeating: .nan, count: Kernels.attendScratchCount(queryCount: m))
       let split = n / 3
       for range in [0..<split, split..<n] {
         indices[range].withUnsafeBufferPointer { indices in
           biases[range].withUnsafeBufferPointer { biases in
-            let first = isGathered ? 0 : range.lowerBound * d
-            keys.elements.withUnsafeBufferPointer { keys in
-              values.elements.withUnsafeBufferPointer { values in
-                kernels.unsafeAttend(
-                  queries: queries.elements, queryStride: d, queryCount: m,
-                  keys: PackedRows(keys.baseAddress! + first, stride: d),
-                  values: PackedRows(values.baseAddress! + first, stride: d),
-                  indices: isGathered ? indices.baseAddress! : nil, biases: biases.baseAddress!,
-                  rowCount: range.count, dimension: d, maxima: &maxima, sums: &sums,
-                  accumulators: &accumulators, accumulatorStride: d, scratch: &scratch)
+            queries.rows { queries in
+              keys.rows { keys in
+                values.rows { values in
+                  states.withPointers { states in
+                    kernels.unsafeAttend(
+                      queries,
+                      to: KeyValueRows(keys: keys, values: values).from(isGathered ? 0 : range.lowerBound),
+                      isGathered
+                        ? .listed(indices.baseAddress!, count: range.count) : .first(range.count),
+                      biases: biases.baseAddress!, states: states, scratch: &scratch)
+                  }
+                }
               }
             }
           }
         }
       }
+      let (outputs, logSumExps) = states.finished()
       for h in 0..<m {
-        #expect(abs(Double(maxima[h] + log(sums[h])) - references[h].lse) < Tolerance.logSumExp)
+        #expect(abs(Double(logSumExps[h]) - references[h].lse) < Tolerance.logSumExp)
         for k in 0..<d {
           #expect(
-            abs(Double(accumulators[h * d + k] / sums[h]) - references[h].output[k]) < Tolerance.attention)
+            abs(Double(outputs[h * d + k]) - references[h].output[k]) < Tolerance.attention)
         }
       }
     }
@@ -183,7 +176,8 @@ enum Scores: CaseIterable, Sendable {
     var shares = generator.floats(count, in: 0...1) + [7]
     let before = shares
     kernels.unsafeAddShares(
-      scores, spreads: spreads, count: count, logTotal: 1.5, perSpread: 2, most: 4, to: &shares)
+      scores, spreads: spreads, count: count, logTotal: 1.5, raise: SpreadRaise(perSpread: 2, most: 4),
+      to: &shares)
     for i in 0..<count {
       let expected = Double(before[i]) + exp(Double(scores[i]) - 1.5 + min(2 * Double(spreads[i]), 4))
       #expect(abs(Double(shares[i]) - expected) <= 1e-5 * expected)

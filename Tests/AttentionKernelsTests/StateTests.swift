@@ -13,11 +13,24 @@ import Testing
     _ a: ([Float], [Float]), _ b: ([Float], [Float]), _ shape: RowShape
   ) throws -> ([Float], [Float]) {
     var (outputs, logSumExps) = a
-    var outputSpan = outputs.mutableSpan
-    var logSumExpSpan = logSumExps.mutableSpan
-    try Kernels.active.mergeStates(
-      outputs: &outputSpan, shape, logSumExps: &logSumExpSpan, others: b.0.span, shape,
-      otherLogSumExps: b.1.span)
+    var (others, otherLogSumExps) = b
+    func state(_ outputs: UnsafeMutablePointer<Float>, _ logSumExps: UnsafeMutablePointer<Float>)
+      -> OutputPointers
+    {
+      OutputPointers(
+        outputs: outputs, logSumExps: logSumExps, count: shape.count, dimension: shape.dimension,
+        stride: shape.stride)
+    }
+    outputs.withUnsafeMutableBufferPointer { outputs in
+      logSumExps.withUnsafeMutableBufferPointer { logSumExps in
+        others.withUnsafeMutableBufferPointer { others in
+          otherLogSumExps.withUnsafeMutableBufferPointer { otherLogSumExps in
+            state(outputs.baseAddress!, logSumExps.baseAddress!)
+              .merge(state(others.baseAddress!, otherLogSumExps.baseAddress!))
+          }
+        }
+      }
+    }
     return (outputs, logSumExps)
   }
 
@@ -30,8 +43,7 @@ import Testing
       let shape = try RowShape(count: range.count, dimension: d)
       var states = try SoftmaxStates(count: m, dimension: d)
       try Kernels.active.attend(
-        queries: queries.elements.span, queries.shape, keys: part.span, shape, values: part.span, shape,
-        states: &states)
+        queries: queries.elements.span, keys: part.span, values: part.span, shape, states: &states)
       return states.finished()
     }
     let parts = try [0..<100, 100..<101, 101..<300].map(attend)
@@ -43,6 +55,38 @@ import Testing
         #expect(abs(Double(a) - Double(b)) < Tolerance.attention)
       }
     }
+  }
+
+  /// Running states of parts merge to those of the whole; weights alone to the same log-sum-exp.
+  @Test func runningStatesMerge() throws {
+    let (m, d) = (3, 64)
+    let queries = try Matrix<Float>.random(m, d, seed: 24)
+    let keys = try Matrix<UInt16>.random(300, d, seed: 25)
+    let kernels = Kernels.active
+    func attended(_ range: Range<Int>) throws -> SoftmaxStates {
+      var states = try SoftmaxStates(count: m, dimension: d)
+      kernels.attend(queries, keys, keys, indices: range.map { UInt32($0) }, states: &states)
+      return states
+    }
+    var parts = try [0..<0, 0..<100, 100..<101, 101..<300].map(attended)
+    var merged = try attended(0..<0)
+    var weights = merged
+    for number in parts.indices {
+      parts[number].withPointers { part in
+        merged.withPointers { merged in for h in 0..<m { merged.merge(part, query: h, kernels: kernels) } }
+        weights.withPointers { weights in for h in 0..<m { weights.mergeWeight(of: part, query: h) } }
+      }
+    }
+    let (whole, found) = (try attended(0..<300).finished(), merged.finished())
+    for (a, b) in zip(found.outputs + found.logSumExps, whole.outputs + whole.logSumExps) {
+      #expect(abs(Double(a) - Double(b)) < Tolerance.attention)
+    }
+    #expect(weights.maxima == merged.maxima && weights.sums == merged.sums)
+    for h in 0..<m {
+      let logSumExps = parts.map { $0.finished().logSumExps[h] }
+      #expect(abs(logSumExps.reduce(-.infinity, logSumExp) - whole.logSumExps[h]) < 1e-5)
+    }
+    #expect(logSumExp(-.infinity, -.infinity) == -.infinity)
   }
 
   @Test func emptyStatesAreNeutral() throws {

@@ -151,9 +151,11 @@ struct LayerInput {
     var bytes = [UInt8](repeating: 0, count: tokenCount * format.bytesPerRow(dimension: d))
     return bytes.withUnsafeMutableBytes { bytes in
       let packed = PackedRows(bytes.baseAddress!, format: format, dimension: d)
-      Kernels.active.unsafeQuantize(
-        rows, sourceStride: d, rowCount: tokenCount, dimension: d, offsets: nil, target: bytes.baseAddress!,
-        targetStride: packed.stride)
+      rows.withUnsafeBufferPointer {
+        Kernels.active.unsafeQuantize(
+          PackedRows($0.baseAddress!, stride: d), rowCount: tokenCount, dimension: d, offsets: nil,
+          target: bytes.baseAddress!, targetStride: packed.stride)
+      }
       return [Float](unsafeUninitializedCapacity: tokenCount * d) { target, count in
         Kernels.active.unsafeUnpack(
           packed, rowCount: tokenCount, dimension: d, target: target.baseAddress!, targetStride: d)

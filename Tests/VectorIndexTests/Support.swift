@@ -219,7 +219,8 @@ final class IndexedRows<Index: AttentionIndex> {
                     dimension: dimension, workspace: workspace, recorder: recorder),
                   states: StatePointers(
                     maxima: maxima.baseAddress!, sums: sums.baseAddress!,
-                    accumulators: accumulators.baseAddress!))
+                    accumulators: accumulators.baseAddress!, count: group.count / dimension,
+                    dimension: dimension))
               }
             }
           }

@@ -24,9 +24,7 @@ package final class ExactIndex: AttentionIndex {
     guard rowCount > 0 else { return read }
     let d = dimension
     workspace.kernels.unsafeAttend(
-      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
-      values: rows.values, rowCount: rowCount, dimension: d, maxima: states.maxima,
-      sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+      group.rows(dimension: d), to: rows.keyValues, .first(rowCount), states: states,
       scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(0..<rowCount)
     read.retrieved = rowCount

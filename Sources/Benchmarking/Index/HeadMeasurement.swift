@@ -160,15 +160,16 @@ final class HeadMeasurement {
   ) -> (read: ReadCount, time: Duration, outputs: UnsafePointer<Float>) {
     let outputs = result.floats(group * d)
     let scratch = workspace.scope()
-    let states = RunningStates(count: group, dimension: d, in: scratch)
+    let states = StatePointers(count: group, dimension: d, in: scratch)
     return head.queries.withUnsafeBufferPointer { all in
       let queries = all.baseAddress! + query * group * d
       let end = indexed.upperBound
       states.attend(
-        queries, keys: rows.keys, values: rows.values, rows: indexed.lowerBound, workspace: workspace)
+        queries, to: KeyValueRows(keys: rows.keys, values: rows.values), count: indexed.lowerBound,
+        workspace: workspace)
       states.attend(
-        queries, keys: rows.keys.from(end), values: rows.values.from(end),
-        rows: head.visibleRows(at: head.queryPositions[query]) - end, workspace: workspace)
+        queries, to: KeyValueRows(keys: rows.keys, values: rows.values).from(end),
+        count: head.visibleRows(at: head.queryPositions[query]) - end, workspace: workspace)
       if recorder == nil { eviction.evict() }
       var read = ReadCount()
       let time = ContinuousClock().measure {
@@ -179,11 +180,11 @@ final class HeadMeasurement {
               keys: rows.keys.from(indexed.lowerBound), values: rows.values.from(indexed.lowerBound),
               count: indexed.count),
             dimension: d, workspace: workspace, recorder: recorder),
-          states: states.pointers)
+          states: states)
       }
       states.finish(
-        outputs: outputs, outputStride: d, logSumExps: scratch.floats(group),
-        kernels: workspace.kernels)
+        into: OutputPointers(
+          outputs: outputs, logSumExps: scratch.floats(group), count: group, dimension: d))
       return (read, time, UnsafePointer(outputs))
     }
   }
@@ -218,7 +219,7 @@ extension HeadMeasurement {
     for first in stride(from: 0, to: total, by: block) {
       let count = min(block, total - first)
       let scratch = workspace.scope()
-      let states = RunningStates(count: count, dimension: d, in: scratch)
+      let states = StatePointers(count: count, dimension: d, in: scratch)
       let begins = scratch.indices(count)
       let ends = scratch.indices(count)
       for row in 0..<count {
@@ -226,19 +227,24 @@ extension HeadMeasurement {
         ends[row] = UInt32(head.visibleRows(at: positions[(first + row) / group]))
       }
       queries.withUnsafeBufferPointer { queries in
-        workspace.kernels.unsafePrefill(
-          queries: queries.baseAddress! + first * d, queryStride: d, queryCount: count, scale: 1,
-          keys: head.keys,
-          keyStride: d, values: head.values, valueStride: d, keyCount: head.tokenCount, dimension: d,
-          visibleBegin: begins, visibleEnd: ends, maxima: states.maxima, sums: states.sums,
-          accumulators: states.accumulators, accumulatorStride: d,
-          scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
+        head.keys.withUnsafeBufferPointer { keys in
+          head.values.withUnsafeBufferPointer { values in
+            workspace.kernels.unsafePrefill(
+              FloatRows(queries.baseAddress! + first * d, count: count, dimension: d), scale: 1,
+              to: KeyValueRows(
+                keys: PackedRows(keys.baseAddress!, stride: d),
+                values: PackedRows(values.baseAddress!, stride: d)),
+              visible: VisibleKeys(begins: begins, ends: ends, keyCount: head.tokenCount), states: states,
+              scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
+          }
+        }
       }
       outputs.withUnsafeMutableBufferPointer { outputs in
         logSumExps.withUnsafeMutableBufferPointer { logSumExps in
           states.finish(
-            outputs: outputs.baseAddress! + first * d, outputStride: d,
-            logSumExps: logSumExps.baseAddress! + first, kernels: workspace.kernels)
+            into: OutputPointers(
+              outputs: outputs.baseAddress! + first * d, logSumExps: logSumExps.baseAddress! + first,
+              count: count, dimension: d))
         }
       }
     }
@@ -258,9 +264,9 @@ extension HeadMeasurement {
       head.queries.withUnsafeBufferPointer { queries in
         head.keys.withUnsafeBufferPointer { keys in
           workspace.kernels.unsafeDot(
-            queries: queries.baseAddress! + query * head.groupSize * d, queryStride: d,
-            queryCount: head.groupSize, rows: keys.baseAddress! + indexed.lowerBound * d, rowStride: d,
-            rowCount: n, dimension: d, scores: scores, scoreStride: n)
+            FloatRows(queries.baseAddress! + query * head.groupSize * d, count: head.groupSize, dimension: d),
+            with: PackedRows(keys.baseAddress! + indexed.lowerBound * d, stride: d), .first(n), scores: scores
+          )
         }
       }
       return (0..<head.groupSize).map { h in

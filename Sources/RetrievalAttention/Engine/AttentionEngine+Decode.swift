@@ -37,12 +37,12 @@ extension AttentionEngine {
         workspace.recorder = recorders.isEmpty ? nil : recorders[index]
         workspace.stages?.begin(.wait)
         progress.wait(for: task, of: step)
-        let running = RunningStates(count: step.groupSize, dimension: step.dimension, in: scratch)
+        let running = StatePointers(count: step.groupSize, dimension: step.dimension, in: scratch)
         let headStep = HeadStep(queries: queries, states: running, workspace: workspace)
         reads[index] = run(
-          task, of: step, head: layerHeads[task.head], headStep, mode: mode, states: states,
+          task, head: layerHeads[task.head], headStep, mode: mode, states: states,
           planWorkspace: planWorkspaces[task.head])
-        states.finish(running, slot: step.slot(of: task), kernels: workspace.kernels)
+        running.finish(into: states.slot(step.slot(of: task)))
         progress.finished(task)
         workspace.stages?.begin(nil)
       }
@@ -74,9 +74,10 @@ extension AttentionEngine {
   }
 
   private func run(
-    _ task: DecodeTask, of step: DecodeStep, head: EngineHead, _ headStep: HeadStep, mode: Mode,
-    states: StepStates, planWorkspace: Workspace
+    _ task: DecodeTask, head: EngineHead, _ headStep: HeadStep, mode: Mode, states: StepStates,
+    planWorkspace: Workspace
   ) -> ReadStatistics.Head {
+    let step = states.step
     let workspace = headStep.workspace
     switch task.work {
     case .part(let part):
@@ -93,7 +94,7 @@ extension AttentionEngine {
       let first = step.slot(head: task.head)
       for h in 0..<step.groupSize {
         known[h] = (1..<step.parts).reduce(states.logSumExps(first)[h]) {
-          Self.logSumExp($0, states.logSumExps(first + $1)[h])
+          logSumExp($0, states.logSumExps(first + $1)[h])
         }
       }
       if mode == .probed { head.fixedRows?.expectFixed(known, count: step.groupSize) }
@@ -118,7 +119,7 @@ extension AttentionEngine {
     let workspace = workspaces[0]
     for (number, head) in heads[call.layer].enumerated() {
       let first = step.slot(head: number)
-      for slot in 1..<step.slots { states.merge(first + slot, into: first, kernels: workspace.kernels) }
+      for slot in 1..<step.slots { states.slot(first).merge(states.slot(first + slot)) }
       if step.shares > 0 { states.addTail(head: number, into: first, workspace: workspace) }
       call.output.scatter(
         states.outputs(first), heads: layer.group(of: number), tokens: 0..<1, width: layer.valueDimension)
@@ -131,7 +132,8 @@ extension AttentionEngine {
         heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
       if let offsets = head.rows.keyOffsets {
         workspace.kernels.unsafeAddProducts(
-          of: offsets, with: queries, count: g, dimension: d, by: layer.scale, to: states.logSumExps(first),
+          of: offsets, with: FloatRows(queries, count: g, dimension: d), by: layer.scale,
+          to: states.logSumExps(first),
           scratch: scratch.floats(g))
       }
       head.observing?.observe(
@@ -150,11 +152,5 @@ extension AttentionEngine {
     statistics.visibleKeys += (tokenCounts[call.layer] + 1) * layer.kvHeadCount
     let rowBytes = shape.format.bytesPerRow(dimension: layer.headDimension)
     for index in 0..<tasks { statistics.add(decoding.reads[index], rowBytes: rowBytes) }
-  }
-
-  /// `log(exp(a) + exp(b))`.
-  private static func logSumExp(_ a: Float, _ b: Float) -> Float {
-    let highest = max(a, b)
-    return highest > -.infinity ? highest + log(exp(a - highest) + exp(b - highest)) : highest
   }
 }

@@ -37,11 +37,11 @@ extension AttentionEngine {
     call.queries.gather(
       heads: layer.group(of: kvHead), tokens: 0..<1, width: layer.headDimension, into: queries)
     kernels.unsafeScale(queries, by: layer.scale, count: g * d)
-    let states = RunningStates(count: g, dimension: d, in: scratch)
+    let states = StatePointers(count: g, dimension: d, in: scratch)
     states.attend(queries, to: 0..<count, of: rows, workspace: workspace)
     let exact = scratch.floats(g * d)
     let logSumExps = scratch.floats(g)
-    states.finish(outputs: exact, outputStride: d, logSumExps: logSumExps, kernels: kernels)
+    states.finish(into: OutputPointers(outputs: exact, logSumExps: logSumExps, count: g, dimension: d))
     let errors = (0..<g).map { h in
       var (difference, norm) = (0.0, 0.0)
       for i in h * d..<(h + 1) * d {
@@ -68,8 +68,8 @@ extension AttentionEngine {
     guard recorders.contains(where: { !$0.rows.isEmpty }) else { return nil }
     let scores = scratch.floats(g * rows.count)
     workspace.kernels.unsafeDot(
-      queries: queries, queryStride: rows.dimension, queryCount: g, rows: rows.keys,
-      rowCount: rows.count, dimension: rows.dimension, scores: scores, scoreStride: rows.count)
+      FloatRows(queries, count: g, dimension: rows.dimension), with: rows.keys, .first(rows.count),
+      scores: scores)
     var isRead = [Bool](repeating: false, count: rows.count)
     for row in recorders.lazy.flatMap(\.rows) { isRead[Int(row)] = true }
     return (0..<g).map { h in

@@ -96,7 +96,7 @@ extension AttentionEngine {
         visibleEnd[query] = UInt32(row + 1)
       }
     }
-    let states = RunningStates(count: count, dimension: d, in: scratch)
+    let states = StatePointers(count: count, dimension: d, in: scratch)
     // Rows before the first one that any query of the tile sees are left out; offsets then start there.
     let first = head.firstVisibleRow(for: rowsBefore + firstToken)
     for query in 0..<count {
@@ -104,14 +104,14 @@ extension AttentionEngine {
       visibleEnd[query] -= UInt32(first)
     }
     kernels.unsafePrefill(
-      queries: queries, queryStride: d, queryCount: count, scale: layer.scale,
-      keys: head.rows.keys.from(first), values: head.rows.values.from(first),
-      keyCount: rowsBefore + lastToken + 1 - first, dimension: d, visibleBegin: visibleBegin,
-      visibleEnd: visibleEnd, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-      accumulatorStride: d, scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
+      FloatRows(queries, count: count, dimension: d), scale: layer.scale, to: head.rows.keyValues.from(first),
+      visible: VisibleKeys(
+        begins: visibleBegin, ends: visibleEnd, keyCount: rowsBefore + lastToken + 1 - first), states: states,
+      scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
     let outputs = states.accumulators
     let logSumExps = scratch.floats(count)
-    states.finish(outputs: outputs, outputStride: d, logSumExps: logSumExps, kernels: kernels)
+    states.finish(
+      into: OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: d))
     if !call.isAttended {
       call.output.scatter(
         outputs, heads: layer.group(of: kvHead), tokens: tokens, width: layer.valueDimension)
@@ -119,7 +119,7 @@ extension AttentionEngine {
     // Policies are told of keys as they are: another context may have taken away something else from its own.
     if let offsets = head.rows.keyOffsets {
       kernels.unsafeAddProducts(
-        of: offsets, with: queries, count: count, dimension: d, by: layer.scale, to: logSumExps,
+        of: offsets, with: FloatRows(queries, count: count, dimension: d), by: layer.scale, to: logSumExps,
         scratch: scratch.floats(count))
     }
     for engine in learners {

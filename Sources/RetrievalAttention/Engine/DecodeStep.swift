@@ -67,7 +67,7 @@ struct StepStates {
   private let base: UnsafeMutablePointer<Float>
   private let logSumExpBase: UnsafeMutablePointer<Float>
   private let tailBase: UnsafeMutablePointer<Float>
-  private let step: DecodeStep
+  let step: DecodeStep
   private var groupSize: Int { step.groupSize }
   private var dimension: Int { step.dimension }
 
@@ -86,16 +86,9 @@ struct StepStates {
   /// `[groupSize]`.
   func logSumExps(_ slot: Int) -> UnsafeMutablePointer<Float> { logSumExpBase + slot * groupSize }
 
-  func finish(_ states: RunningStates, slot: Int, kernels: Kernels) {
-    states.finish(
-      outputs: outputs(slot), outputStride: dimension, logSumExps: logSumExps(slot), kernels: kernels)
-  }
-
-  func merge(_ other: Int, into slot: Int, kernels: Kernels) {
-    kernels.unsafeMergeStates(
-      outputs: outputs(slot), outputStride: dimension, logSumExps: logSumExps(slot),
-      otherOutputs: outputs(other), otherStride: dimension, otherLogSumExps: logSumExps(other),
-      stateCount: groupSize, dimension: dimension)
+  func slot(_ number: Int) -> OutputPointers {
+    OutputPointers(
+      outputs: outputs(number), logSumExps: logSumExps(number), count: groupSize, dimension: dimension)
   }
 
   func tail(head: Int, share: Int) -> TailSums {
@@ -108,16 +101,10 @@ struct StepStates {
     let scratch = workspace.scope()
     let tail = tail(head: head, share: 0)
     for share in 1..<step.shares { tail.add(self.tail(head: head, share: share), kernels: workspace.kernels) }
-    // A normalized state is one whose weights add up to one; without keys it is empty.
-    let sums = scratch.floats(groupSize)
-    for h in 0..<groupSize { sums[h] = logSumExps(slot)[h] > -.infinity ? 1 : 0 }
-    tail.add(
-      to: StatePointers(maxima: logSumExps(slot), sums: sums, accumulators: outputs(slot)),
-      kernels: workspace.kernels)
-    workspace.kernels.unsafeFinishStates(
-      maxima: logSumExps(slot), sums: sums, accumulators: outputs(slot), accumulatorStride: dimension,
-      stateCount: groupSize, dimension: dimension, outputs: outputs(slot), outputStride: dimension,
-      logSumExps: logSumExps(slot))
+    let merged = self.slot(slot)
+    let states = merged.running(sums: scratch.floats(groupSize))
+    tail.add(to: states, kernels: workspace.kernels)
+    states.finish(into: merged)
   }
 }
 

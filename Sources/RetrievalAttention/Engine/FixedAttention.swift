@@ -1,5 +1,6 @@
 // First and last rows attended to elsewhere, by a GPU say, while the index is searched here.
 
+import AttentionKernels
 import VectorIndex
 
 extension AttentionEngine {
@@ -52,7 +53,7 @@ extension AttentionEngine {
         call.queries.gather(
           heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
         workspace.kernels.unsafeAddProducts(
-          of: offsets, with: queries, count: g, dimension: d, by: -layer.scale, to: found,
+          of: offsets, with: FloatRows(queries, count: g, dimension: d), by: -layer.scale, to: found,
           scratch: scratch.floats(g))
       }
       head.fixedRows?.learnFixedWeight(probed: states.logSumExps(slot), found: found)

@@ -9,14 +9,14 @@ package import VectorIndex
 public struct HeadStep {
   /// `[groupSize, d]`, scaled as for attention.
   package let queries: UnsafePointer<Float>
-  package let states: RunningStates
+  package let states: StatePointers
   package let workspace: Workspace
   /// Which part of the step this is, of how many; 0 of 1 unless the head said that it can be divided.
   package let part: Int
   package let parts: Int
 
   package init(
-    queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace, part: Int = 0, parts: Int = 1
+    queries: UnsafePointer<Float>, states: StatePointers, workspace: Workspace, part: Int = 0, parts: Int = 1
   ) {
     self.queries = queries
     self.states = states
@@ -42,9 +42,8 @@ public struct HeadStep {
     guard !range.isEmpty else { return [] }
     return [Float](unsafeUninitializedCapacity: groupSize * range.count) { target, count in
       workspace.kernels.unsafeDot(
-        queries: queries, queryStride: dimension, queryCount: groupSize,
-        rows: rows.keys.from(range.lowerBound), rowCount: range.count, dimension: dimension,
-        scores: target.baseAddress!, scoreStride: range.count)
+        FloatRows(queries, count: groupSize, dimension: dimension), with: rows.keys.from(range.lowerBound),
+        .first(range.count), scores: target.baseAddress!)
       count = target.count
     }
   }
@@ -66,7 +65,7 @@ public struct HeadStep {
   }
 
   /// The same step on other memory, or another part of it.
-  func with(_ states: RunningStates, _ workspace: Workspace, part: Int = 0, parts: Int = 1) -> HeadStep {
+  func with(_ states: StatePointers, _ workspace: Workspace, part: Int = 0, parts: Int = 1) -> HeadStep {
     HeadStep(queries: queries, states: states, workspace: workspace, part: part, parts: parts)
   }
 }

@@ -97,12 +97,12 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     guard clusters == nil else { return read }
     workspace.recorder?.offset = sink
     workspace.stages?.begin(.retrieved)
-    add(index.attend(indexCall(step), states: states.pointers), to: &read)
+    add(index.attend(indexCall(step), states: states), to: &read)
     return read
   }
 
   private func attend(
-    _ range: Range<Int>, queries: UnsafePointer<Float>, states: RunningStates, workspace: Workspace
+    _ range: Range<Int>, queries: UnsafePointer<Float>, states: StatePointers, workspace: Workspace
   ) {
     guard !range.isEmpty else { return }
     states.attend(queries, to: range, of: rows, workspace: workspace)
@@ -122,8 +122,9 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     workspace.recorder?.offset = settings.sinkCount
     let made = clusters.plan(
       QueryGroup(queries: queries, count: g), rows: indexedRows,
-      known: StatePointers(maxima: maxima, sums: sums, accumulators: states.accumulators),
-      states: states.pointers, in: scratch, recorder: workspace.recorder)
+      known: StatePointers(
+        maxima: maxima, sums: sums, accumulators: states.accumulators, count: g, dimension: states.dimension),
+      states: states, in: scratch, recorder: workspace.recorder)
     plan = made
     add(made.read, to: &read)
     return read
@@ -137,7 +138,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     add(
       clusters.attend(
         indexCall(step),
-        slice: share, of: plan, states: states.pointers, tail: tail),
+        slice: share, of: plan, states: states, tail: tail),
       to: &read)
     return read
   }

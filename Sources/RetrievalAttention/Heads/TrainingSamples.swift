@@ -130,7 +130,7 @@ package final class TrainingSamples {
     }
     if let keyOffsets {
       kernels.unsafeAddProducts(
-        of: keyOffsets, with: queryRows, count: count * groupSize, dimension: dimension, by: -1,
+        of: keyOffsets, with: FloatRows(queryRows, count: count * groupSize, dimension: dimension), by: -1,
         to: normalizers, scratch: scratch.floats(count * groupSize))
     }
     return TrainingQueries(
@@ -140,14 +140,12 @@ package final class TrainingSamples {
 }
 
 extension Kernels {
-  /// `sums[i] += factor * vector . rows[i]`, rows `[count, dimension]`; scratch `[count]`.
+  /// `sums[i] += factor * vector . rows[i]`; sums and scratch `[rows.count]`.
   func unsafeAddProducts(
-    of vector: UnsafePointer<Float>, with rows: UnsafePointer<Float>, count: Int, dimension: Int,
-    by factor: Float, to sums: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    of vector: UnsafePointer<Float>, with rows: FloatRows, by factor: Float,
+    to sums: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) {
-    unsafeDot(
-      queries: vector, queryStride: dimension, queryCount: 1, rows: rows, rowStride: dimension,
-      rowCount: count, dimension: dimension, scores: scratch, scoreStride: count)
-    unsafeAddScaled(scratch, by: factor, to: sums, count: count)
+    unsafeDot(FloatRows(vector, count: 1, dimension: rows.dimension), with: rows, scores: scratch)
+    unsafeAddScaled(scratch, by: factor, to: sums, count: rows.count)
   }
 }

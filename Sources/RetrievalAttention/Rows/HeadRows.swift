@@ -18,6 +18,7 @@ public final class HeadRows {
   package private(set) var firstUnsavedRow = 0
   package let keys: PackedRows
   package let values: PackedRows
+  package var keyValues: KeyValueRows { KeyValueRows(keys: keys, values: values) }
   package let positions: UnsafeMutablePointer<UInt32>
   /// What was taken away from every key before it was rounded to eight bits, `[dimension]`; nil for nothing.
   ///
@@ -145,8 +146,8 @@ public final class HeadRows {
       }
     case .int8:
       Kernels.active.unsafeQuantize(
-        source, sourceStride: stride, rowCount: count, dimension: dimension, offsets: offsets, target: target,
-        targetStride: rows.stride)
+        PackedRows(source, stride: stride), rowCount: count, dimension: dimension, offsets: offsets,
+        target: target, targetStride: rows.stride)
     }
   }
 

@@ -1,6 +1,6 @@
 // Decoding: score centroids, read what is worth it, estimate the rest.
 
-import AttentionKernels
+public import AttentionKernels
 import Platform
 
 extension ClusterIndex {
@@ -43,7 +43,7 @@ extension ClusterIndex {
       workspace.stages?.begin(.retrieved)
       read = attendOutliers(group, rows: rows, states: states, workspace: workspace, recorder: recorder)
       read.bytes = read.retrieved * rows.bytesPerRow
-      if let known { for h in 0..<g { known.addMass(of: states, query: h) } }
+      if let known { for h in 0..<g { known.mergeWeight(of: states, query: h) } }
     }
     let groupScores = scratch.floats(g * groupCount)
     let limit = build.usesCodes ? search.tolerance * search.refinement : search.tolerance
@@ -63,9 +63,8 @@ extension ClusterIndex {
       ? codes.tables(queries: group.queries, count: g, in: scratch) : nil
     workspace.stages?.begin(.tail)
     workspace.kernels.unsafeSoftmaxAccumulate(
-      scores: groupScores, scoreStride: groupCount, queryCount: g, values: groups.meanValues.base,
-      valueStride: d, rowCount: groupCount, dimension: d, maxima: states.maxima, sums: states.sums,
-      accumulators: states.accumulators, accumulatorStride: d)
+      scores: groupScores, values: PackedRows(groups.meanValues.base, stride: d), .first(groupCount),
+      to: states)
     read.centroids = groupCount + scan.count
     read.scored += read.centroids
     read.bytes += read.centroids * (4 * d + Self.statisticsByteCount)
@@ -117,9 +116,8 @@ extension ClusterIndex {
     }
     workspace.stages?.begin(.tail)
     workspace.kernels.unsafeAddRows(
-      PackedRows(meanValues.base, stride: dimension), indices: scan.ids, rowCount: scan.count,
-      dimension: dimension, weights: weights, weightStride: scan.count, queryCount: group.count,
-      sums: tail.sums, accumulators: tail.accumulators, accumulatorStride: dimension)
+      PackedRows(meanValues.base, stride: dimension), .listed(scan.ids, count: scan.count), weights: weights,
+      to: tail.states)
     read.bytes += read.retrieved * rows.bytesPerRow
     return read
   }
@@ -135,9 +133,7 @@ extension ClusterIndex {
     scan.forEachRun(of: slice.selected) { run in
       let begin = run.lowerBound
       workspace.kernels.unsafeAttend(
-        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
-        values: rows.values.from(begin), rowCount: run.count, dimension: d,
-        maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+        group.rows(dimension: d), to: rows.keyValues.from(begin), .first(run.count), states: states,
         scratch: kernelScratch)
       call.recorder?.read(run)
       read.retrieved += run.count
@@ -168,15 +164,5 @@ extension ClusterIndex {
     candidates = UnsafeMutableBufferPointer(start: selected, count: kept)
     candidates.sort()
     return kept
-  }
-}
-
-extension StatePointers {
-  /// Adds the mass that other states of a query hold, without values.
-  fileprivate func addMass(of other: StatePointers, query h: Int) {
-    guard other.sums[h] > 0 else { return }
-    let highest = max(maxima[h], other.maxima[h])
-    sums[h] = exp(maxima[h] - highest) * sums[h] + exp(other.maxima[h] - highest) * other.sums[h]
-    maxima[h] = highest
   }
 }

@@ -118,7 +118,7 @@ extension ClusterIndex {
     }
 
     private func clear() {
-      states.clear(count: groupSize, dimension: index.dimension)
+      states.clear()
     }
 
     /// Bytes read by the index as it is searched now, as a share of those of all rows.

@@ -72,9 +72,8 @@ extension ClusterIndex {
     let scratch = workspace.scope()
     let d = dimension
     workspace.kernels.unsafeGEMM(
-      a: points, aRowStride: d, aColumnStride: 1, b: keyMap, bRowStride: 1,
-      bColumnStride: d, c: result, cRowStride: d, rows: n, columns: d, inner: d, accumulate: false,
-      scratch: scratch.floats(Kernels.gemmScratchCount))
+      FloatMatrix(points, rows: n, columns: d), FloatMatrix(keyMap, rows: d, columns: d).transposed,
+      into: result, scratch: scratch.floats(Kernels.gemmScratchCount))
   }
 
   /// `[d, d]` each.

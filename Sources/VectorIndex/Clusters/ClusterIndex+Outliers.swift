@@ -40,11 +40,8 @@ extension ClusterIndex {
   ) -> ReadCount {
     let scratch = workspace.scope()
     workspace.kernels.unsafeAttend(
-      queries: group.queries, queryStride: dimension, queryCount: group.count,
-      keys: rows.keys.from(range.lowerBound), values: rows.values.from(range.lowerBound),
-      rowCount: range.count, dimension: dimension, maxima: states.maxima, sums: states.sums,
-      accumulators: states.accumulators, accumulatorStride: dimension,
-      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
+      group.rows(dimension: dimension), to: rows.keyValues.from(range.lowerBound), .first(range.count),
+      states: states, scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(range)
     var read = ReadCount()
     read.retrieved = range.count

@@ -43,7 +43,7 @@ extension ClusterIndex {
     let count = take(
       sample,
       of: CodedLists(
-        lists: lists, queryCount: g, bases: bases, baseStride: clusters, factors: scan.valueSpread),
+        lists: lists, bases: bases, baseStride: clusters, factors: scan.valueSpread),
       candidates: candidateCount, tables: tables, workspace: workspace)
     for h in 0..<g {
       for s in 0..<lists.count {
@@ -55,10 +55,8 @@ extension ClusterIndex {
     workspace.kernels.unsafeScale(logChances, by: -1, count: count)
     workspace.stages?.begin(.retrieved)
     workspace.kernels.unsafeAttend(
-      queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys, values: rows.values,
-      indices: sample.rows, biases: logChances, rowCount: count, dimension: d, maxima: states.maxima,
-      sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
-      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: g)))
+      group.rows(dimension: d), to: rows.keyValues, .listed(sample.rows, count: count), biases: logChances,
+      states: states, scratch: scratch.floats(Kernels.attendScratchCount(queryCount: g)))
     call.recorder?.read(UnsafeBufferPointer(start: sample.rows, count: count))
     var read = ReadCount()
     read.retrieved = count

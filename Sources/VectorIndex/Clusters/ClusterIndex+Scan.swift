@@ -70,8 +70,8 @@ extension ClusterIndex {
     let (d, g, groupCount) = (dimension, group.count, groups.count)
     let kernels = scratch.kernels
     kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: g, rows: groups.centroids.base, rowStride: d,
-      rowCount: groupCount, dimension: d, scores: groupScores, scoreStride: groupCount)
+      group.rows(dimension: d), with: PackedRows(groups.centroids.base, stride: d), .first(groupCount),
+      scores: groupScores)
     let groupGains = scratch.floats(groupCount)
     let outside = OutsideMass(maxima: scratch.floats(g), sums: scratch.floats(g))
     outside.maxima.update(from: states.maxima, count: g)
@@ -132,8 +132,8 @@ extension ClusterIndex {
     }
     excludeOutliers(from: scan.ends, of: ids, count: count)
     scratch.kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: g, rows: PackedRows(centroids.base, stride: d),
-      indices: ids, rowCount: count, dimension: d, scores: scan.scores, scoreStride: count)
+      group.rows(dimension: d), with: PackedRows(centroids.base, stride: d), .listed(ids, count: count),
+      scores: scan.scores)
     estimateGains(
       group,
       ClusterEstimates(
@@ -159,8 +159,8 @@ extension ClusterIndex {
         search.spreadFactor * vectorNorm(group.queries + h * dimension, dimension: dimension)
       logTotals[h] = highest + log(total)
       kernels.unsafeAddShares(
-        row, spreads: estimates.spread, count: count, logTotal: logTotals[h], perSpread: perSpread,
-        most: Self.maximumLogFactor, to: result)
+        row, spreads: estimates.spread, count: count, logTotal: logTotals[h],
+        raise: SpreadRaise(perSpread: perSpread, most: Self.maximumLogFactor), to: result)
       if perSpread * highestSpread > Self.blindLogFactor {
         for c in 0..<count where perSpread * estimates.spread[c] > Self.blindLogFactor {
           result[c] = .infinity

@@ -1,56 +1,52 @@
 // The estimate of what is not read, as sums that may be of either sign.
 
 package import AttentionKernels
-import Platform
 
 /// What estimates of clusters add to the attention of a group's queries: weights, and weights times values.
 ///
-/// What is left of a cluster of which keys were read can be less than nothing, and of softmax states nothing can be
-/// taken away, so these are plain sums. Owned by whoever made it of a piece of memory.
+/// They have the form of softmax states and merge into them as these do. They are no softmax states in two respects.
+/// What is left of a cluster of which keys were read can be less than nothing: sums are signed, and one that would take
+/// away nearly all must not be merged. And their scale is given, by the estimate of all that there is, instead of being
+/// the highest score: sums of two shares are added as they are. Owned by whoever made it of a piece of memory.
 package struct TailSums {
-  /// `[queries]`: natural logarithms of what a weight of one stands for.
-  package let logScales: UnsafeMutablePointer<Float>
-  /// `[queries]`.
-  package let sums: UnsafeMutablePointer<Float>
-  /// `[queries, d]`.
-  package let accumulators: UnsafeMutablePointer<Float>
-  let count: Int
-  let dimension: Int
+  /// The maxima are natural logarithms of what a weight of one stands for.
+  let states: StatePointers
 
   package static func floatCount(queries: Int, dimension: Int) -> Int { queries * (2 + dimension) }
 
   /// - Parameter memory: room for ``floatCount(queries:dimension:)``.
   package init(_ memory: UnsafeMutablePointer<Float>, queries: Int, dimension: Int) {
-    logScales = memory
-    sums = memory + queries
-    accumulators = memory + 2 * queries
-    count = queries
-    self.dimension = dimension
+    states = StatePointers(
+      maxima: memory, sums: memory + queries, accumulators: memory + 2 * queries, count: queries,
+      dimension: dimension)
   }
+
+  /// `[queries]`: natural logarithms of what a weight of one stands for.
+  package var logScales: UnsafeMutablePointer<Float> { states.maxima }
+  /// `[queries]`.
+  package var sums: UnsafeMutablePointer<Float> { states.sums }
+  /// `[queries, d]`.
+  package var accumulators: UnsafeMutablePointer<Float> { states.accumulators }
 
   /// Makes them nothing.
   package func clear() {
-    logScales.update(repeating: 0, count: count * (2 + dimension))
+    logScales.update(repeating: 0, count: states.count * (2 + states.dimension))
   }
 
   /// Adds sums of the same scales.
   package func add(_ other: TailSums, kernels: Kernels) {
-    kernels.unsafeAddScaled(other.sums, by: 1, to: sums, count: count * (1 + dimension))
+    // Sums and accumulators are neighbors.
+    kernels.unsafeAddScaled(other.sums, by: 1, to: sums, count: states.count * (1 + states.dimension))
   }
 
   /// Adds all of it to softmax states. What would take away nearly all that a query has is left, since that is no
   /// estimate any more.
-  package func add(to states: StatePointers, kernels: Kernels) {
-    for h in 0..<count where sums[h] != 0 {
-      let highest = max(states.maxima[h], logScales[h])
-      let (before, scale) = (exp(states.maxima[h] - highest), exp(logScales[h] - highest))
-      let (old, added) = (before * states.sums[h], scale * sums[h])
+  package func add(to target: StatePointers, kernels: Kernels) {
+    for h in 0..<states.count where sums[h] != 0 {
+      let scales = StatePointers.scales(target.maxima[h], logScales[h])
+      let (old, added) = (scales.a * target.sums[h], scales.b * sums[h])
       guard added > 0 || -added < Self.largestDebt * old else { continue }
-      let row = states.accumulators + h * dimension
-      kernels.unsafeScale(row, by: before, count: dimension)
-      kernels.unsafeAddScaled(accumulators + h * dimension, by: scale, to: row, count: dimension)
-      states.maxima[h] = highest
-      states.sums[h] = old + added
+      target.merge(states, query: h, kernels: kernels)
     }
   }
 

@@ -21,9 +21,7 @@ struct LearnedStatistics {
 
 /// The attention of all training queries to one cluster, or to a group of them, and what can be learned from it.
 struct TrainingStates {
-  let maxima: UnsafeMutablePointer<Float>  // [queries]
-  let sums: UnsafeMutablePointer<Float>  // [queries]
-  let accumulators: UnsafeMutablePointer<Float>  // [queries, d]
+  let states: StatePointers
   let estimates: UnsafeMutablePointer<Float>  // [queries]: q.mu
   let squares: UnsafeMutablePointer<Float>  // [queries]: sum of (q.k - q.mu)^2
   let norms: UnsafeMutablePointer<Float>  // [queries]
@@ -33,9 +31,7 @@ struct TrainingStates {
 
   init(_ training: TrainingQueries, dimension: Int, in scratch: borrowing Scratch) {
     let queryCount = training.count
-    maxima = scratch.floats(queryCount)
-    sums = scratch.floats(queryCount)
-    accumulators = scratch.floats(queryCount * dimension)
+    states = StatePointers(count: queryCount, dimension: dimension, in: scratch)
     estimates = scratch.floats(queryCount)
     squares = scratch.floats(queryCount)
     norms = scratch.floats(queryCount)
@@ -53,18 +49,14 @@ struct TrainingStates {
     dimension = other.dimension
     workspace = other.workspace
     norms = other.norms
-    maxima = scratch.floats(queryCount)
-    sums = scratch.floats(queryCount)
-    accumulators = scratch.floats(queryCount * dimension)
+    states = StatePointers(count: queryCount, dimension: dimension, in: scratch)
     estimates = scratch.floats(queryCount)
     squares = scratch.floats(queryCount)
     removeAll()
   }
 
   func removeAll() {
-    maxima.update(repeating: -.infinity, count: queryCount)
-    sums.update(repeating: 0, count: queryCount)
-    accumulators.update(repeating: 0, count: queryCount * dimension)
+    states.clear()
     estimates.update(repeating: 0, count: queryCount)
     squares.update(repeating: 0, count: queryCount)
   }
@@ -73,15 +65,7 @@ struct TrainingStates {
   /// (q.k)^2.
   func add(_ cluster: TrainingStates, count n: Int) {
     for t in 0..<queryCount {
-      let highest = max(maxima[t], cluster.maxima[t])
-      let scale = exp(maxima[t] - highest)
-      let clusterScale = exp(cluster.maxima[t] - highest)
-      maxima[t] = highest
-      sums[t] = sums[t] * scale + cluster.sums[t] * clusterScale
-      let accumulator = accumulators + t * dimension
-      workspace.kernels.unsafeScale(accumulator, by: scale, count: dimension)
-      workspace.kernels.unsafeAddScaled(
-        cluster.accumulators + t * dimension, by: clusterScale, to: accumulator, count: dimension)
+      states.merge(cluster.states, query: t, kernels: workspace.kernels)
       squares[t] += cluster.squares[t] + Float(n) * cluster.estimates[t] * cluster.estimates[t]
     }
   }
@@ -90,8 +74,8 @@ struct TrainingStates {
   func score(_ queries: UnsafePointer<Float>, centroid: UnsafePointer<Float>, count: Int, _ kernels: Kernels)
   {
     kernels.unsafeDot(
-      queries: centroid, queryStride: dimension, queryCount: 1, rows: queries, rowStride: dimension,
-      rowCount: queryCount, dimension: dimension, scores: estimates, scoreStride: queryCount)
+      FloatRows(centroid, count: 1, dimension: dimension),
+      with: FloatRows(queries, count: queryCount, dimension: dimension), scores: estimates)
     for t in 0..<queryCount {
       squares[t] = max(0, squares[t] - Float(count) * estimates[t] * estimates[t])
     }
@@ -107,19 +91,15 @@ struct TrainingStates {
     let d = dimension
     let scores = scratch.floats(queryCount * n)
     kernels.unsafeGEMM(
-      a: queries, aRowStride: d, aColumnStride: 1, b: keys, bRowStride: 1, bColumnStride: d, c: scores,
-      cRowStride: n, rows: queryCount, columns: n, inner: d, accumulate: false,
-      scratch: scratch.floats(Kernels.gemmScratchCount))
+      FloatMatrix(queries, rows: queryCount, columns: d), FloatMatrix(keys, rows: n, columns: d).transposed,
+      into: scores, scratch: scratch.floats(Kernels.gemmScratchCount))
     kernels.unsafeDot(
-      queries: centroid, queryStride: d, queryCount: 1, rows: queries, rowStride: d, rowCount: queryCount,
-      dimension: d, scores: estimates, scoreStride: queryCount)
+      FloatRows(centroid, count: 1, dimension: d), with: FloatRows(queries, count: queryCount, dimension: d),
+      scores: estimates)
     sumSquares(scores, count: n)
-    maxima.update(repeating: -.infinity, count: queryCount)
-    sums.update(repeating: 0, count: queryCount)
-    accumulators.update(repeating: 0, count: queryCount * d)
+    states.clear()
     kernels.unsafeSoftmaxAccumulate(
-      scores: scores, scoreStride: n, queryCount: queryCount, values: values, rowCount: n,
-      dimension: d, maxima: maxima, sums: sums, accumulators: accumulators, accumulatorStride: d)
+      scores: scores, values: values, .first(n), to: states)
   }
 
   private func sumSquares(_ scores: UnsafePointer<Float>, count n: Int) {
@@ -159,14 +139,15 @@ struct TrainingStates {
     let weighted = scratch.floats(d)
     weighted.update(repeating: 0, count: d)
     for t in 0..<queryCount {
-      let logSumExp = maxima[t] + log(sums[t])
+      let logSumExp = states.maxima[t] + log(states.sums[t])
       // A query that was moved to another position may see more here than it saw in all; a share stays a share.
       let share = exp(min(0, logSumExp - training.logSumExps[t]))
       let weight = share.squareRoot()
       weightedShortfall += weight * (logSumExp - estimates[t] - logCount)
       weights += weight
       mass += share
-      workspace.kernels.unsafeAddScaled(accumulators + t * d, by: share / sums[t], to: weighted, count: d)
+      workspace.kernels.unsafeAddScaled(
+        states.accumulators + t * d, by: share / states.sums[t], to: weighted, count: d)
     }
     let bias = weights > 1e-20 ? weightedShortfall / weights : 0
     if mass > 1e-20 {
@@ -177,11 +158,11 @@ struct TrainingStates {
     let spreadFactor = ClusterIndex.SearchParameters().spreadFactor
     for t in 0..<queryCount {
       let normalizer = training.logSumExps[t]
-      let share = exp(min(0, maxima[t] + log(sums[t]) - normalizer))
+      let share = exp(min(0, states.maxima[t] + log(states.sums[t]) - normalizer))
       let estimate = exp(min(0, estimates[t] + logCount + bias - normalizer))
       let output = training.outputs + t * d
-      let accumulator = accumulators + t * d
-      let trueScale = share / sums[t]
+      let accumulator = states.accumulators + t * d
+      let trueScale = share / states.sums[t]
       var sum: Float = 0
       for i in 0..<d {
         let difference = trueScale * accumulator[i] - estimate * meanValue[i] - (share - estimate) * output[i]

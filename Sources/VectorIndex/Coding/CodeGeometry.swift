@@ -107,8 +107,8 @@ final class CodeGeometry {
     let scratch = workspace.scope()
     var result = [Float](repeating: 0, count: d * d)
     if count > 0 {
-      workspace.kernels.unsafeSecondMoment(
-        rows: rows, rowStride: d, rowCount: count, dimension: d, moment: &result, momentStride: d,
+      workspace.kernels.unsafeAddSecondMoment(
+        of: FloatRows(rows, count: count, dimension: d), to: &result,
         scratch: scratch.floats(Kernels.gemmScratchCount))
     }
     var trace = 0.0
@@ -180,9 +180,8 @@ extension CodeGeometry {
       for j in 0..<d { points[i * d + j] -= mean[j] }
     }
     kernels.unsafeGEMM(
-      a: points, aRowStride: d, aColumnStride: 1, b: forward.base, bRowStride: d, bColumnStride: 1, c: result,
-      cRowStride: d, rows: count, columns: d, inner: d, accumulate: false,
-      scratch: scratch.floats(Kernels.gemmScratchCount))
+      FloatMatrix(points, rows: count, columns: d), FloatMatrix(forward.base, rows: d, columns: d),
+      into: result, scratch: scratch.floats(Kernels.gemmScratchCount))
   }
 
   /// Writes `q B` `[group.count, d]` and `q.mean` `[group.count]`.
@@ -192,12 +191,9 @@ extension CodeGeometry {
   ) {
     let d = dimension
     kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: group.count, rows: backward.base, rowStride: d,
-      rowCount: d, dimension: d, scores: result, scoreStride: d)
+      group.rows(dimension: d), with: FloatRows(backward.base, count: d, dimension: d), scores: result)
     kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: group.count, rows: mean.base, rowStride: d,
-      rowCount: 1,
-      dimension: d, scores: bases, scoreStride: 1)
+      group.rows(dimension: d), with: FloatRows(mean.base, count: 1, dimension: d), scores: bases)
   }
 
   /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in `scratch`.

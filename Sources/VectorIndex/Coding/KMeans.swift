@@ -1,7 +1,7 @@
 // Lloyd's algorithm on rows in f32. A few iterations from a random sample: centroids are only used to find
 // candidates, and what later iterations still move hardly changes which ones these are.
 
-import AttentionKernels
+package import AttentionKernels
 
 package struct KMeans {
   /// Assigns each of the points, without gaps, to one of `clusterCount` clusters and returns the assignments,
@@ -29,9 +29,8 @@ package struct KMeans {
     for iteration in 0..<max(1, iterations) {
       Self.halfNorms(of: centroids, count: k, dimension: d, into: halfNorms)
       kernels.unsafeAssign(
-        points: points.base, pointStride: d, pointCount: count, centroids: centroids, centroidStride: d,
-        centroidCount: k, dimension: d, halfNorms: halfNorms, assignments: assignments, best: best,
-        scratch: kernelScratch)
+        points, to: FloatRows(centroids, count: k, dimension: d), halfNorms: halfNorms,
+        assignments: assignments, best: best, scratch: kernelScratch)
       if iteration == max(1, iterations) - 1 { break }
       sums.update(repeating: 0, count: k * d)
       counts.update(repeating: 0, count: k)

@@ -44,13 +44,8 @@ package typealias CodeLine = SIMD64<UInt8>
 /// A group's queries as a kind of codes takes them.
 package struct PreparedQueries {
   package let group: QueryGroup
-  /// Integers or tables, `stride` bytes a query.
-  let codes: UnsafeRawPointer
-  let stride: Int
-  /// `[group.count]`, as are `sums` and `bases`.
-  let scales: UnsafePointer<Float>
-  let sums: UnsafePointer<Float>
-  let bases: UnsafePointer<Float>
+  /// Integers or tables.
+  let codes: CodeQueries
 }
 
 /// No codes: scores are exact, from the keys of the store.
@@ -72,7 +67,8 @@ final class ExactKeys: KeyScorer {
   func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries {
     let none = UnsafePointer(scratch.floats(1))
     return PreparedQueries(
-      group: group, codes: UnsafeRawPointer(group.queries), stride: 0, scales: none, sums: none, bases: none)
+      group: group,
+      codes: CodeQueries(group.queries, stride: 0, count: group.count, scales: none, sums: none, bases: none))
   }
 
   func score(
@@ -80,8 +76,7 @@ final class ExactKeys: KeyScorer {
     scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
   ) {
     kernels.unsafeDot(
-      queries: prepared.group.queries, queryStride: dimension, queryCount: prepared.group.count,
-      rows: rows.keys.from(range.lowerBound), rowCount: range.count,
-      dimension: dimension, scores: scores, scoreStride: scoreStride)
+      FloatRows(prepared.group.queries, count: prepared.group.count, dimension: dimension),
+      with: rows.keys.from(range.lowerBound), .first(range.count), scores: scores, scoreStride: scoreStride)
   }
 }

@@ -139,28 +139,21 @@ final class LocallyAdaptiveCodes: KeyScorer {
       scales[m + h] = scale * sum
     }
     return PreparedQueries(
-      group: group, codes: UnsafeRawPointer(codes), stride: stride, scales: scales, sums: scales + m,
-      bases: scales + 2 * m)
+      group: group,
+      codes: CodeQueries(
+        codes, stride: stride, count: m, scales: scales, sums: scales + m, bases: scales + 2 * m))
   }
 
   func score(
     _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
     scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
   ) {
-    let blocks = UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self)
+    let blocks = CodeBlocks(
+      UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self), width: dimension)
+    let codes = prepared.codes
     switch bits {
-    case .eight:
-      kernels.unsafeDotLVQ8(
-        queries: prepared.codes.assumingMemoryBound(to: Int16.self), queryStride: prepared.stride / 2,
-        queryCount: prepared.group.count, scales: prepared.scales, sums: prepared.sums, bases: prepared.bases,
-        blocks: blocks, dimension: dimension, firstRow: range.lowerBound, rowCount: range.count,
-        scores: scores, scoreStride: scoreStride)
-    case .four:
-      kernels.unsafeDotLVQ4(
-        queries: prepared.codes.assumingMemoryBound(to: Int8.self), queryStride: prepared.stride,
-        queryCount: prepared.group.count, scales: prepared.scales, sums: prepared.sums, bases: prepared.bases,
-        blocks: blocks, dimension: dimension, firstRow: range.lowerBound, rowCount: range.count,
-        scores: scores, scoreStride: scoreStride)
+    case .eight: kernels.unsafeDotLVQ8(codes, with: blocks, range, scores: scores, scoreStride: scoreStride)
+    case .four: kernels.unsafeDotLVQ4(codes, with: blocks, range, scores: scores, scoreStride: scoreStride)
     }
   }
 }

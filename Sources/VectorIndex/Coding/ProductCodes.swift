@@ -195,9 +195,8 @@ final class ProductCodes: KeyScorer {
       }
     }
     scratch.kernels.unsafeAssign(
-      points: points, pointStride: width, pointCount: count, centroids: table, centroidStride: width,
-      centroidCount: 16, dimension: width, halfNorms: halfNorms, assignments: codes,
-      best: scratch.floats(count),
+      FloatRows(points, count: count, dimension: width), to: FloatRows(table, count: 16, dimension: width),
+      halfNorms: halfNorms, assignments: codes, best: scratch.floats(count),
       scratch: scratch.floats(Kernels.assignScratchCount(dimension: width)))
     for (j, place) in covered.enumerated() {
       let column = rows + Int(coordinates[place])
@@ -228,13 +227,15 @@ extension ProductCodes {
     tables.update(repeating: 0, count: m * stride)
     for h in 0..<m {
       scratch.kernels.unsafePQ4Tables(
-        query: mapped + h * d, coordinates: coordinates.base, starts: starts.base, entries: entries.base,
-        codebookCount: starts.count - 1, tables: tables + h * stride,
+        mapped + h * d,
+        Codebooks(
+          coordinates: coordinates.base, starts: starts.base, entries: entries.base, count: starts.count - 1),
+        tables: tables + h * stride,
         scale: scales + h, base: bases + h, scratch: kernelScratch)
     }
     return PreparedQueries(
-      group: group, codes: UnsafeRawPointer(tables), stride: stride, scales: scales, sums: bases,
-      bases: bases)
+      group: group,
+      codes: CodeQueries(tables, stride: stride, count: m, scales: scales, sums: bases, bases: bases))
   }
 
   func score(
@@ -242,9 +243,9 @@ extension ProductCodes {
     scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
   ) {
     kernels.unsafeDotPQ4(
-      tables: prepared.codes.assumingMemoryBound(to: UInt8.self), tableStride: prepared.stride,
-      queryCount: prepared.group.count, scales: prepared.scales, bases: prepared.bases,
-      blocks: UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self), subquantizers: codebookCount,
-      firstRow: range.lowerBound, rowCount: range.count, scores: scores, scoreStride: scoreStride)
+      prepared.codes,
+      with: CodeBlocks(
+        UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self), width: codebookCount),
+      range, scores: scores, scoreStride: scoreStride)
   }
 }

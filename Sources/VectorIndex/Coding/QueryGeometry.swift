@@ -24,9 +24,8 @@ struct QueryGeometry {
     let kernels = workspace.kernels
     let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
     keyMap.update(repeating: 0, count: d * d)
-    kernels.unsafeSecondMoment(
-      rows: queries, rowStride: d, rowCount: count, dimension: d, moment: keyMap, momentStride: d,
-      scratch: kernelScratch)
+    kernels.unsafeAddSecondMoment(
+      of: FloatRows(queries, count: count, dimension: d), to: keyMap, scratch: kernelScratch)
     var trace: Float = 0
     for i in 0..<d { trace += keyMap[i * d + i] }
     guard trace > 0, trace.isFinite else {
@@ -81,8 +80,8 @@ struct QueryGeometry {
     setIdentity(z, d)
     func multiply(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>) {
       kernels.unsafeGEMM(
-        a: a, aRowStride: d, aColumnStride: 1, b: b, bRowStride: d, bColumnStride: 1, c: c, cRowStride: d,
-        rows: d, columns: d, inner: d, accumulate: false, scratch: kernelScratch)
+        FloatMatrix(a, rows: d, columns: d), FloatMatrix(b, rows: d, columns: d), into: c,
+        scratch: kernelScratch)
     }
     for _ in 0..<24 {
       multiply(z, y, correction)

@@ -177,6 +177,14 @@ struct ResidualCodes: ~Copyable {
     var steps: UnsafeMutablePointer<Float>
     /// `[queries]`: score when all entries are zero.
     var bases: UnsafeMutablePointer<Float>
+    /// Queries.
+    var count: Int
+    /// Bytes from one query's entries to the next one's.
+    var stride: Int
+
+    var queries: CodeQueries {
+      CodeQueries(entries, stride: stride, count: count, scales: steps, sums: bases, bases: bases)
+    }
   }
 
   /// Tables for queries `[count, d]`, in `scratch`.
@@ -184,7 +192,8 @@ struct ResidualCodes: ~Copyable {
     let width = 2 * subquantizers
     let stride = subquantizers * Self.wordCount
     let tables = Tables(
-      entries: scratch.bytes(g * stride), steps: scratch.floats(g), bases: scratch.floats(g))
+      entries: scratch.bytes(g * stride), steps: scratch.floats(g), bases: scratch.floats(g),
+      count: g, stride: stride)
     tables.steps.update(repeating: 0, count: g)
     tables.bases.update(repeating: 0, count: g)
     let own = scratch.workspace.scope()
@@ -193,13 +202,14 @@ struct ResidualCodes: ~Copyable {
     // Elements beyond the dimension meet words of zeros.
     mapped.update(repeating: 0, count: g * width)
     own.kernels.unsafeDot(
-      queries: queries, queryStride: dimension, queryCount: g, rows: queryMap.base, rowStride: dimension,
-      rowCount: dimension, dimension: dimension, scores: mapped, scoreStride: width)
+      FloatRows(queries, count: g, dimension: dimension), with: PackedRows(queryMap.base, stride: dimension),
+      .first(dimension), scores: mapped, scoreStride: width)
     for h in 0..<g {
       own.kernels.unsafePQ4Tables(
-        query: mapped + h * width, coordinates: elements.base, starts: firstElements.base,
-        entries: words.base,
-        codebookCount: subquantizers, tables: tables.entries + h * stride, scale: tables.steps + h,
+        mapped + h * width,
+        Codebooks(
+          coordinates: elements.base, starts: firstElements.base, entries: words.base, count: subquantizers),
+        tables: tables.entries + h * stride, scale: tables.steps + h,
         base: tables.bases + h, scratch: kernelScratch)
     }
     return tables
@@ -212,21 +222,7 @@ struct ResidualCodes: ~Copyable {
   ) -> Int {
     let scratch = workspace.scope()
     return workspace.kernels.unsafeSamplePQ4(
-      tables: tables.entries, tableStride: subquantizers * Self.wordCount, queryCount: lists.queryCount,
-      scales: tables.steps, tableBases: tables.bases, blocks: blocks.base, subquantizers: subquantizers,
-      lists: lists.lists, bases: lists.bases, baseStride: lists.baseStride, factors: lists.factors,
-      sample: sample, worths: worths,
-      scratch: scratch.floats(Kernels.sampleScratchCount(queryCount: lists.queryCount)))
+      sample, of: lists, tables.queries, with: CodeBlocks(blocks.base, width: subquantizers), worths: worths,
+      scratch: scratch.floats(Kernels.sampleScratchCount(queryCount: tables.count)))
   }
-}
-
-/// Lists of coded rows, with what their codes are added to and multiplied by.
-struct CodedLists {
-  var lists: RowLists
-  var queryCount: Int
-  /// `[queries, baseStride]`: added to the scores of a list's rows.
-  var bases: UnsafePointer<Float>
-  var baseStride: Int
-  /// `[all lists]`: by what the weights of a list's rows are multiplied to say what they are worth.
-  var factors: UnsafePointer<Float>
 }

@@ -74,9 +74,8 @@ struct BeamSearch {
   ) {
     let d = scoring.dimension
     workspace.kernels.unsafeDot(
-      queries: queries, queryStride: d, queryCount: count, rows: scoring.rows, indices: rows,
-      rowCount: rowCount,
-      dimension: d, scores: scores, scoreStride: rowCount)
+      FloatRows(queries, count: count, dimension: d), with: scoring.rows, .listed(rows, count: rowCount),
+      scores: scores)
     guard let halfNorms = scoring.halfNorms else { return }
     for query in 0..<count {
       for i in 0..<rowCount { scores[query * rowCount + i] -= halfNorms[Int(rows[i])] }

@@ -1,6 +1,6 @@
 // Decoding: walk the graph for each query of the group, then attend to all that was found.
 
-package import AttentionKernels
+public import AttentionKernels
 
 extension GraphIndex {
   /// Bytes are counted so: the key of every row scored (with separate graphs, once for each search that scored it),
@@ -30,9 +30,7 @@ extension GraphIndex {
       }
     }
     workspace.kernels.unsafeAttend(
-      queries: group.queries, queryStride: d, queryCount: group.count, keys: rows.keys,
-      values: rows.values, indices: found, rowCount: foundCount, dimension: d,
-      maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+      group.rows(dimension: d), to: rows.keyValues, .listed(found, count: foundCount), states: states,
       scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(UnsafeBufferPointer(start: found, count: foundCount))
     read.retrieved = foundCount

@@ -50,8 +50,7 @@ struct KeySpace {
       let row = points.keys.from(i)
       workspace.kernels.unsafeUnpack(row, rowCount: 1, dimension: d, target: point, targetStride: d)
       workspace.kernels.unsafeDot(
-        queries: point, queryStride: d, queryCount: 1, rows: row, rowCount: 1,
-        dimension: d, scores: norms + i, scoreStride: 1)
+        FloatRows(point, count: 1, dimension: d), with: row, .first(1), scores: norms + i)
       norms[i] *= 0.5
     }
     scoring = ScoredRows(rows: points.keys, dimension: d, halfNorms: norms)
@@ -87,8 +86,7 @@ struct KeySpace {
         set.keys.from(begin), rowCount: n, dimension: d, target: buffer, targetStride: d)
       for i in 0..<n { kernels.unsafeAddScaled(mean, by: -1, to: buffer + i * d, count: d) }
       kernels.unsafeGEMM(
-        a: buffer, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: mapped,
-        cRowStride: d, rows: n, columns: d, inner: d, accumulate: false,
+        FloatMatrix(buffer, rows: n, columns: d), FloatMatrix(map, rows: d, columns: d), into: mapped,
         scratch: kernelScratch)
       kernels.unsafeConvertToFloat16(mapped, points + begin * d, count: n * d)
     }
@@ -110,9 +108,8 @@ struct KeySpace {
     let d = scoring.dimension
     let scratch = workspace.scope()
     workspace.kernels.unsafeDot(
-      queries: point(row, in: scratch), queryStride: d, queryCount: 1, rows: scoring.rows, indices: rows,
-      rowCount: count,
-      dimension: d, scores: result, scoreStride: count)
+      FloatRows(point(row, in: scratch), count: 1, dimension: d), with: scoring.rows,
+      .listed(rows, count: count), scores: result)
     let own = halfNorms[row]
     for i in 0..<count { result[i] = 2 * (own + halfNorms[Int(rows[i])] - result[i]) }
   }
@@ -130,8 +127,7 @@ struct KeySpace {
     keySet.mean(into: mean, row: scratch.floats(d), kernels: workspace.kernels)
     let scores = scratch.floats(count)
     workspace.kernels.unsafeDot(
-      queries: mean, queryStride: d, queryCount: 1, rows: scoring.rows, rowCount: count,
-      dimension: d, scores: scores, scoreStride: count)
+      FloatRows(mean, count: 1, dimension: d), with: scoring.rows, .first(count), scores: scores)
     for row in keySet.outliers { scores[Int(row)] = -.infinity }
     var best = isOutlier(0) ? firstLinked : 0
     for i in 0..<count where scores[i] - halfNorms[i] > scores[best] - halfNorms[best] { best = i }

@@ -31,8 +31,8 @@ package struct RetrievedKeys: ~Copyable {
     for begin in stride(from: 0, to: queryCount, by: block) {
       let n = min(block, queryCount - begin)
       workspace.kernels.unsafeDot(
-        queries: queries[begin], queryStride: queries.stride, queryCount: n, rows: keys,
-        rowCount: keyCount, dimension: queries.dimension, scores: scores, scoreStride: keyCount)
+        FloatRows(queries[begin], count: n, dimension: queries.dimension, stride: queries.stride), with: keys,
+        .first(keyCount), scores: scores)
       for query in 0..<n {
         for key in excluded { scores[query * keyCount + Int(key)] = -.infinity }
         Self.select(

@@ -98,8 +98,8 @@ struct BalancedAssignment {
     let weights = result.floats(rows * queries)
     let scratch = workspace.scope()
     workspace.kernels.unsafeGEMM(
-      a: keys, aRowStride: d, aColumnStride: 1, b: training.queries, bRowStride: 1, bColumnStride: d,
-      c: weights, cRowStride: queries, rows: rows, columns: queries, inner: d, accumulate: false,
+      FloatMatrix(keys, rows: rows, columns: d),
+      FloatMatrix(training.queries, rows: queries, columns: d).transposed, into: weights,
       scratch: scratch.floats(Kernels.gemmScratchCount))
     for i in 0..<rows {
       let row = weights + i * queries
@@ -149,8 +149,8 @@ struct BalancedAssignment {
     let kernels = workspace.kernels
     let reach = lists.reach
     kernels.unsafeGEMM(
-      a: training.queries, aRowStride: d, aColumnStride: 1, b: lists.means, bRowStride: 1, bColumnStride: d,
-      c: reach, cRowStride: listCount, rows: training.count, columns: listCount, inner: d, accumulate: false,
+      FloatMatrix(training.queries, rows: training.count, columns: d),
+      FloatMatrix(lists.means, rows: listCount, columns: d).transposed, into: reach,
       scratch: scratch.floats(Kernels.gemmScratchCount))
     for t in 0..<training.count {
       let row = reach + t * listCount
@@ -186,17 +186,16 @@ struct BalancedAssignment {
         (gatheredKeys + i * d).update(from: points + row * d, count: d)
       }
       kernels.unsafeGEMM(
-        a: gathered, aRowStride: d, aColumnStride: 1, b: lists.centroids, bRowStride: 1, bColumnStride: d,
-        c: scores, cRowStride: listCount, rows: rows, columns: listCount, inner: d, accumulate: false,
+        FloatMatrix(gathered, rows: rows, columns: d),
+        FloatMatrix(lists.centroids, rows: listCount, columns: d).transposed, into: scores,
         scratch: kernelScratch)
       if training.count > 0 {
         let scratch = workspace.scope()
         let relevance = relevance(of: gatheredKeys, rows: rows, in: scratch)
         kernels.unsafeGEMM(
-          a: relevance, aRowStride: training.count, aColumnStride: 1,
-          b: lists.reach, bRowStride: listCount, bColumnStride: 1,
-          c: captured, cRowStride: listCount, rows: rows, columns: listCount, inner: training.count,
-          accumulate: false, scratch: kernelScratch)
+          FloatMatrix(relevance, rows: rows, columns: training.count),
+          FloatMatrix(lists.reach, rows: training.count, columns: listCount), into: captured,
+          scratch: kernelScratch)
       } else {
         captured.update(repeating: 0, count: rows * listCount)
       }

@@ -1,6 +1,6 @@
 // Decoding: score the lists, read the best ones of every query head once for the whole group.
 
-import AttentionKernels
+public import AttentionKernels
 
 extension IVFIndex {
   /// Cost: a dot product with each list's representative, and the rows of at most `probes * group.count` lists.
@@ -35,9 +35,7 @@ extension IVFIndex {
       while list < lists, selected[list] != 0 { list += 1 }
       let end = Int(starts.base[list])
       kernels.unsafeAttend(
-        queries: group.queries, queryStride: d, queryCount: g, keys: rows.keys.from(begin),
-        values: rows.values.from(begin), rowCount: end - begin, dimension: d,
-        maxima: states.maxima, sums: states.sums, accumulators: states.accumulators, accumulatorStride: d,
+        group.rows(dimension: d), to: rows.keyValues.from(begin), .first(end - begin), states: states,
         scratch: kernelScratch)
       recorder?.read(begin..<end)
       read.retrieved += end - begin
@@ -60,8 +58,8 @@ extension IVFIndex {
     let d = dimension
     let scores = scratch.floats(group.count * lists)
     workspace.kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: group.count, rows: representatives.base,
-      rowStride: d, rowCount: lists, dimension: d, scores: scores, scoreStride: lists)
+      group.rows(dimension: d), with: PackedRows(representatives.base, stride: d), .first(lists),
+      scores: scores)
     for query in 0..<group.count {
       workspace.kernels.unsafeAddScaled(logMass.base, by: 1, to: scores + query * lists, count: lists)
     }

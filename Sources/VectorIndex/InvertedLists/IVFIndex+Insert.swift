@@ -76,13 +76,13 @@ extension IVFIndex {
     let offset = mean + d
     let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
     kernels.unsafeGEMM(
-      a: mean, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: offset,
-      cRowStride: d, rows: 1, columns: d, inner: d, accumulate: false, scratch: kernelScratch)
+      FloatMatrix(mean, rows: 1, columns: d), FloatMatrix(map, rows: d, columns: d), into: offset,
+      scratch: kernelScratch)
     result.update(repeating: 0, count: n * d)
     for i in 0..<n { kernels.unsafeAddScaled(offset, by: -1, to: result + i * d, count: d) }
     kernels.unsafeGEMM(
-      a: points, aRowStride: d, aColumnStride: 1, b: map, bRowStride: d, bColumnStride: 1, c: result,
-      cRowStride: d, rows: n, columns: d, inner: d, accumulate: true, scratch: kernelScratch)
+      FloatMatrix(points, rows: n, columns: d), FloatMatrix(map, rows: d, columns: d), into: result,
+      accumulate: true, scratch: kernelScratch)
   }
 
   /// Representatives and log masses of the new lists. `points` are the sorted keys in f32.
@@ -122,12 +122,12 @@ extension IVFIndex {
     let kernels = workspace.kernels
     let estimates = scratch.floats(training.count)
     kernels.unsafeDot(
-      queries: mean, queryStride: d, queryCount: 1, rows: training.queries, rowStride: d,
-      rowCount: training.count, dimension: d, scores: estimates, scoreStride: training.count)
+      FloatRows(mean, count: 1, dimension: d),
+      with: FloatRows(training.queries, count: training.count, dimension: d), scores: estimates)
     let scores = scratch.floats(training.count * n)
     kernels.unsafeGEMM(
-      a: training.queries, aRowStride: d, aColumnStride: 1, b: points, bRowStride: 1, bColumnStride: d,
-      c: scores, cRowStride: n, rows: training.count, columns: n, inner: d, accumulate: false,
+      FloatMatrix(training.queries, rows: training.count, columns: d),
+      FloatMatrix(points, rows: n, columns: d).transposed, into: scores,
       scratch: scratch.floats(Kernels.gemmScratchCount))
     var sum: Float = 0
     var weights: Float = 0

@@ -32,8 +32,7 @@ package final class ExactTopKIndex: AttentionIndex {
     // The keys are read once for all queries of the group.
     let scores = scratch.floats(group.count * n)
     workspace.kernels.unsafeDot(
-      queries: group.queries, queryStride: d, queryCount: group.count, rows: rows.keys, rowCount: n,
-      dimension: d, scores: scores, scoreStride: n)
+      group.rows(dimension: d), with: rows.keys, .first(n), scores: scores)
     let top = scratch.indices(kept)
     let topScores = scratch.floats(kept)
     let union = RowUnion(rowCount: n, in: scratch)
@@ -41,10 +40,7 @@ package final class ExactTopKIndex: AttentionIndex {
       _ = HighestScores.select(kept, of: scores + h * n, count: n, into: top)
       for i in 0..<kept { topScores[i] = scores[h * n + Int(top[i])] }
       workspace.kernels.unsafeSoftmaxAccumulate(
-        scores: topScores, scoreStride: kept, queryCount: 1, values: rows.values, indices: top,
-        rowCount: kept,
-        dimension: d, maxima: states.maxima + h, sums: states.sums + h,
-        accumulators: states.accumulators + h * d, accumulatorStride: d)
+        scores: topScores, values: rows.values, .listed(top, count: kept), to: states[h])
       for i in 0..<kept { union.insert(top[i]) }
     }
     let found = scratch.indices(min(n, kept * group.count))

@@ -1,6 +1,6 @@
 // Decoding: score all rows, keep the best of each query, attend to their union.
 
-import AttentionKernels
+public import AttentionKernels
 
 extension ScanIndex {
   /// Rows scored between two selections: scores of a group of 8 fill 64 KB, which stays in the L2.
@@ -21,11 +21,8 @@ extension ScanIndex {
     }
     let union = scan(group, rows: rows, in: scratch)
     workspace.kernels.unsafeAttend(
-      queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
-      values: rows.values, indices: union.baseAddress!, rowCount: union.count, dimension: dimension,
-      maxima: states.maxima, sums: states.sums,
-      accumulators: states.accumulators, accumulatorStride: dimension,
-      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
+      group.rows(dimension: dimension), to: rows.keyValues, .listed(union.baseAddress!, count: union.count),
+      states: states, scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(union)
     read.retrieved = union.count
     read.scored = rowCount + union.count
@@ -38,10 +35,7 @@ extension ScanIndex {
   ) {
     let scratch = workspace.scope()
     workspace.kernels.unsafeAttend(
-      queries: group.queries, queryStride: dimension, queryCount: group.count, keys: rows.keys,
-      values: rows.values, rowCount: rowCount,
-      dimension: dimension, maxima: states.maxima, sums: states.sums, accumulators: states.accumulators,
-      accumulatorStride: dimension,
+      group.rows(dimension: dimension), to: rows.keyValues, .first(rowCount), states: states,
       scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
   }
 

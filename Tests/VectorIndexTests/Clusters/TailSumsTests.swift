@@ -24,7 +24,9 @@ import Testing
         tail.accumulators[1] = weight * value.1
         let base = state.baseAddress!
         tail.add(
-          to: StatePointers(maxima: base, sums: base + 1, accumulators: base + 2), kernels: .active)
+          to: StatePointers(
+            maxima: base, sums: base + 1, accumulators: base + 2, count: 1, dimension: 2),
+          kernels: .active)
       }
     }
     return ([state[2] / state[1], state[3] / state[1]], state[0] + log(state[1]))

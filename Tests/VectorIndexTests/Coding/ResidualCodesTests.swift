@@ -122,10 +122,7 @@ import Testing
     result: inout [Float], stride: Int
   ) {
     kernels.unsafeDotPQ4(
-      tables: tables.entries, tableStride: codes.subquantizers * ResidualCodes.wordCount,
-      queryCount: queryCount,
-      scales: tables.steps, bases: tables.bases, blocks: codes.blocks.base,
-      subquantizers: codes.subquantizers,
-      firstRow: rows.lowerBound, rowCount: rows.count, scores: &result, scoreStride: stride)
+      tables.queries, with: CodeBlocks(codes.blocks.base, width: codes.subquantizers), rows,
+      scores: &result, scoreStride: stride)
   }
 }
