@@ -132,6 +132,7 @@ struct TinyModel {
       ("tokenizer.ggml.eos_token_id", TinyGGUF.scalar(UInt32(2))),
       ("tokenizer.ggml.add_space_prefix", TinyGGUF.bytes(UInt32(7)) + [0]),
     ]
+    metadata.removeAll { entry in extra.contains { $0.key == entry.key } }
     metadata += extra
     var result = Array("GGUF".utf8) + TinyGGUF.bytes(UInt32(3))
     result += TinyGGUF.bytes(UInt64(tensors.count)) + TinyGGUF.bytes(UInt64(metadata.count))
