@@ -12,9 +12,24 @@ public struct LayerShape: Sendable, Hashable {
   public var scale: Float
   /// Keys further back than this many tokens, the query's own included, are invisible; nil: all keys count.
   public var slidingWindow: Int?
+  /// Whether the window does not slide: positions are cut into chunks as long as it, and a query sees its own one.
+  public var isChunked = false
   /// How queries and keys were rotated; nil when they were not, or when it is not known.
   public var rotary: RotaryEmbedding?
+  /// `[headCount]`: the logit of a key without a value that each query head sees besides all others; nil for none.
+  public var sinks: [Float]?
+  /// Scores s become `softCap * tanh(s / softCap)`; nil: they stay as they are.
+  public var softCap: Float?
+  /// `[headCount]`: what scores fall by for each token of distance (ALiBi, arXiv 2108.12409); nil for nothing.
+  public var distanceSlopes: [Float]?
+  /// Whether values are the first ``valueDimension`` elements of keys, as in multi-head latent attention (arXiv
+  /// 2405.04434), and are not kept apart.
+  public var valuesAreKeys = false
+  /// The layer whose keys and values are attended to; nil: this layer's own.
+  public var keyLayer: Int?
 
+  /// The layer as most models have it: further properties say what else there is.
+  ///
   /// - Parameter valueDimension: that of keys when nil.
   /// - Throws: ``LayerShapeError`` for counts that make no layer.
   public init(
@@ -58,6 +73,33 @@ public struct LayerShape: Sendable, Hashable {
       throw LayerShapeError(
         name: "headCount", value: headCount, requirement: "a multiple of kvHeadCount \(kvHeadCount)")
     }
+    for (name, list) in [("sinks", sinks), ("distanceSlopes", distanceSlopes)] {
+      guard let list, list.count != headCount else { continue }
+      throw LayerShapeError(name: name, value: list.count, requirement: "\(headCount), one for each head")
+    }
+  }
+
+  /// The first position that a query at `position` sees; it sees all from there to its own.
+  public func firstVisible(from position: Int) -> Int {
+    guard let window = slidingWindow else { return 0 }
+    return isChunked ? position / window * window : max(0, position + 1 - window)
+  }
+
+  /// Whether scores are more than scaled dot products, so that nothing that is learned of keys tells of them.
+  public var isBent: Bool { softCap != nil || distanceSlopes != nil }
+
+  /// Whether a layer can attend to this one's keys and values as they are kept for it.
+  package func sharesKeys(with other: LayerShape) -> Bool {
+    headCount == other.headCount && kvHeadCount == other.kvHeadCount && headDimension == other.headDimension
+      && valueDimension == other.valueDimension && valuesAreKeys == other.valuesAreKeys
+      && slidingWindow == other.slidingWindow && isChunked == other.isChunked && isBent == other.isBent
+      && keyLayer == nil
+  }
+
+  /// Whether it is softmax attention to keys and values of its own and of one width, with a window at most.
+  package var isPlain: Bool {
+    !isBent && !isChunked && !valuesAreKeys && sinks == nil && keyLayer == nil
+      && valueDimension == headDimension
   }
 
   /// Query heads that share one KV head.

@@ -17,6 +17,8 @@ public struct RotaryEmbedding: Sendable, Hashable {
   public var layout: Layout
   /// Radians a position for each pair; twice as many dimensions are rotated, further ones are left alone.
   public var inverseFrequencies: [Float]
+  /// Dimensions before the rotated ones, which are left alone, too.
+  public var firstDimension = 0
 
   public init(layout: Layout, inverseFrequencies: [Float]) {
     self.layout = layout
@@ -31,7 +33,8 @@ public struct RotaryEmbedding: Sendable, Hashable {
       let angle = Double(delta) * Double(inverseFrequencies[pair])
       let cosine = Float(cos(angle))
       let sine = Float(sin(angle))
-      let (first, second) = layout == .adjacentPairs ? (2 * pair, 2 * pair + 1) : (pair, pair + pairs)
+      let place = layout == .adjacentPairs ? (2 * pair, 2 * pair + 1) : (pair, pair + pairs)
+      let (first, second) = (firstDimension + place.0, firstDimension + place.1)
       for row in 0..<count {
         let a = rows[row * stride + first]
         let b = rows[row * stride + second]

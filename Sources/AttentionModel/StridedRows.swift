@@ -46,15 +46,16 @@ public struct StridedRows<Element: BitwiseCopyable> {
     }
   }
 
-  /// Copies `[tokens, heads, width]` without gaps to these rows.
+  /// Copies `[tokens, heads, width]` without gaps to these rows, or the first elements of longer rows of `stride`.
   public func scatter(
-    _ source: UnsafePointer<Element>, heads: Range<Int>, tokens: some Sequence<Int>, width: Int
+    _ source: UnsafePointer<Element>, heads: Range<Int>, tokens: some Sequence<Int>, width: Int,
+    stride: Int? = nil
   ) {
     var next = source
     for token in tokens {
       for head in heads {
         row(token: token, head: head).update(from: next, count: width)
-        next += width
+        next += stride ?? width
       }
     }
   }

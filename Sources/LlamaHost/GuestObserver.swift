@@ -22,7 +22,10 @@ final class GuestObserver: NodeObserver {
   var deviceParts: [DevicePart] = []
 
   private let parallel: ParallelRunner
-  private let layers: [TakeoverReport.Layer?]
+  /// Layers that attend to the keys of a layer, by its number, in the order of their nodes.
+  private let readers: [[TakeoverReport.Layer]]
+  /// How many of them have attended since keys were stored.
+  private var readCounts: [Int]
   /// Let the host compute attention as well and leave its result in the output, for comparisons.
   private let keepsHostAttention: Bool
   private var positions = UnsafeBufferPointer<Int32>(start: nil, count: 0)
@@ -32,10 +35,9 @@ final class GuestObserver: NodeObserver {
   private var numbers: [Int] = []
 
   private var disabledNode: TensorPointer?
-  private var keyRows: TensorPointer?
-  private var valueRows: TensorPointer?
+  private var stored = StoredCacheRows()
   /// Index tensors found in order, in this evaluation; layers share them.
-  private var checkedRows: (TensorPointer?, TensorPointer?) = (nil, nil)
+  private var checkedRows: [TensorPointer] = []
   private let staging = (
     query: StagingBuffer(), key: StagingBuffer(), value: StagingBuffer(), output: StagingBuffer()
   )
@@ -44,9 +46,10 @@ final class GuestObserver: NodeObserver {
     parallel = pool.runner
     self.keepsHostAttention = keepsHostAttention
     let count = (layers.map(\.number).max() ?? -1) + 1
-    var byNumber: [TakeoverReport.Layer?] = Array(repeating: nil, count: count)
-    for layer in layers { byNumber[layer.number] = layer }
-    self.layers = byNumber
+    var readers = [[TakeoverReport.Layer]](repeating: [], count: count)
+    for layer in layers { readers[layer.shape.keyLayer ?? layer.number].append(layer) }
+    self.readers = readers
+    readCounts = Array(repeating: 0, count: count)
   }
 
   /// - Parameters:
@@ -59,14 +62,15 @@ final class GuestObserver: NodeObserver {
     self.numbers = numbers ?? Array(sequences.indices)
     failure = nil
     attendedLayers = 0
-    checkedRows = (nil, nil)
-    forgetLayer()
+    checkedRows.removeAll(keepingCapacity: true)
+    for layer in readCounts.indices { readCounts[layer] = 0 }
+    stored.removeAll()
   }
 
   /// Undoes what an evaluation that ended early left behind.
   func end() {
     restore()
-    forgetLayer()
+    stored.removeAll()
     positions = UnsafeBufferPointer(start: nil, count: 0)
   }
 
@@ -86,9 +90,7 @@ final class GuestObserver: NodeObserver {
       }
       return true
     case GGML_OP_SET_ROWS:
-      if let cache = HostTensor.cacheLayer(node) {
-        if cache.isKey { keyRows = node.pointee.src.1 } else { valueRows = node.pointee.src.1 }
-      }
+      if let cache = HostTensor.cacheLayer(node) { noteStored(node, cache) }
     default: break
     }
     return false
@@ -96,7 +98,7 @@ final class GuestObserver: NodeObserver {
 
   private func take(_ node: TensorPointer) -> Bool {
     restore()
-    defer { forgetLayer() }
+    defer { stored.removeAll() }
     guard failure == nil, node.pointee.op == GGML_OP_FLASH_ATTN_EXT else { return false }
     if survey != nil { return true }
     do {
@@ -115,20 +117,29 @@ final class GuestObserver: NodeObserver {
     disabledNode = nil
   }
 
-  private func forgetLayer() {
-    keyRows = nil
-    valueRows = nil
+  private func noteStored(_ node: TensorPointer, _ cache: (isKey: Bool, layer: Int)) {
+    if cache.isKey, readCounts.indices.contains(cache.layer) { readCounts[cache.layer] = 0 }
+    guard let rows = node.pointee.src.1 else { return }
+    let isChecked = checkedRows.contains(rows)
+    let isInOrder = isChecked || HostTensor.isInOrder(rows, count: positions.count)
+    if isInOrder, !isChecked { checkedRows.append(rows) }
+    stored.note(node, isInOrder: isInOrder)
   }
 
   private func attend(_ node: TensorPointer) throws {
     guard let guest, let query = node.pointee.src.0, let key = node.pointee.src.1,
       let value = node.pointee.src.2
     else { throw LlamaError.unexpectedAttention(detail: "a node without guest, queries, keys or values") }
-    guard let cache = HostTensor.cacheLayer(key), cache.isKey, cache.layer < layers.count,
-      let layer = layers[cache.layer]
+    guard let cache = HostTensor.cacheLayer(key), cache.isKey, cache.layer < readers.count,
+      readCounts[cache.layer] < readers[cache.layer].count
     else { throw LlamaError.unexpectedAttention(detail: "keys that are in no known layer's cache") }
+    let layer = readers[cache.layer][readCounts[cache.layer]]
+    readCounts[cache.layer] += 1
     try check(node, query, key, value, layer)
-    try checkRows(layer.number)
+    if layer.shape.keyLayer == nil {
+      try checkRows(of: key, "keys", layer.number)
+      if !layer.shape.valuesAreKeys { try checkRows(of: value, "values", layer.number) }
+    }
     // Whatever happens: nobody may touch what a device is working on.
     defer { for part in deviceParts { part.work.finish() } }
     let attention = AttentionNode(layer: layer, output: node, query: query, key: key, value: value)
@@ -137,8 +148,11 @@ final class GuestObserver: NodeObserver {
       try read(query, byteCount: ggml_nbytes(query), staging.query).assumingMemoryBound(to: Float.self))
     let keyData = UnsafePointer(
       try read(key, byteCount: batchBytes(key), staging.key).assumingMemoryBound(to: UInt16.self))
-    let valueData = UnsafePointer(
-      try read(value, byteCount: batchBytes(value), staging.value).assumingMemoryBound(to: UInt16.self))
+    let valueData =
+      layer.shape.valuesAreKeys
+      ? keyData
+      : UnsafePointer(
+        try read(value, byteCount: batchBytes(value), staging.value).assumingMemoryBound(to: UInt16.self))
     let isDirect = HostTensor.isHostMemory(node)
     let outputBytes = ggml_nbytes(node)
     let output: UnsafeMutableRawPointer =
@@ -210,7 +224,7 @@ final class GuestObserver: NodeObserver {
       key.pointee.ne.2 == layer.shape.kvHeadCount, key.pointee.ne.3 == 1, key.pointee.type == GGML_TYPE_F16,
       value.pointee.ne.0 == layer.shape.valueDimension, value.pointee.ne.1 >= tokens,
       value.pointee.ne.2 == layer.shape.kvHeadCount, value.pointee.ne.3 == 1,
-      value.pointee.type == GGML_TYPE_F16
+      value.pointee.type == GGML_TYPE_F16, !layer.shape.valuesAreKeys || HostTensor.areKeys(value, key)
     else {
       throw LlamaError.unexpectedAttention(
         detail: "layer \(layer.number) has keys \(key.pointee.ne) and values \(value.pointee.ne)")
@@ -223,28 +237,14 @@ final class GuestObserver: NodeObserver {
   }
 
   /// The rows of this batch must be the cells from 0 on, in order.
-  private func checkRows(_ layer: Int) throws {
-    if let keyRows, let valueRows, keyRows == checkedRows.0, valueRows == checkedRows.1 { return }
-    for (name, rows) in [("keys", keyRows), ("values", valueRows)] {
-      guard let rows else {
-        throw LlamaError.unexpectedCacheLayout(
-          layer: layer, detail: "its \(name) are not stored for this batch")
-      }
-      let isInOrder: Bool
-      if rows.pointee.type == GGML_TYPE_I64, Int(rows.pointee.ne.0) == positions.count,
-        HostTensor.isHostMemory(rows), let data = rows.pointee.data
-      {
-        let indices = data.assumingMemoryBound(to: Int64.self)
-        isInOrder = positions.indices.allSatisfy { indices[$0] == Int64($0) }
-      } else {
-        isInOrder =
-          HostTensor.indices(rows, count: positions.count)?.elementsEqual(0..<Int64(positions.count)) ?? false
-      }
-      guard isInOrder else {
-        throw LlamaError.unexpectedCacheLayout(layer: layer, detail: "its \(name) are not in batch order")
-      }
+  private func checkRows(of tensor: TensorPointer, _ name: String, _ layer: Int) throws {
+    guard let isInOrder = stored.isInOrder(tensor) else {
+      throw LlamaError.unexpectedCacheLayout(
+        layer: layer, detail: "its \(name) are not stored for this batch")
     }
-    checkedRows = (keyRows, valueRows)
+    guard isInOrder else {
+      throw LlamaError.unexpectedCacheLayout(layer: layer, detail: "its \(name) are not in batch order")
+    }
   }
 
   /// Bytes from the first to the last element of the batch's rows in a cache view.

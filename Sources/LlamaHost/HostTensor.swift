@@ -52,6 +52,33 @@ enum HostTensor {
     return index > prefix.utf8CodeUnitCount ? (isKey, layer) : nil
   }
 
+  /// Whether the values of an attention node are the beginnings of its keys, in the same memory.
+  static func areKeys(_ value: TensorPointer, _ key: TensorPointer) -> Bool {
+    cacheLayer(value)?.isKey == true && value.pointee.data == key.pointee.data
+      && value.pointee.nb.1 == key.pointee.nb.1 && value.pointee.nb.2 == key.pointee.nb.2
+  }
+
+  /// The numbers of a tensor of single precision.
+  static func floats(_ tensor: TensorPointer) -> [Float] {
+    guard tensor.pointee.type == GGML_TYPE_F32 else { return [] }
+    let count = Int(ggml_nelements(tensor))
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      ggml_backend_tensor_get(tensor, buffer.baseAddress, 0, count * 4)
+      initialized = count
+    }
+  }
+
+  /// Whether an index tensor of a SET_ROWS node says 0, 1, 2 and so on.
+  static func isInOrder(_ rows: TensorPointer, count: Int) -> Bool {
+    if rows.pointee.type == GGML_TYPE_I64, Int(rows.pointee.ne.0) == count, isHostMemory(rows),
+      let data = rows.pointee.data
+    {
+      let indices = data.assumingMemoryBound(to: Int64.self)
+      return (0..<count).allSatisfy { indices[$0] == Int64($0) }
+    }
+    return indices(rows, count: count)?.elementsEqual(0..<Int64(count)) ?? false
+  }
+
   /// Row numbers in an index tensor of a SET_ROWS node, nil if it is not of an integer type.
   static func indices(_ tensor: TensorPointer, count: Int) -> [Int64]? {
     guard Int(tensor.pointee.ne.0) >= count, count > 0 else { return nil }
@@ -67,6 +94,24 @@ enum HostTensor {
       initialized = count
     }.map(Int64.init)
   }
+}
+
+/// Which caches a layer's new rows were stored in, and whether in batch order: told when the host is about to store
+/// them, since it may use the memory of the row numbers again before attention.
+struct StoredCacheRows {
+  private var caches: [(root: TensorPointer, isInOrder: Bool)] = []
+
+  mutating func note(_ node: TensorPointer, isInOrder: Bool) {
+    caches.append((node.pointee.view_src ?? node, isInOrder))
+  }
+
+  /// Nil when nothing was stored in the cache that a tensor is a view of.
+  func isInOrder(_ tensor: TensorPointer) -> Bool? {
+    let root = tensor.pointee.view_src ?? tensor
+    return caches.last { $0.root == root }?.isInOrder
+  }
+
+  mutating func removeAll() { caches.removeAll(keepingCapacity: true) }
 }
 
 /// Memory that is kept between uses and grows when needed: for copies from and to a device, in memory that this can

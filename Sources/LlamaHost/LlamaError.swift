@@ -66,6 +66,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case deviceFailed(device: String, operation: String)
   /// A device has not the memory, in bytes, to attend to a prompt, or to a context's first and last tokens.
   case promptMemoryInsufficient(device: String, needed: Int, available: Int)
+  /// Devices cannot attend in these layers, which have sinks, latent or shared keys, chunks or the like.
+  case noDeviceAttention(layers: [Int])
   /// A device would hold more than it was allowed to, in bytes; `cache` and `compute` are 0 while they are not known.
   case deviceMemoryExceeded(device: String, weights: Int, cache: Int, compute: Int, limit: Int)
   /// The host could not copy a state of recurrent layers, or not take one back, of so many bytes.
@@ -131,6 +133,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     case .deviceFailed(let device, let operation): "\(device) could not \(operation)."
     case .promptMemoryInsufficient(let device, let needed, let available):
       "\(device) has \(available) bytes for keys and values, and \(needed) are needed at least."
+    case .noDeviceAttention(let layers):
+      "Devices do not attend in \(TakeoverReason.list(layers)), whose attention is of a special kind; the CPU does in all."
     case .deviceMemoryExceeded(let device, let weights, let cache, let compute, let limit):
       "\(device) would hold \(weights + cache + compute) bytes (weights \(weights)"
         + (cache + compute > 0 ? ", keys and values \(cache), intermediate results \(compute)" : " alone")

@@ -11,32 +11,35 @@ import Platform
 struct RopeParameters {
   /// Nil for a kind that this module does not know: keys can be attended, but not moved to other positions.
   let layout: RopeLayout?
-  /// The rotated part of a head: its first so many elements.
+  /// Elements of the rotated part of a head.
   let rotatedDimensions: Int
+  /// Elements of a head before it.
+  let firstDimension: Int
   /// Radians per position, one for each pair, `[rotatedDimensions / 2]`.
   let inverseFrequencies: [Float]
 
   /// The rotation as attention knows it; nil when the kind is not known.
   var rotary: RotaryEmbedding? {
-    switch layout {
-    case .adjacentPairs: RotaryEmbedding(layout: .adjacentPairs, inverseFrequencies: inverseFrequencies)
-    case .rotateHalf: RotaryEmbedding(layout: .rotateHalf, inverseFrequencies: inverseFrequencies)
-    case nil: nil
-    }
+    guard let layout else { return nil }
+    var rotary = RotaryEmbedding(
+      layout: layout == .adjacentPairs ? .adjacentPairs : .rotateHalf,
+      inverseFrequencies: inverseFrequencies)
+    rotary.firstDimension = firstDimension
+    return rotary
   }
 
-  /// - Parameter isAmbiguous: Whether queries and keys are rotated in different ways.
-  init(node: UnsafePointer<ggml_tensor>, isAmbiguous: Bool = false) {
+  /// - Parameters:
+  ///   - headDimension: width of the heads that what is rotated becomes part of.
+  ///   - isAmbiguous: Whether queries and keys are rotated in different ways.
+  init(node: UnsafePointer<ggml_tensor>, headDimension: Int, isAmbiguous: Bool = false) {
     let parameters = Self.parameters(node)
     let factors = node.pointee.src.2.map { UnsafePointer($0) }
     func number(_ index: Int) -> Float { Float(bitPattern: UInt32(bitPattern: parameters[index])) }
     let count = max(0, Int(parameters[1]))
-    // Parameter 15, in hosts that have it, is an offset of the rotated part; there, 0 is the only case known
-    // here.
-    let isUnknown = isAmbiguous || parameters[15] != 0
     rotatedDimensions = count
+    firstDimension = Self.firstDimension(node, headDimension: headDimension)
     layout =
-      switch (isUnknown, Int(parameters[2])) {
+      switch (isAmbiguous, Int(parameters[2])) {
       case (false, Int(GGML_ROPE_TYPE_NORMAL)): .adjacentPairs
       // The multi-section kinds use several positions, which are all the same for text.
       case (false, Int(GGML_ROPE_TYPE_NEOX)), (false, Int(GGML_ROPE_TYPE_MROPE)),
@@ -64,8 +67,21 @@ struct RopeParameters {
   }
 
   /// Whether two nodes rotate in the same way.
-  static func agree(_ first: UnsafePointer<ggml_tensor>, _ second: UnsafePointer<ggml_tensor>) -> Bool {
-    first.pointee.src.2 == second.pointee.src.2 && memcmp(location(first), location(second), size) == 0
+  static func agree(
+    _ first: UnsafePointer<ggml_tensor>, _ second: UnsafePointer<ggml_tensor>, headDimension: Int
+  ) -> Bool {
+    // The last parameter is the offset, which depends on what the tensor is part of.
+    first.pointee.src.2 == second.pointee.src.2 && memcmp(location(first), location(second), size - 4) == 0
+      && firstDimension(first, headDimension: headDimension)
+        == firstDimension(second, headDimension: headDimension)
+  }
+
+  /// Where the rotated part begins: at the node's offset in a whole head; a narrower tensor is put behind the part that
+  /// is not rotated.
+  private static func firstDimension(_ node: UnsafePointer<ggml_tensor>, headDimension: Int) -> Int {
+    let parameters = parameters(node)
+    return Int(node.pointee.ne.0) < headDimension
+      ? max(0, headDimension - Int(parameters[1])) : max(0, Int(parameters[15]))
   }
 
   // GGML_MAX_OP_PARAMS is 64 bytes.

@@ -16,6 +16,12 @@ public struct ModelShape: Sendable, Hashable {
   /// Layers with attention, in the order of their numbers.
   public var attentionLayers: [LayerShape] { layers.compactMap { $0 } }
 
+  /// Layers with keys and values of their own, in the order of their numbers.
+  public var keyLayers: [LayerShape] { attentionLayers.filter { $0.keyLayer == nil } }
+
+  /// The layer whose keys and values a layer attends to.
+  public func keyLayer(of layer: Int) -> Int { self[layer]?.keyLayer ?? layer }
+
   /// A layer's shape; nil where the model has no attention under that number.
   public subscript(layer: Int) -> LayerShape? { layers.indices.contains(layer) ? layers[layer] : nil }
 
@@ -29,8 +35,6 @@ public struct ModelShape: Sendable, Hashable {
   ///
   /// Sliding-window layers count as well, until their window is full.
   public var bytesPerToken: Int {
-    attentionLayers.reduce(0) {
-      $0 + $1.kvHeadCount * HeadRows.bytesPerRow(format, dimension: $1.headDimension)
-    }
+    keyLayers.reduce(0) { $0 + $1.kvHeadCount * HeadRows.bytesPerRow(format, of: $1) }
   }
 }

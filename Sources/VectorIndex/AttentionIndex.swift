@@ -21,7 +21,7 @@ public struct IndexRows {
 
   package var keyValues: KeyValueRows { KeyValueRows(keys: keys, values: values) }
   /// Bytes of a key and its value.
-  package var bytesPerRow: Int { keys.stride + values.stride }
+  package var bytesPerRow: Int { keys.stride + (values.base != keys.base ? values.stride : 0) }
 }
 
 /// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike), in memory that
@@ -68,7 +68,8 @@ public struct NewRows {
 
   /// Puts row `order[i]` in place i, for all of them.
   func reorder(_ order: UnsafePointer<UInt32>, workspace: Workspace) {
-    for rows in [keys, values] {
+    // Values may be the keys themselves.
+    for rows in values.base != keys.base ? [keys, values] : [keys] {
       let scratch = workspace.scope()
       let target = UnsafeMutableRawPointer(mutating: rows.base)
       let copy = scratch.bytes(count * rows.stride)

@@ -44,12 +44,12 @@ extension HostTests {
 
     @Test func reasonsAreSentences() {
       let reasons: [TakeoverReason] = [
-        .noFlashAttention(layers: [0, 1, 2, 5]), .logitSoftCap(value: 50, layers: [3]),
+        .noFlashAttention(layers: [0, 1, 2, 5]), .widerValues(key: 64, value: 96, layers: [3]),
         .unknownWindow(size: 8192, layers: [1, 3]),
       ]
       let error = LlamaError.takeoverUnsupported(reasons)
       #expect(error.description.contains("there is no flash-attention node in layers 0-2, 5"))
-      #expect(error.description.contains("soft-capped at 50.0 in layer 3"))
+      #expect(error.description.contains("keys are 64 wide and values 96 in layer 3"))
       #expect(error.localizedDescription == error.description)
     }
 

@@ -37,20 +37,24 @@ func floats(_ bits: [UInt16]) -> [Float] {
 }
 
 /// Softmax attention of one query to rows `range` of `[rows, d]`, in Double, from the definition.
+///
+/// - Parameters:
+///   - bend: what a scaled dot product with a row becomes.
+///   - sink: the score of a key without a value.
 func referenceAttention(
   query: ArraySlice<Float>, keys: [Float], values: [Float], dimension d: Int, rows range: Range<Int>,
-  scale: Double
+  scale: Double, sink: Double? = nil, bend: (_ score: Double, _ row: Int) -> Double = { score, _ in score }
 ) -> (output: [Double], logSumExp: Double) {
   let query = query.map(Double.init)
   var scores = [Double](repeating: 0, count: range.count)
   for (i, row) in range.enumerated() {
     var sum = 0.0
     for k in 0..<d { sum += query[k] * Double(keys[row * d + k]) }
-    scores[i] = sum * scale
+    scores[i] = bend(sum * scale, row)
   }
-  let highest = scores.max() ?? -.infinity
+  let highest = max(scores.max() ?? -.infinity, sink ?? -.infinity)
   var output = [Double](repeating: 0, count: d)
-  var total = 0.0
+  var total = sink.map { exp($0 - highest) } ?? 0
   for (i, row) in range.enumerated() {
     let weight = exp(scores[i] - highest)
     total += weight
@@ -61,9 +65,9 @@ func referenceAttention(
 
 /// Queries, keys and values of one layer for a whole sequence, as a host would hand them over batch by batch.
 struct LayerInput {
-  let layer: LayerShape
+  private(set) var layer: LayerShape
   let tokenCount: Int
-  let queries: [Float]  // [token, head, d]
+  private(set) var queries: [Float]  // [token, head, d]
   private(set) var keys: [[UInt16]]  // [kvHead][token, d]
   let values: [[UInt16]]
   private var wideKeys: [[Float]]
@@ -81,7 +85,10 @@ struct LayerInput {
     var values: [[UInt16]] = []
     for _ in 0..<layer.kvHeadCount {
       keys.append(randomHalves(tokens * d, using: &generator))
-      values.append(randomHalves(tokens * d, using: &generator))
+      var rows = randomHalves(tokens * d, using: &generator)
+      // Behind a narrower value is nothing.
+      for i in rows.indices where i % d >= layer.valueDimension && !layer.valuesAreKeys { rows[i] = 0 }
+      values.append(rows)
     }
     self.keys = keys
     self.values = values
@@ -100,6 +107,14 @@ struct LayerInput {
     values = zip(first.values, second.values).map { Array($0[..<(cut * d)] + $1[(cut * d)...]) }
     wideKeys = keys.map { floats($0) }
     wideValues = values.map { floats($0) }
+  }
+
+  /// What a layer that reads these keys and values is given: queries of its own.
+  func sharing(keysOf owner: Int, seed: UInt64) -> LayerInput {
+    var sharing = self
+    sharing.queries = LayerInput(layer, tokens: tokenCount, seed: seed).queries
+    sharing.layer.keyLayer = owner
+    return sharing
   }
 
   /// The same tokens with something added to some elements of all keys.
@@ -167,13 +182,18 @@ struct LayerInput {
   /// The exact output of one token's head.
   func expected(token: Int, head: Int) -> [Double] {
     let d = layer.headDimension
-    let first = layer.slidingWindow.map { max(0, token + 1 - $0) } ?? 0
+    let first = layer.firstVisible(from: token)
     let query = (token * layer.headCount + head) * d
     let kvHead = head / layer.groupSize
-    return referenceAttention(
-      query: queries[query..<query + d], keys: wideKeys[kvHead], values: wideValues[kvHead], dimension: d,
-      rows: first..<token + 1, scale: Double(layer.scale)
-    ).output
+    let output = referenceAttention(
+      query: queries[query..<query + d], keys: wideKeys[kvHead],
+      values: layer.valuesAreKeys ? wideKeys[kvHead] : wideValues[kvHead], dimension: d,
+      rows: first..<token + 1, scale: Double(layer.scale), sink: layer.sinks.map { Double($0[head]) }
+    ) { score, row in
+      let capped = layer.softCap.map { Double($0) * tanh(score / Double($0)) } ?? score
+      return capped - Double(layer.distanceSlopes?[head] ?? 0) * Double(token - row)
+    }.output
+    return Array(output.prefix(layer.valueDimension))
   }
 
   /// The largest difference of an output `[tokens, head, d]` from the exact one, at some of the tokens.

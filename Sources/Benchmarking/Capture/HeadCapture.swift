@@ -98,7 +98,9 @@ package enum HeadCapture {
       let problem: String? =
         if let window = layer.slidingWindow {
           "a layer without a sliding window (this one keeps \(window) keys)"
-        } else if let common, layer != common.layer {
+        } else if layer.isBent {
+          "a layer whose scores are dot products, not capped or lowered with distance"
+        } else if let common, !common.layer.isCaptured(with: layer) {
           "of the same shape and rotation as layer \(common.number)"
         } else {
           nil
@@ -115,7 +117,8 @@ package enum HeadCapture {
   }
 
   private static func rope(_ shape: LayerShape, base: Double?) -> CaptureRope {
-    guard let rotary = shape.rotary else { return .none }
+    // A capture's rotation begins with the first dimension.
+    guard let rotary = shape.rotary, rotary.firstDimension == 0 else { return .none }
     return CaptureRope(
       layout: rotary.layout == .adjacentPairs ? .adjacent : .half, base: base ?? 10_000,
       dimensions: 2 * rotary.inverseFrequencies.count, inverseFrequencies: rotary.inverseFrequencies)
@@ -170,6 +173,16 @@ package enum HeadCapture {
       try writer.append(bytes: UnsafeRawBufferPointer(start: area.base, count: rows.count * area.stride))
       try writer.close()
     }
+  }
+}
+
+extension LayerShape {
+  /// Whether vectors of another layer fit into the same capture: what queries see besides keys is no part of it.
+  fileprivate func isCaptured(with other: LayerShape) -> Bool {
+    var (mine, others) = (self, other)
+    (mine.sinks, mine.keyLayer) = (nil, nil)
+    (others.sinks, others.keyLayer) = (nil, nil)
+    return mine == others
   }
 }
 

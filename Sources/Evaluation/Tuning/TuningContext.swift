@@ -28,10 +28,11 @@ package final class TuningContext {
   private let exact: LogitRecord
 
   package var layerCount: Int { runner.engine.shape.layers.count }
-  /// Layers that have an index: all but those with a sliding window.
+  /// Layers that have an index: all but those with a window, with bent scores, or without keys of their own.
   package var indexedLayers: [Int] {
     runner.engine.shape.layers.indices.filter {
-      runner.engine.shape.layers[$0].map { $0.slidingWindow == nil } ?? false
+      runner.engine.shape.layers[$0].map { $0.slidingWindow == nil && !$0.isBent && $0.keyLayer == nil }
+        ?? false
     }
   }
 

@@ -78,7 +78,12 @@ struct ModelIdentity: Codable, Equatable {
   static func signature(_ layer: LayerShape) -> String {
     var text =
       "\(layer.headCount) heads of \(layer.headDimension) for \(layer.kvHeadCount), scale \(layer.scale)"
-    if let window = layer.slidingWindow { text += ", window \(window)" }
+    if let window = layer.slidingWindow { text += ", \(layer.isChunked ? "chunks of" : "window") \(window)" }
+    if layer.valuesAreKeys { text += ", latent" }
+    if layer.valueDimension != layer.headDimension { text += ", values of \(layer.valueDimension)" }
+    if let owner = layer.keyLayer { text += ", keys of layer \(owner)" }
+    if let cap = layer.softCap { text += ", cap \(cap)" }
+    if layer.distanceSlopes != nil { text += ", ALiBi" }
     guard let rotary = layer.rotary else { return text + ", no known rotation" }
     let frequencies = rotary.inverseFrequencies.map(\.bitPattern.littleEndian)
     let sum = frequencies.withUnsafeBytes { XXH64.hash($0) }

@@ -52,12 +52,12 @@ public final class DevicePrompt: DeviceWork {
   ///   - anywhere: layers on the CPU too, with the CPU as one more device; for tests.
   ///   - limit: most bytes for keys and values on each device, for tests; the model's limit holds as well.
   /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)`` when a device has not room for one
-  ///   layer.
+  ///   layer, ``LlamaError/noDeviceAttention(layers:)`` for a model with layers that devices do not know.
   package init(end: Int, context: GuestContext, anywhere: Bool = false, limit: Int? = nil) throws {
     try LlamaContext.check("prompt length", end, 1...LlamaContext.positionRange.upperBound)
     self.end = end
     memory = context.deviceMemory
-    let layers = context.layersByDevice(anywhere: anywhere) { _ in true }
+    let layers = try context.layersByDevice(anywhere: anywhere) { _ in true }
     holdings = context.holdings
     shareOfLayer = layers.shareOfLayer
     shares = try layers.devices.map { device, layers in

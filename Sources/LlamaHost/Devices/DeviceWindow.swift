@@ -78,9 +78,10 @@ public final class DeviceWindow: DeviceWork, FixedAttention {
   /// - Parameters:
   ///   - capacity: most rows of a layer.
   ///   - anywhere: layers on the CPU too, with the CPU as one more device; for tests.
-  /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)``, also for the model's limit.
+  /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)``, also for the model's limit, and
+  ///   ``LlamaError/noDeviceAttention(layers:)`` for a model with layers that devices do not know.
   package init(capacity: Int, context: GuestContext, anywhere: Bool = false) throws {
-    let layers = context.layersByDevice(anywhere: anywhere) { $0.shape.slidingWindow == nil }
+    let layers = try context.layersByDevice(anywhere: anywhere) { $0.shape.slidingWindow == nil }
     holdings = context.holdings
     shareOfLayer = layers.shareOfLayer
     shares = try layers.devices.map { device, layers in

@@ -50,7 +50,9 @@ extension GuestContext {
   /// - Parameter anywhere: layers on the CPU too, with the CPU as one more device; for tests.
   func layersByDevice(
     anywhere: Bool, where isWanted: (TakeoverReport.Layer) -> Bool
-  ) -> (devices: [(ggml_backend_dev_t, [TakeoverReport.Layer])], shareOfLayer: [Int: Int]) {
+  ) throws -> (devices: [(ggml_backend_dev_t, [TakeoverReport.Layer])], shareOfLayer: [Int: Int]) {
+    let special = takeover.layers.filter { !$0.shape.isPlain }.map(\.number)
+    guard special.isEmpty else { throw LlamaError.noDeviceAttention(layers: special) }
     let cpu = anywhere ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : nil
     var devices: [(device: ggml_backend_dev_t, layers: [TakeoverReport.Layer])] = []
     var shareOfLayer: [Int: Int] = [:]

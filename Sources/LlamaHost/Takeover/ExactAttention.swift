@@ -32,6 +32,13 @@ public final class ExactAttention: AttentionGuest {
   public func attend(_ call: AttentionCall, sequence: Int, parallel: ParallelRunner) throws {
     let start = call.firstPosition
     let shape = call.shape
+    if let owner = shape.keyLayer {
+      guard let layer = layers[owner], layer.count == call.endPosition else {
+        throw LlamaError.unexpectedAttention(
+          detail: "layer \(call.layer) before layer \(owner), whose keys it reads")
+      }
+      return compute(call, layer, parallel)
+    }
     var layer = layers[call.layer] ?? Layer()
     // Without this the array would be copied when it grows.
     layers[call.layer] = nil
@@ -71,18 +78,21 @@ public final class ExactAttention: AttentionGuest {
           let kvHead = head / shape.groupSize
           let scores = scratch[worker]
           let position = call.firstPosition + token
-          let first = max(0, position + 1 - (shape.slidingWindow ?? .max))
+          let first = shape.firstVisible(from: position)
           let query = call.queries.row(token: token, head: head)
           var largest = -Float.infinity
           for key in first...position {
             let row = keys.baseAddress! + (key * shape.kvHeadCount + kvHead) * shape.headDimension
             scores[key] = Self.dot(query, row, shape.headDimension) * shape.scale
+            if let cap = shape.softCap { scores[key] = cap * tanh(scores[key] / cap) }
+            if let slopes = shape.distanceSlopes { scores[key] -= slopes[head] * Float(position - key) }
             largest = max(largest, scores[key])
           }
+          if let sinks = shape.sinks { largest = max(largest, sinks[head]) }
           let width = shape.valueDimension
           let result = call.output.row(token: token, head: head)
           for index in 0..<width { result[index] = 0 }
-          var total: Float = 0
+          var total = shape.sinks.map { exp($0[head] - largest) } ?? 0
           for key in first...position {
             let weight = exp(scores[key] - largest)
             total += weight

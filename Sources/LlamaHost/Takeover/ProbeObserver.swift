@@ -4,6 +4,9 @@ import CLlama
 
 final class ProbeObserver: NodeObserver {
   struct Record {
+    /// The layer whose cache it reads.
+    var cacheLayer: Int
+    /// The layer that it is of: another one when several nodes read one layer's cache, -1 when it is not known which.
     var layer: Int
     var headCount: Int
     var kvHeadCount: Int
@@ -12,7 +15,9 @@ final class ProbeObserver: NodeObserver {
     var scale: Float
     var alibiBias: Float
     var softCap: Float
-    var hasSinks: Bool
+    var sinks: [Float]?
+    /// Whether values are the beginnings of keys, in the same memory.
+    var valuesAreKeys: Bool
     var keyType: String
     var valueType: String
     var shapeProblem: String?
@@ -28,30 +33,44 @@ final class ProbeObserver: NodeObserver {
   private(set) var unknownCacheCount = 0
   /// Layers that keep keys.
   private(set) var storedLayers: Set<Int> = []
+  private let layerCount: Int
   private var records: [Record] = []
   private var ropes: [TensorPointer] = []
-  private var keyRows: TensorPointer?
-  private var valueRows: TensorPointer?
+  private var stored = StoredCacheRows()
+
+  init(layerCount: Int) { self.layerCount = layerCount }
 
   /// What was seen since the last call.
+  ///
+  /// The first node that reads a layer's cache is that layer's own. Further ones are those of the layers that have no
+  /// cache, in order.
   func takeRecords() -> [Record] {
     defer { records = [] }
+    let owners = Set(records.map(\.cacheLayer))
+    var seen: Set<Int> = []
+    let sharing = records.indices.filter { !seen.insert(records[$0].cacheLayer).inserted }
+    let others = (0..<layerCount).filter { !owners.contains($0) }
+    let isKnown = others.count == sharing.count
+    for (index, layer) in zip(sharing, isKnown ? others : Array(repeating: -1, count: sharing.count)) {
+      records[index].layer = layer
+    }
     return records
   }
 
   override func visit(_ node: TensorPointer, isAsking: Bool) -> Bool {
     guard isAsking else {
       record(node)
-      (ropes, keyRows, valueRows) = ([], nil, nil)
+      ropes = []
+      stored.removeAll()
       return true
     }
     switch node.pointee.op {
     case GGML_OP_FLASH_ATTN_EXT: return true
     case GGML_OP_ROPE: ropes.append(node)
     case GGML_OP_SET_ROWS:
-      if let cache = HostTensor.cacheLayer(node) {
-        if cache.isKey { keyRows = node.pointee.src.1 } else { valueRows = node.pointee.src.1 }
-        if cache.isKey { storedLayers.insert(cache.layer) }
+      if HostTensor.cacheLayer(node) != nil, let rows = node.pointee.src.1 {
+        stored.note(node, isInOrder: HostTensor.isInOrder(rows, count: Int(rows.pointee.ne.0)))
+        if let cache = HostTensor.cacheLayer(node), cache.isKey { storedLayers.insert(cache.layer) }
       }
     default: break
     }
@@ -68,26 +87,32 @@ final class ProbeObserver: NodeObserver {
     func parameter(_ value: Int32) -> Float { Float(bitPattern: UInt32(bitPattern: value)) }
     let parameters = node.pointee.op_params
     let tokenCount = Int(query.pointee.ne.1)
-    let mask = node.pointee.src.3.map { readMask($0, tokenCount: tokenCount) }
+    let (headDimension, bias) = (Int(query.pointee.ne.0), parameter(parameters.1))
+    let valuesAreKeys = HostTensor.areKeys(value, key)
+    let mask = node.pointee.src.3.map { readMask($0, tokenCount: tokenCount, isBiased: bias != 0) }
     func type(_ tensor: TensorPointer) -> String {
       ggml_type_name(tensor.pointee.type).map { String(cString: $0) } ?? "?"
     }
     let rope = ropes.last.map { last in
-      RopeParameters(node: last, isAmbiguous: ropes.contains { !RopeParameters.agree($0, last) })
+      RopeParameters(
+        node: last, headDimension: headDimension,
+        isAmbiguous: ropes.contains { !RopeParameters.agree($0, last, headDimension: headDimension) })
     }
-    func isInOrder(_ rows: TensorPointer?) -> Bool {
-      rows.flatMap { HostTensor.indices($0, count: tokenCount) }?.elementsEqual(0..<Int64(tokenCount))
-        ?? false
-    }
+    // Layers that read another one's keys store none.
+    let isFirst = !records.contains { $0.cacheLayer == cache.layer }
     records.append(
       Record(
-        layer: cache.layer, headCount: Int(query.pointee.ne.2), kvHeadCount: Int(key.pointee.ne.2),
-        headDimension: Int(query.pointee.ne.0), valueDimension: Int(value.pointee.ne.0),
-        scale: parameter(parameters.0), alibiBias: parameter(parameters.1), softCap: parameter(parameters.2),
-        hasSinks: node.pointee.src.4 != nil, keyType: type(key), valueType: type(value),
+        cacheLayer: cache.layer, layer: cache.layer, headCount: Int(query.pointee.ne.2),
+        kvHeadCount: Int(key.pointee.ne.2),
+        headDimension: headDimension, valueDimension: Int(value.pointee.ne.0),
+        scale: parameter(parameters.0), alibiBias: bias, softCap: parameter(parameters.2),
+        sinks: node.pointee.src.4.map { HostTensor.floats($0) }, valuesAreKeys: valuesAreKeys,
+        keyType: type(key), valueType: type(value),
         shapeProblem: shapeProblem(node, query, key, value),
         isCausal: mask?.isCausal ?? false, seesFirstCell: mask?.seesFirstCell ?? true,
-        isInOrder: isInOrder(keyRows) && isInOrder(valueRows), rope: rope))
+        isInOrder: !isFirst
+          || stored.isInOrder(key) == true && (valuesAreKeys || stored.isInOrder(value) == true),
+        rope: rope))
   }
 
   private func shapeProblem(
@@ -109,10 +134,16 @@ final class ProbeObserver: NodeObserver {
     if query.pointee.nb.0 != 4 || key.pointee.nb.0 != 2 || value.pointee.nb.0 != 2 {
       return "the elements of a head are not contiguous"
     }
+    if let sinks = node.pointee.src.4, sinks.pointee.type != GGML_TYPE_F32 || sinks.pointee.ne.0 != heads {
+      return "there is not one sink for each head"
+    }
     return nil
   }
 
-  private func readMask(_ mask: TensorPointer, tokenCount: Int) -> (isCausal: Bool, seesFirstCell: Bool) {
+  /// - Parameter isBiased: whether finite numbers tell the distance, for biases that grow with it.
+  private func readMask(
+    _ mask: TensorPointer, tokenCount: Int, isBiased: Bool
+  ) -> (isCausal: Bool, seesFirstCell: Bool) {
     let cellCount = Int(mask.pointee.ne.0)
     guard Int(mask.pointee.ne.1) >= tokenCount, cellCount >= tokenCount,
       mask.pointee.type == GGML_TYPE_F16 || mask.pointee.type == GGML_TYPE_F32
@@ -124,10 +155,12 @@ final class ProbeObserver: NodeObserver {
       ggml_backend_tensor_get(mask, buffer.baseAddress, 0, count * size)
       initialized = count * size
     }
-    // Zero is visible, minus infinity is not; anything else is a bias that is not for us to apply.
+    // Zero is visible, minus infinity is not; anything else is a bias, which only distances explain.
     func isVisible(_ token: Int, _ cell: Int) -> Bool {
       let offset = (token * cellCount + cell) * size
-      return bytes[offset..<offset + size].allSatisfy { $0 == 0 }
+      let element = bytes[offset..<offset + size]
+      let isHidden = isHalf ? element.last == 0xfc : element.elementsEqual([0, 0, 0x80, 0xff])
+      return isBiased ? !isHidden : element.allSatisfy { $0 == 0 }
     }
     let isCausal = (0..<tokenCount).allSatisfy { token in
       (0..<cellCount).allSatisfy { isVisible(token, $0) == ($0 <= token) }

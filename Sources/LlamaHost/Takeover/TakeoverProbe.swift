@@ -1,6 +1,7 @@
 // Looks at a model's attention from inside the host.
 
 import CLlama
+import Platform
 
 /// Evaluates a few tokens with the host's attention and draws conclusions.
 ///
@@ -25,7 +26,7 @@ struct TakeoverProbe {
     var reasons = metadataReasons()
     // Evaluating what is known not to work may end the process in one of the host's assertions.
     guard reasons.isEmpty else { return TakeoverReport(reasons: reasons, warnings: [], layers: []) }
-    let observer = ProbeObserver()
+    let observer = ProbeObserver(layerCount: model.description.layerCount)
     do {
       let context = try ContextHandle(
         model: model, pool: pool, contextLength: Self.cellCount, batchCapacity: Self.batchCapacity,
@@ -41,7 +42,7 @@ struct TakeoverProbe {
       let records = observer.takeRecords()
       if records.isEmpty, observer.storedLayers.isEmpty { reasons.append(.noCache) }
       reasons += nodeReasons(records, observer)
-      var windows: [Int: Int] = [:]
+      var windows: [Int: Window] = [:]
       if let size = model.description.slidingWindow {
         let result = try probeWindow(size, context, observer, layers: records.map(\.layer))
         windows = result.windows
@@ -49,13 +50,10 @@ struct TakeoverProbe {
       }
       let layers = records.sorted { $0.layer < $1.layer }.map { record in
         TakeoverReport.Layer(
-          number: record.layer,
-          shape: LayerShape(
-            uncheckedHeads: (record.headCount, record.kvHeadCount),
-            dimensions: (record.headDimension, record.valueDimension), scale: record.scale,
-            slidingWindow: windows[record.layer], rotary: record.rope?.rotary),
+          number: record.layer, shape: record.shape(window: windows[record.layer]),
           isRotationUnknown: record.rope != nil && record.rope?.layout == nil)
       }
+      reasons += Self.sharingReasons(layers)
       return TakeoverReport(
         reasons: reasons, warnings: warnings(layers), layers: layers,
         isHybrid: llama_model_is_hybrid(model.handle.pointer))
@@ -94,21 +92,16 @@ struct TakeoverProbe {
     if observer.unknownCacheCount > 0 {
       reasons.append(.unknownCache(nodeCount: observer.unknownCacheCount))
     }
-    let counts = Dictionary(records.map { ($0.layer, 1) }, uniquingKeysWith: +)
-    let shared = counts.filter { $0.value > 1 }.keys.sorted()
-    if !shared.isEmpty { reasons.append(.sharedKeys(layers: shared)) }
+    let unknown = records.filter { $0.layer < 0 }.map(\.cacheLayer)
+    if !unknown.isEmpty { reasons.append(.sharedKeys(layers: Array(Set(unknown)).sorted())) }
     // Other layers have no attention at all, or that of another layer's keys.
-    let missing = observer.storedLayers.filter { counts[$0] == nil }.sorted()
-    if !missing.isEmpty, observer.unknownCacheCount == 0 {
+    let found = Set(records.map(\.layer))
+    let missing = observer.storedLayers.filter { !found.contains($0) }.sorted()
+    if !missing.isEmpty, unknown.isEmpty, observer.unknownCacheCount == 0 {
       reasons.append(.noFlashAttention(layers: missing))
     }
-    add({ .alibi(layers: $0) }, where: { $0.alibiBias != 0 })
-    for cap in Set(records.map(\.softCap)).sorted() where cap != 0 {
-      add({ .logitSoftCap(value: cap, layers: $0) }, where: { $0.softCap == cap })
-    }
-    add({ .attentionSinks(layers: $0) }, where: { $0.hasSinks })
-    for record in records where record.headDimension != record.valueDimension {
-      let reason = TakeoverReason.differentWidths(
+    for record in records where record.headDimension < record.valueDimension {
+      let reason = TakeoverReason.widerValues(
         key: record.headDimension, value: record.valueDimension,
         layers: records.filter {
           $0.headDimension == record.headDimension && $0.valueDimension == record.valueDimension
@@ -126,22 +119,33 @@ struct TakeoverProbe {
     return reasons
   }
 
-  /// Which layers have the window "query - key < size", and which have one that is neither this nor all keys.
+  /// Layers whose keys others read that see them otherwise: in the engine they are one.
+  private static func sharingReasons(_ layers: [TakeoverReport.Layer]) -> [TakeoverReason] {
+    let shapes = Dictionary(layers.map { ($0.number, $0.shape) }) { first, _ in first }
+    let owners = layers.compactMap { layer in
+      layer.shape.keyLayer.flatMap { shapes[$0]?.sharesKeys(with: layer.shape) == true ? nil : $0 }
+    }
+    return owners.isEmpty ? [] : [.sharedKeys(layers: Array(Set(owners)).sorted())]
+  }
+
+  /// Which layers have the window "query - key < size" or chunks of this size, and which have one that is neither this
+  /// nor all keys.
   private func probeWindow(
     _ size: Int, _ context: ContextHandle, _ observer: ProbeObserver, layers: [Int]
-  ) throws -> (windows: [Int: Int], unknown: [Int]) {
+  ) throws -> (windows: [Int: Window], unknown: [Int]) {
     // The test needs a token between the two.
     guard size > 2, LlamaContext.positionRange.contains(2 * size) else { return ([:], layers) }
     let beyond = try visibility(key: 0, query: size, context, observer)
     let inside = try visibility(key: 0, query: size - 1, context, observer)
     // Two positions on both sides of a multiple of the size: hidden from each other if the window is a chunk.
     let across = try visibility(key: size - 1, query: size + 1, context, observer)
-    var windows: [Int: Int] = [:]
+    var windows: [Int: Window] = [:]
     var unknown: [Int] = []
     for layer in layers {
       switch (beyond[layer], inside[layer], across[layer]) {
       case (true, true, true): break
-      case (false, true, true): windows[layer] = size
+      case (false, true, true): windows[layer] = Window(size: size, isChunked: false)
+      case (false, true, false): windows[layer] = Window(size: size, isChunked: true)
       default: unknown.append(layer)
       }
     }
@@ -187,13 +191,54 @@ struct TakeoverProbe {
       warnings.append(
         "the RoPE of \(TakeoverReason.list(unknown)) is of an unknown kind, so keys cannot be moved")
     }
+    let bent = layers.filter(\.shape.isBent).map(\.number)
+    if !bent.isEmpty {
+      warnings.append(
+        "scores are \(layers.contains { $0.shape.softCap != nil } ? "capped" : "lowered with distance (ALiBi)") in "
+          + "\(TakeoverReason.list(bent)), which attend exactly, whatever the method")
+    }
     let description = model.description
+    if let count = model.file.integer("\(description.architecture).attention.indexer.top_k"), count > 0 {
+      warnings.append(
+        "the model's own indexer, which chooses \(count) keys, is left out: layers attend to all keys, or as the method "
+          + "of attention says")
+    }
     if let factors = model.ropeFactors, let original = model.file.originalContextLength {
       warnings.append(
         "the model has two sets of RoPE factors, and the \(factors) ones are in use: the short ones are for contexts of up to "
           + "\(original) tokens, the long ones for longer contexts up to \(description.trainedContextLength)")
     }
     return warnings
+  }
+}
+
+/// A window that the masks tell of.
+private struct Window {
+  var size: Int
+  var isChunked: Bool
+}
+
+extension ProbeObserver.Record {
+  fileprivate func shape(window: Window?) -> LayerShape {
+    var shape = LayerShape(
+      uncheckedHeads: (headCount, kvHeadCount), dimensions: (headDimension, valueDimension), scale: scale,
+      slidingWindow: window?.size, rotary: rope?.rotary)
+    shape.isChunked = window?.isChunked ?? false
+    shape.sinks = sinks
+    shape.softCap = softCap != 0 ? softCap : nil
+    shape.distanceSlopes = alibiBias > 0 ? slopes : nil
+    shape.valuesAreKeys = valuesAreKeys
+    shape.keyLayer = cacheLayer != layer ? cacheLayer : nil
+    return shape
+  }
+
+  /// As ggml's `soft_max` and `flash_attn_ext` compute them.
+  private var slopes: [Float] {
+    let power = 1 << (Int.bitWidth - 1 - headCount.leadingZeroBitCount)
+    let (first, second) = (exp2(-alibiBias / Float(power)), exp2(-alibiBias / 2 / Float(power)))
+    return (0..<headCount).map {
+      $0 < power ? pow(first, Float($0 + 1)) : pow(second, Float(2 * ($0 - power) + 1))
+    }
   }
 }
 

@@ -18,23 +18,18 @@ public enum TakeoverReason: Sendable, Hashable, CustomStringConvertible {
   case noFlashAttention(layers: [Int])
   /// The keys are not in a cache that tells the layer.
   case unknownCache(nodeCount: Int)
-  /// Several layers attend to one layer's keys.
+  /// Other layers attend to the keys of these, and have other heads or windows than they, or it is not known which
+  /// layers they are.
   case sharedKeys(layers: [Int])
-  /// Scores that fall with distance.
-  case alibi(layers: [Int])
-  /// Scores that are bent by a hyperbolic tangent.
-  case logitSoftCap(value: Float, layers: [Int])
-  /// A learned weight that goes to no key.
-  case attentionSinks(layers: [Int])
-  /// Keys and values of different width, as in multi-head latent attention.
-  case differentWidths(key: Int, value: Int, layers: [Int])
+  /// Values that are wider than keys.
+  case widerValues(key: Int, value: Int, layers: [Int])
   /// Keys, values or outputs of a type that guests do not read.
   case unsupportedType(name: String, layers: [Int])
   /// Dimensions that do not fit together.
   case unexpectedShape(String, layers: [Int])
   /// A token sees later ones, or does not see all earlier ones.
   case notCausal(layers: [Int])
-  /// A window other than "the last n keys": in chunks, around the token, or dilated.
+  /// A window other than "the last n keys" or "the keys of the token's chunk of n": around the token, or dilated.
   case unknownWindow(size: Int, layers: [Int])
   /// New rows go to other cells than the first ones, in order.
   case unexpectedCacheLayout(layers: [Int])
@@ -54,17 +49,14 @@ public enum TakeoverReason: Sendable, Hashable, CustomStringConvertible {
     case .probeFailed(let text): "the probe failed: \(text)"
     case .noFlashAttention(let layers): "there is no flash-attention node \(at(layers))"
     case .unknownCache(let count): "\(count) attention nodes read keys that are in no layer's cache"
-    case .sharedKeys(let layers): "other layers attend to the keys of \(Self.list(layers))"
-    case .alibi(let layers): "attention has an ALiBi bias \(at(layers))"
-    case .logitSoftCap(let value, let layers): "attention logits are soft-capped at \(value) \(at(layers))"
-    case .attentionSinks(let layers): "attention has learned sinks \(at(layers))"
-    case .differentWidths(let key, let value, let layers):
+    case .sharedKeys(let layers): "layers of another kind attend to the keys of \(Self.list(layers))"
+    case .widerValues(let key, let value, let layers):
       "keys are \(key) wide and values \(value) \(at(layers))"
     case .unsupportedType(let name, let layers): "keys or values are of type \(name) \(at(layers))"
     case .unexpectedShape(let text, let layers): "\(text) \(at(layers))"
     case .notCausal(let layers): "attention is not causal \(at(layers))"
     case .unknownWindow(let size, let layers):
-      "the window of \(size) is not simply the last \(size) keys \(at(layers))"
+      "the window of \(size) is neither the last \(size) keys nor a chunk of as many \(at(layers))"
     case .unexpectedCacheLayout(let layers): "new keys are not stored in batch order \(at(layers))"
     }
   }

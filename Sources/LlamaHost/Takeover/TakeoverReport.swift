@@ -34,14 +34,28 @@ public struct TakeoverReport: Sendable, CustomStringConvertible {
     self.isHybrid = isHybrid
   }
 
+  private static let features: [(name: String, has: @Sendable (LayerShape) -> Bool)] = [
+    ("with learned sinks", { $0.sinks != nil }),
+    ("with latent keys", { $0.valuesAreKeys }),
+    ("with values narrower than keys", { !$0.valuesAreKeys && $0.valueDimension < $0.headDimension }),
+    ("that read another layer's keys", { $0.keyLayer != nil }),
+    ("with capped scores", { $0.softCap != nil }),
+    ("with scores that fall with distance", { $0.distanceSlopes != nil }),
+  ]
+
   /// For people.
   public var description: String {
     var lines: [String] = []
     if isSupported {
-      let sliding = layers.filter { $0.shape.slidingWindow != nil }
+      let windowed = layers.filter { $0.shape.slidingWindow != nil }
       var line = "Attention of \(layers.count) layers can be taken over"
-      if let window = sliding.first?.shape.slidingWindow {
-        line += "; \(sliding.count) of them have a sliding window of \(window)"
+      if let first = windowed.first?.shape, let window = first.slidingWindow {
+        line +=
+          "; \(windowed.count) of them have a \(first.isChunked ? "window of chunks" : "sliding window") of \(window)"
+      }
+      for (name, has) in Self.features {
+        let count = layers.count(where: { has($0.shape) })
+        if count > 0 { line += "; \(count) \(name)" }
       }
       if isHybrid { line += "; the others are recurrent and stay with the host" }
       lines.append(line + ".")

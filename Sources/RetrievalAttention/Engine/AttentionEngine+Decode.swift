@@ -8,7 +8,11 @@ extension AttentionEngine {
   /// One token: each KV head as its policy says, in parts and shares where it can use several workers.
   func decode(_ call: AttentionCall, options: CallOptions, parallel: ParallelRunner) {
     let layer = layerShape(of: call)
-    let layerHeads = heads[call.layer]
+    if layer.isBent {
+      attendBent(call, parallel: parallel)
+      return count(call, reads: heads(of: call.layer).map { ReadStatistics.Head(retrieved: $0.rows.count) })
+    }
+    let layerHeads = heads(of: call.layer)
     let isExact = options.isExact && layer.slidingWindow == nil
     let (fixed, headObserver) = (options.fixed, options.observer?.onHead)
     let mode: Mode = isExact ? .exact : fixed != nil ? .probed : .policy
@@ -40,7 +44,7 @@ extension AttentionEngine {
         let running = StatePointers(count: step.groupSize, dimension: step.dimension, in: scratch)
         let headStep = HeadStep(queries: queries, states: running, workspace: workspace)
         reads[index] = run(
-          task, head: layerHeads[task.head], headStep, mode: mode, states: states,
+          task, in: layer, head: layerHeads[task.head], headStep, mode: mode, states: states,
           planWorkspace: planWorkspaces[task.head])
         running.finish(into: states.slot(step.slot(of: task)))
         progress.finished(task)
@@ -51,7 +55,7 @@ extension AttentionEngine {
     if let fixed { take(fixed, call: call, layer: layer, step: step, states: states) }
     collect(call, layer: layer, step: step, states: states, isLearned: !options.isExact)
     workspaces[0].stages?.begin(nil)
-    count(call, tasks: step.taskCount)
+    count(call, reads: decoding.reads[..<step.taskCount])
     guard let headObserver, layer.slidingWindow == nil else { return }
     for number in layerHeads.indices {
       let tasks = (0..<step.taskCount).filter { step.task($0).head == number }
@@ -59,7 +63,7 @@ extension AttentionEngine {
         call, kvHead: number, output: states.outputs(step.slot(head: number)),
         recorders: tasks.map { recorders[$0] }[...],
         bytes: tasks.reduce(0) {
-          $0 + decoding.reads[$1].byteCount(rowBytes: shape.format.bytesPerRow(dimension: step.dimension))
+          $0 + decoding.reads[$1].byteCount(rowBytes: layerHeads[number].rows.keyValueBytes)
         },
         workspace: workspaces[0], observer: headObserver)
     }
@@ -74,8 +78,8 @@ extension AttentionEngine {
   }
 
   private func run(
-    _ task: DecodeTask, head: EngineHead, _ headStep: HeadStep, mode: Mode, states: StepStates,
-    planWorkspace: Workspace
+    _ task: DecodeTask, in layer: LayerShape, head: EngineHead, _ headStep: HeadStep, mode: Mode,
+    states: StepStates, planWorkspace: Workspace
   ) -> ReadStatistics.Head {
     let step = states.step
     let workspace = headStep.workspace
@@ -98,6 +102,9 @@ extension AttentionEngine {
         }
       }
       if mode == .probed { head.fixedRows?.expectFixed(known, count: step.groupSize) }
+      if let sinks = layer.sinks {
+        addSinks(sinks[layer.group(of: task.head)], to: known, headStep, rows: head.rows)
+      }
       // Ends the plan of the layer before, of which nothing is left to do.
       planWorkspace.renew()
       planWorkspace.stages = workspace.stages
@@ -117,14 +124,20 @@ extension AttentionEngine {
   ) {
     let (g, d) = (step.groupSize, step.dimension)
     let workspace = workspaces[0]
-    for (number, head) in heads[call.layer].enumerated() {
+    for (number, head) in heads(of: call.layer).enumerated() {
       let first = step.slot(head: number)
       for slot in 1..<step.slots { states.slot(first).merge(states.slot(first + slot)) }
       if step.shares > 0 { states.addTail(head: number, into: first, workspace: workspace) }
-      call.output.scatter(
-        states.outputs(first), heads: layer.group(of: number), tokens: 0..<1, width: layer.valueDimension)
       let position = call.firstPosition
-      guard isLearned, head.wants(position: position, batchEnd: position + 1) else { continue }
+      let isObserved =
+        isLearned && shows(position: position, layer: call.layer)
+        && head.wants(position: position, batchEnd: position + 1)
+      guard isObserved || layer.sinks != nil else {
+        hand(
+          states.outputs(first), states.logSumExps(first), to: call, kvHead: number, tokens: 0..<1,
+          kernels: workspace.kernels)
+        continue
+      }
       workspace.stages?.begin(.index)
       let scratch = workspace.scope()
       let queries = scratch.floats(g * d)
@@ -136,21 +149,41 @@ extension AttentionEngine {
           to: states.logSumExps(first),
           scratch: scratch.floats(g))
       }
-      head.observing?.observe(
-        ObservedToken(
-          position: position, queries: queries, scale: layer.scale, outputs: states.outputs(first),
-          logSumExps: states.logSumExps(first), groupSize: g, dimension: d),
-        workspace: workspace)
+      hand(
+        states.outputs(first), states.logSumExps(first), to: call, kvHead: number, tokens: 0..<1,
+        kernels: workspace.kernels)
+      if isObserved {
+        head.observing?.observe(
+          ObservedToken(
+            position: position, queries: queries, scale: layer.scale, outputs: states.outputs(first),
+            logSumExps: states.logSumExps(first), groupSize: g, dimension: d),
+          workspace: workspace)
+      }
       workspace.stages?.begin(.merge)
     }
   }
 
-  private func count(_ call: AttentionCall, tasks: Int) {
+  /// Adds sinks `[groupSize]` to what is known of other keys, as far as it tells what still matters.
+  private func addSinks(
+    _ sinks: ArraySlice<Float>, to known: UnsafeMutablePointer<Float>, _ step: HeadStep, rows: HeadRows
+  ) {
+    let scratch = step.workspace.scope()
+    let shifted = scratch.floats(sinks.count)
+    for (h, sink) in sinks.enumerated() { shifted[h] = sink }
+    if let offsets = rows.keyOffsets {
+      step.workspace.kernels.unsafeAddProducts(
+        of: offsets, with: FloatRows(step.queries, count: sinks.count, dimension: rows.dimension), by: -1,
+        to: shifted, scratch: scratch.floats(sinks.count))
+    }
+    for h in 0..<sinks.count { known[h] = logSumExp(known[h], shifted[h]) }
+  }
+
+  private func count(_ call: AttentionCall, reads: some Sequence<ReadStatistics.Head>) {
     let layer = layerShape(of: call)
     if call.layer == firstLayer { statistics.steps += 1 }
     guard layer.slidingWindow == nil else { return }
     statistics.visibleKeys += (tokenCounts[call.layer] + 1) * layer.kvHeadCount
-    let rowBytes = shape.format.bytesPerRow(dimension: layer.headDimension)
-    for index in 0..<tasks { statistics.add(decoding.reads[index], rowBytes: rowBytes) }
+    let rowBytes = rows(layer: call.layer, kvHead: 0).keyValueBytes
+    for read in reads { statistics.add(read, rowBytes: rowBytes) }
   }
 }

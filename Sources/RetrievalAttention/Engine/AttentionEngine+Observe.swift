@@ -29,7 +29,7 @@ extension AttentionEngine {
   ) {
     let scratch = workspace.scope()
     let layer = layerShape(of: call)
-    let rows = heads[call.layer][kvHead].rows
+    let rows = rows(layer: call.layer, kvHead: kvHead)
     let (g, d, count) = (layer.groupSize, layer.headDimension, rows.count)
     guard count == call.firstPosition + call.tokenCount else { return }
     let kernels = workspace.kernels

@@ -1,15 +1,17 @@
 // Reading a prompt: exact attention whatever the policy, which sees queries and outputs.
 
 import AttentionKernels
+import Platform
 import VectorIndex
 
 extension AttentionEngine {
   /// Several tokens: exact causal attention, a tile of tokens of one KV head a task.
   func prefill(_ call: AttentionCall, followers: [AttentionEngine], parallel: ParallelRunner) {
     let layer = layerShape(of: call)
-    let layerHeads = heads[call.layer]
+    let layerHeads = heads(of: call.layer)
     let engines = [self] + followers
     for engine in engines { engine.openPromptStart = engine.openPromptStart ?? engine.tokenCount }
+    if layer.isBent { return attendBent(call, parallel: parallel) }
     let g = layer.groupSize
     let tileTokens = max(1, Kernels.preferredPrefillRows / g)
     let tiles = (call.tokenCount + tileTokens - 1) / tileTokens
@@ -22,6 +24,7 @@ extension AttentionEngine {
         tokens: tokens, learners: engines, workspace: workspaces[worker])
     }
     let readers = engines.flatMap { engine in
+      // Layers that read another one's keys are not its prompt.
       engine.heads[call.layer].enumerated().compactMap { number, head in
         head.batchReading.map { (number, $0) }
       }
@@ -41,7 +44,7 @@ extension AttentionEngine {
   func takeIn(_ call: AttentionCall, promptEnd: Int, parallel: ParallelRunner) {
     openPromptStart = openPromptStart ?? tokenCount
     let layer = layerShape(of: call)
-    let layerHeads = heads[call.layer]
+    let layerHeads = heads(of: call.layer)
     let tileTokens = max(1, Kernels.preferredPrefillRows / layer.groupSize)
     let wanted = (0..<call.tokenCount).filter { token in
       layerHeads.contains { $0.wants(position: call.firstPosition + token, batchEnd: promptEnd) }
@@ -53,6 +56,28 @@ extension AttentionEngine {
       attendTile(
         Tile(call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: promptEnd),
         tokens: tiles[index / layerHeads.count], learners: [self], workspace: workspaces[worker])
+    }
+  }
+
+  /// Writes outputs `[tokens, groupSize, headDimension]` where the host wants them, less the share of learned sinks.
+  ///
+  /// - Parameter logSumExps: `[tokens, groupSize]`, over keys from which nothing was taken away.
+  func hand(
+    _ outputs: UnsafePointer<Float>, _ logSumExps: UnsafePointer<Float>, to call: AttentionCall, kvHead: Int,
+    tokens: some Collection<Int>, kernels: Kernels
+  ) {
+    let layer = layerShape(of: call)
+    let group = layer.group(of: kvHead)
+    call.output.scatter(
+      outputs, heads: group, tokens: tokens, width: layer.valueDimension, stride: layer.headDimension)
+    guard let sinks = layer.sinks else { return }
+    for (number, token) in tokens.enumerated() {
+      for head in group {
+        let logSumExp = logSumExps[number * group.count + head - group.lowerBound]
+        kernels.unsafeScale(
+          call.output.row(token: token, head: head), by: 1 / (1 + exp(sinks[head] - logSumExp)),
+          count: layer.valueDimension)
+      }
     }
   }
 
@@ -77,7 +102,7 @@ extension AttentionEngine {
     let (call, layer, kvHead) = (tile.call, tile.layer, tile.kvHead)
     let scratch = workspace.scope()
     guard let firstToken = tokens.first, let lastToken = tokens.last else { return }
-    let head = heads[call.layer][kvHead]
+    let head = heads(of: call.layer)[kvHead]
     let g = layer.groupSize
     let d = layer.headDimension
     let count = tokens.count * g
@@ -112,21 +137,22 @@ extension AttentionEngine {
     let logSumExps = scratch.floats(count)
     states.finish(
       into: OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: d))
-    if !call.isAttended {
-      call.output.scatter(
-        outputs, heads: layer.group(of: kvHead), tokens: tokens, width: layer.valueDimension)
-    }
     // Policies are told of keys as they are: another context may have taken away something else from its own.
     if let offsets = head.rows.keyOffsets {
       kernels.unsafeAddProducts(
         of: offsets, with: FloatRows(queries, count: count, dimension: d), by: layer.scale, to: logSumExps,
         scratch: scratch.floats(count))
     }
+    if !call.isAttended {
+      hand(outputs, logSumExps, to: call, kvHead: kvHead, tokens: tokens, kernels: kernels)
+    }
     for engine in learners {
-      let head = engine.heads[call.layer][kvHead]
+      let head = engine.heads(of: call.layer)[kvHead]
       for (number, token) in tokens.enumerated() {
         let position = call.firstPosition + token
-        guard head.wants(position: position, batchEnd: tile.batchEnd) else { continue }
+        guard engine.shows(position: position, layer: call.layer),
+          head.wants(position: position, batchEnd: tile.batchEnd)
+        else { continue }
         let row = number * g
         head.observing?.observe(
           ObservedToken(

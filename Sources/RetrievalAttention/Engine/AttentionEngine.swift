@@ -29,7 +29,9 @@ public final class AttentionEngine {
 
   /// How often rows were changed or taken back, other than by adding a step's.
   var rewriteCount = 0
-  let heads: [[EngineHead]]  // [layer][KV head]
+  let heads: [[EngineHead]]  // [layer][KV head], none in layers that attend to another one's
+  /// `[layer]`: the layers that attend to the same keys, by rising number.
+  let readers: [[Int]]
   var tokenCounts: [Int]  // [layer]
   /// Where the prompt began whose end has not been told; nil while tokens are generated.
   var openPromptStart: Int?
@@ -53,13 +55,17 @@ public final class AttentionEngine {
     self.policy = policy
     self.capacity = capacity
     var heads: [[EngineHead]] = []
+    var readers: [[Int]] = []
     for (number, layer) in shape.layers.enumerated() {
       var layerHeads: [EngineHead] = []
-      guard let layer else {
+      try layer.map { layer throws(AttentionError) in try Self.check(layer, number: number, in: shape) }
+      let owner = shape.keyLayer(of: number)
+      readers.append(
+        shape.layers.indices.filter { shape.layers[$0] != nil && shape.keyLayer(of: $0) == owner })
+      guard let layer, layer.keyLayer == nil else {
         heads.append([])
         continue
       }
-      try Self.check(layer)
       for head in 0..<layer.kvHeadCount {
         let place = HeadPlace(layerNumber: number, kvHead: head, layer: layer)
         layerHeads.append(
@@ -68,35 +74,47 @@ public final class AttentionEngine {
       heads.append(layerHeads)
     }
     self.heads = heads
+    self.readers = readers
     tokenCounts = Array(repeating: 0, count: shape.layers.count)
     if let settings = policy.retrieval { applySearch(of: settings) }
   }
 
   /// Throws ``AttentionError/invalidSetting(name:value:requirement:)`` for a layer that rows cannot be kept of.
-  private static func check(_ layer: LayerShape) throws(AttentionError) {
+  private static func check(
+    _ layer: LayerShape, number: Int, in shape: ModelShape
+  ) throws(AttentionError) {
     do {
       try layer.validate()
     } catch {
       throw .invalidSetting(name: error.name, value: "\(error.value)", requirement: error.requirement)
     }
-    guard layer.valueDimension == layer.headDimension else {
+    guard layer.valueDimension <= layer.headDimension else {
       throw .invalidSetting(
         name: "valueDimension", value: "\(layer.valueDimension)",
-        requirement: "\(layer.headDimension), as wide as keys")
+        requirement: "at most \(layer.headDimension), as wide as keys")
+    }
+    if let owner = layer.keyLayer {
+      guard owner < number, shape[owner]?.sharesKeys(with: layer) == true else {
+        throw .invalidSetting(
+          name: "keyLayer", value: "\(owner)",
+          requirement: "a layer before layer \(number), of the same heads, widths and window")
+      }
     }
   }
 
   private static func makeHead(
     _ place: HeadPlace, policy: AttentionPolicy, format: KeyValueFormat, capacity: Int
   ) throws(AttentionError) -> any HeadPolicy {
-    let d = place.layer.headDimension
-    if let window = place.layer.slidingWindow {
+    let layer = place.layer
+    if let window = layer.slidingWindow {
       let kept = min(capacity, window + SlidingWindowHead.slack + maximumBatch)
       return SlidingWindowHead(
-        rows: try HeadRows(dimension: d, format: format, capacity: kept), window: window)
+        rows: try HeadRows(of: layer, format: format, capacity: kept), layer: layer, window: window)
     }
-    let rows = try HeadRows(dimension: d, format: format, capacity: capacity)
-    if policy.settings.denseLayers.contains(place.layerNumber) { return ExactHead(rows: rows) }
+    let rows = try HeadRows(of: layer, format: format, capacity: capacity)
+    if layer.isBent || policy.settings.denseLayers.contains(place.layerNumber) {
+      return ExactHead(rows: rows)
+    }
     return try policy.settings.makeHead(rows: rows, place: place)
   }
 
@@ -121,11 +139,23 @@ public final class AttentionEngine {
     return layer
   }
 
+  /// The heads that a layer attends to.
+  func heads(of layer: Int) -> [EngineHead] { heads[shape.keyLayer(of: layer)] }
+
+  /// Whether heads are shown a token by this layer: by one of those that attend to the same keys, in turn.
+  func shows(position: Int, layer: Int) -> Bool {
+    let readers = readers[layer]
+    guard readers.count > 1 else { return true }
+    // Also in turn where only every 32nd token is of interest.
+    let turn = position / TrainingSamples.stride + position % TrainingSamples.stride
+    return readers[turn % readers.count] == layer
+  }
+
   /// Keys, values and positions of one KV head.
-  package func rows(layer: Int, kvHead: Int) -> HeadRows { heads[layer][kvHead].rows }
+  package func rows(layer: Int, kvHead: Int) -> HeadRows { heads(of: layer)[kvHead].rows }
 
   /// What one KV head keeps.
-  package func head(layer: Int, kvHead: Int) -> any HeadPolicy { heads[layer][kvHead].policy }
+  package func head(layer: Int, kvHead: Int) -> any HeadPolicy { heads(of: layer)[kvHead].policy }
 
   /// Bytes of keys, values and positions.
   public var storeByteCount: Int { heads.joined().reduce(0) { $0 + $1.rows.byteCount } }
@@ -178,6 +208,7 @@ public final class AttentionEngine {
   func begin(_ call: AttentionCall, workers: Int) {
     while workspaces.count < workers { workspaces.append(Workspace()) }
     storage.stateChanged = true
+    // None where the keys are another layer's.
     for (number, head) in heads[call.layer].enumerated() {
       head.append(
         keys: call.keys.row(token: 0, head: number), keyStride: call.keys.tokenStride,
@@ -313,6 +344,10 @@ public final class AttentionEngine {
     let count = tokenCounts[call.layer]
     guard call.firstPosition == count else {
       throw .unexpectedPosition(layer: call.layer, expected: count, actual: call.firstPosition)
+    }
+    let owner = shape.keyLayer(of: call.layer)
+    guard owner == call.layer || tokenCounts[owner] == call.endPosition else {
+      throw .unexpectedPosition(layer: owner, expected: call.endPosition, actual: tokenCounts[owner])
     }
     guard (1...Self.maximumBatch).contains(call.tokenCount) else {
       throw .invalidSetting(

@@ -6,11 +6,11 @@ import VectorIndex
 extension AttentionEngine {
   /// The fixed rows of a layer; nil where a step attends to all rows, or reads them in a way of its own.
   package func fixedRows(layer: Int) -> FixedRows? {
-    guard shape[layer] != nil, let first = heads[layer].first?.fixedRows, first.shareCount > 0 else {
+    guard shape[layer] != nil, let first = heads(of: layer).first?.fixedRows, first.shareCount > 0 else {
       return nil
     }
     let window = first.windowRows
-    guard heads[layer].allSatisfy({ $0.fixedRows?.windowRows == window && $0.shareCount > 0 }) else {
+    guard heads(of: layer).allSatisfy({ $0.fixedRows?.windowRows == window && $0.shareCount > 0 }) else {
       return nil
     }
     return FixedRows(
@@ -41,7 +41,7 @@ extension AttentionEngine {
     let attended = fixed.result()
     workspace.stages?.begin(.merge)
     let (g, d) = (step.groupSize, step.dimension)
-    for (number, head) in heads[call.layer].enumerated() {
+    for (number, head) in heads(of: call.layer).enumerated() {
       let slot = step.slot(head: number)
       let first = number * g
       let scratch = workspace.scope()

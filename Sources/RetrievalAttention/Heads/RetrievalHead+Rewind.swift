@@ -35,7 +35,7 @@ extension HeadRows {
     let first = order.indices.first { order[$0] != $0 } ?? order.count
     willChange(from: first)
     let moved = order[first...]
-    for area in [keys, values] {
+    for area in areas {
       let copy = UnsafeMutableRawBufferPointer.allocate(
         byteCount: max(1, moved.count * area.stride), alignment: 16)
       defer { copy.deallocate() }

@@ -159,7 +159,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
 
   package func wants(position: Int, batchEnd: Int) -> Bool {
-    TrainingSamples.wants(position: position, batchEnd: batchEnd)
+    samples.wants(position: position, batchEnd: batchEnd)
   }
 
   package func observe(_ token: ObservedToken, workspace: Workspace) {

@@ -1,21 +1,27 @@
 // Layers with a sliding window: there, the model itself forgets.
 
+import AttentionModel
 package import VectorIndex
 
 /// Attends exactly to the last `window` rows and keeps little more than those.
 package final class SlidingWindowHead: HeadPolicy, WindowedHead {
   package let rows: HeadRows
+  private let layer: LayerShape
   private let window: Int
 
   /// Rows that are kept beyond window and batch, so that a few tokens can be taken back.
   static let slack = 2048
 
-  package init(rows: HeadRows, window: Int) {
+  package init(rows: HeadRows, layer: LayerShape, window: Int) {
     self.rows = rows
+    self.layer = layer
     self.window = window
   }
 
-  package func firstVisibleRow(for row: Int) -> Int { max(0, row - window + 1) }
+  package func firstVisibleRow(for row: Int) -> Int {
+    let position = Int(rows.positions[row])
+    return max(0, row - position + layer.firstVisible(from: position))
+  }
 
   package func willAppend(rows newRows: Int) {
     guard rows.count + newRows > rows.capacity else { return }

@@ -9,9 +9,12 @@ package import VectorIndex
 /// latest text, and a chat template puts the user's question last. Stored in f16.
 package final class TrainingSamples {
   static let stride = 32
-  static let stridedCount = 96
   static let recentCount = 32
+  /// Elements of a token's queries that no other attention has.
+  private static let usualWidth = 8192
 
+  /// Tokens on the stride that are kept: fewer where a token's queries are very large, as those of latent attention.
+  private let stridedCount: Int
   let groupSize: Int
   private let dimension: Int
   private var queries: RowBuffer<UInt16>  // [slots, groupSize, d]
@@ -21,8 +24,9 @@ package final class TrainingSamples {
 
   package init(groupSize: Int, dimension: Int) {
     self.groupSize = groupSize
+    stridedCount = max(16, min(96, 96 * Self.usualWidth / max(1, groupSize * dimension)))
     self.dimension = dimension
-    let slots = Self.stridedCount + Self.recentCount
+    let slots = stridedCount + Self.recentCount
     queries = RowBuffer(capacity: slots * groupSize * dimension)
     outputs = RowBuffer(capacity: slots * groupSize * dimension)
     logSumExps = RowBuffer(capacity: slots * groupSize)
@@ -38,8 +42,10 @@ package final class TrainingSamples {
   }
 
   /// Whether a token should be recorded, when the batch it came in ends before position `batchEnd`.
-  package static func wants(position: Int, batchEnd: Int) -> Bool {
-    position % stride == 0 || position >= batchEnd - recentCount
+  package func wants(position: Int, batchEnd: Int) -> Bool {
+    // Not one whose slot a later token of the batch takes: they may come at once and in any order.
+    position % Self.stride == 0
+      ? position + Self.stride * stridedCount >= batchEnd : position >= batchEnd - Self.recentCount
   }
 
   /// Keeps the queries and outputs `[groupSize, d]` and denominators `[groupSize]` of one token.
@@ -56,7 +62,7 @@ package final class TrainingSamples {
     // A token on the stride stands in its strided slot only, so that the training set has no duplicates.
     let slot =
       position % Self.stride == 0
-      ? position / Self.stride % Self.stridedCount : Self.stridedCount + position % Self.recentCount
+      ? position / Self.stride % stridedCount : stridedCount + position % Self.recentCount
     let width = groupSize * dimension
     let scaled = scratch.floats(width)
     scaled.update(from: newQueries, count: width)
@@ -94,7 +100,7 @@ package final class TrainingSamples {
 
   /// Takes back what was saved; it stays in the file until it is overwritten.
   func restore(from source: HeadSource) throws(StorageError) {
-    let slots = Self.stridedCount + Self.recentCount
+    let slots = stridedCount + Self.recentCount
     let newQueries = try source.array("tque", of: UInt16.self, count: slots * groupSize * dimension)
     let newOutputs = try source.array("tout", of: UInt16.self, count: slots * groupSize * dimension)
     let newLogSumExps = try source.array("tlse", of: Float.self, count: slots * groupSize)

@@ -9,8 +9,10 @@ package import VectorIndex
 /// when the store grows. Row order is the order of appending, except where an index has put its rows in an order
 /// of its own (attention does not care about order). One owner, not thread-safe.
 public final class HeadRows {
-  /// Width of a key and of a value.
+  /// Width of a key, and of a value as it is kept.
   public let dimension: Int
+  /// Elements of a value that are not zero in every row.
+  package let valueDimension: Int
   package let capacity: Int
   /// Rows that are there.
   public private(set) var count = 0
@@ -25,22 +27,30 @@ public final class HeadRows {
   /// What all keys have in common changes no softmax: scores and log-sum-exps of a head are all less by the same.
   package var keyOffsets: UnsafePointer<Float>? { offsets.count > 0 ? UnsafePointer(offsets.base) : nil }
   private var offsets = RowBuffer<Float>()
+  private let takesOffsets: Bool
   let memory: ReservedMemory
 
-  /// Throws ``AttentionError/reservationFailed(bytes:code:)``.
+  /// Rows for one KV head of a layer. Throws ``AttentionError/reservationFailed(bytes:code:)``.
+  ///
+  /// Values that are narrower than keys are followed by zeros. Where values are keys, both are the same memory.
   package init(
-    dimension: Int, format: KeyValueFormat = KeyValueFormat(), capacity: Int
+    of layer: LayerShape, format: KeyValueFormat = KeyValueFormat(), capacity: Int
   ) throws(AttentionError) {
-    self.dimension = dimension
+    dimension = layer.headDimension
+    valueDimension = layer.valuesAreKeys ? layer.headDimension : layer.valueDimension
+    // What is taken away from a key would be missing in its value, and from a score before it is bent.
+    takesOffsets = !layer.valuesAreKeys && !layer.isBent
     self.capacity = capacity
     // Each of the three areas starts on a boundary of its own, so that none shares a page with another's end.
     let alignment = 1 << 16
     func area(_ bytesPerRow: Int) -> Int { (capacity * bytesPerRow + alignment - 1) / alignment * alignment }
     let keyArea = area(format.keys.bytesPerRow(dimension: dimension))
-    let valueArea = area(format.values.bytesPerRow(dimension: dimension))
+    let valueArea = layer.valuesAreKeys ? 0 : area(format.values.bytesPerRow(dimension: dimension))
     memory = try ReservedMemory(byteCount: keyArea + valueArea + area(4))
     keys = PackedRows(memory.base, format: format.keys, dimension: dimension)
-    values = PackedRows(memory.base + keyArea, format: format.values, dimension: dimension)
+    values =
+      layer.valuesAreKeys
+      ? keys : PackedRows(memory.base + keyArea, format: format.values, dimension: dimension)
     positions = (memory.base + keyArea + valueArea).assumingMemoryBound(to: UInt32.self)
     for area in [0..<keyArea, keyArea..<keyArea + valueArea] where area.count > Self.hugePageStart {
       memory.preferHugePages(area.lowerBound + Self.hugePageStart..<area.upperBound)
@@ -51,12 +61,18 @@ public final class HeadRows {
   private static let hugePageStart = 4 << 20
 
   /// Bytes that one row takes.
-  package static func bytesPerRow(_ format: KeyValueFormat, dimension: Int) -> Int {
-    format.bytesPerRow(dimension: dimension) + 4
+  package static func bytesPerRow(_ format: KeyValueFormat, of layer: LayerShape) -> Int {
+    let d = layer.headDimension
+    return (layer.valuesAreKeys ? format.keys.bytesPerRow(dimension: d) : format.bytesPerRow(dimension: d))
+      + 4
   }
 
+  /// Whether values are kept, and are not the keys themselves.
+  package var hasValues: Bool { values.base != keys.base }
+  /// Keys and values, each memory once.
+  var areas: [PackedRows] { hasValues ? [keys, values] : [keys] }
   /// Bytes of a key and its value.
-  package var keyValueBytes: Int { keys.stride + values.stride }
+  package var keyValueBytes: Int { keys.stride + (hasValues ? values.stride : 0) }
   /// Bytes that one row takes.
   package var bytesPerRow: Int { keyValueBytes + 4 }
   /// Bytes written so far.
@@ -93,9 +109,15 @@ public final class HeadRows {
     guard rows <= capacity - count else {
       throw .capacityExceeded(tokens: count + rows, capacity: capacity)
     }
-    if count == 0, keys.format == .int8 { learnKeyOffsets(newKeys, stride: keyStride, count: rows) }
+    if count == 0, keys.format == .int8, takesOffsets {
+      learnKeyOffsets(newKeys, stride: keyStride, count: rows)
+    }
     write(newKeys, stride: keyStride, count: rows, offsets: keyOffsets, to: keys.from(count))
-    write(newValues, stride: valueStride, count: rows, offsets: nil, to: values.from(count))
+    if valueDimension < dimension {
+      writePadded(newValues, stride: valueStride, count: rows, to: values.from(count))
+    } else if hasValues {
+      write(newValues, stride: valueStride, count: rows, offsets: nil, to: values.from(count))
+    }
     for row in 0..<rows { positions[count + row] = UInt32(firstPosition + row) }
     count += rows
   }
@@ -132,6 +154,19 @@ public final class HeadRows {
       }
     }
     for i in 0..<dimension where !(mean[i] * mean[i] > 9 * squares[i] / Float(count)) { mean[i] = 0 }
+  }
+
+  private func writePadded(
+    _ source: UnsafePointer<UInt16>, stride: Int, count: Int, to rows: PackedRows
+  ) {
+    var padded = [UInt16](repeating: 0, count: count * dimension)
+    padded.withUnsafeMutableBufferPointer { padded in
+      guard let base = padded.baseAddress else { return }
+      for row in 0..<count {
+        (base + row * dimension).update(from: source + row * stride, count: valueDimension)
+      }
+      write(base, stride: dimension, count: count, offsets: nil, to: rows)
+    }
   }
 
   private func write(
@@ -175,7 +210,7 @@ public final class HeadRows {
   package func keepLast(_ kept: Int) {
     precondition(kept >= 0 && kept <= count, "cannot keep \(kept) of \(count) rows")
     let first = count - kept
-    for rows in [keys, values] {
+    for rows in areas {
       // The two may overlap.
       UnsafeMutableRawPointer(mutating: rows.base).copyMemory(
         from: rows.from(first).base, byteCount: kept * rows.stride)

@@ -112,7 +112,7 @@ extension AttentionEngine {
       for (number, head) in layerHeads.enumerated() {
         let place = StoredHead(layer: layer, head: number)
         guard let first = plan.firstRows[place], first < head.rows.count else { continue }
-        for area in RowArea.allCases {
+        for area in RowArea.areas(of: head.rows) {
           let (start, bytes) = head.rows.unsavedBytes(area, from: first)
           // Old rows that are written once more were read from their file, and can go again.
           let isFrugal = memoryLimit != nil
@@ -187,7 +187,7 @@ extension AttentionEngine {
     guard let memoryLimit else { return }
     let bytes = heads[...layer].joined().reduce(0) { $0 + $1.rows.byteCount }
     guard bytes > memoryLimit else { return }
-    for head in heads[layer] { head.rows.releaseRestoredPages() }
+    for head in heads(of: layer) { head.rows.releaseRestoredPages() }
   }
 
   /// Bytes of rows that are in no image.

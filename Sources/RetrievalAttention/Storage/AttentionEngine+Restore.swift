@@ -19,7 +19,7 @@ extension AttentionEngine {
       number += 1
       for (index, head) in layerHeads.enumerated() {
         let place = StoredHead(layer: layer, head: index)
-        for area in RowArea.allCases {
+        for area in RowArea.areas(of: head.rows) {
           let needed = counts[number] * head.rows.bytesPerRow(area)
           let found = covered[RowKey(place: place, area: area)] ?? 0
           guard found >= needed else {
@@ -78,7 +78,8 @@ extension AttentionEngine {
     for entry in file.header.entries {
       let place = StoredHead(layer: entry.layer, head: entry.head)
       guard let area = RowArea(entry.tag), heads.indices.contains(entry.layer),
-        heads[entry.layer].indices.contains(entry.head)
+        heads[entry.layer].indices.contains(entry.head),
+        RowArea.areas(of: heads[entry.layer][entry.head].rows).contains(area)
       else {
         throw .damaged(
           path: file.path, what: "an entry", expected: "keys, values or positions of a head of the model",

@@ -61,6 +61,11 @@ enum RowArea: CaseIterable {
     }
   }
 
+  /// What a head keeps.
+  static func areas(of rows: HeadRows) -> [RowArea] {
+    rows.hasValues ? allCases : [.keys, .positions]
+  }
+
   init?(_ tag: FileTag) {
     guard let area = Self.allCases.first(where: { $0.tag == tag }) else { return nil }
     self = area

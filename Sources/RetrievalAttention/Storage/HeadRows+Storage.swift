@@ -80,7 +80,7 @@ extension HeadRows {
       let page = Int(sysconf(Int32(_SC_PAGESIZE)))
       // On larger pages rows were copied, and dropping a copy would lose it.
       guard page <= SegmentLayout.rowAlignment else { return }
-      for area in [RowArea.keys, .values] {
+      for area in RowArea.areas(of: self) where area != .positions {
         let width = bytesPerRow(area)
         let start = (128 * width + page - 1) / page * page
         // Up to the last whole page without a change: dropping a changed one would lose the change.

@@ -65,7 +65,7 @@ final class SchedulerCore {
   /// some hundreds.
   private static func maximumContexts(shape: ModelShape) -> Int {
     guard let mappings = SystemMemory.maximumMappings else { return 1024 }
-    let heads = shape.attentionLayers.reduce(0) { $0 + $1.kvHeadCount }
+    let heads = shape.keyLayers.reduce(0) { $0 + $1.kvHeadCount }
     return max(2, mappings * 9 / 10 / (10 * max(1, heads)))
   }
 
