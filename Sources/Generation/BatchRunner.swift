@@ -112,7 +112,10 @@ public final class BatchRunner {
     let isHybrid = host.context.hasRecurrentLayers
     do {
       if isHybrid {
-        for item in items where item.tokens.count > 1 { item.context.beginsToRead() }
+        for item in items where item.tokens.count > 1 {
+          let end = item.context.tokenCount + item.tokens.count
+          item.context.beginsToRead(isLastBatch: item.promptEnd == end)
+        }
       }
       let logits = try host.evaluate(
         items.map {

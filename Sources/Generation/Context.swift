@@ -24,6 +24,8 @@ public final class Context {
   private var dueUpdate: IndexUpdate?
   /// States of the model's recurrent layers, if it has such.
   private(set) var recurrent = RecurrentHistory()
+  /// Whether a prompt has been read in part, whose next batch is no place to go back to.
+  private var isInPrompt = false
 
   /// What is to be put into the index.
   private struct IndexUpdate {
@@ -121,6 +123,7 @@ public final class Context {
   private func drop(from count: Int) {
     tokens.removeLast(max(0, tokenCount - count))
     if hasRecurrentLayers { recurrent.goBack(to: count) }
+    isInPrompt = false
     dueUpdate = nil
   }
 
@@ -165,13 +168,15 @@ extension Context {
     }
   }
 
-  /// More than one token will be read, at a place that others may want to go back to.
-  func beginsToRead() { recurrent.mark() }
+  /// More than one token will be read: where a prompt begins, others may want to go back to that place. So they may
+  /// where its last batch begins, if its end is made other tokens of together with what follows.
+  func beginsToRead(isLastBatch: Bool) { if !isInPrompt || isLastBatch { recurrent.mark() } }
 
   /// Keeps copies of the states where that is due after a batch, and hands them to contexts that have read along.
   ///
   /// - Parameter end: how many tokens the prompt has that the batch belongs to.
   func keepStates(for followers: [Context], isPrompt: Bool, promptEnd end: Int?) throws {
+    isInPrompt = isPrompt && end.map { $0 > tokenCount } ?? false
     if isPrompt, tokenCount == end {
       recurrent.mark()
     } else {

@@ -1,4 +1,4 @@
-// Whether everything that is done with a model's contexts holds on it: beyond one evaluation, which `ParityReport` compares.
+// Whether all that is done with contexts holds for a model: more than the evaluation that `ParityReport` compares.
 
 import Foundation
 package import LlamaHost

@@ -97,3 +97,16 @@ struct RecurrentHistory {
     return present.position > 0 ? older + [present] : older
   }
 }
+
+extension Context {
+  /// Bytes of copies of recurrent layers' states that some contexts keep, those that several share once.
+  package static func stateByteCount(of contexts: [Context]) -> Int {
+    var seen: Set<UnsafeRawPointer> = []
+    return contexts.lazy.flatMap(\.recurrent.checkpoints).reduce(0) { sum, copy in
+      copy.bytes.withUnsafeBytes { bytes in
+        guard let base = bytes.baseAddress, seen.insert(base).inserted else { return sum }
+        return sum + bytes.count
+      }
+    }
+  }
+}

@@ -164,10 +164,10 @@ import VectorIndex
       }
     }
     var changed = layer
-    changed.valueDimension = 16
+    changed.valueDimension = 64
     #expect(
       throws: AttentionError.invalidSetting(
-        name: "valueDimension", value: "16", requirement: "32, as wide as keys")
+        name: "valueDimension", value: "64", requirement: "at most 32, as wide as keys")
     ) {
       _ = try engine([changed])
     }

@@ -131,11 +131,11 @@ package struct TinyModel {
         model.add(name + "ssm_x.weight", [inner, rank + 2 * state])
         model.add(name + "ssm_dt_norm.weight", [rank], constant: 1)
         model.add(name + "ssm_dt.weight", [rank, inner])
-        model.add(name + "ssm_dt.bias", [inner], constant: -4)
+        model.add(name + "ssm_dt.bias", [inner], constant: -1)
         model.add(name + "ssm_b_norm.weight", [state], constant: 1)
         model.add(name + "ssm_c_norm.weight", [state], constant: 1)
         // With so slow a decay the first tokens count after hundreds of others.
-        model.add(name + "ssm_a", [state, inner], constant: -0.05)
+        model.add(name + "ssm_a", [state, inner], constant: -0.002)
         model.add(name + "ssm_d", [inner], constant: 1)
         model.add(name + "ssm_out.weight", [inner, width])
       } else {

@@ -105,6 +105,9 @@ def check(program, model, depth):
     try:
         return json.loads(result.stdout)
     except ValueError:
+        learned = re.search(r"has learned (\d+) positions", result.stderr)
+        if learned and int(learned[1]) - 16 < depth:
+            return check(program, model, int(learned[1]) - 16)
         signal = f"ended by signal {-result.returncode}: " if result.returncode < 0 else ""
         return {"error": signal + (result.stderr.strip().splitlines() or ["no output"])[-1]}
 
@@ -117,7 +120,7 @@ def verdict(report):
     return "yes" if report["passed"] else "FAILED"
 
 
-def row(model, report):
+def row(model, report, depth):
     name = re.sub(r"-(dense|moe)$", "", model.stem)
     cells = [f"`{name}`" + (" (MoE)" if model.stem.endswith("-moe") else ""), NAMES.get(name, "")]
     state = verdict(report)
@@ -125,7 +128,8 @@ def row(model, report):
         reasons = report.get("reasons") or [report.get("error", "")]
         return cells + [state, "", "", "", "", "; ".join(reasons)]
     kind = "yes, hybrid" if report["isHybrid"] else "yes"
-    test = report.get("check", {})
+    test = report["check"]
+    notes = report["warnings"] + ([f"{test['tokenCount']} tokens"] if test["tokenCount"] < depth - 64 else [])
     same = all(test.get(key) for key in ("isReopenedEqual", "isForkEqual"))
     return cells + [
         kind if state == "yes" else "FAILED",
@@ -133,7 +137,7 @@ def row(model, report):
         f"{test['hostDivergence']:.1e}",
         f"{test['retrievalDivergence']:.1e}",
         "yes" if same and test["batchDivergence"] <= max(3 * test["hostDivergence"], 0.01) else "NO",
-        "; ".join(report["warnings"]),
+        "; ".join(notes),
     ]
 
 
@@ -142,7 +146,7 @@ def table(rows, reports, depth):
     states = [verdict(report) for report in reports]
     heads = ["Architecture", "Models", "Taken over", "Exact", "Host", "Retrieval", "Session, fork, batch", "Notes"]
     lines = [
-        f"{datetime.date.today()}, llama.cpp {LLAMA_COMMIT}, {len(rows)} models, {depth} tokens: "
+        f"{datetime.date.today()}, llama.cpp {LLAMA_COMMIT}, {depth} tokens. {len(rows)} models: "
         f"{states.count('yes')} taken over, {states.count('host')} with the host's own attention or not at all, "
         f"{len(rows) - states.count('yes') - states.count('host')} failed.",
         "",
@@ -178,7 +182,7 @@ def main():
     rows, reports = [], []
     for number, model in enumerate(models, start=1):
         report = check(options.program, model, options.depth)
-        rows.append(row(model, report))
+        rows.append(row(model, report, options.depth))
         reports.append(report)
         say(f"{number}/{len(models)} {model.stem}: {verdict(report)}"
             + "".join(f" | {cell}" for cell in rows[-1][3:] if cell))

@@ -57,7 +57,10 @@ extension GuestContext {
     ) { ids in
       for group in groups {
         try computeBatch(sequences, of: group, ids: group.map { ids[$0] })
-        if groups.count > 1 { collectLogits(of: group, outputCounts) }
+        if groups.count > 1 {
+          collectLogits(of: group, outputCounts)
+          recurrentSlots?.emptyCells(group.map { states[$0] })
+        }
       }
       try confirm()
     }

@@ -46,6 +46,8 @@ public final class GuestContext: LlamaContext {
 
   /// The host's own limit, LLAMA_MAX_SEQ.
   private static let sequenceRange = 1...256
+  /// The same where states of recurrent layers take a second sequence each.
+  private static let hybridSequenceRange = 1...127
 
   /// A context whose attention is computed by `guest`.
   ///
@@ -77,6 +79,7 @@ public final class GuestContext: LlamaContext {
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
     let report = try takeover ?? TakeoverReport(probing: model, pool: pool)
     guard report.isSupported else { throw LlamaError.takeoverUnsupported(report.reasons) }
+    if report.isHybrid { try Self.check("sequence capacity", sequenceCapacity, Self.hybridSequenceRange) }
     observer = GuestObserver(pool: pool, layers: report.layers, keepsHostAttention: keepsHostAttention)
     observer.guest = guest
     self.guest = guest
@@ -90,7 +93,9 @@ public final class GuestContext: LlamaContext {
       $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
       // As in the probe: for one sequence alone, some models of the host attend in a way of their own. Recurrent states
       // have a backup each.
-      $0.n_seq_max = UInt32(max(2, (report.isHybrid ? 2 : 1) * sequenceCapacity))
+      $0.n_seq_max = UInt32(
+        report.isHybrid
+          ? RecurrentSlots.sequenceCount(for: sequenceCapacity, model: model) : max(2, sequenceCapacity))
       // The host makes room for a row of logits for each sequence.
       $0.n_outputs_max = max($0.n_outputs_max, $0.n_seq_max)
     }

@@ -41,7 +41,7 @@ public final class HostContext: LlamaContext {
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
     try Self.checkMemory(model.description, contextLength: contextLength, batchCapacity: batchCapacity)
     let (monitor, filler) = (AbortMonitor(), allowsFilling ? FillObserver() : nil)
-    isHybrid = llama_model_is_hybrid(model.handle.pointer)
+    isHybrid = TakeoverProbe.hasRecurrentStates(model)
     let sequenceCount: UInt32 = isHybrid ? 2 : 1
     let handle = try ContextHandle(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,

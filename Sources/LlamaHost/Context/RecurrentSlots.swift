@@ -19,7 +19,15 @@ final class RecurrentSlots {
     var lastUse = 0
   }
 
-  /// - Parameter handle: of a context for `2 * count` sequences.
+  /// Sequences that a context must have for so many slots; several of them need a spare one.
+  static func sequenceCount(for count: Int, model: LlamaModel) -> Int {
+    let needed = count > 1 ? 2 * count + 1 : 2
+    // The host's graph for this one ends the process unless a full batch can be divided among all sequences.
+    guard model.description.architecture == "plamo2" else { return needed }
+    return 1 << (Int.bitWidth - (needed - 1).leadingZeroBitCount)
+  }
+
+  /// - Parameter handle: of a context for ``sequenceCount(for:model:)`` sequences.
   init(handle: ContextHandle, count: Int) {
     self.handle = handle
     self.count = count
@@ -49,6 +57,18 @@ final class RecurrentSlots {
       slots[index] = Slot(owner: state, lastUse: useCount)
     }
     return states.compactMap { $0.place.map { running($0.index) } }
+  }
+
+  /// Empties the cells of attention of states in the middle of a batch that is evaluated in several parts.
+  func emptyCells(_ states: [RecurrentState]) {
+    let spare = Int32(2 * count)
+    for state in states {
+      guard let index = state.place?.index else { continue }
+      copy(from: running(index), to: spare)
+      remove(running(index))
+      copy(from: spare, to: running(index))
+      remove(spare)
+    }
   }
 
   /// A batch was computed: of each state so many tokens.

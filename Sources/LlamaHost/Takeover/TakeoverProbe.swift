@@ -56,7 +56,7 @@ struct TakeoverProbe {
       reasons += Self.sharingReasons(layers)
       return TakeoverReport(
         reasons: reasons, warnings: warnings(layers), layers: layers,
-        isHybrid: llama_model_is_hybrid(model.handle.pointer))
+        isHybrid: Self.hasRecurrentStates(model))
     } catch let error as LlamaError {
       return TakeoverReport(reasons: reasons + [.probeFailed("\(error)")], warnings: [], layers: [])
     }
@@ -72,11 +72,19 @@ struct TakeoverProbe {
     return nil
   }
 
+  /// Whether states of recurrent layers can be copied from sequence to sequence by an empty range of positions.
+  static func hasRecurrentStates(_ model: LlamaModel) -> Bool {
+    // The memory of this one counts as hybrid for the host, and ends the process in an assertion.
+    llama_model_is_hybrid(model.handle.pointer) && model.description.architecture != "deepseek4"
+  }
+
   private func metadataReasons() -> [TakeoverReason] {
     let pointer = model.handle.pointer
     var reasons: [TakeoverReason] = []
     if let reason = Self.reasonAgainstGeneration(model) { reasons.append(reason) }
     if llama_model_is_recurrent(pointer) { reasons.append(.recurrent) }
+    // No property of the model tells, and the host ends the process at positions beyond its cells.
+    if model.description.architecture == "qwen4exp" { reasons.append(.hostChoosesBlocks) }
     if model.file.boolean("\(model.description.architecture).attention.causal") == false {
       reasons.append(.notCausal(layers: Array(0..<model.description.layerCount)))
     }
@@ -160,9 +168,10 @@ struct TakeoverProbe {
     try decode(context, tokenCount: 1, position: key, sequence: 0)
     try decode(context, tokenCount: 1, position: query - 1, sequence: 1)
     // The cell, but not the state of recurrent layers, which must be the one at the position before.
-    llama_memory_seq_cp(context.memory, 1, 2, 0, 0)
+    let hasStates = Self.hasRecurrentStates(model)
+    if hasStates { llama_memory_seq_cp(context.memory, 1, 2, 0, 0) }
     llama_memory_seq_cp(context.memory, 0, 1, -1, -1)
-    llama_memory_seq_cp(context.memory, 2, 1, 0, 0)
+    if hasStates { llama_memory_seq_cp(context.memory, 2, 1, 0, 0) }
     _ = observer.takeRecords()
     try decode(context, tokenCount: 1, position: query, sequence: 1)
     var result: [Int: Bool] = [:]

@@ -8,6 +8,8 @@ public enum TakeoverReason: Sendable, Hashable, CustomStringConvertible {
   case encoderDecoder
   /// It has a state in place of attention.
   case recurrent
+  /// The host chooses blocks of keys by itself, by their places among all cells, which a guest empties.
+  case hostChoosesBlocks
   /// It does not go from token to token.
   case diffusion
   /// The host keeps no keys and values for this model.
@@ -44,6 +46,7 @@ public enum TakeoverReason: Sendable, Hashable, CustomStringConvertible {
     case .noDecoder: "the model has no decoder"
     case .encoderDecoder: "the model has an encoder besides the decoder"
     case .recurrent: "the model is recurrent, not attentive"
+    case .hostChoosesBlocks: "llama.cpp chooses blocks of keys by itself"
     case .diffusion: "the model generates by diffusion"
     case .noCache: "the host keeps no keys and values for this model"
     case .probeFailed(let text): "the probe failed: \(text)"

@@ -44,8 +44,8 @@ extension AttentionEngine {
         let running = StatePointers(count: step.groupSize, dimension: step.dimension, in: scratch)
         let headStep = HeadStep(queries: queries, states: running, workspace: workspace)
         reads[index] = run(
-          task, in: layer, head: layerHeads[task.head], headStep, mode: mode, states: states,
-          planWorkspace: planWorkspaces[task.head])
+          task, in: layer, head: layerHeads[task.head], headStep, mode,
+          memory: (states, planWorkspaces[task.head]))
         running.finish(into: states.slot(step.slot(of: task)))
         progress.finished(task)
         workspace.stages?.begin(nil)
@@ -78,9 +78,10 @@ extension AttentionEngine {
   }
 
   private func run(
-    _ task: DecodeTask, in layer: LayerShape, head: EngineHead, _ headStep: HeadStep, mode: Mode,
-    states: StepStates, planWorkspace: Workspace
+    _ task: DecodeTask, in layer: LayerShape, head: EngineHead, _ headStep: HeadStep, _ mode: Mode,
+    memory: (states: StepStates, planWorkspace: Workspace)
   ) -> ReadStatistics.Head {
+    let (states, planWorkspace) = memory
     let step = states.step
     let workspace = headStep.workspace
     switch task.work {

@@ -78,7 +78,9 @@ extension SchedulerCore {
     }
     while true {
       let contexts = store.contexts + jobs.map(\.context)
-      let bytes = ContextFootprint(of: contexts.map(\.engine)).byteCount
+      let bytes =
+        ContextFootprint(of: contexts.map(\.engine)).byteCount
+        + Context.stateByteCount(of: contexts.map(\.context))
       if bytes + growth <= limits.memoryBudget, contexts.count < maximumContexts { return true }
       guard let evicted = store.evict(keeping: found?.context) else { return jobs.isEmpty }
       if evicted.pinnedCount != nil, let session = evicted.session {
