@@ -26,7 +26,7 @@ SOURCE = pathlib.Path("tests/test-llama-archs.cpp")
 DEVIATION = "0.4"
 SEED = "1"
 TABLE = ROOT / "docs" / "models.md"
-START, END = "<!-- table: models -->", "<!-- end of table -->"
+START, END = "<!-- architectures -->", "<!-- /architectures -->"
 
 # Models that people run, by architecture.
 NAMES = {
