@@ -1,5 +1,5 @@
 // swift-tools-version: 6.2
-// RetrievalAttention: long contexts for any GGUF model, with attention served from a vector index.
+// RetrievalAttention: long contexts for GGUF models, with attention served from a vector index.
 //
 // Dependencies point one way (see docs/architecture.md):
 //   CLlama <- LlamaHost <---------------------------------------------+

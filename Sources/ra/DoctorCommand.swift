@@ -1,5 +1,5 @@
 import ArgumentParser
-import Generation
+import Evaluation
 import LlamaHost
 
 struct DoctorCommand: AsyncParsableCommand {

@@ -8,7 +8,7 @@ struct RaCommand: AsyncParsableCommand {
     commandName: "ra",
     abstract: "Long contexts for local language models, with attention served from a vector index.",
     discussion: """
-      Runs any GGUF model that llama.cpp knows. All keys and values stay in main memory; each generated token \
+      Runs GGUF models (ra doctor tells which). All keys and values stay in main memory; each generated token \
       attends exactly to the first and the last tokens and looks up what matters of the rest \
       (RetrievalAttention, arXiv 2409.10516).
 

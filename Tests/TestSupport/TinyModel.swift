@@ -35,6 +35,33 @@ package struct TinyModel {
     tensors.append((name, shape, values))
   }
 
+  /// - Parameter deviation: of embeddings, small where the host multiplies them by the root of the width.
+  mutating func addEnds(separateOutput: Bool = true, deviation: Float = 1) {
+    add("token_embd.weight", [Self.width, Self.vocabulary], deviation: deviation)
+    add("output_norm.weight", [Self.width], constant: 1)
+    if separateOutput { add("output.weight", [Self.width, Self.vocabulary]) }
+  }
+
+  mutating func addNorms(_ layer: Int, _ names: [String]) {
+    for name in names { add("blk.\(layer).\(name).weight", [Self.width], constant: 1) }
+  }
+
+  /// - Parameter widths: columns of queries, of keys and of values.
+  mutating func addAttention(_ layer: Int, _ widths: (Int, Int, Int)) {
+    let name = "blk.\(layer)."
+    add(name + "attn_q.weight", [Self.width, widths.0])
+    add(name + "attn_k.weight", [Self.width, widths.1])
+    add(name + "attn_v.weight", [Self.width, widths.2])
+    add(name + "attn_output.weight", [widths.0, Self.width])
+  }
+
+  mutating func addForward(_ layer: Int, isGated: Bool = true) {
+    let name = "blk.\(layer)."
+    if isGated { add(name + "ffn_gate.weight", [Self.width, Self.forward]) }
+    add(name + "ffn_up.weight", [Self.width, Self.forward])
+    add(name + "ffn_down.weight", [Self.forward, Self.width])
+  }
+
   /// Phi-3 with RoPE factors for contexts up to `original` tokens and for longer ones.
   package static func phi3(original: UInt32, context: UInt32) -> TinyModel {
     var model = TinyModel("phi3", context: context)
@@ -42,9 +69,7 @@ package struct TinyModel {
       ("phi3.rope.scaling.original_context_length", TinyGGUF.scalar(original)),
       ("phi3.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads))),
     ]
-    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
-    model.add("output_norm.weight", [width], constant: 1)
-    model.add("output.weight", [width, vocabulary])
+    model.addEnds()
     let pairs = width / heads / 2
     model.set("rope_factors_short.weight", [pairs], [Float](repeating: 1, count: pairs))
     model.set("rope_factors_long.weight", [pairs], (0..<pairs).map { 1 + 0.5 * Float($0) })
@@ -90,19 +115,11 @@ package struct TinyModel {
   package static func llada(context: UInt32) -> TinyModel {
     var model = TinyModel("llada", context: context)
     model.extra = [("llada.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads)))]
-    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
-    model.add("output_norm.weight", [width], constant: 1)
-    model.add("output.weight", [width, vocabulary])
+    model.addEnds()
     for layer in 0..<layers {
-      let name = "blk.\(layer)."
-      model.add(name + "attn_norm.weight", [width], constant: 1)
-      for part in ["attn_q", "attn_k", "attn_v", "attn_output"] {
-        model.add(name + part + ".weight", [width, width])
-      }
-      model.add(name + "ffn_norm.weight", [width], constant: 1)
-      model.add(name + "ffn_gate.weight", [width, forward])
-      model.add(name + "ffn_up.weight", [width, forward])
-      model.add(name + "ffn_down.weight", [forward, width])
+      model.addNorms(layer, ["attn_norm", "ffn_norm"])
+      model.addAttention(layer, (width, width, width))
+      model.addForward(layer)
     }
     return model
   }
@@ -118,12 +135,10 @@ package struct TinyModel {
       ("jamba.ssm.time_step_rank", TinyGGUF.scalar(UInt32(rank))),
       ("jamba.attention.head_count_kv", TinyGGUF.array(4, [0, UInt32(heads)].map { TinyGGUF.bytes($0) })),
     ]
-    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
-    model.add("output_norm.weight", [width], constant: 1)
-    model.add("output.weight", [width, vocabulary])
+    model.addEnds()
     for layer in 0..<layers {
       let name = "blk.\(layer)."
-      model.add(name + "attn_norm.weight", [width], constant: 1)
+      model.addNorms(layer, ["attn_norm", "ffn_norm"])
       if layer == 0 {
         model.add(name + "ssm_in.weight", [width, 2 * inner])
         model.add(name + "ssm_conv1d.weight", [kernel, inner])
@@ -139,14 +154,9 @@ package struct TinyModel {
         model.add(name + "ssm_d", [inner], constant: 1)
         model.add(name + "ssm_out.weight", [inner, width])
       } else {
-        for part in ["attn_q", "attn_k", "attn_v", "attn_output"] {
-          model.add(name + part + ".weight", [width, width])
-        }
+        model.addAttention(layer, (width, width, width))
       }
-      model.add(name + "ffn_norm.weight", [width], constant: 1)
-      model.add(name + "ffn_gate.weight", [width, forward])
-      model.add(name + "ffn_up.weight", [width, forward])
-      model.add(name + "ffn_down.weight", [forward, width])
+      model.addForward(layer)
     }
     return model
   }

@@ -40,18 +40,14 @@ extension GuestContext {
   ) throws -> Logits {
     let outputCounts = try check(sequences)
     let outputCount = outputCounts.reduce(0, +)
-    guard hasRecurrentLayers else {
-      try computeBatch(sequences, of: Array(sequences.indices), ids: sequences.indices.map { Int32($0) })
-      try confirm()
-      return logits(outputCount)
+    if hasRecurrentLayers {
+      guard states.count == sequences.count, Set(states.map { ObjectIdentifier($0) }).count == states.count
+      else {
+        throw LlamaError.capacityOutOfRange(
+          name: "number of recurrent states", value: states.count, allowed: sequences.count...sequences.count)
+      }
     }
-    guard states.count == sequences.count, Set(states.map { ObjectIdentifier($0) }).count == states.count
-    else {
-      throw LlamaError.capacityOutOfRange(
-        name: "number of recurrent states", value: states.count,
-        allowed: sequences.count...sequences.count)
-    }
-    let groups = Self.groups(sequences)
+    let groups = groups(sequences)
     try withStates(
       states, tokenCounts: sequences.map(\.tokens.count), startPositions: sequences.map(\.startPosition)
     ) { ids in
@@ -90,12 +86,16 @@ extension GuestContext {
     return outputCounts
   }
 
-  /// Sequences of equal length, by number, in the order of the first of each.
-  private static func groups(_ sequences: [SequenceTokens]) -> [[Int]] {
+  /// Sequences that the host can evaluate together, by number, in the order of the first of each group: all of them, or
+  /// those of equal length where layers are recurrent.
+  private func groups(_ sequences: [SequenceTokens]) -> [[Int]] {
+    guard hasRecurrentLayers else { return [Array(sequences.indices)] }
+    // The host stores this one's states in wrong cells when a batch has several sequences.
+    let isAlone = model.description.architecture == "plamo2"
     var groups: [[Int]] = []
     for (number, sequence) in sequences.enumerated() {
       let index = groups.firstIndex { sequences[$0[0]].tokens.count == sequence.tokens.count }
-      if let index { groups[index].append(number) } else { groups.append([number]) }
+      if !isAlone, let index { groups[index].append(number) } else { groups.append([number]) }
     }
     return groups
   }

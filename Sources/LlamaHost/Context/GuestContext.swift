@@ -56,7 +56,7 @@ public final class GuestContext: LlamaContext {
   ///     intermediate results.
   ///   - outputCapacity: Most tokens of one batch with logits, all of them when nil. Each takes 4 bytes for every token
   ///     of the vocabulary, twice.
-  ///   - sequenceCapacity: Most sequences of one batch, see ``evaluate(_:)``.
+  ///   - sequenceCapacity: Most sequences of one batch, see ``evaluate(_:states:confirm:)``.
   ///   - takeover: The result of an earlier probe of this model; probed now when nil.
   /// - Throws: ``LlamaError/takeoverUnsupported(_:)`` with all reasons, or when there is not enough memory, on a device
   ///   ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
@@ -94,8 +94,7 @@ public final class GuestContext: LlamaContext {
       // As in the probe: for one sequence alone, some models of the host attend in a way of their own. Recurrent states
       // have a backup each.
       $0.n_seq_max = UInt32(
-        report.isHybrid
-          ? RecurrentSlots.sequenceCount(for: sequenceCapacity, model: model) : max(2, sequenceCapacity))
+        report.isHybrid ? RecurrentSlots.sequenceCount(for: sequenceCapacity) : max(2, sequenceCapacity))
       // The host makes room for a row of logits for each sequence.
       $0.n_outputs_max = max($0.n_outputs_max, $0.n_seq_max)
     }
@@ -114,10 +113,6 @@ public final class GuestContext: LlamaContext {
   ) throws {
     guard tokens.count <= batchCapacity else {
       throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: batchCapacity)
-    }
-    guard recurrentSlots != nil else {
-      batch.fill(tokens, startPosition: startPosition, outputCount: outputCount)
-      return try computeBatch(sequences: [0..<tokens.count])
     }
     if startPosition == 0 { ownState.restore(.start) }
     try withStates([ownState], tokenCounts: [tokens.count], startPositions: [startPosition]) { ids in
@@ -146,12 +141,12 @@ public final class GuestContext: LlamaContext {
     }
   }
 
-  /// Calls `body` with the host's numbers of sequences whose states are in the host then, and keeps their new states;
-  /// after an error the old ones.
+  /// Calls `body` with the host's number of each sequence. For models with recurrent layers their states are in the host
+  /// then, and the new ones are kept; after an error the old ones.
   func withStates(
     _ states: [RecurrentState], tokenCounts: [Int], startPositions: [Int], _ body: ([Int32]) throws -> Void
   ) throws {
-    guard let recurrentSlots else { return try body(states.indices.map { Int32($0) }) }
+    guard let recurrentSlots else { return try body(tokenCounts.indices.map { Int32($0) }) }
     for (state, start) in zip(states, startPositions) where state.position != start {
       throw LlamaError.positionNotNext(start: start, length: state.position)
     }

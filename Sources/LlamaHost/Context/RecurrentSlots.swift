@@ -20,14 +20,9 @@ final class RecurrentSlots {
   }
 
   /// Sequences that a context must have for so many slots; several of them need a spare one.
-  static func sequenceCount(for count: Int, model: LlamaModel) -> Int {
-    let needed = count > 1 ? 2 * count + 1 : 2
-    // The host's graph for this one ends the process unless a full batch can be divided among all sequences.
-    guard model.description.architecture == "plamo2" else { return needed }
-    return 1 << (Int.bitWidth - (needed - 1).leadingZeroBitCount)
-  }
+  static func sequenceCount(for count: Int) -> Int { count > 1 ? 2 * count + 1 : 2 }
 
-  /// - Parameter handle: of a context for ``sequenceCount(for:model:)`` sequences.
+  /// - Parameter handle: of a context for ``sequenceCount(for:)`` sequences.
   init(handle: ContextHandle, count: Int) {
     self.handle = handle
     self.count = count

@@ -4,11 +4,11 @@ import Foundation
 
 extension TinyModel {
   /// How a tiny model's layers attend.
-  enum Attention: String, CaseIterable {
+  package enum Attention: String, CaseIterable {
     case sinks, latent, narrowValues, sharedKeys, chunks, cap, distance
   }
 
-  static func attending(_ attention: Attention, context: UInt32 = 1 << 14) -> TinyModel {
+  package static func attending(_ attention: Attention, context: UInt32 = 1 << 14) -> TinyModel {
     switch attention {
     case .sinks: sinks(context)
     case .latent: latent(context)
@@ -20,9 +20,9 @@ extension TinyModel {
     }
   }
 
-  static let window = 48
+  package static let window = 48
   /// The host has one size of chunks for all models.
-  static let chunk = 8192
+  package static let chunk = 8192
 
   private mutating func set(_ key: String, _ value: UInt32) {
     extra.append(("\(architecture).\(key)", TinyGGUF.scalar(value)))
@@ -34,33 +34,6 @@ extension TinyModel {
 
   private mutating func set(_ key: String, _ flags: [Bool]) {
     extra.append(("\(architecture).\(key)", TinyGGUF.array(7, flags.map { [$0 ? 1 : 0] })))
-  }
-
-  /// - Parameter deviation: of embeddings, small where the host multiplies them by the root of the width.
-  private mutating func addEnds(separateOutput: Bool = true, deviation: Float = 1) {
-    add("token_embd.weight", [Self.width, Self.vocabulary], deviation: deviation)
-    add("output_norm.weight", [Self.width], constant: 1)
-    if separateOutput { add("output.weight", [Self.width, Self.vocabulary]) }
-  }
-
-  private mutating func addNorms(_ layer: Int, _ names: [String]) {
-    for name in names { add("blk.\(layer).\(name).weight", [Self.width], constant: 1) }
-  }
-
-  /// - Parameter widths: columns of queries, of keys and of values.
-  private mutating func addAttention(_ layer: Int, _ widths: (Int, Int, Int)) {
-    let name = "blk.\(layer)."
-    add(name + "attn_q.weight", [Self.width, widths.0])
-    add(name + "attn_k.weight", [Self.width, widths.1])
-    add(name + "attn_v.weight", [Self.width, widths.2])
-    add(name + "attn_output.weight", [widths.0, Self.width])
-  }
-
-  private mutating func addForward(_ layer: Int, isGated: Bool = true) {
-    let name = "blk.\(layer)."
-    if isGated { add(name + "ffn_gate.weight", [Self.width, Self.forward]) }
-    add(name + "ffn_up.weight", [Self.width, Self.forward])
-    add(name + "ffn_down.weight", [Self.forward, Self.width])
   }
 
   /// Granite with sinks, and a window in its first layer.

@@ -1,8 +1,9 @@
 // Whether all that is done with contexts holds for a model: more than the evaluation that `ParityReport` compares.
 
 import Foundation
+import Generation
 package import LlamaHost
-package import RetrievalAttention
+import RetrievalAttention
 
 /// Exact attention and retrieval behind several batches beside the host, and what a session, a fork and a batch of two
 /// sequences make of the same context.
@@ -19,7 +20,7 @@ package struct ModelCheck: Sendable, Encodable {
   package var isReopenedEqual: Bool
   /// The same of a fork.
   package var isForkEqual: Bool
-  /// Largest mean KL between sequences alone and two of them in one batch.
+  /// Largest KL between sequences alone and two of them in one batch, over two batches.
   package var batchDivergence: Double
 
   /// Decoded tokens that are compared.
@@ -70,11 +71,11 @@ package struct ModelCheck: Sendable, Encodable {
     let runner = try GuestRunner(
       host: guestHost, policy: .retrieval(.init()), plannedTokens: tokens.count + 2)
     retrievalDivergence = Self.divergence(expected, try logits(runner))
-    let next = following[0]
-    isReopenedEqual = try Self.decodesAlikeWhenReopened(runner, next)
+    let next = [following[0], following[1]]
+    isReopenedEqual = try Self.decodesAlikeWhenReopened(runner, next[0])
     let (first, second) = (try runner.fork(), try runner.fork())
-    let alone = Array(try first.decode(next).last)
-    isForkEqual = try Array(second.decode(next).last) == alone
+    let alone = try next.map { Array(try first.decode($0).last) }
+    isForkEqual = try next.map { Array(try second.decode($0).last) } == alone
     batchDivergence = try Self.divergenceOfTwo(runner, next, alone: alone)
   }
 
@@ -94,18 +95,25 @@ package struct ModelCheck: Sendable, Encodable {
     return try Array(reopened.runner.decode(token).last) == Array(kept.decode(token).last)
   }
 
-  /// Two forks decode in one batch, the second one a token of its own.
-  private static func divergenceOfTwo(_ runner: GuestRunner, _ token: Int32, alone: [Float]) throws -> Double
-  {
+  /// Two forks decode together, the second one other tokens. The first batch must leave both as it should, which the
+  /// second one shows.
+  private static func divergenceOfTwo(
+    _ runner: GuestRunner, _ tokens: [Int32], alone: [[Float]]
+  ) throws -> Double {
     let forks = try (0..<3).map { _ in try runner.fork() }
-    let other = token == 0 ? token + 1 : token - 1
-    let otherAlone = Array(try forks[2].decode(other).last)
-    let logits = try BatchRunner(host: runner.host).evaluate([
-      .init(context: forks[0].context, tokens: CollectionOfOne(token), outputs: .last),
-      .init(context: forks[1].context, tokens: CollectionOfOne(other), outputs: .last),
-    ])
-    return max(
-      LogitComparison.divergence(alone, Array(logits[0])),
-      LogitComparison.divergence(otherAlone, Array(logits[1])))
+    let others = tokens.map { $0 == 0 ? $0 + 1 : $0 - 1 }
+    let otherAlone = try others.map { Array(try forks[2].decode($0).last) }
+    let runner = BatchRunner(host: runner.host)
+    var largest = 0.0
+    for step in tokens.indices {
+      let logits = try runner.evaluate([
+        .init(context: forks[0].context, tokens: CollectionOfOne(tokens[step]), outputs: .last),
+        .init(context: forks[1].context, tokens: CollectionOfOne(others[step]), outputs: .last),
+      ])
+      largest = max(
+        largest, LogitComparison.divergence(alone[step], Array(logits[0])),
+        LogitComparison.divergence(otherAlone[step], Array(logits[1])))
+    }
+    return largest
   }
 }
