@@ -91,8 +91,8 @@ extension HostTests {
       #expect(try found < 1e-4 || found < 3 * comparison.floor(), "KL \(found)")
     }
 
-    /// What a layer is made of counts. Reading as far as the border of a chunk once more takes half a minute; that chunks
-    /// count is for the engine's tests to show.
+    /// What a layer is made of counts. Reading as far as the border of a chunk once more takes half a minute; that
+    /// chunks count is for the engine's tests to show.
     @Test(arguments: TinyModel.Attention.allCases.filter { $0 != .chunks })
     func `The comparison sees what is left out`(_ attention: TinyModel.Attention) throws {
       let wrong = try Comparison(model(attention), length: 300).divergence { shape in

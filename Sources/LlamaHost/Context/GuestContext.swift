@@ -141,8 +141,8 @@ public final class GuestContext: LlamaContext {
     }
   }
 
-  /// Calls `body` with the host's number of each sequence. For models with recurrent layers their states are in the host
-  /// then, and the new ones are kept; after an error the old ones.
+  /// Calls `body` with the host's number of each sequence. States of recurrent layers are in the host then, and the new
+  /// ones are kept; after an error the old ones.
   func withStates(
     _ states: [RecurrentState], tokenCounts: [Int], startPositions: [Int], _ body: ([Int32]) throws -> Void
   ) throws {
