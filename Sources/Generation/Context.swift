@@ -138,7 +138,7 @@ public final class Context {
     didRead(repeated[...], promptEnd: count)
     if hasRecurrentLayers {
       recurrent.state.skip(to: count)
-      recurrent.mark()
+      recurrent.markEnd()
     }
     updateIndex(parallel: parallel)
   }
@@ -170,7 +170,7 @@ extension Context {
 
   /// More than one token will be read: where a prompt begins, others may want to go back to that place. So they may
   /// where its last batch begins, if its end is made other tokens of together with what follows.
-  func beginsToRead(isLastBatch: Bool) { if !isInPrompt || isLastBatch { recurrent.mark() } }
+  func beginsToRead(isLastBatch: Bool) { if !isInPrompt || isLastBatch { recurrent.markBeginning() } }
 
   /// Keeps copies of the states where that is due after a batch, and hands them to contexts that have read along.
   ///
@@ -178,7 +178,7 @@ extension Context {
   func keepStates(for followers: [Context], isPrompt: Bool, promptEnd end: Int?) throws {
     isInPrompt = isPrompt && end.map { $0 > tokenCount } ?? false
     if isPrompt, tokenCount == end {
-      recurrent.mark()
+      recurrent.markEnd()
     } else {
       recurrent.advanced(isPrompt: isPrompt)
     }
@@ -186,7 +186,7 @@ extension Context {
     let states = try recurrent.state.snapshot()
     for follower in followers {
       follower.recurrent.state.restore(states)
-      if tokenCount == end { follower.recurrent.mark() }
+      if tokenCount == end { follower.recurrent.markEnd() }
     }
   }
 

@@ -58,8 +58,11 @@ struct RecurrentHistory {
     state.restore(checkpoints.last { $0.position == position } ?? .start)
   }
 
-  /// A prompt begins or ends here.
-  mutating func mark() { keep(minimum: Self.leastInterval) }
+  /// A prompt begins here, or its last batch.
+  mutating func markBeginning() { keep(minimum: Self.leastInterval) }
+
+  /// A prompt ends here: whoever measures answers goes back to just this place.
+  mutating func markEnd() { keep(minimum: 1) }
 
   /// Tokens were read or generated.
   mutating func advanced(isPrompt: Bool) {

@@ -125,6 +125,18 @@ extension GenerationTests {
       }
     }
 
+    /// However short its last batch is.
+    @Test func theEndOfAPromptIsAlwaysAPlaceToGoBackTo() throws {
+      let runner = try runner(host())
+      _ = try read(tokens(3 * Self.batch + 4), runner)
+      let answers = try (0..<2).map { _ in
+        let answer = try tokens(5, seed: 14).map { Array(try runner.decode($0).last) }
+        try runner.truncate(to: 3 * Self.batch + 4)
+        return answer
+      }
+      #expect(answers[0] == answers[1])
+    }
+
     @Test func forksGoTheirOwnWays() throws {
       let runner = try runner(host())
       let (text, left, right) = (tokens(300), tokens(60, seed: 11), tokens(60, seed: 12))
@@ -189,7 +201,7 @@ extension GenerationTests {
       history.budget = 3 * size
       for position in stride(from: 4096, through: 20_480, by: 2048) {
         history.state.skip(to: position)
-        history.mark()
+        history.markEnd()
       }
       #expect(history.checkpoints.count == 3)
       #expect(history.byteCount <= history.budget)
