@@ -37,7 +37,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       discussion: "Each policy reads the context for itself. (default: retrieval,exact,host)",
       valueName: "name,..."),
     transform: AttentionChoices.init(parsing:))
-  var attention = AttentionChoices([.policy(.retrieval(RetrievalSettings())), .policy(.exact), .host])
+  var attention: AttentionChoices?
 
   @Option(help: ArgumentHelp("Decode steps at each depth.", valueName: "tokens"))
   var tokens = 96
@@ -66,8 +66,10 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         "--synthetic-period is \(syntheticPeriod), but must be in 1...\(TokenCounts.maximum).")
     }
     if rounds <= 0 { throw ValidationError("--rounds is \(rounds), but must be positive.") }
-    try retrieval.check(attention.elements)
+    try retrieval.check(choices)
   }
+
+  private var choices: [AttentionChoice] { attention?.elements ?? [.retrieval, .policy(.exact), .host] }
 
   func run() async throws {
     let command = self
@@ -83,7 +85,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     }
     settings.tokens = tokens
     settings.rounds = rounds
-    settings.attentions = try retrieval.evaluated(attention.elements)
+    settings.attentions = try retrieval.evaluated(choices)
     settings.format = store.format
     settings.isSynthetic = synthetic
     settings.syntheticPeriod = syntheticPeriod
@@ -94,7 +96,9 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     let console = Console()
     let (model, pool) = try modelOptions.load(
       console, for: depth.map { .tokens(($0.elements.max() ?? 0) + tokens) } ?? .trained)
-    let settings = try settings(trainedContext: model.description.trainedContextLength)
+    var settings = try settings(trainedContext: model.description.trainedContextLength)
+    settings.attentions = try console.possible(
+      settings.attentions, of: model, pool, isForced: attention != nil || retrieval.firstGiven != nil)
     if !synthetic { try limit.check(tokens: (settings.depths.max() ?? 0) + tokens, model: model) }
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)

@@ -17,9 +17,10 @@ enum CommandError: Error, CustomStringConvertible {
   case blankDocument(path: String)
   case noQuestion
   case needsMemory(AttentionError)
-  case contextFull(tokens: Int, trained: Int)
+  case contextFull(tokens: Int, limit: Int, isOfMemory: Bool)
   case noTerminal(sessions: [String])
   case nothingToSave
+  case notSavedByHost
 
   var description: String {
     switch self {
@@ -47,13 +48,16 @@ enum CommandError: Error, CustomStringConvertible {
       "the question is empty: give it as an argument, with --question-file or on standard input"
     case .needsMemory(let error):
       "\(ErrorAdvice.message(for: error) ?? "\(error)"); --memory-limit keeps what does not fit on the disk"
-    case .contextFull(let tokens, let trained):
-      "the conversation has \(tokens) tokens with this message, and the model was trained for \(trained); start "
+    case .contextFull(let tokens, let limit, isOfMemory: false):
+      "the conversation has \(tokens) tokens with this message, and the model was trained for \(limit); start "
         + "another one, or go on with --allow-beyond-context"
+    case .contextFull(let tokens, let limit, isOfMemory: true):
+      "the conversation has \(tokens) tokens with this message, and there is room for \(limit); start another one"
     case .noTerminal(let sessions):
       "there is no terminal to ask whether to remove \(sessions.joined(separator: ", ")); give --yes to remove without "
         + "asking"
     case .nothingToSave: "nothing was said yet"
+    case .notSavedByHost: "a conversation with llama.cpp's own attention cannot be saved"
     }
   }
 }

@@ -44,6 +44,7 @@ struct IngestCommand: AsyncParsableCommand {
   var checkpoint = 30.0
 
   @OptionGroup var memory: MemoryLimitOption
+  @OptionGroup var states: StateOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Flag(help: "Write one JSON document about the session.")
@@ -104,6 +105,7 @@ struct IngestCommand: AsyncParsableCommand {
         var conversation = try Conversation(model: vocabulary, raw: raw)
         return try conversation.read(documents).tokens.count + Self.roomForQuestions
       })
+    states.apply(to: host)
     let plan = try plan(documents, host)
     let policy = try retrieval.storedPolicy(attention, of: "sessions need")
     try Task.checkCancellation()
@@ -131,6 +133,7 @@ struct IngestCommand: AsyncParsableCommand {
       return IngestReport(description, tokensRead: 0)
     }
     let host = try modelOptions.host(console, for: description)
+    states.apply(to: host)
     let plan = documents.isEmpty ? nil : try plan(documents, host)
     let session = try Session.open(
       description.directory, host: host, access: .write, plannedTokens: plan?.tokens.count ?? 1,
