@@ -80,9 +80,10 @@ public final class LlamaModel: Sendable {
   ///
   /// - Parameter progress: Called with 0...1 on this thread; return false to stop.
   /// - Throws: ``GGUFError`` for a bad file, ``LlamaError/notALanguageModel(path:kind:)``,
-  ///   ``LlamaError/adapterNotUsable(path:reason:)``, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp refuses it,
-  ///   ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone are more than may
-  ///   go to the devices, `CancellationError` when `progress` or the current task says so. Nothing stays loaded then.
+  ///   ``LlamaError/adapterNotUsable(path:reason:)``, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp
+  ///   refuses it, ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone
+  ///   are more than may go to the devices, `CancellationError` when `progress` or the current task says so.
+  ///   Nothing stays loaded then.
   public static func load(
     path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil
   ) throws -> LlamaModel {
