@@ -105,9 +105,10 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     let interrupted = try console.isInterrupted {
       try benchmark.run(onPhase: { console.progress($0) })
     }
-    let report = BenchReport(
+    var report = BenchReport(
       model: model, pool: pool, text: options.textName, format: store.format, interrupted: interrupted,
       results: benchmark.results)
+    if !interrupted { report.states = try benchmark.stateCosts() }
     if options.json { try console.json(report) } else { console.output(table(report)) }
     // The number by which shells know a program that Ctrl-C ended.
     if interrupted { throw ExitCode.interrupted }
@@ -154,6 +155,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         lines.append("first and last tokens at \(result.depth), \(result.policy): \(window.summary)")
       }
     }
+    if let states = report.states { lines.append("\n" + states.summary) }
     lines.append("\nhost: llama.cpp, flash attention off, f16 cache; x host: times faster than that")
     return lines.joined(separator: "\n") + "\n"
   }
