@@ -19,6 +19,9 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
 ]
 
+/// For targets whose every use of unsafe memory is marked as one (SE-0458).
+let strict = settings + [.strictMemorySafety()]
+
 // Back ends for GPUs are modules that take ggml from the program that loads them, so programs must export it. Nothing
 // else can say so: pkg-config's -Wl flags are refused. Libraries stay free of these flags and usable by other packages.
 let exportsHost: [LinkerSetting] = [
@@ -60,12 +63,12 @@ let package = Package(
       providers: [.brew(["llama.cpp"])]),
     .target(name: "CSystemCalls"),
     // The system: the C library, signals, outputs, inputs, mapped files.
-    .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: settings),
+    .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: strict),
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(
-      name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: settings),
+      name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: strict),
     // The words between a host and whoever computes its attention.
-    .target(name: "AttentionModel", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "AttentionModel", dependencies: ["Platform"], swiftSettings: strict),
     .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
     .target(
       name: "RetrievalAttention",
@@ -83,7 +86,7 @@ let package = Package(
       dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
     .target(name: "CTexts"),
-    .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: strict),
     .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: settings),
     .target(
       name: "Evaluation",
