@@ -69,16 +69,16 @@ let package = Package(
       name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: strict),
     // The words between a host and whoever computes its attention.
     .target(name: "AttentionModel", dependencies: ["Platform"], swiftSettings: strict),
-    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
+    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: strict),
     .target(
       name: "RetrievalAttention",
       dependencies: ["AttentionModel", "VectorIndex", "AttentionKernels", "Platform"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     // The published methods; what they build on is open to any package.
     .target(
       name: "AttentionPolicies",
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(
       name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
     .target(
@@ -142,7 +142,7 @@ let package = Package(
     // A package of its own, which sees public declarations only; here its tests run with the others.
     .target(
       name: "ExampleMethods", dependencies: ["RetrievalAttention", "VectorIndex"],
-      path: "Examples/Sources/ExampleMethods"),
+      path: "Examples/Sources/ExampleMethods", swiftSettings: [.strictMemorySafety()]),
     .testTarget(
       name: "ExampleMethodsTests",
       dependencies: ["ExampleMethods", "AttentionPolicies", "Evaluation", "LlamaHost", "RetrievalAttention"],

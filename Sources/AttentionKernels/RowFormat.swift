@@ -87,6 +87,11 @@ extension KeyValueFormat: LosslessStringConvertible {
     unsafe PackedRows(base: base + row * stride, stride: stride, format: format)
   }
 
+  /// Replaces bytes of rows whose memory may be written.
+  @unsafe package func unsafeUpdate(from source: UnsafeRawPointer, byteCount: Int) {
+    unsafe UnsafeMutableRawPointer(mutating: base).copyMemory(from: source, byteCount: byteCount)
+  }
+
   var rows: ak_rows { unsafe ak_rows(data: base, stride: stride, type: format.type) }
 }
 

@@ -38,7 +38,8 @@ package protocol FixedAttention: AnyObject {
   func result() -> AttendedHeads
 }
 
-/// Keys and values `[count, width]` of some rows of one KV head, bits of half-precision numbers, without gaps.
+/// Keys and values `[count, width]` of some rows of one KV head, bits of half-precision numbers, without gaps where
+/// nothing else is said.
 @safe package struct HalfPrecisionRows {
   package var keys: UnsafePointer<UInt16>
   package var values: UnsafePointer<UInt16>

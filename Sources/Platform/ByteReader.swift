@@ -38,6 +38,8 @@
     self.offset = offset
   }
 
+  /// All bytes, those before the position too.
+  package var byteCount: Int { unsafe bytes.count }
   /// Bytes from the position on.
   package var remaining: Int { unsafe bytes.count - offset }
 
@@ -81,6 +83,19 @@
     }
     self = next
     return text
+  }
+
+  /// A reader of the first bytes alone, which traps where there are fewer.
+  package func first(_ count: Int) -> ByteReader {
+    unsafe ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+  }
+
+  /// The checksum of all bytes but for some, which hold a sum.
+  package func checksum(skipping hole: Range<Int>) -> UInt32 {
+    var sum = CRC32C()
+    unsafe sum.update(UnsafeRawBufferPointer(rebasing: bytes[..<hole.lowerBound]))
+    unsafe sum.update(UnsafeRawBufferPointer(rebasing: bytes[hole.upperBound...]))
+    return sum.value
   }
 
   /// The number at a place whose caller knows that it is there: traps beyond the end.

@@ -30,7 +30,7 @@ package final class MappingWatch: Sendable {
   package static func endProcess(saying sentence: StaticString) {
     sentence.withUTF8Buffer { bytes in
       let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count + 1)
-      for unsafe(index, byte) in unsafe bytes.enumerated() { unsafe copy[index] = CChar(bitPattern: byte) }
+      for index in 0..<bytes.count { unsafe copy[index] = CChar(bitPattern: bytes[index]) }
       unsafe copy[bytes.count] = 0
       unsafe ra_set_bus_error_sentence(copy)
     }

@@ -49,13 +49,12 @@ final class EngineHead {
 
   /// Takes rows that were checked to fit; a window drops what nobody will see again first.
   func append(
-    keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int, count: Int,
-    firstPosition: Int
+    _ new: HalfPrecisionRows, keyStride: Int, valueStride: Int, count: Int, firstPosition: Int
   ) {
     windowed?.willAppend(rows: count)
     do {
-      try rows.append(
-        keys: keys, keyStride: keyStride, values: values, valueStride: valueStride, rows: count,
+      try unsafe rows.append(
+        keys: new.keys, keyStride: keyStride, values: new.values, valueStride: valueStride, rows: count,
         firstPosition: firstPosition)
     } catch {
       // The engine compared with the capacity, and every policy keeps at least the rows it said it would.

@@ -1,6 +1,6 @@
 // Exact attention of one KV head.
 
-package import VectorIndex
+import VectorIndex
 
 /// Attends to every row.
 package final class ExactHead: HeadPolicy, DividedHead {

@@ -1,5 +1,6 @@
 // Retrieval attention for one KV head: sink and window exactly, everything between from the index.
 
+import AttentionKernels
 package import VectorIndex
 
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
@@ -102,26 +103,26 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
 
   private func attend(
-    _ range: Range<Int>, queries: UnsafePointer<Float>, states: StatePointers, workspace: Workspace
+    _ range: Range<Int>, queries: FloatRows, states: StatePointers, workspace: Workspace
   ) {
     guard !range.isEmpty else { return }
     states.attend(queries, to: range, of: rows, workspace: workspace)
     workspace.recorder?.read(range)
   }
 
-  package func plan(_ step: HeadStep, known: UnsafePointer<Float>) -> ReadStatistics.Head {
+  package func plan(_ step: HeadStep, known: ListView<Float>) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
     var read = ReadStatistics.Head()
     guard let clusters else { return read }
     let g = states.count
     let scratch = workspace.lasting
-    let (maxima, sums) = (scratch.floats(g), scratch.floats(g))
-    maxima.update(from: known, count: g)
+    let (maxima, sums) = unsafe (scratch.floats(g), scratch.floats(g))
+    unsafe maxima.update(from: known.base, count: g)
     // A state with keys, brought to a sum of one; one without is empty.
-    for h in 0..<g { sums[h] = known[h] > -.infinity ? 1 : 0 }
+    for h in 0..<g { unsafe sums[h] = known[h] > -.infinity ? 1 : 0 }
     workspace.recorder?.offset = settings.sinkCount
-    let made = clusters.plan(
-      QueryGroup(queries: queries, count: g), rows: indexedRows,
+    let made = unsafe clusters.plan(
+      QueryGroup(queries), rows: indexedRows,
       known: StatePointers(
         maxima: maxima, sums: sums, accumulators: states.accumulators, count: g, dimension: states.dimension),
       states: states, in: scratch, recorder: workspace.recorder)
@@ -131,7 +132,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
 
   package func attend(share: Int, _ step: HeadStep, tail: TailSums) -> ReadStatistics.Head {
-    let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let (states, workspace) = (step.states, step.workspace)
     var read = ReadStatistics.Head()
     guard let clusters, let plan, share < plan.sliceCount else { return read }
     workspace.recorder?.offset = settings.sinkCount
@@ -145,7 +146,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
 
   private func indexCall(_ step: HeadStep) -> IndexCall {
     IndexCall(
-      QueryGroup(queries: step.queries, count: step.states.count), rows: indexedRows,
+      QueryGroup(step.queries), rows: indexedRows,
       dimension: rows.dimension, workspace: step.workspace, recorder: step.workspace.recorder)
   }
 
@@ -163,7 +164,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
 
   package func observe(_ token: ObservedToken, workspace: Workspace) {
-    samples.record(
+    unsafe samples.record(
       position: token.position, queries: token.queries, scale: token.scale, outputs: token.outputs,
       logSumExps: token.logSumExps, workspace: workspace)
   }
@@ -200,7 +201,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     while count > 0 {
       let first = indexedEnd
       rows.willChange(from: first)
-      index.insert(
+      unsafe index.insert(
         NewRows(
           keys: rows.keys.from(first), values: rows.values.from(first), positions: rows.positions + first,
           count: count),

@@ -1,7 +1,7 @@
 // Layers with a sliding window: there, the model itself forgets.
 
 import AttentionModel
-package import VectorIndex
+import VectorIndex
 
 /// Attends exactly to the last `window` rows and keeps little more than those.
 package final class SlidingWindowHead: HeadPolicy, WindowedHead {
@@ -19,7 +19,7 @@ package final class SlidingWindowHead: HeadPolicy, WindowedHead {
   }
 
   package func firstVisibleRow(for row: Int) -> Int {
-    let position = Int(rows.positions[row])
+    let position = unsafe Int(rows.positions[row])
     return max(0, row - position + layer.firstVisible(from: position))
   }
 
