@@ -17,6 +17,17 @@ import VectorIndex
       headCount: shape.heads, parts: shape.parts, shares: shape.shares, groupSize: 2, dimension: 4)
   }
 
+  @Test(arguments: [(1, 1), (16, 1), (17, 1), (20, 2), (40, 4), (71, 1), (128, 8)])
+  func largeGroupsGoInEqualBlocks(group: Int, count: Int) {
+    let blocks = QueryBlocks(groupSize: group, isDivided: true)
+    #expect(blocks.count == count)
+    #expect(blocks.count * blocks.size == group)
+    #expect(QueryBlocks(groupSize: group, isDivided: false).count == 1)
+    let units = 0..<3 * blocks.count
+    #expect(units.flatMap { Array(blocks.heads(of: $0)) } == Array(0..<3 * group))
+    #expect(units.map { blocks.kvHead(of: $0) * blocks.count + blocks.block(of: $0) } == Array(units))
+  }
+
   @Test(arguments: steps) func everyTaskIsDoneOnceAndInAnOrderThatNeverWaitsForLaterOnes(
     shape: (heads: Int, parts: Int, shares: Int)
   ) {

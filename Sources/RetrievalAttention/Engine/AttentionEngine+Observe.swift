@@ -22,9 +22,11 @@ extension AttentionEngine {
   ///
   /// Heads that keep fewer rows than there are tokens are left out: what they would have seen is gone.
   ///
-  /// - Parameter finished: what the policy gave.
+  /// - Parameters:
+  ///   - finished: what the policy gave.
+  ///   - recorders: what was read, for each block of the group's query heads.
   func observe(
-    _ call: AttentionCall, kvHead: Int, finished: OutputPointers, recorders: ArraySlice<ReadRecorder>,
+    _ call: AttentionCall, kvHead: Int, finished: OutputPointers, recorders: [[ReadRecorder]],
     bytes: Int, workspace: Workspace, observer: (DecodedHead) -> Void
   ) {
     let scratch = workspace.scope()
@@ -62,19 +64,23 @@ extension AttentionEngine {
   }
 
   private func mass(
-    of recorders: ArraySlice<ReadRecorder>, queries: FloatRows, rows: HeadRows, logSumExps: ListView<Float>,
+    of recorders: [[ReadRecorder]], queries: FloatRows, rows: HeadRows, logSumExps: ListView<Float>,
     workspace: Workspace
   ) -> [Double]? {
     let scratch = workspace.scope()
-    guard recorders.contains(where: { !$0.rows.isEmpty }) else { return nil }
+    guard recorders.joined().contains(where: { !$0.rows.isEmpty }) else { return nil }
     let g = queries.count
     let scores = unsafe scratch.floats(g * rows.count)
     unsafe workspace.kernels.unsafeDot(
       queries, with: rows.keys, .first(rows.count), scores: scores)
-    var isRead = [Bool](repeating: false, count: rows.count)
-    for row in recorders.lazy.flatMap(\.rows) { isRead[Int(row)] = true }
+    let isRead = recorders.map { block in
+      var isRead = [Bool](repeating: false, count: rows.count)
+      for row in block.lazy.flatMap(\.rows) { isRead[Int(row)] = true }
+      return isRead
+    }
     return (0..<g).map { h in
       var sum = 0.0
+      let isRead = isRead[h * recorders.count / g]
       for row in 0..<rows.count where isRead[row] {
         unsafe sum += exp(Double(scores[h * rows.count + row]) - Double(logSumExps[h]))
       }

@@ -5,6 +5,34 @@ import Platform
 import Synchronization
 import VectorIndex
 
+/// Query heads of a KV head that go through a step on their own: all of them, or a block of so many that they would
+/// choose too much between them, as where one latent key has 128 (DeepSeek V3).
+struct QueryBlocks {
+  /// For each KV head.
+  let count: Int
+  /// Query heads in each.
+  let size: Int
+
+  /// A pass over keys with more query heads than this chooses keys for heads that do not want them.
+  private static let largest = 16
+  private static let smallest = 4
+
+  /// - Parameter isDivided: whether the heads of the layer take blocks at all.
+  init(groupSize: Int, isDivided: Bool) {
+    let sizes = stride(from: Self.largest, through: Self.smallest, by: -1)
+    let fitting = isDivided && groupSize > Self.largest ? sizes.first { groupSize % $0 == 0 } : nil
+    size = fitting ?? groupSize
+    count = groupSize / size
+  }
+
+  /// The KV head of a unit: units are the blocks of all KV heads, in order.
+  func kvHead(of unit: Int) -> Int { unit / count }
+  /// Which block of its KV head a unit is.
+  func block(of unit: Int) -> Int { unit % count }
+  /// The query heads of a unit.
+  func heads(of unit: Int) -> Range<Int> { unit * size..<(unit + 1) * size }
+}
+
 /// A task of one head.
 struct DecodeTask {
   enum Work: Equatable {
@@ -12,6 +40,7 @@ struct DecodeTask {
     case plan
     case share(Int)
   }
+  /// A KV head, or a block of its query heads: see ``QueryBlocks``.
   var head: Int
   var work: Work
 }
@@ -85,6 +114,22 @@ struct StepStates {
       outputs: outputs.from(number * groupSize * dimension).first(groupSize * dimension).base,
       logSumExps: logSumExps.from(number * groupSize).first(groupSize).base, count: groupSize,
       dimension: dimension)
+  }
+
+  /// The merged states of all blocks of a KV head, `[its group, d]`: where they are, or together in `scratch`.
+  func group(of kvHead: Int, blocks: QueryBlocks, in scratch: borrowing Scratch) -> OutputPointers {
+    guard blocks.count > 1 else { return slot(step.slot(head: kvHead)) }
+    let count = blocks.count * blocks.size
+    let whole = unsafe OutputPointers(
+      outputs: scratch.floats(count * dimension), logSumExps: scratch.floats(count), count: count,
+      dimension: dimension)
+    for block in 0..<blocks.count {
+      let part = slot(step.slot(head: kvHead * blocks.count + block))
+      let first = block * blocks.size
+      unsafe (whole.outputs + first * dimension).update(from: part.outputs, count: blocks.size * dimension)
+      unsafe (whole.logSumExps + first).update(from: part.logSumExps, count: blocks.size)
+    }
+    return whole
   }
 
   func tail(head: Int, share: Int) -> TailSums {

@@ -9,6 +9,7 @@ final class EngineHead {
   let policy: any HeadPolicy
   let windowed: (any WindowedHead)?
   let divided: (any DividedHead)?
+  let blocked: (any BlockedHead)?
   let planning: (any PlanningHead)?
   let fixedRows: (any FixedRowsHead)?
   let observing: (any ObservingHead)?
@@ -25,6 +26,7 @@ final class EngineHead {
     self.policy = policy
     windowed = policy as? any WindowedHead
     divided = policy as? any DividedHead
+    blocked = policy as? any BlockedHead
     planning = policy as? any PlanningHead
     fixedRows = policy as? any FixedRowsHead
     observing = policy as? any ObservingHead
@@ -39,6 +41,7 @@ final class EngineHead {
 
   var rows: HeadRows { policy.rows }
   var shareCount: Int { planning?.shareCount ?? 0 }
+  var takesBlocks: Bool { blocked?.takesBlocks ?? false }
 
   func firstVisibleRow(for row: Int) -> Int { windowed?.firstVisibleRow(for: row) ?? 0 }
   func partCount(workers: Int) -> Int { divided?.partCount(workers: workers) ?? 1 }

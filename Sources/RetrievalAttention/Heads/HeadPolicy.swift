@@ -81,6 +81,13 @@ package protocol DividedHead: HeadPolicy {
   func partCount(workers: Int) -> Int
 }
 
+/// A head whose query heads may go through a step in blocks: ``HeadPolicy/attend(_:)`` and what follows it may run for
+/// several of them at once, each as if it were the whole group.
+package protocol BlockedHead: HeadPolicy {
+  /// Whether it may now.
+  var takesBlocks: Bool { get }
+}
+
 /// A head that decides, when all parts of a decode step are done, what is still to be read, and reads it in shares.
 package protocol PlanningHead: HeadPolicy {
   /// How many shares follow a plan; 0 when the parts are all there is to do.

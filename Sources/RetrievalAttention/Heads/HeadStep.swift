@@ -14,15 +14,19 @@ public struct HeadStep {
   /// Which part of the step this is, of how many; 0 of 1 unless the head said that it can be divided.
   package let part: Int
   package let parts: Int
+  /// Which block of the KV head's query heads; 0 unless the head said that it takes blocks.
+  package let block: Int
 
   package init(
-    queries: FloatRows, states: StatePointers, workspace: Workspace, part: Int = 0, parts: Int = 1
+    queries: FloatRows, states: StatePointers, workspace: Workspace, part: Int = 0, parts: Int = 1,
+    block: Int = 0
   ) {
     self.queries = queries
     self.states = states
     self.workspace = workspace
     self.part = part
     self.parts = parts
+    self.block = block
   }
 
   /// Query heads that share the KV head.
@@ -64,6 +68,7 @@ public struct HeadStep {
 
   /// The same step on other memory, or another part of it.
   func with(_ states: StatePointers, _ workspace: Workspace, part: Int = 0, parts: Int = 1) -> HeadStep {
-    HeadStep(queries: queries, states: states, workspace: workspace, part: part, parts: parts)
+    HeadStep(
+      queries: queries, states: states, workspace: workspace, part: part, parts: parts, block: block)
   }
 }

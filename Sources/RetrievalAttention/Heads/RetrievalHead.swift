@@ -5,8 +5,7 @@ package import VectorIndex
 
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
 package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, ObservingHead, UpdatedHead,
-  MeasuredHead,
-  EvictingHead, TunableHead
+  MeasuredHead, EvictingHead, TunableHead, BlockedHead
 {
   package let rows: HeadRows
   package internal(set) var index: any AttentionIndex {
@@ -14,8 +13,12 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
   /// The index, when its work can be divided.
   private(set) var clusters: ClusterIndex?
-  /// Of the decode step that is going on.
-  private var plan: ClusterPlan?
+  /// Of the decode step that is going on, for each block of query heads.
+  private let plans: [PlanBox]
+
+  /// A place of its own for each block: they are planned at once.
+  private final class PlanBox { var plan: ClusterPlan? }
+
   /// By how much fixed rows weigh more than those that are probed, `[groupSize]`: see ``probe(_:states:workspace:)``.
   var fixedExcess: [Float] = []
   package let samples: TrainingSamples
@@ -35,6 +38,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     self.settings = settings
     self.rotary = rotary
     samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
+    plans = (0..<QueryBlocks(groupSize: groupSize, isDivided: true).count).map { _ in PlanBox() }
   }
 
   /// An empty index that is searched as the present one is.
@@ -55,6 +59,8 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   /// Rows of the window: everything behind the index.
   package var windowRows: Int { rows.count - indexedEnd }
   private var usesIndex: Bool { index.rowCount > 0 }
+
+  package var takesBlocks: Bool { !usesIndex || clusters != nil }
 
   package var indexedRowCount: Int { index.rowCount }
   package var indexByteCount: Int { index.byteCount }
@@ -126,7 +132,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
       known: StatePointers(
         maxima: maxima, sums: sums, accumulators: states.accumulators, count: g, dimension: states.dimension),
       states: states, in: scratch, recorder: workspace.recorder)
-    plan = made
+    plans[step.block].plan = made
     add(made.read, to: &read)
     return read
   }
@@ -134,7 +140,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   package func attend(share: Int, _ step: HeadStep, tail: TailSums) -> ReadStatistics.Head {
     let (states, workspace) = (step.states, step.workspace)
     var read = ReadStatistics.Head()
-    guard let clusters, let plan, share < plan.sliceCount else { return read }
+    guard let clusters, let plan = plans[step.block].plan, share < plan.sliceCount else { return read }
     workspace.recorder?.offset = settings.sinkCount
     add(
       clusters.attend(

@@ -4,8 +4,9 @@ import AttentionModel
 import VectorIndex
 
 /// Attends exactly to the last `window` rows and keeps little more than those.
-package final class SlidingWindowHead: HeadPolicy, WindowedHead {
+package final class SlidingWindowHead: HeadPolicy, WindowedHead, BlockedHead {
   package let rows: HeadRows
+  package var takesBlocks: Bool { true }
   private let layer: LayerShape
   private let window: Int
 
