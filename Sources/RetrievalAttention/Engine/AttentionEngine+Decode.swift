@@ -18,7 +18,7 @@ extension AttentionEngine {
     let mode: Mode = isExact ? .exact : fixed != nil ? .probed : .policy
     let workers = parallel.workerCount
     let blocks = QueryBlocks(
-      groupSize: layer.groupSize, isDivided: fixed == nil && (isExact || layerHeads[0].takesBlocks))
+      groupSize: layer.groupSize, isDivided: fixed == nil && !isExact && layerHeads[0].takesBlocks)
     let step = DecodeStep(
       headCount: layerHeads.count * blocks.count,
       parts: isExact

@@ -3,7 +3,7 @@
 import VectorIndex
 
 /// Attends to every row.
-package final class ExactHead: HeadPolicy, DividedHead, BlockedHead {
+package final class ExactHead: HeadPolicy, DividedHead {
   package let rows: HeadRows
 
   package init(rows: HeadRows) {
@@ -11,7 +11,6 @@ package final class ExactHead: HeadPolicy, DividedHead, BlockedHead {
   }
 
   package func partCount(workers: Int) -> Int { Self.partCount(rows: rows.count, workers: workers) }
-  package var takesBlocks: Bool { true }
   package func truncate(to count: Int) throws(AttentionError) { rows.removeLast(to: count) }
   package func attend(_ step: HeadStep) -> ReadStatistics.Head { Self.attend(step, to: rows) }
 

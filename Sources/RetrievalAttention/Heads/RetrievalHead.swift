@@ -60,7 +60,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   package var windowRows: Int { rows.count - indexedEnd }
   private var usesIndex: Bool { index.rowCount > 0 }
 
-  package var takesBlocks: Bool { !usesIndex || clusters != nil }
+  package var takesBlocks: Bool { usesIndex && clusters != nil }
 
   package var indexedRowCount: Int { index.rowCount }
   package var indexByteCount: Int { index.byteCount }

@@ -4,9 +4,8 @@ import AttentionModel
 import VectorIndex
 
 /// Attends exactly to the last `window` rows and keeps little more than those.
-package final class SlidingWindowHead: HeadPolicy, WindowedHead, BlockedHead {
+package final class SlidingWindowHead: HeadPolicy, WindowedHead {
   package let rows: HeadRows
-  package var takesBlocks: Bool { true }
   private let layer: LayerShape
   private let window: Int
 
