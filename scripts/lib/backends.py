@@ -57,7 +57,7 @@ BACKENDS = {
         " root rights \"pip install --target FOLDER 'cuda-toolkit[nvcc,cccl,cublas]==13.5.*'\" and"
         " CUDA_PATH=FOLDER/nvidia/cu13",
         uses_nvcc=True,
-        duration="an hour on 4 cores for one architecture",
+        duration="an hour or more on few cores",
     ),
     "metal": Backend(
         {"GGML_METAL": "ON", "GGML_METAL_EMBED_LIBRARY": "ON"},
