@@ -300,6 +300,16 @@ def _jobs(text):
 _jobs.__name__ = "number of jobs"
 
 
+def _architectures(text):
+    values = re.split("[,;]", text)
+    if not all(re.fullmatch(r"native|all|all-major|\d+[af]?(-real|-virtual)?", value) for value in values):
+        raise ValueError
+    return ";".join(values)
+
+
+_architectures.__name__ = "list of CUDA architectures"
+
+
 def main():
     parser = argparse.ArgumentParser(
         prog="bootstrap",
@@ -317,6 +327,13 @@ def main():
         help="build this back end of ggml too, as a module that ra loads; may be given several times. rpc comes with the"
         " server for other machines, ggml-rpc-server",
     )
+    parser.add_argument(
+        "--cuda-architectures",
+        type=_architectures,
+        metavar="LIST",
+        help="compile the back end cuda for these, such as 89 or 80,90 (CMAKE_CUDA_ARCHITECTURES; default: the GPUs of"
+        " this machine)",
+    )
     parser.add_argument("--system", action="store_true", help="use an installed llama.cpp, found by pkg-config")
     arguments = parser.parse_args()
     if arguments.jobs is None:
@@ -330,6 +347,8 @@ def main():
     choice = os.environ.get("RA_LLAMA", "")
     if choice not in ("", "system", "bundled"):
         raise Failure(f"RA_LLAMA is '{choice}'; it may be 'system' or 'bundled'.")
+    if arguments.cuda_architectures and "cuda" not in arguments.backend:
+        raise Failure("--cuda-architectures is for --backend cuda.")
     if arguments.system or choice == "system":
         if arguments.backend:
             raise Failure("--backend builds for the bundled llama.cpp; an installed one brings its own back ends.")
@@ -338,7 +357,7 @@ def main():
         status = bundled(arguments)
         for name in arguments.backend:
             with console.locked(DEPS / "lock", f"building the back end '{name}'"):
-                build_backend(name, PREFIX, arguments.jobs, Compiler(), arguments.force)
+                build_backend(name, PREFIX, arguments.jobs, Compiler(), arguments.force, arguments.cuda_architectures)
         place_modules()
     warn_of_others()
     return status

@@ -80,6 +80,13 @@ public enum BackendModules {
       return text
         + " (was the program linked with --export-dynamic, and the module built with the same llama.cpp?)"
     }
-    return text.contains("returned NULL") ? text + " (is a driver installed?)" : text
+    if ["libcudart.so", "libcublas.so", "libcublasLt.so"].contains(where: text.contains) {
+      return text
+        + " (CUDA's libraries are looked for where they were when the module was built; LD_LIBRARY_PATH names other"
+        + " folders)"
+    }
+    // NVIDIA's driver brings libcuda.so.1.
+    let lacksDriver = text.contains("returned NULL") || text.contains("libcuda.so.1: cannot open")
+    return lacksDriver ? text + " (is a driver installed?)" : text
   }
 }
