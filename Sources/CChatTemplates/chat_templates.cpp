@@ -10,6 +10,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
@@ -19,6 +20,8 @@ struct ct_template {
     jinja::value literals;
     jinja::value bos, eos;
     bool wants_parts = false;
+    /// Whether it asks for the date: the engine does so with std::localtime, which is for one thread at a time.
+    bool has_dates = false;
 };
 
 struct ct_prompt {
@@ -144,6 +147,7 @@ ct_template *ct_template_create(const char *source, size_t length, const char *b
             ct_template{text.tokens.source, jinja::parse_from_tokens(text.tokens), text.literals, own_string(bos),
                         own_string(eos)});
         result->wants_parts = needs_parts(tokens);
+        result->has_dates = result->source.find("strftime_now") != std::string::npos;
         return result.release();
     } catch (const std::exception &exception) {
         *error = copied(text_of(exception, nullptr));
@@ -165,6 +169,9 @@ ct_prompt *ct_template_render(
     try {
         jinja::context context(chat_template->source);
         set_variables(context, *chat_template, messages, count, options);
+        static std::mutex dates;
+        std::unique_lock<std::mutex> lock(dates, std::defer_lock);
+        if (chat_template->has_dates) lock.lock();
         jinja::runtime runtime(context);
         const jinja::value output = runtime.execute(chat_template->program);
         auto prompt = std::make_unique<ct_prompt>();

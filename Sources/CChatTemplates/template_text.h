@@ -11,8 +11,9 @@
 /// A template that knows its own text again when it comes out.
 ///
 /// The engine can mark strings, and keeps a mark through most of what a template does with them. It is meant for user
-/// input, where a mark that gets lost is a hole: `split` marks the last part alone, `join`, `tojson` and others none. So
-/// the marks are used the other way round, on the template's own text. What loses its mark is then taken for content.
+/// input, where a mark that gets lost is a hole: `split` marks the last part alone, `join`, `tojson` and others none.
+/// So the marks are used the other way round, on the template's own text. What loses its mark is then taken for
+/// content.
 ///
 /// To mark them, each literal and each text between blocks is moved to a list, which the template reads as a variable:
 /// `'user'` becomes `ct_literals[3]`.

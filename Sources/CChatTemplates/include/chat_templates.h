@@ -64,8 +64,8 @@ bool ct_template_wants_parts(const ct_template *chat_template);
 
 /// Fills the template in.
 ///
-/// Returns null and sets `error` when the template refuses the messages (`*is_refusal` is true then, and the text is the
-/// template's), or cannot be executed. `is_refusal` may be null.
+/// Returns null and sets `error` when the template refuses the messages (`*is_refusal` is true then, and the text is
+/// the template's), or cannot be executed. `is_refusal` may be null.
 ct_prompt *ct_template_render(
     const ct_template *chat_template, const ct_message *messages, size_t count, ct_options options, char **error,
     bool *is_refusal);

@@ -28,7 +28,9 @@ actor ChatWorker {
       let path = try SessionName(name).path()
       try open(path, name: name)
     } else {
-      let host = try command.modelOptions.host(console, store: command.store)
+      let host = try command.modelOptions.host(
+        console, store: command.store, chat: command.chatTemplate, system: command.system)
+      try host.model.checkChatTemplate()
       let runner = try GuestRunner(host: host, policy: policy(), plannedTokens: command.maxTokens)
       chat = Chat(runner: runner, conversation: try Conversation(model: host.model))
       console.note("talking with \(host.model.description.name ?? "the model"); /help lists commands")
@@ -45,7 +47,12 @@ actor ChatWorker {
     guard exists || command.modelOptions.model != nil else { throw CommandError.noModel(name: name) }
     let description = exists ? try SessionDescription(at: path) : nil
     try description?.requireComplete()
-    let host = try command.modelOptions.host(console, for: description, store: command.store)
+    if command.system.system != nil, let description, description.tokenCount > 0 {
+      throw CommandError.systemTooLate(name: name)
+    }
+    let host = try command.modelOptions.host(
+      console, for: description, store: command.store, chat: command.chatTemplate, system: command.system)
+    if !exists { try host.model.checkChatTemplate() }
     let start = ContinuousClock.now
     let session =
       exists
@@ -87,7 +94,7 @@ actor ChatWorker {
   private func generate(_ message: String) throws {
     guard let chat else { preconditionFailure("not opened") }
     let model = chat.runner.model
-    let prompt = chat.tokens.count + (try chat.prompt(for: message).count)
+    let prompt = try chat.prompt(for: message).count
     var maximum = command.maxTokens
     let trained = model.description.trainedContextLength
     if trained > 0, !command.limit.allowBeyondContext {

@@ -54,7 +54,7 @@ struct SessionModelOptions: ParsableArguments {
   /// - Parameter context: how long a new session is to become.
   func host(
     _ console: Console, for session: SessionDescription? = nil, store: StoreOptions? = nil,
-    context: PlannedContext = .trained
+    context: PlannedContext = .trained, chat: ChatTemplateOptions, system: SystemPromptOption? = nil
   ) throws -> GuestHost {
     let pool = try threading.makePool()
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
@@ -62,6 +62,7 @@ struct SessionModelOptions: ParsableArguments {
     }
     var options = try devices.options(console)
     options.ropeFactors = rope.ropeFactors
+    try chat.apply(to: &options, system: system)
     let model = try console.loadModel(
       path: model ?? session?.modelPath ?? "", options: options,
       for: session.map { .begun($0.ropeFactors) } ?? context)
