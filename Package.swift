@@ -20,6 +20,9 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
 ]
 
+/// For targets whose every use of unsafe memory is marked as one (SE-0458).
+let strict = settings + [.strictMemorySafety()]
+
 // Back ends for GPUs are modules that take ggml from the program that loads them, so programs must export it. Nothing
 // else can say so: pkg-config's -Wl flags are refused. Libraries stay free of these flags and usable by other packages.
 let exportsHost: [LinkerSetting] = [
@@ -64,22 +67,22 @@ let package = Package(
     .target(name: "CChatTemplates", dependencies: ["CLlamaChat"]),
     .target(name: "CSystemCalls"),
     // The system: the C library, signals, outputs, inputs, mapped files.
-    .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: settings),
+    .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: strict),
     .target(name: "CAttentionKernels", cSettings: [.define("NDEBUG")]),
     .target(
-      name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: settings),
+      name: "AttentionKernels", dependencies: ["CAttentionKernels", "Platform"], swiftSettings: strict),
     // The words between a host and whoever computes its attention.
-    .target(name: "AttentionModel", dependencies: ["Platform"], swiftSettings: settings),
-    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: settings),
+    .target(name: "AttentionModel", dependencies: ["Platform"], swiftSettings: strict),
+    .target(name: "VectorIndex", dependencies: ["AttentionKernels", "Platform"], swiftSettings: strict),
     .target(
       name: "RetrievalAttention",
       dependencies: ["AttentionModel", "VectorIndex", "AttentionKernels", "Platform"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     // The published methods; what they build on is open to any package.
     .target(
       name: "AttentionPolicies",
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(
       name: "LlamaHost", dependencies: ["AttentionModel", "CChatTemplates", "CLlama", "Platform"],
       swiftSettings: settings),
@@ -88,7 +91,7 @@ let package = Package(
       dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: settings),
     .target(name: "CTexts"),
-    .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: strict),
     .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: settings),
     .target(
       name: "Evaluation",
@@ -144,7 +147,7 @@ let package = Package(
     // A package of its own, which sees public declarations only; here its tests run with the others.
     .target(
       name: "ExampleMethods", dependencies: ["RetrievalAttention", "VectorIndex"],
-      path: "Examples/Sources/ExampleMethods"),
+      path: "Examples/Sources/ExampleMethods", swiftSettings: [.strictMemorySafety()]),
     .testTarget(
       name: "ExampleMethodsTests",
       dependencies: ["ExampleMethods", "AttentionPolicies", "Evaluation", "LlamaHost", "RetrievalAttention"],

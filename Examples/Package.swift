@@ -17,7 +17,8 @@ let package = Package(
       dependencies: [
         .product(name: "RetrievalAttention", package: "RetrievalAttention"),
         .product(name: "VectorIndex", package: "RetrievalAttention"),
-      ]),
+      ],
+      swiftSettings: [.strictMemorySafety()]),
     .testTarget(
       name: "ExampleMethodsTests",
       dependencies: [

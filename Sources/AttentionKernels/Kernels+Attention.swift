@@ -27,8 +27,8 @@ extension Kernels {
   ) throws(KernelError) {
     try checkAttention(queries.count, keys: keys.count, values: values.count, shape, states)
     try checkIndices(indices, limit: shape.count)
-    indices.withPointer {
-      attend(queries, keys: keys, values: values, shape, .listed($0, count: indices.count), &states)
+    unsafe indices.withPointer {
+      unsafe attend(queries, keys: keys, values: values, shape, .listed($0, count: indices.count), &states)
     }
   }
 
@@ -38,11 +38,11 @@ extension Kernels {
   ) {
     guard states.count > 0, selection.count > 0 else { return }
     states.withPointers { states in
-      queries.withPointer { queries in
-        keys.withPointer { keys in
-          values.withPointer { values in
-            withScratch(Self.attendScratchCount(queryCount: states.count)) { scratch in
-              unsafeAttend(
+      unsafe queries.withPointer { queries in
+        unsafe keys.withPointer { keys in
+          unsafe values.withPointer { values in
+            unsafe withScratch(Self.attendScratchCount(queryCount: states.count)) { scratch in
+              unsafe unsafeAttend(
                 FloatRows(queries, count: states.count, dimension: states.dimension),
                 to: KeyValueRows(
                   keys: PackedRows(keys, stride: shape.stride),

@@ -8,8 +8,8 @@ extension Kernels {
     _ source: Span<Float>, into target: inout MutableSpan<UInt16>
   ) throws(KernelError) {
     try require("target", source.count, in: target.count)
-    target.withPointer { target in
-      source.withPointer { unsafeConvertToFloat16($0, target, count: source.count) }
+    unsafe target.withPointer { target in
+      unsafe source.withPointer { unsafe unsafeConvertToFloat16($0, target, count: source.count) }
     }
   }
 
@@ -20,8 +20,8 @@ extension Kernels {
     _ source: Span<UInt16>, into target: inout MutableSpan<Float>
   ) throws(KernelError) {
     try require("target", source.count, in: target.count)
-    target.withPointer { target in
-      source.withPointer { unsafeConvertFromFloat16($0, target, count: source.count) }
+    unsafe target.withPointer { target in
+      unsafe source.withPointer { unsafe unsafeConvertFromFloat16($0, target, count: source.count) }
     }
   }
 
@@ -32,8 +32,8 @@ extension Kernels {
     _ source: Span<Float>, into target: inout MutableSpan<UInt16>
   ) throws(KernelError) {
     try require("target", source.count, in: target.count)
-    target.withPointer { target in
-      source.withPointer { unsafeConvertToBFloat16($0, target, count: source.count) }
+    unsafe target.withPointer { target in
+      unsafe source.withPointer { unsafe unsafeConvertToBFloat16($0, target, count: source.count) }
     }
   }
 
@@ -44,8 +44,8 @@ extension Kernels {
     _ source: Span<UInt16>, into target: inout MutableSpan<Float>
   ) throws(KernelError) {
     try require("target", source.count, in: target.count)
-    target.withPointer { target in
-      source.withPointer { unsafeConvertFromBFloat16($0, target, count: source.count) }
+    unsafe target.withPointer { target in
+      unsafe source.withPointer { unsafe unsafeConvertFromBFloat16($0, target, count: source.count) }
     }
   }
 
@@ -54,8 +54,8 @@ extension Kernels {
   /// - Throws: ``KernelError/bufferTooSmall(name:required:actual:)`` if the target is shorter than the source.
   public func exp(_ source: Span<Float>, into target: inout MutableSpan<Float>) throws(KernelError) {
     try require("target", source.count, in: target.count)
-    target.withPointer { target in
-      source.withPointer { unsafeExp($0, target, count: source.count) }
+    unsafe target.withPointer { target in
+      unsafe source.withPointer { unsafe unsafeExp($0, target, count: source.count) }
     }
   }
 }

@@ -30,8 +30,8 @@ extension Kernels {
     try checkDot(queries: queries.count, queryShape, rows: rows.count, rowShape)
     try checkScores(scores.count, queryCount: queryShape.count, rowCount: indices.count)
     try checkIndices(indices, limit: rowShape.count)
-    indices.withPointer {
-      dot(queries, queryShape, rows, rowShape, .listed($0, count: indices.count), &scores)
+    unsafe indices.withPointer {
+      unsafe dot(queries, queryShape, rows, rowShape, .listed($0, count: indices.count), &scores)
     }
   }
 
@@ -39,10 +39,10 @@ extension Kernels {
     _ queries: Span<Float>, _ queryShape: RowShape, _ rows: Span<UInt16>, _ rowShape: RowShape,
     _ selection: RowSelection, _ scores: inout MutableSpan<Float>
   ) {
-    scores.withPointer { scores in
-      queries.withPointer { queries in
-        rows.withPointer { rows in
-          unsafeDot(
+    unsafe scores.withPointer { scores in
+      unsafe queries.withPointer { queries in
+        unsafe rows.withPointer { rows in
+          unsafe unsafeDot(
             FloatRows(
               queries, count: queryShape.count, dimension: queryShape.dimension, stride: queryShape.stride),
             with: PackedRows(rows, stride: rowShape.stride), selection, scores: scores)

@@ -9,11 +9,11 @@ extension Kernels {
   /// - Parameters:
   ///   - stride: elements from row to row of C; those of rows without gaps for nil.
   ///   - scratch: ``gemmScratchCount`` floats.
-  package func unsafeGEMM(
+  @unsafe package func unsafeGEMM(
     _ a: FloatMatrix, _ b: FloatMatrix, into c: UnsafeMutablePointer<Float>, stride: Int? = nil,
     accumulate: Bool = false, scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.gemm_f32(
+    unsafe table.pointee.gemm_f32(
       a.base, a.rowStride, a.columnStride, b.base, b.rowStride, b.columnStride, c, stride ?? b.columns,
       a.rows, b.columns, a.columns, accumulate ? 1 : 0, scratch)
   }
@@ -21,11 +21,11 @@ extension Kernels {
   /// `moment += X^T X` for X `[rows, dimension]`; moment `[dimension, dimension]` without gaps.
   ///
   /// - Parameter scratch: ``gemmScratchCount`` floats.
-  package func unsafeAddSecondMoment(
+  @unsafe package func unsafeAddSecondMoment(
     of rows: FloatRows, to moment: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) {
-    let matrix = FloatMatrix(rows.base, rows: rows.count, columns: rows.dimension, stride: rows.stride)
-    unsafeGEMM(matrix.transposed, matrix, into: moment, accumulate: true, scratch: scratch)
+    let matrix = unsafe FloatMatrix(rows.base, rows: rows.count, columns: rows.dimension, stride: rows.stride)
+    unsafe unsafeGEMM(matrix.transposed, matrix, into: moment, accumulate: true, scratch: scratch)
   }
 
   /// The nearest centroid of each point: the j with the highest `points[i] . centroids[j] - halfNorms[j]`, the lowest
@@ -36,80 +36,84 @@ extension Kernels {
   ///   - assignments: `[points]`
   ///   - best: `[points]`: the highest value of each; the squared distance is `|point|^2 - 2 * best`.
   ///   - scratch: ``assignScratchCount(dimension:)`` floats.
-  package func unsafeAssign(
+  @unsafe package func unsafeAssign(
     _ points: FloatRows, to centroids: FloatRows, halfNorms: UnsafePointer<Float>,
     assignments: UnsafeMutablePointer<UInt32>, best: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.assign_f32(
+    unsafe table.pointee.assign_f32(
       points.rows, points.count, centroids.rows, centroids.count, points.dimension, halfNorms, assignments,
       best, scratch)
   }
 
   /// To nearest even; overflow gives infinity.
-  package func unsafeConvertToFloat16(
+  @unsafe package func unsafeConvertToFloat16(
     _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<UInt16>, count: Int
   ) {
-    table.pointee.convert_f32_to_f16(source, target, count)
+    unsafe table.pointee.convert_f32_to_f16(source, target, count)
   }
 
   /// Exact.
-  package func unsafeConvertFromFloat16(
+  @unsafe package func unsafeConvertFromFloat16(
     _ source: UnsafePointer<UInt16>, _ target: UnsafeMutablePointer<Float>, count: Int
   ) {
-    table.pointee.convert_f16_to_f32(source, target, count)
+    unsafe table.pointee.convert_f16_to_f32(source, target, count)
   }
 
   /// To nearest even.
-  package func unsafeConvertToBFloat16(
+  @unsafe package func unsafeConvertToBFloat16(
     _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<UInt16>, count: Int
   ) {
-    table.pointee.convert_f32_to_bf16(source, target, count)
+    unsafe table.pointee.convert_f32_to_bf16(source, target, count)
   }
 
   /// Exact.
-  package func unsafeConvertFromBFloat16(
+  @unsafe package func unsafeConvertFromBFloat16(
     _ source: UnsafePointer<UInt16>, _ target: UnsafeMutablePointer<Float>, count: Int
   ) {
-    table.pointee.convert_bf16_to_f32(source, target, count)
+    unsafe table.pointee.convert_bf16_to_f32(source, target, count)
   }
 
   /// e^x; in place is fine.
-  package func unsafeExp(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, count: Int) {
-    table.pointee.exp_f32(source, target, count)
+  @unsafe package func unsafeExp(
+    _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, count: Int
+  ) {
+    unsafe table.pointee.exp_f32(source, target, count)
   }
 
   /// Natural logarithms, -infinity below 2^-126; in place is fine.
-  package func unsafeLog(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, count: Int) {
-    table.pointee.log_f32(source, target, count)
+  @unsafe package func unsafeLog(
+    _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, count: Int
+  ) {
+    unsafe table.pointee.log_f32(source, target, count)
   }
 
   /// Adds scores to the running maximum and sum of one query's softmax.
-  package func unsafeAddMass(
+  @unsafe package func unsafeAddMass(
     _ scores: UnsafePointer<Float>, count: Int, maximum: UnsafeMutablePointer<Float>,
     sum: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.add_mass_f32(scores, count, maximum, sum)
+    unsafe table.pointee.add_mass_f32(scores, count, maximum, sum)
   }
 
   /// `shares[i] += exp(scores[i] - logTotal + min(raise.perSpread * spreads[i], raise.most))`
-  package func unsafeAddShares(
+  @unsafe package func unsafeAddShares(
     _ scores: UnsafePointer<Float>, spreads: UnsafePointer<Float>, count: Int, logTotal: Float,
     raise: SpreadRaise, to shares: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.add_shares_f32(scores, spreads, count, logTotal, raise.perSpread, raise.most, shares)
+    unsafe table.pointee.add_shares_f32(scores, spreads, count, logTotal, raise.perSpread, raise.most, shares)
   }
 
   /// `y[i] += a * x[i]`
-  package func unsafeAddScaled(
+  @unsafe package func unsafeAddScaled(
     _ x: UnsafePointer<Float>, by a: Float, to y: UnsafeMutablePointer<Float>, count: Int
   ) {
-    table.pointee.add_scaled_f32(x, a, y, count)
+    unsafe table.pointee.add_scaled_f32(x, a, y, count)
   }
 
   /// `x[i] *= a`
-  package func unsafeScale(_ x: UnsafeMutablePointer<Float>, by a: Float, count: Int) {
-    table.pointee.scale_f32(x, a, count)
+  @unsafe package func unsafeScale(_ x: UnsafeMutablePointer<Float>, by a: Float, count: Int) {
+    unsafe table.pointee.scale_f32(x, a, count)
   }
 }
 

@@ -10,20 +10,20 @@ extension Kernels {
   /// does not depend on the other queries and rows of the call.
   ///
   /// - Parameter scoreStride: that of scores without gaps for nil.
-  package func unsafeDot(
+  @unsafe package func unsafeDot(
     _ queries: FloatRows, with rows: PackedRows, _ selection: RowSelection,
     scores: UnsafeMutablePointer<Float>, scoreStride: Int? = nil
   ) {
-    table.pointee.dot(
+    unsafe table.pointee.dot(
       queries.rows, queries.count, rows.rows, selection.indices, selection.count, queries.dimension, scores,
       scoreStride ?? selection.count)
   }
 
   /// The same with f32 rows, all of them.
-  package func unsafeDot(
+  @unsafe package func unsafeDot(
     _ queries: FloatRows, with rows: FloatRows, scores: UnsafeMutablePointer<Float>, scoreStride: Int? = nil
   ) {
-    table.pointee.dot(
+    unsafe table.pointee.dot(
       queries.rows, queries.count, ak_rows(data: rows.base, stride: rows.stride * 4, type: AK_F32), nil,
       rows.count, queries.dimension, scores, scoreStride ?? rows.count)
   }
@@ -36,11 +36,11 @@ extension Kernels {
   /// - Parameters:
   ///   - scores: `[states.count, selected rows]`, scaled and biased.
   ///   - scoreStride: that of scores without gaps for nil.
-  package func unsafeSoftmaxAccumulate(
+  @unsafe package func unsafeSoftmaxAccumulate(
     scores: UnsafePointer<Float>, scoreStride: Int? = nil, values: PackedRows, _ selection: RowSelection,
     to states: StatePointers
   ) {
-    table.pointee.softmax_accumulate(
+    unsafe table.pointee.softmax_accumulate(
       scores, scoreStride ?? selection.count, states.count, values.rows, selection.indices, selection.count,
       states.dimension, states.states)
   }
@@ -49,11 +49,11 @@ extension Kernels {
   /// these weights to their accumulators. Maxima remain: weights are in their scale.
   ///
   /// - Parameter weightStride: that of weights without gaps for nil.
-  package func unsafeAddRows(
+  @unsafe package func unsafeAddRows(
     _ rows: PackedRows, _ selection: RowSelection, weights: UnsafePointer<Float>, weightStride: Int? = nil,
     to states: StatePointers
   ) {
-    table.pointee.add_rows(
+    unsafe table.pointee.add_rows(
       weights, weightStride ?? selection.count, states.count, rows.rows, selection.indices, selection.count,
       states.dimension, states.sums, states.accumulators, states.stride)
   }
@@ -65,11 +65,11 @@ extension Kernels {
   ///   - biases: `[selected rows]`: added to all scores of each, if given.
   ///   - states: continued, so rows may come in several calls.
   ///   - scratch: ``attendScratchCount(queryCount:)`` floats.
-  package func unsafeAttend(
+  @unsafe package func unsafeAttend(
     _ queries: FloatRows, to rows: KeyValueRows, _ selection: RowSelection,
     biases: UnsafePointer<Float>? = nil, states: StatePointers, scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.attend(
+    unsafe table.pointee.attend(
       queries.rows, queries.count, rows.keys.rows, rows.values.rows, selection.indices, biases,
       selection.count, queries.dimension, states.states, scratch)
   }
@@ -82,11 +82,11 @@ extension Kernels {
   /// - Parameters:
   ///   - states: continued, so keys may come in several calls.
   ///   - scratch: ``prefillScratchCount(dimension:)`` floats.
-  package func unsafePrefill(
+  @unsafe package func unsafePrefill(
     _ queries: FloatRows, scale: Float, to rows: KeyValueRows, visible: VisibleKeys, states: StatePointers,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.prefill(
+    unsafe table.pointee.prefill(
       queries.rows, queries.count, scale, rows.keys.rows, rows.values.rows, visible.keyCount,
       queries.dimension, visible.begins, visible.ends, states.states, scratch)
   }

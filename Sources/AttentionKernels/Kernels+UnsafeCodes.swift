@@ -26,21 +26,21 @@ extension Kernels {
   ///
   /// Integers are Int16 in the order 0, 2, 1, 3 in each group of four, zero up to a multiple of 4, of magnitudes up to
   /// ``lvq8QueryLimit(dimension:)``. Their sum is exact and the same at every level; the rest is three f32 roundings.
-  package func unsafeDotLVQ8(
+  @unsafe package func unsafeDotLVQ8(
     _ queries: CodeQueries, with blocks: CodeBlocks, _ rows: Range<Int>, scores: UnsafeMutablePointer<Float>,
     scoreStride: Int
   ) {
-    table.pointee.dot_lvq8(
+    unsafe table.pointee.dot_lvq8(
       queries.queries, queries.count, blocks.base, blocks.width, rows.lowerBound, rows.count, scores,
       scoreStride)
   }
 
   /// The same for 4-bit codes; integers are Int8 in their own order, from -127, zero up to a multiple of 8.
-  package func unsafeDotLVQ4(
+  @unsafe package func unsafeDotLVQ4(
     _ queries: CodeQueries, with blocks: CodeBlocks, _ rows: Range<Int>, scores: UnsafeMutablePointer<Float>,
     scoreStride: Int
   ) {
-    table.pointee.dot_lvq4(
+    unsafe table.pointee.dot_lvq4(
       queries.queries, queries.count, blocks.base, blocks.width, rows.lowerBound, rows.count, scores,
       scoreStride)
   }
@@ -51,11 +51,11 @@ extension Kernels {
   ///
   /// Tables are UInt8 `[subquantizers, 16]` a query; at most 256 subquantizers, a multiple of 4. The highest entries of
   /// subquantizers 16 i + j, + 4, + 8 and + 12, j < 4, add up to at most 255.
-  package func unsafeDotPQ4(
+  @unsafe package func unsafeDotPQ4(
     _ queries: CodeQueries, with blocks: CodeBlocks, _ rows: Range<Int>, scores: UnsafeMutablePointer<Float>,
     scoreStride: Int
   ) {
-    table.pointee.dot_pq4(
+    unsafe table.pointee.dot_pq4(
       queries.queries, queries.count, blocks.base, blocks.width, rows.lowerBound, rows.count, scores,
       scoreStride)
   }
@@ -67,12 +67,12 @@ extension Kernels {
   /// codebooks 16 i + j, + 4, + 8 and + 12, j < 4.
   ///
   /// - Parameter scratch: `17 * codebooks.count` floats.
-  package func unsafePQ4Tables(
+  @unsafe package func unsafePQ4Tables(
     _ query: UnsafePointer<Float>, _ codebooks: Codebooks, tables: UnsafeMutablePointer<UInt8>,
     scale: UnsafeMutablePointer<Float>, base: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
-    table.pointee.pq4_tables(
+    unsafe table.pointee.pq4_tables(
       query, codebooks.coordinates, codebooks.starts, codebooks.entries, codebooks.count, tables, scale, base,
       scratch)
   }
@@ -88,11 +88,11 @@ extension Kernels {
   ///   - queries: tables as for ``unsafeDotPQ4``.
   ///   - worths: room for what all rows are worth, if that is wanted.
   ///   - scratch: ``sampleScratchCount(queryCount:)`` floats.
-  package func unsafeSamplePQ4(
+  @unsafe package func unsafeSamplePQ4(
     _ sample: RowSample, of lists: CodedLists, _ queries: CodeQueries, with blocks: CodeBlocks,
     worths: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
   ) -> Int {
-    table.pointee.sample_pq4(
+    unsafe table.pointee.sample_pq4(
       queries.queries, queries.count, blocks.base, blocks.width, lists.lists.lists, lists.bases,
       lists.baseStride, lists.factors, sample.sample, worths, scratch)
   }
@@ -102,11 +102,11 @@ extension Kernels {
 
   /// Writes ``rank(score:index:)`` of each score above the threshold, index `firstIndex + i`, in order, and returns
   /// how many. Room for `count` ranks is needed.
-  package func unsafeCollect(
+  @unsafe package func unsafeCollect(
     scores: UnsafePointer<Float>, count: Int, above threshold: Float, firstIndex: UInt32,
     ranks: UnsafeMutablePointer<UInt64>
   ) -> Int {
-    table.pointee.collect_above_f32(scores, count, threshold, firstIndex, ranks)
+    unsafe table.pointee.collect_above_f32(scores, count, threshold, firstIndex, ranks)
   }
 
   /// A number that is higher for a higher score and, among equal scores, for a lower index.
@@ -123,7 +123,7 @@ extension Kernels {
 }
 
 /// How a sample of the rows of lists is taken, and where it goes.
-package struct RowSample {
+@safe package struct RowSample {
   /// What a row must be worth to be taken for sure.
   package var threshold: Float
   /// Whether others are taken too, in proportion to what they are worth.
@@ -144,14 +144,14 @@ package struct RowSample {
   ) {
     self.threshold = threshold
     self.limit = limit
-    self.rows = rows
-    self.chances = chances
-    self.rests = rests
+    unsafe self.rows = rows
+    unsafe self.chances = chances
+    unsafe self.rests = rests
     self.restStride = restStride
   }
 
   fileprivate var sample: ak_sample {
-    ak_sample(
+    unsafe ak_sample(
       threshold: threshold, systematic: isSystematic ? 1 : 0, limit: limit, rows: rows, chances: chances,
       rests: rests, rest_stride: restStride)
   }
@@ -159,7 +159,7 @@ package struct RowSample {
 
 /// Lists of rows: list c has the rows `begins[c] ..< ends[c]`, no row is in two of them, and of them the lists
 /// `selected[s]` for s < `count`, of ascending rows.
-package struct RowLists {
+@safe package struct RowLists {
   package var begins: UnsafePointer<UInt32>
   package var ends: UnsafePointer<UInt32>
   package var selected: UnsafePointer<UInt32>
@@ -168,17 +168,19 @@ package struct RowLists {
   package init(
     begins: UnsafePointer<UInt32>, ends: UnsafePointer<UInt32>, selected: UnsafePointer<UInt32>, count: Int
   ) {
-    self.begins = begins
-    self.ends = ends
-    self.selected = selected
+    unsafe self.begins = begins
+    unsafe self.ends = ends
+    unsafe self.selected = selected
     self.count = count
   }
 
-  fileprivate var lists: ak_lists { ak_lists(begins: begins, ends: ends, selected: selected, count: count) }
+  fileprivate var lists: ak_lists {
+    unsafe ak_lists(begins: begins, ends: ends, selected: selected, count: count)
+  }
 }
 
 /// Queries as scans of codes take them: integers or tables, with what turns integer sums into scores.
-package struct CodeQueries {
+@safe package struct CodeQueries {
   /// Query h is at `data + h * stride`.
   package var data: UnsafeRawPointer
   /// Bytes.
@@ -194,34 +196,34 @@ package struct CodeQueries {
     _ data: UnsafeRawPointer, stride: Int, count: Int, scales: UnsafePointer<Float>,
     sums: UnsafePointer<Float>, bases: UnsafePointer<Float>
   ) {
-    self.data = data
+    unsafe self.data = data
     self.stride = stride
     self.count = count
-    self.scales = scales
-    self.sums = sums
-    self.bases = bases
+    unsafe self.scales = scales
+    unsafe self.sums = sums
+    unsafe self.bases = bases
   }
 
   fileprivate var queries: ak_code_queries {
-    ak_code_queries(data: data, stride: stride, scales: scales, sums: sums, bases: bases)
+    unsafe ak_code_queries(data: data, stride: stride, scales: scales, sums: sums, bases: bases)
   }
 }
 
 /// Blocks of coded rows; layouts in attention_kernels.h.
-package struct CodeBlocks {
+@safe package struct CodeBlocks {
   package var base: UnsafePointer<UInt8>
   /// Elements of a row for LVQ, subquantizers for PQ.
   package var width: Int
 
   package init(_ base: UnsafePointer<UInt8>, width: Int) {
-    self.base = base
+    unsafe self.base = base
     self.width = width
   }
 }
 
 /// Codebooks of 16 entries. Codebook s has the coordinates `coordinates[j]` of a vector for j in
 /// `starts[s] ..< starts[s + 1]`, and 16 entries with the elements `entries[16 * j ..< 16 * j + 16]`.
-package struct Codebooks {
+@safe package struct Codebooks {
   package var coordinates: UnsafePointer<UInt32>
   package var starts: UnsafePointer<UInt32>
   package var entries: UnsafePointer<Float>
@@ -231,15 +233,15 @@ package struct Codebooks {
     coordinates: UnsafePointer<UInt32>, starts: UnsafePointer<UInt32>, entries: UnsafePointer<Float>,
     count: Int
   ) {
-    self.coordinates = coordinates
-    self.starts = starts
-    self.entries = entries
+    unsafe self.coordinates = coordinates
+    unsafe self.starts = starts
+    unsafe self.entries = entries
     self.count = count
   }
 }
 
 /// Lists of coded rows, with what their codes are added to and multiplied by.
-package struct CodedLists {
+@safe package struct CodedLists {
   package var lists: RowLists
   /// `[queries, baseStride]`: added to the scores of a list's rows.
   package var bases: UnsafePointer<Float>
@@ -251,8 +253,8 @@ package struct CodedLists {
     lists: RowLists, bases: UnsafePointer<Float>, baseStride: Int, factors: UnsafePointer<Float>
   ) {
     self.lists = lists
-    self.bases = bases
+    unsafe self.bases = bases
     self.baseStride = baseStride
-    self.factors = factors
+    unsafe self.factors = factors
   }
 }

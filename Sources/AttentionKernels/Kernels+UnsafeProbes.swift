@@ -4,23 +4,23 @@ internal import CAttentionKernels
 
 extension Kernels {
   /// Reads memory in order. The result is a number that depends on all of it.
-  package func unsafeReadMemory(_ data: UnsafeRawPointer, byteCount: Int) -> Float {
-    table.pointee.read_memory(data, byteCount)
+  @unsafe package func unsafeReadMemory(_ data: UnsafeRawPointer, byteCount: Int) -> Float {
+    unsafe table.pointee.read_memory(data, byteCount)
   }
 
   /// Reads `byteCount` bytes, a multiple of 64, of rows that lie `stride` bytes apart, and asks for the row `ahead`
   /// places further before each; 0 for not.
-  package func unsafeReadRows(
+  @unsafe package func unsafeReadRows(
     _ data: UnsafeRawPointer, stride: Int, indices: UnsafePointer<UInt32>, indexCount: Int, byteCount: Int,
     ahead: Int
   ) -> Float {
-    table.pointee.read_rows(
+    unsafe table.pointee.read_rows(
       ak_rows(data: data, stride: stride, type: AK_F16), indices, indexCount, byteCount, ahead)
   }
 
   /// Multiplies and adds f32 in registers; returns how many operations that were, a multiplication and an addition
   /// being two.
   package func multiplyAdd(rounds: Int, result: inout Float) -> Int {
-    table.pointee.multiply_add(rounds, &result)
+    unsafe table.pointee.multiply_add(rounds, &result)
   }
 }

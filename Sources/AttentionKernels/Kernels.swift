@@ -18,26 +18,26 @@ internal import Platform
 /// Calls may run concurrently. They allocate nothing but the scratch of the checked functions that have no
 /// `scratch` parameter, and give the same bits each time at one level.
 /// 16-bit floats are passed as their bits: `Float16` is missing on Intel Macs.
-public struct Kernels: Sendable {
+@safe public struct Kernels: Sendable {
   // The tables are constants of the C target, hence safe to share.
   nonisolated(unsafe) let table: UnsafePointer<ak_kernels>
 
   /// The kernels of ``SIMDLevel/active``.
-  public static let active = Kernels(table: ak_kernels_active())
+  public static let active = unsafe Kernels(table: ak_kernels_active())
 
   /// - Throws: ``KernelError/unsupportedLevel(_:supported:)``
   public init(level: SIMDLevel) throws(KernelError) {
-    guard let table = ak_kernels_for(level.kernelLevel) else {
+    guard let table = unsafe ak_kernels_for(level.kernelLevel) else {
       throw .unsupportedLevel(level, supported: SIMDLevel.supported)
     }
-    self.table = table
+    unsafe self.table = table
   }
 
   private init(table: UnsafePointer<ak_kernels>) {
-    self.table = table
+    unsafe self.table = table
   }
 
-  public var level: SIMDLevel { SIMDLevel(table.pointee.level) }
+  public var level: SIMDLevel { unsafe SIMDLevel(table.pointee.level) }
 }
 
 extension Kernels {

@@ -60,34 +60,39 @@ extension KeyValueFormat: LosslessStringConvertible {
 
 /// The address of rows of either format. Row `i` starts `i * stride` bytes behind the first; rows are at even
 /// addresses.
-package struct PackedRows {
+@safe package struct PackedRows {
   package var base: UnsafeRawPointer
   /// Bytes.
   package var stride: Int
   package var format: RowFormat
 
   package init(base: UnsafeRawPointer, stride: Int, format: RowFormat) {
-    self.base = base
+    unsafe self.base = base
     self.stride = stride
     self.format = format
   }
 
   /// Rows without gaps between them.
   package init(_ base: UnsafeRawPointer, format: RowFormat, dimension: Int) {
-    self.init(base: base, stride: format.bytesPerRow(dimension: dimension), format: format)
+    unsafe self.init(base: base, stride: format.bytesPerRow(dimension: dimension), format: format)
   }
 
   /// f16 rows, stride in elements.
   package init(_ rows: UnsafePointer<UInt16>, stride: Int) {
-    self.init(base: rows, stride: 2 * stride, format: .float16)
+    unsafe self.init(base: rows, stride: 2 * stride, format: .float16)
   }
 
   /// The rows from number `row` on.
   package func from(_ row: Int) -> PackedRows {
-    PackedRows(base: base + row * stride, stride: stride, format: format)
+    unsafe PackedRows(base: base + row * stride, stride: stride, format: format)
   }
 
-  var rows: ak_rows { ak_rows(data: base, stride: stride, type: format.type) }
+  /// Replaces bytes of rows whose memory may be written.
+  @unsafe package func unsafeUpdate(from source: UnsafeRawPointer, byteCount: Int) {
+    unsafe UnsafeMutableRawPointer(mutating: base).copyMemory(from: source, byteCount: byteCount)
+  }
+
+  var rows: ak_rows { unsafe ak_rows(data: base, stride: stride, type: format.type) }
 }
 
 extension Kernels {
@@ -102,19 +107,19 @@ extension Kernels {
   /// - Parameters:
   ///   - source: `[rowCount, dimension]`, f16.
   ///   - targetStride: bytes, at least ``RowFormat/bytesPerRow(dimension:)``
-  package func unsafeQuantize(
+  @unsafe package func unsafeQuantize(
     _ source: PackedRows, rowCount: Int, dimension: Int, offsets: UnsafePointer<Float>?,
     target: UnsafeMutableRawPointer, targetStride: Int
   ) {
-    table.pointee.quantize_f16(
+    unsafe table.pointee.quantize_f16(
       source.base.assumingMemoryBound(to: UInt16.self), source.stride / 2, rowCount, dimension, offsets,
       target, targetStride)
   }
 
   /// Rows as f32; `targetStride` in elements.
-  package func unsafeUnpack(
+  @unsafe package func unsafeUnpack(
     _ rows: PackedRows, rowCount: Int, dimension: Int, target: UnsafeMutablePointer<Float>, targetStride: Int
   ) {
-    table.pointee.unpack(rows.rows, rowCount, dimension, target, targetStride)
+    unsafe table.pointee.unpack(rows.rows, rowCount, dimension, target, targetStride)
   }
 }

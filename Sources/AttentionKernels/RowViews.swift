@@ -1,9 +1,13 @@
 // What kernels work on, as views of the caller's memory: they own nothing, and nothing about them is checked.
+//
+// Making one of an address is unsafe: whoever does says that the memory has this shape, and has it for as long as the
+// view or a copy is used. To hold, to cut and to ask one is safe. Reading through it is not, and marked wherever it is
+// done: a kernel does not compare the shapes of what it is given.
 
 internal import CAttentionKernels
 
 /// f32 rows `[count, dimension]`. Row `i` starts `i * stride` elements behind the first.
-package struct FloatRows {
+@safe package struct FloatRows {
   package var base: UnsafePointer<Float>
   package var count: Int
   package var dimension: Int
@@ -11,20 +15,20 @@ package struct FloatRows {
 
   /// - Parameter stride: that of rows without gaps for nil.
   package init(_ base: UnsafePointer<Float>, count: Int, dimension: Int, stride: Int? = nil) {
-    self.base = base
+    unsafe self.base = base
     self.count = count
     self.dimension = dimension
     self.stride = stride ?? dimension
   }
 
-  package subscript(row: Int) -> UnsafePointer<Float> { base + row * stride }
+  package subscript(row: Int) -> UnsafePointer<Float> { unsafe base + row * stride }
 
-  var rows: ak_rows_f32 { ak_rows_f32(data: base, stride: stride) }
+  var rows: ak_rows_f32 { unsafe ak_rows_f32(data: base, stride: stride) }
 }
 
 /// An f32 matrix `[rows, columns]`, or the transpose of one: element `[i, j]` is
 /// `base[i * rowStride + j * columnStride]`.
-package struct FloatMatrix {
+@safe package struct FloatMatrix {
   package var base: UnsafePointer<Float>
   package var rows: Int
   package var columns: Int
@@ -37,7 +41,7 @@ package struct FloatMatrix {
   ///
   /// - Parameter stride: elements from row to row; those of rows without gaps for nil.
   package init(_ base: UnsafePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
-    self.base = base
+    unsafe self.base = base
     self.rows = rows
     self.columns = columns
     rowStride = stride ?? columns
@@ -69,22 +73,22 @@ package struct KeyValueRows {
 }
 
 /// Which rows a kernel reads, and how many.
-package struct RowSelection {
+@safe package struct RowSelection {
   /// `[count]`: numbers of rows, or nil for the first ones.
   package var indices: UnsafePointer<UInt32>?
   package var count: Int
 
   /// The first `count` rows.
-  package static func first(_ count: Int) -> RowSelection { RowSelection(indices: nil, count: count) }
+  package static func first(_ count: Int) -> RowSelection { unsafe RowSelection(indices: nil, count: count) }
 
   /// The rows of `count` numbers, in their order.
   package static func listed(_ indices: UnsafePointer<UInt32>, count: Int) -> RowSelection {
-    RowSelection(indices: indices, count: count)
+    unsafe RowSelection(indices: indices, count: count)
   }
 }
 
 /// Which of `keyCount` keys each query of a prompt sees: `begins[r] ..< ends[r]`, clamped to `keyCount`; may be empty.
-package struct VisibleKeys {
+@safe package struct VisibleKeys {
   /// `[queries]`.
   package var begins: UnsafePointer<UInt32>
   /// `[queries]`.
@@ -92,8 +96,8 @@ package struct VisibleKeys {
   package var keyCount: Int
 
   package init(begins: UnsafePointer<UInt32>, ends: UnsafePointer<UInt32>, keyCount: Int) {
-    self.begins = begins
-    self.ends = ends
+    unsafe self.begins = begins
+    unsafe self.ends = ends
     self.keyCount = keyCount
   }
 }

@@ -27,10 +27,12 @@ public enum SIMDLevel: String, CaseIterable, Sendable, Comparable {
   public static var detected: SIMDLevel { SIMDLevel(ak_level_detected()) }
 
   /// The level in use: ``detected``, or the one `RA_SIMD_LEVEL` names if it is known and supported.
-  public static var active: SIMDLevel { SIMDLevel(ak_kernels_active().pointee.level) }
+  public static var active: SIMDLevel { unsafe SIMDLevel(ak_kernels_active().pointee.level) }
 
   /// The levels this CPU can run, in ascending order; never empty.
-  public static var supported: [SIMDLevel] { allCases.filter { ak_kernels_for($0.kernelLevel) != nil } }
+  public static var supported: [SIMDLevel] {
+    allCases.filter { unsafe ak_kernels_for($0.kernelLevel) != nil }
+  }
 
   /// Why `RA_SIMD_LEVEL` was ignored; nil when it was not, or was not set.
   public static var environmentProblem: SIMDLevelProblem? {
@@ -41,7 +43,7 @@ public enum SIMDLevel: String, CaseIterable, Sendable, Comparable {
     }
   }
 
-  private static var requestedName: String { String(cString: ak_level_requested_name()) }
+  private static var requestedName: String { unsafe String(cString: ak_level_requested_name()) }
 
   var kernelLevel: ak_level {
     switch self {

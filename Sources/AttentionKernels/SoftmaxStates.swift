@@ -37,13 +37,9 @@ public struct SoftmaxStates: Sendable {
     var logSumExps = sums
     var states = self
     states.withPointers { states in
-      outputs.withUnsafeMutableBufferPointer { outputs in
-        logSumExps.withUnsafeMutableBufferPointer { logSumExps in
-          states.finish(
-            into: OutputPointers(
-              outputs: outputs.baseAddress!, logSumExps: logSumExps.baseAddress!, count: count,
-              dimension: dimension))
-        }
+      unsafe AttentionKernels.withPointers(&outputs, &logSumExps) { outputs, logSumExps in
+        unsafe states.finish(
+          into: OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: dimension))
       }
     }
     return (outputs, logSumExps)
@@ -52,18 +48,11 @@ public struct SoftmaxStates: Sendable {
   /// Calls `body` with the states' addresses; with no states there is nothing to do.
   package mutating func withPointers(_ body: (StatePointers) -> Void) {
     let (count, dimension) = (count, dimension)
-    maxima.withUnsafeMutableBufferPointer { maxima in
-      sums.withUnsafeMutableBufferPointer { sums in
-        accumulators.withUnsafeMutableBufferPointer { accumulators in
-          guard
-            let maximum = maxima.baseAddress, let sum = sums.baseAddress,
-            let accumulator = accumulators.baseAddress
-          else { return }
-          body(
-            StatePointers(
-              maxima: maximum, sums: sum, accumulators: accumulator, count: count, dimension: dimension))
-        }
-      }
+    guard count > 0 else { return }
+    unsafe AttentionKernels.withPointers(&maxima, &sums, &accumulators) { maxima, sums, accumulators in
+      unsafe body(
+        StatePointers(
+          maxima: maxima, sums: sums, accumulators: accumulators, count: count, dimension: dimension))
     }
   }
 }

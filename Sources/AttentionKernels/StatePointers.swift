@@ -5,9 +5,12 @@ internal import Platform
 
 /// Running softmax states of `count` queries, in memory of somebody else.
 ///
+/// Whoever makes one of addresses says that they have room for that many, as long as it is used. Operations that take
+/// no address stay within, and trap for a query that there is not.
+///
 /// With scores s and values v of the keys seen so far: the maximum m of s, the sum of `exp(s - m)`, and the sum of
 /// `exp(s - m) v`. An empty state is -infinity, 0 and zeros. Milakov and Gimelshein, arXiv 1805.02867.
-public struct StatePointers {
+@safe public struct StatePointers {
   /// `[count]`.
   package let maxima: UnsafeMutablePointer<Float>
   /// `[count]`.
@@ -23,9 +26,9 @@ public struct StatePointers {
     maxima: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>,
     accumulators: UnsafeMutablePointer<Float>, count: Int, dimension: Int, stride: Int? = nil
   ) {
-    self.maxima = maxima
-    self.sums = sums
-    self.accumulators = accumulators
+    unsafe self.maxima = maxima
+    unsafe self.sums = sums
+    unsafe self.accumulators = accumulators
     self.count = count
     self.dimension = dimension
     self.stride = stride ?? dimension
@@ -33,17 +36,18 @@ public struct StatePointers {
 
   /// The state of one query.
   package subscript(query: Int) -> StatePointers {
-    StatePointers(
+    precondition(query >= 0 && query < count, "query \(query) of \(count)")
+    return unsafe StatePointers(
       maxima: maxima + query, sums: sums + query, accumulators: accumulators + query * stride, count: 1,
       dimension: dimension, stride: stride)
   }
 
   /// Makes them empty.
   package func clear() {
-    maxima.update(repeating: -.infinity, count: count)
-    sums.update(repeating: 0, count: count)
+    unsafe maxima.update(repeating: -.infinity, count: count)
+    unsafe sums.update(repeating: 0, count: count)
     for query in 0..<count {
-      (accumulators + query * stride).update(repeating: 0, count: dimension)
+      unsafe (accumulators + query * stride).update(repeating: 0, count: dimension)
     }
   }
 
@@ -52,17 +56,19 @@ public struct StatePointers {
   /// The other state's sum and accumulator may be negative, as those of an estimate that takes something away;
   /// whether enough remains is for the caller to see.
   package func merge(_ other: StatePointers, query: Int, kernels: Kernels) {
-    guard other.sums[query] != 0 else { return }
+    check(other, query)
+    guard unsafe other.sums[query] != 0 else { return }
     let (mine, theirs) = addWeight(of: other, query: query)
-    let accumulator = accumulators + query * stride
-    kernels.unsafeScale(accumulator, by: mine, count: dimension)
-    kernels.unsafeAddScaled(
+    let accumulator = unsafe accumulators + query * stride
+    unsafe kernels.unsafeScale(accumulator, by: mine, count: dimension)
+    unsafe kernels.unsafeAddScaled(
       other.accumulators + query * other.stride, by: theirs, to: accumulator, count: dimension)
   }
 
   /// Adds the weight of a query's state for other keys, without its values: maximum and sum alone.
   package func mergeWeight(of other: StatePointers, query: Int) {
-    guard other.sums[query] > 0 else { return }
+    check(other, query)
+    guard unsafe other.sums[query] > 0 else { return }
     _ = addWeight(of: other, query: query)
   }
 
@@ -72,19 +78,26 @@ public struct StatePointers {
     return (highest, exp(a - highest), exp(b - highest))
   }
 
+  /// That states of a query can be merged.
+  private func check(_ other: StatePointers, _ query: Int) {
+    precondition(
+      query >= 0 && query < min(count, other.count) && dimension == other.dimension,
+      "query \(query) of \(count) and \(other.count), widths \(dimension) and \(other.dimension)")
+  }
+
   private func addWeight(of other: StatePointers, query: Int) -> (mine: Float, theirs: Float) {
-    let (highest, mine, theirs) = Self.scales(maxima[query], other.maxima[query])
-    sums[query] = mine * sums[query] + theirs * other.sums[query]
-    maxima[query] = highest
+    let (highest, mine, theirs) = unsafe Self.scales(maxima[query], other.maxima[query])
+    unsafe sums[query] = mine * sums[query] + theirs * other.sums[query]
+    unsafe maxima[query] = highest
     return (mine, theirs)
   }
 
-  var states: ak_states { ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: stride) }
+  var states: ak_states { unsafe ak_states(max: maxima, sum: sums, acc: accumulators, acc_stride: stride) }
 }
 
 /// Finished attention of `count` queries, in memory of somebody else: what states become when their sums are one, which
-/// then need no sums.
-package struct OutputPointers {
+/// then need no sums. Made and used as ``StatePointers``.
+@safe package struct OutputPointers {
   /// `[count, dimension]`, rows `stride` elements apart; zeros for a query without keys.
   package let outputs: UnsafeMutablePointer<Float>
   /// `[count]`: natural log-sum-exps of the scores; -infinity without keys.
@@ -98,8 +111,8 @@ package struct OutputPointers {
     outputs: UnsafeMutablePointer<Float>, logSumExps: UnsafeMutablePointer<Float>, count: Int, dimension: Int,
     stride: Int? = nil
   ) {
-    self.outputs = outputs
-    self.logSumExps = logSumExps
+    unsafe self.outputs = outputs
+    unsafe self.logSumExps = logSumExps
     self.count = count
     self.dimension = dimension
     self.stride = stride ?? dimension
@@ -108,8 +121,8 @@ package struct OutputPointers {
   /// The same as running states of the same memory, whose sums, `[count]`, are written: a normalized state is one whose
   /// weights add up to one, and without keys it is empty.
   package func running(sums: UnsafeMutablePointer<Float>) -> StatePointers {
-    for query in 0..<count { sums[query] = logSumExps[query] > -.infinity ? 1 : 0 }
-    return StatePointers(
+    for query in 0..<count { unsafe sums[query] = logSumExps[query] > -.infinity ? 1 : 0 }
+    return unsafe StatePointers(
       maxima: logSumExps, sums: sums, accumulators: outputs, count: count, dimension: dimension,
       stride: stride)
   }
@@ -118,7 +131,10 @@ package struct OutputPointers {
   ///
   /// Associative and commutative up to rounding. Outputs of empty states are ignored; two empty ones give zeros.
   package func merge(_ other: OutputPointers) {
-    ak_merge_states(
+    precondition(
+      other.count >= count && other.dimension == dimension,
+      "\(count) and \(other.count) queries, widths \(dimension) and \(other.dimension)")
+    unsafe ak_merge_states(
       outputs, stride, logSumExps, ak_rows_f32(data: other.outputs, stride: other.stride), other.logSumExps,
       count, dimension)
   }
@@ -128,7 +144,10 @@ extension StatePointers {
   /// Normalizes into `outputs`, which may be the accumulators' memory with the same stride, and whose log-sum-exps the
   /// maxima's.
   package func finish(into target: OutputPointers) {
-    ak_finish_states(states, count, dimension, target.outputs, target.stride, target.logSumExps)
+    precondition(
+      target.count >= count && target.dimension == dimension,
+      "\(count) and \(target.count) queries, widths \(dimension) and \(target.dimension)")
+    unsafe ak_finish_states(states, count, dimension, target.outputs, target.stride, target.logSumExps)
   }
 }
 

@@ -22,13 +22,13 @@ package struct FixedRows: Sendable, Hashable {
 }
 
 /// Normalized outputs `[heads, d]` and natural log-sum-exps `[heads]` of one token.
-package struct AttendedHeads {
+@safe package struct AttendedHeads {
   package var outputs: UnsafePointer<Float>
   package var logSumExps: UnsafePointer<Float>
 
   package init(outputs: UnsafePointer<Float>, logSumExps: UnsafePointer<Float>) {
-    self.outputs = outputs
-    self.logSumExps = logSumExps
+    unsafe self.outputs = outputs
+    unsafe self.logSumExps = logSumExps
   }
 }
 
@@ -38,14 +38,15 @@ package protocol FixedAttention: AnyObject {
   func result() -> AttendedHeads
 }
 
-/// Keys and values `[count, width]` of some rows of one KV head, bits of half-precision numbers, without gaps.
-package struct HalfPrecisionRows {
+/// Keys and values `[count, width]` of some rows of one KV head, bits of half-precision numbers, without gaps where
+/// nothing else is said.
+@safe package struct HalfPrecisionRows {
   package var keys: UnsafePointer<UInt16>
   package var values: UnsafePointer<UInt16>
 
   package init(keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>) {
-    self.keys = keys
-    self.values = values
+    unsafe self.keys = keys
+    unsafe self.values = values
   }
 }
 

@@ -36,10 +36,10 @@ public struct RotaryEmbedding: Sendable, Hashable {
       let place = layout == .adjacentPairs ? (2 * pair, 2 * pair + 1) : (pair, pair + pairs)
       let (first, second) = (firstDimension + place.0, firstDimension + place.1)
       for row in 0..<count {
-        let a = rows[row * stride + first]
-        let b = rows[row * stride + second]
-        rows[row * stride + first] = a * cosine - b * sine
-        rows[row * stride + second] = a * sine + b * cosine
+        let a = unsafe rows[row * stride + first]
+        let b = unsafe rows[row * stride + second]
+        unsafe rows[row * stride + first] = a * cosine - b * sine
+        unsafe rows[row * stride + second] = a * sine + b * cosine
       }
     }
   }

@@ -107,12 +107,13 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
   }
 
   /// Writes sink and buffered rows and returns how many there are.
-  private func list(_ state: inout CascadeBuffers, into target: UnsafeMutablePointer<UInt32>) -> Int {
+  private func list(_ state: inout CascadeBuffers, into room: ListView<UInt32>) -> Int {
+    let target = unsafe room.base
     let sink = min(settings.sinkCount, state.rowCount)
-    for row in 0..<sink { target[row] = UInt32(row) }
+    for row in 0..<sink { unsafe target[row] = UInt32(row) }
     var count = sink
     state.forEach { entry in
-      target[count] = entry.row
+      unsafe target[count] = entry.row
       count += 1
     }
     return count
@@ -123,18 +124,17 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
     let scratch = workspace.scope()
     return history.advance { state in
       take(rows.count, into: &state)
-      let selected = scratch.indices(settings.sinkCount + state.count)
+      let selected = unsafe scratch.rows(settings.sinkCount + state.count)
       let count = list(&state, into: selected)
-      let scores = scratch.floats(groupSize * count)
-      states.attend(
-        queries, to: UnsafeBufferPointer(start: selected, count: count), of: rows, scores: scores,
-        workspace: workspace)
-      for h in 0..<groupSize { workspace.kernels.softmax(scores + h * count, count: count) }
+      let list = unsafe scratch.list(groupSize * count)
+      unsafe states.attend(queries, to: selected.first(count), of: rows, scores: list, workspace: workspace)
+      let scores = unsafe list.base
+      for h in 0..<groupSize { unsafe workspace.kernels.softmax(scores + h * count, count: count) }
       var place = min(settings.sinkCount, rows.count)
       let sink = place
       state.forEach { entry in
         var weight: Float = 0
-        for h in 0..<groupSize { weight = max(weight, scores[h * count + place]) }
+        for h in 0..<groupSize { weight = unsafe max(weight, scores[h * count + place]) }
         entry.average = settings.decay * entry.average + (1 - settings.decay) * weight
         place += 1
       }
@@ -160,46 +160,46 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
     let scratch = workspace.scope()
     let begin = batch.firstPosition + tokens.lowerBound
     let end = batch.firstPosition + tokens.upperBound
-    let selected = scratch.indices(settings.sinkCount + state.count + tokens.count)
+    let selected = unsafe scratch.rows(settings.sinkCount + state.count + tokens.count)
     let kept = list(&state, into: selected)
     for row in begin..<end { selected[kept + row - begin] = UInt32(row) }
     let count = kept + tokens.count
     // Decayed sums of each head's weights, the same as one update after the other while nothing enters or leaves.
-    let sums = scratch.floats(groupSize * count)
-    sums.update(repeating: 0, count: groupSize * count)
+    let sums = unsafe scratch.floats(groupSize * count)
+    unsafe sums.update(repeating: 0, count: groupSize * count)
     let d = rows.dimension
-    let queries = scratch.floats(groupSize * d)
-    let scores = scratch.floats(groupSize * count)
+    let queries = unsafe scratch.floats(groupSize * d)
+    let scores = unsafe scratch.floats(groupSize * count)
     let decay = pow(settings.decay, Float(CascadeSettings.sampling))
     var judged = 0
     for token in tokens where (batch.firstPosition + token) % CascadeSettings.sampling == 0 {
-      batch.queries(token..<token + 1, into: queries, workspace: workspace)
+      unsafe batch.queries(token..<token + 1, into: queries, workspace: workspace)
       let seen = kept + batch.firstPosition + token - begin + 1
-      workspace.kernels.unsafeDot(
-        FloatRows(queries, count: groupSize, dimension: d), with: rows.keys, .listed(selected, count: seen),
+      unsafe workspace.kernels.unsafeDot(
+        FloatRows(queries, count: groupSize, dimension: d), with: rows.keys, .listed(selected.first(seen)),
         scores: scores, scoreStride: count)
-      workspace.kernels.unsafeScale(sums, by: decay, count: groupSize * count)
+      unsafe workspace.kernels.unsafeScale(sums, by: decay, count: groupSize * count)
       for h in 0..<groupSize {
-        workspace.kernels.softmax(scores + h * count, count: seen)
-        workspace.kernels.unsafeAddScaled(
+        unsafe workspace.kernels.softmax(scores + h * count, count: seen)
+        unsafe workspace.kernels.unsafeAddScaled(
           scores + h * count, by: 1 - decay, to: sums + h * count, count: seen)
       }
       judged += 1
     }
     for h in 1..<max(1, groupSize) {
-      for i in 0..<count { sums[i] = max(sums[i], sums[h * count + i]) }
+      for i in 0..<count { unsafe sums[i] = max(sums[i], sums[h * count + i]) }
     }
     let remaining = pow(decay, Float(judged))
     var place = min(settings.sinkCount, state.rowCount)
     state.forEach { entry in
-      entry.average = remaining * entry.average + sums[place]
+      entry.average = unsafe remaining * entry.average + sums[place]
       place += 1
     }
     for row in begin..<end {
       if row < settings.sinkCount {
         state.skip(to: row + 1)
       } else {
-        state.insert(row, average: sums[kept + row - begin])
+        unsafe state.insert(row, average: sums[kept + row - begin])
       }
     }
   }

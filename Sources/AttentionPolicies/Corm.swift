@@ -113,24 +113,24 @@ final class CormHead: ObservingHead, UpdatedHead, MeasuredHead, EvictingHead {
     let scratch = workspace.scope()
     let end = rows.count
     guard end > 0 else { return }
-    let important = scratch.indices(end)
+    let important = unsafe scratch.indices(end)
     // One more than the position, so that 0 stands for none.
-    important.update(repeating: 0, count: end)
-    recent.forEachToken(
+    unsafe important.update(repeating: 0, count: end)
+    unsafe recent.forEachToken(
       in: max(0, end - settings.windowCount)..<end, groupSize: groupSize, rows: rows, workspace: workspace
     ) { position, scores, stride in
       for h in 0..<groupSize {
-        workspace.kernels.softmax(scores + h * stride, count: position + 1)
+        unsafe workspace.kernels.softmax(scores + h * stride, count: position + 1)
         let average = 1 / Float(position + 1)
-        for row in 0...position where scores[h * stride + row] >= average {
-          important[row] = UInt32(position + 1)
+        for row in 0...position where unsafe scores[h * stride + row] >= average {
+          unsafe important[row] = UInt32(position + 1)
         }
       }
     }
     history.advance { state in
       state.copy(State())
       state.append(rows: 0..<end)
-      for row in 0..<end { state.important[row] = Int32(important[row]) - 1 }
+      for row in 0..<end { state.important[row] = unsafe Int32(important[row]) - 1 }
       state.evict(last: end - 1, settings: settings)
     }
     history.mark()
@@ -147,14 +147,17 @@ final class CormHead: ObservingHead, UpdatedHead, MeasuredHead, EvictingHead {
     return history.advance { state in
       state.append(rows: state.rowCount..<end)
       let count = state.kept.count
-      let scores = scratch.floats(groupSize * count)
-      state.kept.withUnsafeBufferPointer {
-        states.attend(queries, to: $0, of: rows, scores: scores, workspace: workspace)
+      let list = unsafe scratch.list(groupSize * count)
+      unsafe state.kept.withUnsafeList {
+        unsafe states.attend(queries, to: $0, of: rows, scores: list, workspace: workspace)
       }
+      let scores = unsafe list.base
       for h in 0..<groupSize {
         // A weight of at least 1 / (t + 1): a score of at least the logarithm of the denominator over that.
-        let average = states.maxima[h] + log(states.sums[h]) - log(Float(end))
-        for i in 0..<count where scores[h * count + i] >= average { state.important[i] = Int32(end - 1) }
+        let average = unsafe states.maxima[h] + log(states.sums[h]) - log(Float(end))
+        for i in 0..<count where unsafe scores[h * count + i] >= average {
+          state.important[i] = Int32(end - 1)
+        }
       }
       state.evict(last: end - 1, settings: settings)
       let fixed = min(end, settings.recentCount)

@@ -2,7 +2,7 @@
 
 import AttentionKernels
 import Platform
-package import RetrievalAttention
+import RetrievalAttention
 import Synchronization
 import VectorIndex
 
@@ -54,10 +54,10 @@ package final class HashProjections: Sendable {
       // A sum of twelve uniform numbers is near enough to normal for directions, and needs no library.
       (0..<12).reduce(Float(-6)) { sum, _ in sum + Float.random(in: 0..<1, using: &generator) }
     }
-    rows = [UInt16](unsafeUninitializedCapacity: normal.count) { target, count in
+    rows = unsafe [UInt16](unsafeUninitializedCapacity: normal.count) { target, count in
       count = normal.count
       guard let base = target.baseAddress else { return }
-      Kernels.active.unsafeConvertToFloat16(normal, base, count: normal.count)
+      unsafe Kernels.active.unsafeConvertToFloat16(normal, base, count: normal.count)
     }
   }
 
@@ -88,24 +88,22 @@ package final class HashProjections: Sendable {
 
   /// Writes the hashes `[count, tables]` of vectors `[count, dimension]`.
   func hash(
-    _ vectors: UnsafePointer<Float>, count: Int, into hashes: UnsafeMutablePointer<UInt16>,
-    workspace: Workspace
+    _ vectors: FloatRows, into hashes: ListView<UInt16>, workspace: Workspace
   ) {
     let scratch = workspace.scope()
+    let (count, hashes) = unsafe (vectors.count, hashes.base)
     let width = bits * tables
-    let products = scratch.floats(count * width)
-    rows.withUnsafeBufferPointer { rows in
-      guard let base = rows.baseAddress else { return }
-      workspace.kernels.unsafeDot(
-        FloatRows(vectors, count: count, dimension: dimension), with: PackedRows(base, stride: dimension),
-        .first(width), scores: products)
+    let products = unsafe scratch.floats(count * width)
+    unsafe rows.withUnsafeList { rows in
+      unsafe workspace.kernels.unsafeDot(
+        vectors, with: PackedRows(rows.base, stride: dimension), .first(width), scores: products)
     }
     for i in 0..<count {
       for table in 0..<tables {
-        let product = products + i * width + table * bits
+        let product = unsafe products + i * width + table * bits
         var hash: UInt16 = 0
-        for bit in 0..<bits { hash |= (product[bit] >= 0 ? 1 : 0) << UInt16(bit) }
-        hashes[i * tables + table] = hash
+        for bit in 0..<bits { unsafe hash |= (product[bit] >= 0 ? 1 : 0) << UInt16(bit) }
+        unsafe hashes[i * tables + table] = hash
       }
     }
   }
@@ -126,67 +124,70 @@ final class HashTables {
 
   /// Puts vectors `[count, dimension]` into the tables.
   init(
-    _ vectors: UnsafePointer<Float>, count: Int, projections: HashProjections, workspace: Workspace
+    _ vectors: FloatRows, projections: HashProjections, workspace: Workspace
   ) {
     let scratch = workspace.scope()
+    let count = vectors.count
     precondition(count <= Self.maximumRows, "\(count) rows in one set of hash tables")
     self.projections = projections
     rowCount = count
     let tables = projections.tables
-    let hashes = scratch.halves(count * tables)
+    let hashed = unsafe ListView(scratch.halves(count * tables), count: count * tables)
+    let hashes = unsafe hashed.base
     let step = 64
     for first in stride(from: 0, to: count, by: step) {
-      projections.hash(
-        vectors + first * projections.dimension, count: min(step, count - first),
-        into: hashes + first * tables, workspace: workspace)
+      unsafe projections.hash(
+        FloatRows(vectors[first], count: min(step, count - first), dimension: projections.dimension),
+        into: hashed.from(first * tables), workspace: workspace)
     }
-    let starts = self.starts.grow(by: tables * (bucketCount + 1))
-    starts.update(repeating: 0, count: tables * (bucketCount + 1))
-    let members = self.members.grow(by: tables * count)
+    let starts = unsafe self.starts.grow(by: tables * (bucketCount + 1))
+    unsafe starts.update(repeating: 0, count: tables * (bucketCount + 1))
+    let members = unsafe self.members.grow(by: tables * count)
     for table in 0..<tables {
-      let places = starts + table * (bucketCount + 1)
-      for i in 0..<count { places[Int(hashes[i * tables + table])] += 1 }
+      let places = unsafe starts + table * (bucketCount + 1)
+      for i in 0..<count { unsafe places[Int(hashes[i * tables + table])] += 1 }
       var sum: UInt32 = 0
       for bucket in 0...bucketCount {
-        sum += places[bucket]
-        places[bucket] = sum
+        unsafe sum += places[bucket]
+        unsafe places[bucket] = sum
       }
       // Each start is now the end of its bucket; filling from behind moves it to the beginning.
       for i in (0..<count).reversed() {
-        let bucket = Int(hashes[i * tables + table])
-        places[bucket] -= 1
-        members[table * count + Int(places[bucket])] = UInt16(i)
+        let bucket = unsafe Int(hashes[i * tables + table])
+        unsafe places[bucket] -= 1
+        unsafe members[table * count + Int(places[bucket])] = UInt16(i)
       }
     }
   }
 
-  /// Writes the rows that share a bucket with a query in at least two tables, and returns how many they are and how
-  /// many entries of buckets were read.
+  /// Writes the rows that share a bucket with a query in at least two tables, and returns them and how many
+  /// entries of buckets were read.
   ///
   /// - Parameters:
   ///   - hashes: of the query, `[tables]`.
   ///   - found: room for all rows.
   func collisions(
-    _ hashes: UnsafePointer<UInt16>, found: UnsafeMutablePointer<UInt32>, workspace: Workspace
-  ) -> (count: Int, entries: Int) {
+    _ hashes: ListView<UInt16>, found room: ListView<UInt32>, workspace: Workspace
+  ) -> (rows: ListView<UInt32>, entries: Int) {
     let scratch = workspace.scope()
-    let seen = scratch.bytes(rowCount)
-    seen.update(repeating: 0, count: rowCount)
+    let found = unsafe room.base
+    let seen = unsafe scratch.bytes(rowCount)
+    unsafe seen.update(repeating: 0, count: rowCount)
     var count = 0
     var entries = 0
     for table in 0..<projections.tables {
-      let places = starts.base + table * (bucketCount + 1) + Int(hashes[table])
-      let list = members.base + table * rowCount
-      for i in Int(places[0])..<Int(places[1]) {
-        let row = Int(list[i])
-        if seen[row] == 1 {
-          found[count] = UInt32(row)
+      let places = unsafe starts.base + table * (bucketCount + 1) + Int(hashes[table])
+      let list = unsafe members.base + table * rowCount
+      for i in unsafe Int(places[0])..<Int(places[1]) {
+        let row = unsafe Int(list[i])
+        if unsafe seen[row] == 1 {
+          unsafe found[count] = UInt32(row)
           count += 1
         }
-        seen[row] &+= seen[row] < 2 ? 1 : 0
+        unsafe seen[row] &+= seen[row] < 2 ? 1 : 0
       }
-      entries += Int(places[1] - places[0])
+      unsafe entries += Int(places[1] - places[0])
     }
-    return (count, entries)
+    return (room.first(count), entries)
   }
 }

@@ -72,7 +72,7 @@ final class HiPHead: HeadPolicy {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
     var read = ReadStatistics.Head()
     if searchedRows == 0 || rows.count - searchedRows >= settings.refresh {
-      read.indexBytes = search(queries, count: states.count, workspace: workspace)
+      read.indexBytes = search(queries, workspace: workspace)
       searchedRows = rows.count
     }
     let sink = min(settings.sinkCount, rows.count)
@@ -81,88 +81,90 @@ final class HiPHead: HeadPolicy {
     states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
     read.fixed = sink + rows.count - end
-    read.retrieved = states.attend(
+    read.retrieved = unsafe states.attend(
       queries,
       to: MarkedBlocks(
-        marks: marks.base, count: marks.count, size: settings.blockSize, first: sink, end: end),
+        marks: marks.list, size: settings.blockSize, first: sink, end: end),
       of: rows, workspace: workspace)
     return read
   }
 
   /// Marks the union of what each query finds and returns the bytes of keys that were read on the way.
   private func search(
-    _ queries: UnsafePointer<Float>, count g: Int, workspace: Workspace
+    _ queries: FloatRows, workspace: Workspace
   ) -> Int {
     let middle = rows.count - settings.sinkCount - settings.windowCount
     let blocks = max(0, middle) / settings.blockSize
     let kept = max(1, settings.k / settings.blockSize)
     marks.removeAll()
-    marks.grow(by: blocks).update(repeating: blocks > kept ? 0 : 1, count: blocks)
+    unsafe marks.grow(by: blocks).update(repeating: blocks > kept ? 0 : 1, count: blocks)
     guard blocks > kept else { return 0 }
     var scored = 0
-    for h in 0..<g {
-      scored += search(queries + h * rows.dimension, blocks: blocks, kept: kept, workspace: workspace)
+    for h in 0..<queries.count {
+      unsafe scored += search(
+        FloatRows(queries[h], count: 1, dimension: rows.dimension), blocks: blocks, kept: kept,
+        workspace: workspace)
     }
     return scored * rows.keys.stride
   }
 
   /// One query's search. Returns the keys that were scored.
-  private func search(_ query: UnsafePointer<Float>, blocks: Int, kept: Int, workspace: Workspace) -> Int {
+  private func search(_ query: FloatRows, blocks: Int, kept: Int, workspace: Workspace) -> Int {
     let scratch = workspace.scope()
     // Spans of blocks [begin, end), before and after halving.
-    let spans = scratch.indices(2 * kept)
-    let halves = scratch.indices(4 * kept)
-    let scores = scratch.floats(2 * kept)
-    let best = scratch.indices(kept)
+    let spans = unsafe scratch.indices(2 * kept)
+    let pairs = unsafe scratch.rows(4 * kept)
+    let halves = unsafe pairs.base
+    let scores = unsafe scratch.list(2 * kept)
+    let best = unsafe scratch.indices(kept)
     for span in 0..<kept {
-      spans[2 * span] = UInt32(span * blocks / kept)
-      spans[2 * span + 1] = UInt32((span + 1) * blocks / kept)
+      unsafe spans[2 * span] = UInt32(span * blocks / kept)
+      unsafe spans[2 * span + 1] = UInt32((span + 1) * blocks / kept)
     }
     var scored = 0
-    while (0..<kept).contains(where: { spans[2 * $0 + 1] - spans[2 * $0] > 1 }) {
+    while (0..<kept).contains(where: { unsafe spans[2 * $0 + 1] - spans[2 * $0] > 1 }) {
       var count = 0
       for span in 0..<kept {
-        let (begin, end) = (spans[2 * span], spans[2 * span + 1])
+        let (begin, end) = unsafe (spans[2 * span], spans[2 * span + 1])
         let middle = begin + (end - begin) / 2
         for (first, last) in [(begin, middle), (middle, end)] where first < last {
-          halves[2 * count] = first
-          halves[2 * count + 1] = last
+          unsafe halves[2 * count] = first
+          unsafe halves[2 * count + 1] = last
           count += 1
         }
       }
-      judge(query, halves: halves, count: count, scores: scores, workspace: workspace)
+      judge(query, halves: pairs.first(2 * count), scores: scores, workspace: workspace)
       scored += count * settings.blockSize
-      let found = HighestScores.select(kept, of: scores, count: count, into: best)
+      let found = unsafe HighestScores.select(kept, of: scores.base, count: count, into: best)
       for i in 0..<found {
-        spans[2 * i] = halves[2 * Int(best[i])]
-        spans[2 * i + 1] = halves[2 * Int(best[i]) + 1]
+        unsafe spans[2 * i] = halves[2 * Int(best[i])]
+        unsafe spans[2 * i + 1] = halves[2 * Int(best[i]) + 1]
       }
     }
-    for span in 0..<kept { marks.base[Int(spans[2 * span])] = 1 }
+    for span in 0..<kept { unsafe marks.base[Int(spans[2 * span])] = 1 }
     return scored
   }
 
   /// Writes the highest score of the keys of each span's middle block.
   private func judge(
-    _ query: UnsafePointer<Float>, halves: UnsafePointer<UInt32>, count: Int,
-    scores: UnsafeMutablePointer<Float>, workspace: Workspace
+    _ query: FloatRows, halves: ListView<UInt32>, scores: ListView<Float>, workspace: Workspace
   ) {
     let scratch = workspace.scope()
-    let d = rows.dimension
+    let (halves, count, scores) = unsafe (halves.base, halves.count / 2, scores.base)
     let size = settings.blockSize
-    let selected = scratch.indices(count * size)
+    let selected = unsafe scratch.indices(count * size)
     for i in 0..<count {
-      let block = Int(halves[2 * i] + (halves[2 * i + 1] - halves[2 * i]) / 2)
-      for j in 0..<size { selected[i * size + j] = UInt32(settings.sinkCount + block * size + j) }
+      let block = unsafe Int(halves[2 * i] + (halves[2 * i + 1] - halves[2 * i]) / 2)
+      for j in 0..<size { unsafe selected[i * size + j] = UInt32(settings.sinkCount + block * size + j) }
     }
-    let keyScores = scratch.floats(count * size)
-    workspace.kernels.unsafeDot(
-      FloatRows(query, count: 1, dimension: d), with: rows.keys, .listed(selected, count: count * size),
+    let keyScores = unsafe scratch.floats(count * size)
+    unsafe workspace.kernels.unsafeDot(
+      query, with: rows.keys, .listed(selected, count: count * size),
       scores: keyScores)
     for i in 0..<count {
-      var highest = keyScores[i * size]
-      for j in 1..<max(1, size) { highest = max(highest, keyScores[i * size + j]) }
-      scores[i] = highest
+      var highest = unsafe keyScores[i * size]
+      for j in 1..<max(1, size) { highest = unsafe max(highest, keyScores[i * size + j]) }
+      unsafe scores[i] = highest
     }
   }
 }

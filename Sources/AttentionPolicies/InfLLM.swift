@@ -73,8 +73,8 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
     self.groupSize = groupSize
     self.settings = settings
     let slots = settings.blockSize + settings.windowCount + Self.chunk + Self.slack
-    querySums.grow(by: slots * rows.dimension)
-    positions.grow(by: slots).update(repeating: -1, count: slots)
+    unsafe querySums.grow(by: slots * rows.dimension)
+    unsafe positions.grow(by: slots).update(repeating: -1, count: slots)
   }
 
   private var blockCount: Int { representatives.count / rows.dimension }
@@ -87,30 +87,33 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
   func wants(position: Int, batchEnd: Int) -> Bool { position == batchEnd - 1 }
 
   func observe(_ token: ObservedToken, workspace: Workspace) {
-    record(token.queries, scale: token.scale, position: token.position, workspace: workspace)
+    unsafe record(
+      FloatRows(token.queries, count: groupSize, dimension: rows.dimension), scale: token.scale,
+      position: token.position, workspace: workspace)
   }
 
-  private func record(_ queries: UnsafePointer<Float>, scale: Float, position: Int, workspace: Workspace) {
+  private func record(_ queries: FloatRows, scale: Float, position: Int, workspace: Workspace) {
     let d = rows.dimension
     let slot = position % positions.count
-    let sum = querySums.base + slot * d
-    sum.update(repeating: 0, count: d)
+    let sum = unsafe querySums.base + slot * d
+    unsafe sum.update(repeating: 0, count: d)
     for h in 0..<groupSize {
-      workspace.kernels.unsafeAddScaled(queries + h * d, by: scale, to: sum, count: d)
+      unsafe workspace.kernels.unsafeAddScaled(queries[h], by: scale, to: sum, count: d)
     }
-    positions.base[slot] = Int32(position)
+    unsafe positions.base[slot] = Int32(position)
   }
 
   func didPrefill(_ batch: HeadBatch, workspace: Workspace) {
     let scratch = workspace.scope()
     let width = groupSize * rows.dimension
-    let queries = scratch.floats(Self.chunk * width)
+    let queries = unsafe scratch.floats(Self.chunk * width)
     for first in stride(from: 0, to: batch.tokenCount, by: Self.chunk) {
       let tokens = first..<min(first + Self.chunk, batch.tokenCount)
-      batch.queries(tokens, into: queries, workspace: workspace)
+      unsafe batch.queries(tokens, into: queries, workspace: workspace)
       for token in tokens {
-        record(
-          queries + (token - first) * width, scale: 1, position: batch.firstPosition + token,
+        unsafe record(
+          FloatRows(queries + (token - first) * width, count: groupSize, dimension: rows.dimension), scale: 1,
+          position: batch.firstPosition + token,
           workspace: workspace)
       }
       represent(seen: batch.firstPosition + tokens.upperBound, workspace: workspace)
@@ -137,47 +140,49 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
     let scratch = workspace.scope()
     let d = rows.dimension
     let size = settings.blockSize
-    let following = scratch.floats(d)
-    let key = scratch.floats(d)
-    let scores = scratch.floats(size)
+    let following = unsafe scratch.list(d)
+    let key = unsafe scratch.floats(d)
+    let scores = unsafe scratch.floats(size)
     // The sum of the queries of the tokens after a row, moved on from row to row.
-    following.update(repeating: 0, count: d)
+    following.fill(0)
     for position in begin + 1..<begin + settings.windowCount {
       add(position, sign: 1, to: following, workspace: workspace)
     }
     for row in begin..<begin + size {
       add(row + settings.windowCount, sign: 1, to: following, workspace: workspace)
-      workspace.kernels.unsafeDot(
-        FloatRows(following, count: 1, dimension: d), with: rows.keys.from(row), .first(1),
+      unsafe workspace.kernels.unsafeDot(
+        following.rows(dimension: d), with: rows.keys.from(row), .first(1),
         scores: scores + row - begin)
       add(row + 1, sign: -1, to: following, workspace: workspace)
     }
-    let chosen = scratch.indices(settings.representativeCount)
-    let count = HighestScores.select(settings.representativeCount, of: scores, count: size, into: chosen)
-    let sum = representatives.grow(by: d)
-    sum.update(repeating: 0, count: d)
+    let chosen = unsafe scratch.rows(settings.representativeCount)
+    let count = unsafe HighestScores.select(
+      settings.representativeCount, of: scores, count: size, into: chosen.base)
+    let sum = unsafe representatives.grow(by: d)
+    unsafe sum.update(repeating: 0, count: d)
     // In the order of the text, so that the sum does not depend on how they were found.
-    var inOrder = UnsafeMutableBufferPointer(start: chosen, count: count)
-    inOrder.sort()
-    for i in 0..<count {
-      workspace.kernels.unsafeUnpack(
-        rows.keys.from(begin + Int(chosen[i])), rowCount: 1, dimension: d, target: key, targetStride: d)
-      workspace.kernels.unsafeAddScaled(key, by: 1, to: sum, count: d)
+    chosen.first(count).sort()
+    for row in chosen.first(count) {
+      unsafe workspace.kernels.unsafeUnpack(
+        rows.keys.from(begin + Int(row)), rowCount: 1, dimension: d, target: key, targetStride: d)
+      unsafe workspace.kernels.unsafeAddScaled(key, by: 1, to: sum, count: d)
     }
   }
 
   private func add(
-    _ position: Int, sign: Float, to sum: UnsafeMutablePointer<Float>, workspace: Workspace
+    _ position: Int, sign: Float, to sum: ListView<Float>, workspace: Workspace
   ) {
     let slot = position % positions.count
-    guard Int(positions.base[slot]) == position else { return }
-    workspace.kernels.unsafeAddScaled(
-      querySums.base + slot * rows.dimension, by: sign, to: sum, count: rows.dimension)
+    guard unsafe Int(positions.base[slot]) == position else { return }
+    unsafe workspace.kernels.unsafeAddScaled(
+      querySums.base + slot * rows.dimension, by: sign, to: sum.base, count: rows.dimension)
   }
 
   func truncate(to count: Int) throws(AttentionError) {
     rows.removeLast(to: count)
-    for slot in 0..<positions.count where Int(positions.base[slot]) >= count { positions.base[slot] = -1 }
+    for slot in 0..<positions.count where unsafe Int(positions.base[slot]) >= count {
+      unsafe positions.base[slot] = -1
+    }
     // A block stays when it had left the window by then.
     let left = (count - settings.sinkCount - settings.windowCount) / settings.blockSize
     representatives.removeLast(to: min(blockCount, max(0, left)) * rows.dimension)
@@ -194,20 +199,20 @@ final class InfLLMHead: ObservingHead, BatchReadingHead, UpdatedHead, MeasuredHe
     states.attend(queries, to: 0..<sink, of: rows, workspace: workspace)
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
     var read = ReadStatistics.Head(fixed: sink + rows.count - end)
-    let marks = scratch.indices(blocks)
+    let marks = unsafe scratch.rows(blocks)
     if blocks > settings.blockCount {
-      let scores = scratch.floats(g * blocks)
-      workspace.kernels.unsafeDot(
-        FloatRows(queries, count: g, dimension: d),
-        with: FloatRows(representatives.base, count: blocks, dimension: d), scores: scores)
-      workspace.markHighest(settings.blockCount, of: scores, count: blocks, queryCount: g, marks: marks)
+      let scores = unsafe scratch.list(g * blocks)
+      unsafe workspace.kernels.unsafeDot(
+        queries,
+        with: FloatRows(representatives.base, count: blocks, dimension: d), scores: scores.base)
+      workspace.markHighest(settings.blockCount, of: scores, queryCount: g, marks: marks)
       read.indexBytes = representatives.byteCount
     } else {
-      marks.update(repeating: 1, count: blocks)
+      marks.fill(1)
     }
     read.retrieved = states.attend(
       queries,
-      to: MarkedBlocks(marks: marks, count: blocks, size: settings.blockSize, first: sink, end: end),
+      to: MarkedBlocks(marks: marks, size: settings.blockSize, first: sink, end: end),
       of: rows,
       workspace: workspace)
     return read

@@ -70,7 +70,7 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
     projections = HashProjections.make(
       bits: settings.bits, tables: settings.tableCount, dimension: rows.dimension)
     mean = RowBuffer(capacity: rows.dimension)
-    mean.grow(by: rows.dimension).update(repeating: 0, count: rows.dimension)
+    unsafe mean.grow(by: rows.dimension).update(repeating: 0, count: rows.dimension)
   }
 
   var indexedRowCount: Int { norms.count }
@@ -90,21 +90,22 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
     let d = rows.dimension
     let begin = hashedEnd
     let kernels = workspace.kernels
-    let keys = scratch.floats(count * d)
-    kernels.unsafeUnpack(
+    let keys = unsafe scratch.floats(count * d)
+    unsafe kernels.unsafeUnpack(
       rows.keys.from(begin), rowCount: count, dimension: d, target: keys, targetStride: d)
     if segments.isEmpty {
-      mean.base.update(repeating: 0, count: d)
+      unsafe mean.base.update(repeating: 0, count: d)
       for i in 0..<count {
-        kernels.unsafeAddScaled(keys + i * d, by: 1 / Float(count), to: mean.base, count: d)
+        unsafe kernels.unsafeAddScaled(keys + i * d, by: 1 / Float(count), to: mean.base, count: d)
       }
     }
-    let lengths = norms.grow(by: count)
+    let lengths = unsafe norms.grow(by: count)
     for i in 0..<count {
-      kernels.unsafeAddScaled(mean.base, by: -1, to: keys + i * d, count: d)
-      lengths[i] = vectorNorm(keys + i * d, dimension: d)
+      unsafe kernels.unsafeAddScaled(mean.base, by: -1, to: keys + i * d, count: d)
+      unsafe lengths[i] = vectorNorm(keys + i * d, dimension: d)
     }
-    let tables = HashTables(keys, count: count, projections: projections, workspace: workspace)
+    let tables = unsafe HashTables(
+      FloatRows(keys, count: count, dimension: d), projections: projections, workspace: workspace)
     segments.append(Segment(tables: tables, begin: begin, madeAt: rows.count))
   }
 
@@ -125,24 +126,24 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
     var read = ReadStatistics.Head(fixed: sink + rows.count - end)
     guard norms.count > 0 else { return read }
-    let hashes = scratch.halves(states.count * settings.tableCount)
-    projections.hash(queries, count: states.count, into: hashes, workspace: workspace)
+    let hashCount = states.count * settings.tableCount
+    let hashes = unsafe ListView(scratch.halves(hashCount), count: hashCount)
+    projections.hash(queries, into: hashes, workspace: workspace)
     read.indexBytes = projections.byteCount + rows.dimension * 4
     // What several queries sample is read once.
-    let union = RowUnion(rowCount: norms.count, in: scratch)
+    let union = unsafe RowUnion(rowCount: norms.count, in: scratch)
     for segment in segments {
       for h in 0..<states.count {
         let scratch = workspace.scope()
-        let sample = scratch.indices(segment.tables.rowCount)
-        let (count, entries) = segment.tables.collisions(
-          hashes + h * settings.tableCount, found: sample, workspace: workspace)
+        let (sample, entries) = unsafe segment.tables.collisions(
+          hashes.from(h * settings.tableCount), found: scratch.rows(segment.tables.rowCount),
+          workspace: workspace)
         estimate(
-          UnsafeMutableBufferPointer(start: sample, count: count), of: segment, query: h, queries: queries,
-          states: states, workspace: workspace)
+          sample, of: segment, query: h, queries: queries, states: states, workspace: workspace)
         let first = UInt32(segment.begin - settings.sinkCount)
-        for row in 0..<count { union.insert(sample[row] + first) }
+        for row in sample { unsafe union.insert(row + first) }
         // Entries, two starts of each table's bucket, and lengths.
-        read.indexBytes += entries * 2 + settings.tableCount * 8 + count * 4
+        read.indexBytes += entries * 2 + settings.tableCount * 8 + sample.count * 4
       }
     }
     read.retrieved = union.count
@@ -151,28 +152,29 @@ final class MagicPIGHead: UpdatedHead, MeasuredHead {
 
   /// Adds a sample's keys to one query's state, each for all that are like it.
   private func estimate(
-    _ sample: UnsafeMutableBufferPointer<UInt32>, of segment: Segment, query h: Int,
-    queries: UnsafePointer<Float>, states: StatePointers, workspace: Workspace
+    _ sample: ListView<UInt32>, of segment: Segment, query h: Int, queries: FloatRows, states: StatePointers,
+    workspace: Workspace
   ) {
     let scratch = workspace.scope()
-    guard let indices = sample.baseAddress, !sample.isEmpty else { return }
+    guard !sample.isEmpty else { return }
     let d = rows.dimension
-    let query = queries + h * d
-    let scores = scratch.floats(sample.count)
-    workspace.kernels.unsafeDot(
+    let query = unsafe queries[h]
+    let scores = unsafe scratch.floats(sample.count)
+    unsafe workspace.kernels.unsafeDot(
       FloatRows(query, count: 1, dimension: d), with: rows.keys.from(segment.begin),
-      .listed(indices, count: sample.count), scores: scores)
+      .listed(sample), scores: scores)
     var onMean: Float = 0
-    for i in 0..<d { onMean += query[i] * mean.base[i] }
-    let length = vectorNorm(query, dimension: d)
-    let lengths = norms.base + (segment.begin - settings.sinkCount)
+    for i in 0..<d { unsafe onMean += query[i] * mean.base[i] }
+    let length = unsafe vectorNorm(query, dimension: d)
+    let indices = unsafe sample.base
+    let lengths = unsafe norms.base + (segment.begin - settings.sinkCount)
     for i in 0..<sample.count {
-      let product = length * lengths[Int(indices[i])]
-      let cosine = product > 0 ? (scores[i] - onMean) / product : 0
-      scores[i] -= projections.logProbability(cosine: cosine)
+      let product = unsafe length * lengths[Int(indices[i])]
+      let cosine = unsafe product > 0 ? (scores[i] - onMean) / product : 0
+      unsafe scores[i] -= projections.logProbability(cosine: cosine)
     }
-    workspace.kernels.unsafeSoftmaxAccumulate(
-      scores: scores, values: rows.values.from(segment.begin), .listed(indices, count: sample.count),
+    unsafe workspace.kernels.unsafeSoftmaxAccumulate(
+      scores: scores, values: rows.values.from(segment.begin), .listed(sample),
       to: states[h])
   }
 }

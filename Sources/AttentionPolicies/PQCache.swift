@@ -102,19 +102,19 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
     let count = waiting(moment)
     guard count > 0 else { return }
     let first = codedEnd
-    let target = codes.grow(by: count * parts)
+    let target = unsafe codes.grow(by: count * parts)
     let isLearning = codebooks.count == 0
     if isLearning { learnedRows = rows.count }
     let d = rows.dimension
-    let keys = scratch.floats(count * d)
-    workspace.kernels.unsafeUnpack(
+    let keys = unsafe scratch.floats(count * d)
+    unsafe workspace.kernels.unsafeUnpack(
       rows.keys.from(first), rowCount: count, dimension: d, target: keys, targetStride: d)
     for part in 0..<parts {
       let scratch = workspace.scope()
-      let points = self.points(part, of: keys, count: count, in: scratch)
+      let points = unsafe self.points(part, of: keys, count: count, in: scratch)
       let width = elements(part).count
-      if isLearning { learn(points, count: count, width: width, part: part, workspace: workspace) }
-      assign(points, count: count, part: part, to: target, workspace: workspace)
+      if isLearning { unsafe learn(points, count: count, width: width, part: part, workspace: workspace) }
+      unsafe assign(points, count: count, part: part, to: target, workspace: workspace)
     }
   }
 
@@ -123,42 +123,43 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
     _ part: Int, of keys: UnsafePointer<Float>, count: Int, in scratch: borrowing Scratch
   ) -> UnsafeMutablePointer<Float> {
     let range = elements(part)
-    let result = scratch.floats(count * range.count)
+    let result = unsafe scratch.floats(count * range.count)
     for i in 0..<count {
-      (result + i * range.count).update(
+      unsafe (result + i * range.count).update(
         from: keys + i * rows.dimension + range.lowerBound, count: range.count)
     }
-    return result
+    return unsafe result
   }
 
   private func learn(
     _ points: UnsafePointer<Float>, count: Int, width: Int, part: Int, workspace: Workspace
   ) {
     let scratch = workspace.scope()
-    let (assignments, clusters) = KMeans.cluster(
+    let (assignments, clusters) = unsafe KMeans.cluster(
       FloatRows(points, count: count, dimension: width), clusterCount: centroidCount,
       iterations: Self.iterations, seed: seed &+ UInt64(part), in: scratch)
-    let means = codebooks.grow(by: centroidCount * width)
-    means.update(repeating: 0, count: centroidCount * width)
-    let sizes = scratch.floats(centroidCount)
-    sizes.update(repeating: 0, count: centroidCount)
+    let means = unsafe codebooks.grow(by: centroidCount * width)
+    unsafe means.update(repeating: 0, count: centroidCount * width)
+    let sizes = unsafe scratch.floats(centroidCount)
+    unsafe sizes.update(repeating: 0, count: centroidCount)
     for i in 0..<count {
-      let centroid = Int(assignments[i])
-      sizes[centroid] += 1
-      workspace.kernels.unsafeAddScaled(points + i * width, by: 1, to: means + centroid * width, count: width)
+      let centroid = unsafe Int(assignments[i])
+      unsafe sizes[centroid] += 1
+      unsafe workspace.kernels.unsafeAddScaled(
+        points + i * width, by: 1, to: means + centroid * width, count: width)
     }
     for centroid in 0..<centroidCount {
       // Centroids that are left over repeat the first, which wins.
       if centroid < clusters {
-        workspace.kernels.unsafeScale(means + centroid * width, by: 1 / sizes[centroid], count: width)
+        unsafe workspace.kernels.unsafeScale(means + centroid * width, by: 1 / sizes[centroid], count: width)
       } else {
-        (means + centroid * width).update(from: means, count: width)
+        unsafe (means + centroid * width).update(from: means, count: width)
       }
     }
   }
 
   private func codebook(_ part: Int) -> UnsafePointer<Float> {
-    UnsafePointer(codebooks.base + elements(part).lowerBound * centroidCount)
+    unsafe UnsafePointer(codebooks.base + elements(part).lowerBound * centroidCount)
   }
 
   private func assign(
@@ -167,23 +168,23 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
   ) {
     let scratch = workspace.scope()
     let width = elements(part).count
-    let centroids = codebook(part)
-    let halfNorms = scratch.floats(centroidCount)
-    KMeans.halfNorms(of: centroids, count: centroidCount, dimension: width, into: halfNorms)
-    let assignments = scratch.indices(count)
-    workspace.kernels.unsafeAssign(
+    let centroids = unsafe codebook(part)
+    let halfNorms = unsafe scratch.floats(centroidCount)
+    unsafe KMeans.halfNorms(of: centroids, count: centroidCount, dimension: width, into: halfNorms)
+    let assignments = unsafe scratch.indices(count)
+    unsafe workspace.kernels.unsafeAssign(
       FloatRows(points, count: count, dimension: width),
       to: FloatRows(centroids, count: centroidCount, dimension: width), halfNorms: halfNorms,
       assignments: assignments, best: scratch.floats(count),
       scratch: scratch.floats(Kernels.assignScratchCount(dimension: width)))
-    for i in 0..<count { target[i * parts + part] = UInt8(assignments[i]) }
+    for i in 0..<count { unsafe target[i * parts + part] = UInt8(assignments[i]) }
   }
 
   /// The centroids of a part, `[centroids][width]`.
   package func centroids(part: Int) -> [[Float]] {
     let width = elements(part).count
     return (0..<centroidCount).map { centroid in
-      (0..<width).map { codebook(part)[centroid * width + $0] }
+      (0..<width).map { unsafe codebook(part)[centroid * width + $0] }
     }
   }
 
@@ -219,13 +220,13 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
       read.retrieved = coded
     } else {
       let scratch = workspace.scope()
-      let scores = score(queries, count: states.count, in: scratch)
-      for h in 0..<states.count { workspace.kernels.softmax(scores + h * coded, count: coded) }
+      let scores = unsafe score(queries, in: scratch)
+      for h in 0..<states.count { unsafe workspace.kernels.softmax(scores + h * coded, count: coded) }
       for h in 1..<max(1, states.count) {
-        workspace.kernels.unsafeAddScaled(scores + h * coded, by: 1, to: scores, count: coded)
+        unsafe workspace.kernels.unsafeAddScaled(scores + h * coded, by: 1, to: scores, count: coded)
       }
-      let best = scratch.unionOfHighest(limit, of: scores, count: coded, queryCount: 1)
-      states.attend(queries, to: best, of: rows, from: sink, workspace: workspace)
+      let best = unsafe scratch.unionOfHighest(limit, of: ListView(scores, count: coded), queryCount: 1)
+      unsafe states.attend(queries, to: best, of: rows, from: sink, workspace: workspace)
       read.retrieved = best.count
       read.indexBytes = codes.byteCount + codebooks.byteCount
     }
@@ -234,37 +235,37 @@ package final class PQCacheHead: UpdatedHead, MeasuredHead {
 
   /// Scores of all coded rows `[count, coded]` in `result`.
   private func score(
-    _ queries: UnsafePointer<Float>, count g: Int, in result: borrowing Scratch
+    _ queries: FloatRows, in result: borrowing Scratch
   ) -> UnsafeMutablePointer<Float> {
-    let coded = indexedRowCount
-    let scores = result.floats(g * coded)
+    let (coded, g) = (indexedRowCount, queries.count)
+    let scores = unsafe result.floats(g * coded)
     let scratch = result.workspace.scope()
-    let table = scratch.floats(parts * centroidCount)
+    let table = unsafe scratch.floats(parts * centroidCount)
     for h in 0..<g {
       for part in 0..<parts {
         let range = elements(part)
-        scratch.kernels.unsafeDot(
-          FloatRows(queries + h * rows.dimension + range.lowerBound, count: 1, dimension: range.count),
+        unsafe scratch.kernels.unsafeDot(
+          FloatRows(queries[h] + range.lowerBound, count: 1, dimension: range.count),
           with: FloatRows(codebook(part), count: centroidCount, dimension: range.count),
           scores: table + part * centroidCount)
       }
-      let target = scores + h * coded
-      var code = codes.base
+      let target = unsafe scores + h * coded
+      var code = unsafe codes.base
       if parts == 2 {
-        let second = table + centroidCount
+        let second = unsafe table + centroidCount
         for row in 0..<coded {
-          target[row] = table[Int(code[0])] + second[Int(code[1])]
-          code += 2
+          unsafe target[row] = table[Int(code[0])] + second[Int(code[1])]
+          unsafe code += 2
         }
       } else {
         for row in 0..<coded {
           var sum: Float = 0
-          for part in 0..<parts { sum += table[part * centroidCount + Int(code[part])] }
-          target[row] = sum
-          code += parts
+          for part in 0..<parts { unsafe sum += table[part * centroidCount + Int(code[part])] }
+          unsafe target[row] = sum
+          unsafe code += parts
         }
       }
     }
-    return scores
+    return unsafe scores
   }
 }

@@ -61,23 +61,23 @@ final class QuestHead: UpdatedHead, MeasuredHead {
   func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
     let scratch = workspace.scope()
     let d = rows.dimension
-    let key = scratch.floats(d)
+    let key = unsafe scratch.floats(d)
     // Together, as they are stored.
-    let largest = scratch.floats(2 * d)
-    let least = largest + d
+    let largest = unsafe scratch.floats(2 * d)
+    let least = unsafe largest + d
     while rows.count - indexedRowCount >= pageSize {
       let first = indexedRowCount
-      largest.update(repeating: -.infinity, count: d)
-      least.update(repeating: .infinity, count: d)
+      unsafe largest.update(repeating: -.infinity, count: d)
+      unsafe least.update(repeating: .infinity, count: d)
       for row in first..<first + pageSize {
-        workspace.kernels.unsafeUnpack(
+        unsafe workspace.kernels.unsafeUnpack(
           rows.keys.from(row), rowCount: 1, dimension: d, target: key, targetStride: d)
         for i in 0..<d {
-          largest[i] = max(largest[i], key[i])
-          least[i] = min(least[i], key[i])
+          unsafe largest[i] = max(largest[i], key[i])
+          unsafe least[i] = min(least[i], key[i])
         }
       }
-      workspace.kernels.unsafeConvertToFloat16(largest, bounds.grow(by: 2 * d), count: 2 * d)
+      unsafe workspace.kernels.unsafeConvertToFloat16(largest, bounds.grow(by: 2 * d), count: 2 * d)
     }
   }
 
@@ -92,41 +92,42 @@ final class QuestHead: UpdatedHead, MeasuredHead {
     let pages = pageCount
     let end = indexedRowCount
     states.attend(queries, to: end..<rows.count, of: rows, workspace: workspace)
-    let marks = scratch.indices(pages)
+    let marks = unsafe scratch.rows(pages)
     var read = ReadStatistics.Head(fixed: rows.count - end)
     if pages > chosen {
-      mark(marks, queries: queries, count: states.count, workspace: workspace)
+      mark(marks, queries: queries, workspace: workspace)
       read.indexBytes = bounds.byteCount
     } else {
-      marks.update(repeating: 1, count: pages)
+      marks.fill(1)
     }
     read.retrieved = states.attend(
-      queries, to: MarkedBlocks(marks: marks, count: pages, size: pageSize, end: end), of: rows,
+      queries, to: MarkedBlocks(marks: marks, size: pageSize, end: end), of: rows,
       workspace: workspace)
     return read
   }
 
   /// Marks the union of each query's pages of the highest bounds.
   private func mark(
-    _ marks: UnsafeMutablePointer<UInt32>, queries: UnsafePointer<Float>, count g: Int, workspace: Workspace
+    _ marks: ListView<UInt32>, queries: FloatRows, workspace: Workspace
   ) {
     let scratch = workspace.scope()
     let d = rows.dimension
-    let pages = pageCount
+    let (pages, g) = (pageCount, queries.count)
+    let queries = unsafe queries.base
     // max(q * least, q * largest) is q * largest for positive q and q * least for negative q: a dot product of the
     // positive and the negative parts with the two bounds.
-    let signed = scratch.floats(g * 2 * d)
+    let signed = unsafe scratch.floats(g * 2 * d)
     for h in 0..<g {
       for i in 0..<d {
-        let q = queries[h * d + i]
-        signed[h * 2 * d + i] = max(q, 0)
-        signed[h * 2 * d + d + i] = min(q, 0)
+        let q = unsafe queries[h * d + i]
+        unsafe signed[h * 2 * d + i] = max(q, 0)
+        unsafe signed[h * 2 * d + d + i] = min(q, 0)
       }
     }
-    let scores = scratch.floats(g * pages)
-    workspace.kernels.unsafeDot(
+    let scores = unsafe scratch.list(g * pages)
+    unsafe workspace.kernels.unsafeDot(
       FloatRows(signed, count: g, dimension: 2 * d), with: PackedRows(bounds.base, stride: 2 * d),
-      .first(pages), scores: scores)
-    workspace.markHighest(chosen, of: scores, count: pages, queryCount: g, marks: marks)
+      .first(pages), scores: scores.base)
+    workspace.markHighest(chosen, of: scores, queryCount: g, marks: marks)
   }
 }

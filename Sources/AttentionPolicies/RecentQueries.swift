@@ -18,28 +18,30 @@ struct RecentQueries: ~Copyable {
   init(capacity: Int, groupSize: Int, dimension: Int) {
     self.capacity = capacity
     width = groupSize * dimension
-    queries.grow(by: capacity * width)
-    positions.grow(by: capacity).update(repeating: -1, count: capacity)
+    unsafe queries.grow(by: capacity * width)
+    unsafe positions.grow(by: capacity).update(repeating: -1, count: capacity)
   }
 
   var byteCount: Int { queries.byteCount + positions.byteCount }
 
   func record(_ token: ObservedToken, workspace: Workspace) {
-    let target = queries.base + token.position % capacity * width
-    target.update(from: token.queries, count: width)
-    workspace.kernels.unsafeScale(target, by: token.scale, count: width)
-    positions.base[token.position % capacity] = Int32(token.position)
+    let target = unsafe queries.base + token.position % capacity * width
+    unsafe target.update(from: token.queries, count: width)
+    unsafe workspace.kernels.unsafeScale(target, by: token.scale, count: width)
+    unsafe positions.base[token.position % capacity] = Int32(token.position)
   }
 
   /// `[groupSize, d]`, nil when that token's queries are not known.
   func queries(at position: Int) -> UnsafePointer<Float>? {
-    guard position >= 0, Int(positions.base[position % capacity]) == position else { return nil }
-    return UnsafePointer(queries.base + position % capacity * width)
+    guard position >= 0, unsafe Int(positions.base[position % capacity]) == position else { return nil }
+    return unsafe UnsafePointer(queries.base + position % capacity * width)
   }
 
   /// Forgets tokens from position `end` on.
   func removeAll(from end: Int) {
-    for place in 0..<capacity where Int(positions.base[place]) >= end { positions.base[place] = -1 }
+    for place in 0..<capacity where unsafe Int(positions.base[place]) >= end {
+      unsafe positions.base[place] = -1
+    }
   }
 
   /// Calls `body` with the scores of each known token of a range, one after the other: `[groupSize, position + 1]`
@@ -50,13 +52,13 @@ struct RecentQueries: ~Copyable {
   ) {
     let scratch = workspace.scope()
     let d = rows.dimension
-    let scores = scratch.floats(groupSize * rows.count)
+    let scores = unsafe scratch.floats(groupSize * rows.count)
     for position in range {
-      guard let queries = queries(at: position) else { continue }
-      workspace.kernels.unsafeDot(
+      guard let queries = unsafe queries(at: position) else { continue }
+      unsafe workspace.kernels.unsafeDot(
         FloatRows(queries, count: groupSize, dimension: d), with: rows.keys, .first(position + 1),
         scores: scores, scoreStride: rows.count)
-      body(position, scores, rows.count)
+      unsafe body(position, scores, rows.count)
     }
   }
 }
@@ -65,13 +67,13 @@ extension Kernels {
   /// Replaces scores by softmax weights and returns the natural logarithm of the denominator; `count` is positive.
   @discardableResult
   func softmax(_ scores: UnsafeMutablePointer<Float>, count: Int) -> Float {
-    var highest = scores[0]
-    for i in 1..<max(1, count) { highest = max(highest, scores[i]) }
-    for i in 0..<count { scores[i] -= highest }
-    unsafeExp(scores, scores, count: count)
+    var highest = unsafe scores[0]
+    for i in 1..<max(1, count) { highest = unsafe max(highest, scores[i]) }
+    for i in 0..<count { unsafe scores[i] -= highest }
+    unsafe unsafeExp(scores, scores, count: count)
     var total: Float = 0
-    for i in 0..<count { total += scores[i] }
-    unsafeScale(scores, by: 1 / total, count: count)
+    for i in 0..<count { unsafe total += scores[i] }
+    unsafe unsafeScale(scores, by: 1 / total, count: count)
     return highest + log(total)
   }
 }

@@ -120,60 +120,61 @@ package final class RetroInferHead: UpdatedHead, MeasuredHead {
     let d = rows.dimension
     let first = indexedEnd
     let kernels = workspace.kernels
-    let keys = scratch.floats(count * d)
-    kernels.unsafeUnpack(
-      rows.keys.from(first), rowCount: count, dimension: d, target: keys, targetStride: d)
-    let directions = scratch.floats(count * d)
-    SphericalKMeans.direct(keys, count: count, dimension: d, into: directions, workspace: workspace)
-    let clusters = SphericalKMeans.cluster(
+    let keys = unsafe scratch.list(count * d)
+    unsafe kernels.unsafeUnpack(
+      rows.keys.from(first), rowCount: count, dimension: d, target: keys.base, targetStride: d)
+    let directions = unsafe scratch.floats(count * d)
+    unsafe SphericalKMeans.direct(
+      keys.base, count: count, dimension: d, into: directions, workspace: workspace)
+    let clusters = unsafe SphericalKMeans.cluster(
       directions: directions, count: count, dimension: d,
       clusterCount: (count + settings.clusterSize - 1) / settings.clusterSize,
       seed: seed &+ UInt64(segments.count), in: scratch)
-    store(
-      clusters.assignments, clusters: clusters.clusterCount, keys: keys, first: first, count: count, workspace
-    )
+    unsafe store(
+      ListView(clusters.assignments, count: count), clusters: clusters.clusterCount, keys: keys, first: first,
+      workspace)
     segments.append(Segment(rowEnd: members.count, clusterEnd: clusterCount, madeAt: rows.count))
   }
 
   /// Appends the means and members of new clusters, all of which have members.
   private func store(
-    _ assignments: UnsafePointer<UInt32>, clusters: Int, keys: UnsafePointer<Float>, first: Int, count: Int,
-    _ workspace: Workspace
+    _ assignments: ListView<UInt32>, clusters: Int, keys: ListView<Float>, first: Int, _ workspace: Workspace
   ) {
     let scratch = workspace.scope()
+    let (assignments, count, keys) = unsafe (assignments.base, assignments.count, keys.base)
     let d = rows.dimension
     let kernels = workspace.kernels
-    let places = scratch.indices(clusters + 1)
-    places.update(repeating: 0, count: clusters + 1)
-    for i in 0..<count { places[Int(assignments[i]) + 1] += 1 }
+    let places = unsafe scratch.indices(clusters + 1)
+    unsafe places.update(repeating: 0, count: clusters + 1)
+    for i in 0..<count { unsafe places[Int(assignments[i]) + 1] += 1 }
     let begin = UInt32(members.count)
     for cluster in 0..<clusters {
-      logCounts.append(log(Float(places[cluster + 1])))
-      places[cluster + 1] += places[cluster]
-      starts.append(begin + places[cluster + 1])
+      unsafe logCounts.append(log(Float(places[cluster + 1])))
+      unsafe places[cluster + 1] += places[cluster]
+      unsafe starts.append(begin + places[cluster + 1])
     }
-    let list = members.grow(by: count)
-    let (keySums, valueSums) = (scratch.floats(clusters * d), scratch.floats(clusters * d))
-    keySums.update(repeating: 0, count: clusters * d)
-    valueSums.update(repeating: 0, count: clusters * d)
-    let value = scratch.floats(d)
+    let list = unsafe members.grow(by: count)
+    let (keySums, valueSums) = unsafe (scratch.floats(clusters * d), scratch.floats(clusters * d))
+    unsafe keySums.update(repeating: 0, count: clusters * d)
+    unsafe valueSums.update(repeating: 0, count: clusters * d)
+    let value = unsafe scratch.floats(d)
     for i in 0..<count {
-      let cluster = Int(assignments[i])
-      list[Int(places[cluster])] = UInt32(first + i)
-      places[cluster] += 1
-      kernels.unsafeUnpack(
+      let cluster = unsafe Int(assignments[i])
+      unsafe list[Int(places[cluster])] = UInt32(first + i)
+      unsafe places[cluster] += 1
+      unsafe kernels.unsafeUnpack(
         rows.values.from(first + i), rowCount: 1, dimension: d, target: value, targetStride: d)
-      kernels.unsafeAddScaled(keys + i * d, by: 1, to: keySums + cluster * d, count: d)
-      kernels.unsafeAddScaled(value, by: 1, to: valueSums + cluster * d, count: d)
+      unsafe kernels.unsafeAddScaled(keys + i * d, by: 1, to: keySums + cluster * d, count: d)
+      unsafe kernels.unsafeAddScaled(value, by: 1, to: valueSums + cluster * d, count: d)
     }
     let firstCluster = clusterCount - clusters
     for cluster in 0..<clusters {
       let size = Float(starts[firstCluster + cluster + 1] - starts[firstCluster + cluster])
-      kernels.unsafeScale(keySums + cluster * d, by: 1 / size, count: d)
-      kernels.unsafeScale(valueSums + cluster * d, by: 1 / size, count: d)
+      unsafe kernels.unsafeScale(keySums + cluster * d, by: 1 / size, count: d)
+      unsafe kernels.unsafeScale(valueSums + cluster * d, by: 1 / size, count: d)
     }
-    kernels.unsafeConvertToFloat16(keySums, centroids.grow(by: clusters * d), count: clusters * d)
-    kernels.unsafeConvertToFloat16(valueSums, meanValues.grow(by: clusters * d), count: clusters * d)
+    unsafe kernels.unsafeConvertToFloat16(keySums, centroids.grow(by: clusters * d), count: clusters * d)
+    unsafe kernels.unsafeConvertToFloat16(valueSums, meanValues.grow(by: clusters * d), count: clusters * d)
   }
 
   package func truncate(to count: Int) throws(AttentionError) {

@@ -102,36 +102,39 @@ final class SnapKVHead: ObservingHead, UpdatedHead, MeasuredHead {
       choices.append(Choice(rows: (0..<windowBegin).map { UInt32($0) }, windowBegin: windowBegin, end: end))
       return
     }
-    let (votes, pooled) = (scratch.floats(windowBegin), scratch.floats(windowBegin))
-    votes.update(repeating: 0, count: windowBegin)
-    recent.forEachToken(in: windowBegin..<end, groupSize: groupSize, rows: rows, workspace: workspace) {
+    let (votes, pooled) = unsafe (scratch.list(windowBegin), scratch.list(windowBegin))
+    votes.fill(0)
+    unsafe recent.forEachToken(in: windowBegin..<end, groupSize: groupSize, rows: rows, workspace: workspace)
+    {
       position, scores, stride in
       for h in 0..<groupSize {
-        workspace.kernels.softmax(scores + h * stride, count: position + 1)
-        workspace.kernels.unsafeAddScaled(scores + h * stride, by: 1, to: votes, count: windowBegin)
+        unsafe workspace.kernels.softmax(scores + h * stride, count: position + 1)
+        unsafe workspace.kernels.unsafeAddScaled(
+          scores + h * stride, by: 1, to: votes.base, count: windowBegin)
       }
     }
-    pool(votes, count: windowBegin, into: pooled)
-    let heap = scratch.indices(kept)
-    let found = HighestScores.select(kept, of: pooled, count: windowBegin, into: heap)
-    choices.append(
+    pool(votes, into: pooled)
+    let heap = unsafe scratch.indices(kept)
+    let found = unsafe HighestScores.select(kept, of: pooled.base, count: windowBegin, into: heap)
+    unsafe choices.append(
       Choice(
-        rows: UnsafeBufferPointer(start: heap, count: found).sorted(), windowBegin: windowBegin, end: end))
+        rows: ListView(heap, count: found).sorted(), windowBegin: windowBegin, end: end))
   }
 
   /// The largest or the mean vote within half a kernel on both sides; beyond the ends there are no votes.
-  private func pool(_ votes: UnsafePointer<Float>, count: Int, into pooled: UnsafeMutablePointer<Float>) {
+  private func pool(_ votes: ListView<Float>, into pooled: ListView<Float>) {
+    let (votes, count, pooled) = unsafe (votes.base, votes.count, pooled.base)
     let reach = settings.kernelSize / 2
     for i in 0..<count {
       let range = max(0, i - reach)..<min(count, i + reach + 1)
       var result: Float = 0
       switch settings.pooling {
-      case .max: for j in range { result = max(result, votes[j]) }
+      case .max: for j in range { result = unsafe max(result, votes[j]) }
       case .mean:
-        for j in range { result += votes[j] }
+        for j in range { unsafe result += votes[j] }
         result /= Float(settings.kernelSize)
       }
-      pooled[i] = result
+      unsafe pooled[i] = result
     }
   }
 
@@ -141,8 +144,8 @@ final class SnapKVHead: ObservingHead, UpdatedHead, MeasuredHead {
       states.attend(queries, to: 0..<rows.count, of: rows, workspace: workspace)
       return ReadStatistics.Head(retrieved: rows.count)
     }
-    choice.rows.withUnsafeBufferPointer {
-      states.attend(queries, to: $0, of: rows, workspace: workspace)
+    unsafe choice.rows.withUnsafeList {
+      unsafe states.attend(queries, to: $0, of: rows, workspace: workspace)
     }
     states.attend(queries, to: choice.windowBegin..<rows.count, of: rows, workspace: workspace)
     return ReadStatistics.Head(retrieved: choice.rows.count, fixed: rows.count - choice.windowBegin)

@@ -16,15 +16,15 @@ enum SphericalKMeans {
     workspace: Workspace
   ) {
     let scratch = workspace.scope()
-    let mean = scratch.floats(d)
-    mean.update(repeating: 0, count: d)
+    let mean = unsafe scratch.floats(d)
+    unsafe mean.update(repeating: 0, count: d)
     for i in 0..<count {
-      workspace.kernels.unsafeAddScaled(keys + i * d, by: 1 / Float(count), to: mean, count: d)
+      unsafe workspace.kernels.unsafeAddScaled(keys + i * d, by: 1 / Float(count), to: mean, count: d)
     }
-    directions.update(from: keys, count: count * d)
+    unsafe directions.update(from: keys, count: count * d)
     for i in 0..<count {
-      workspace.kernels.unsafeAddScaled(mean, by: -1, to: directions + i * d, count: d)
-      normalize(directions + i * d, dimension: d, kernels: workspace.kernels)
+      unsafe workspace.kernels.unsafeAddScaled(mean, by: -1, to: directions + i * d, count: d)
+      unsafe normalize(directions + i * d, dimension: d, kernels: workspace.kernels)
     }
   }
 
@@ -34,36 +34,37 @@ enum SphericalKMeans {
     directions: UnsafePointer<Float>, count: Int, dimension d: Int, clusterCount: Int, seed: UInt64,
     in result: borrowing Scratch
   ) -> (assignments: UnsafeMutablePointer<UInt32>, clusterCount: Int) {
-    let assignments = result.indices(count)
+    let assignments = unsafe result.indices(count)
     let scratch = result.workspace.scope()
     let kernels = scratch.kernels
     let k = max(1, min(clusterCount, count))
-    let centroids = scratch.floats(k * d)
-    let sums = scratch.floats(k * d)
-    let halfNorms = scratch.floats(k)
+    let centroids = unsafe scratch.floats(k * d)
+    let sums = unsafe scratch.floats(k * d)
+    let halfNorms = unsafe scratch.floats(k)
     // Centroids are unit vectors: what is subtracted is the same for all, and nothing.
-    halfNorms.update(repeating: 0, count: k)
-    KMeans.sample(
+    unsafe halfNorms.update(repeating: 0, count: k)
+    unsafe KMeans.sample(
       FloatRows(directions, count: count, dimension: d), k, into: centroids, seed: seed,
       workspace: scratch.workspace)
-    let cosines = scratch.floats(count)
-    let kernelScratch = scratch.floats(Kernels.assignScratchCount(dimension: d))
+    let cosines = unsafe scratch.floats(count)
+    let kernelScratch = unsafe scratch.floats(Kernels.assignScratchCount(dimension: d))
     for iteration in 0..<iterations {
-      kernels.unsafeAssign(
+      unsafe kernels.unsafeAssign(
         FloatRows(directions, count: count, dimension: d), to: FloatRows(centroids, count: k, dimension: d),
         halfNorms: halfNorms, assignments: assignments, best: cosines, scratch: kernelScratch)
       if iteration == iterations - 1 { break }
-      sums.update(repeating: 0, count: k * d)
+      unsafe sums.update(repeating: 0, count: k * d)
       for i in 0..<count {
-        kernels.unsafeAddScaled(
+        unsafe kernels.unsafeAddScaled(
           directions + i * d, by: 1, to: sums + Int(assignments[i]) * d, count: d)
       }
-      for j in 0..<k where normalize(sums + j * d, dimension: d, kernels: kernels) {
-        (centroids + j * d).update(from: sums + j * d, count: d)
+      for j in 0..<k where unsafe normalize(sums + j * d, dimension: d, kernels: kernels) {
+        unsafe (centroids + j * d).update(from: sums + j * d, count: d)
       }
     }
-    let used = KMeans.renumber(assignments, count: count, clusterCount: k, workspace: scratch.workspace)
-    return (assignments, used)
+    let used = unsafe KMeans.renumber(
+      assignments, count: count, clusterCount: k, workspace: scratch.workspace)
+    return unsafe (assignments, used)
   }
 
   /// Makes a unit vector; false, and unchanged, for a vector without direction.
@@ -72,9 +73,9 @@ enum SphericalKMeans {
     _ vector: UnsafeMutablePointer<Float>, dimension d: Int, kernels: Kernels
   ) -> Bool {
     var square: Float = 0
-    for i in 0..<d { square += vector[i] * vector[i] }
+    for i in 0..<d { unsafe square += vector[i] * vector[i] }
     guard square > 0, square.isFinite else { return false }
-    kernels.unsafeScale(vector, by: 1 / square.squareRoot(), count: d)
+    unsafe kernels.unsafeScale(vector, by: 1 / square.squareRoot(), count: d)
     return true
   }
 }

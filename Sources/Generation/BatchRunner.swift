@@ -73,13 +73,13 @@ public final class BatchRunner {
   /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
   public convenience init(
     model: LlamaModel, pool: ThreadPool, sequenceCapacity: Int, batchCapacity: Int = 512,
-    format: KeyValueFormat = KeyValueFormat(), takeover: TakeoverReport? = nil
+    format: KeyValueFormat = KeyValueFormat()
   ) throws {
     try self.init(
       host: GuestHost(
         model: model, pool: pool, batchCapacity: batchCapacity,
         outputCapacity: min(sequenceCapacity, batchCapacity), sequenceCapacity: sequenceCapacity,
-        format: format, takeover: takeover))
+        format: format))
   }
 
   /// Batches on a host that is ready, of as many contexts and logits as that was made for.
@@ -90,7 +90,9 @@ public final class BatchRunner {
 
   /// An empty context of this model.
   public func makeContext(policy: AttentionPolicy, capacity: Int) throws -> Context {
-    try Context(shape: shape, policy: policy, capacity: capacity)
+    let context = try Context(shape: shape, policy: policy, capacity: capacity)
+    context.stateBudget = host.stateBudget
+    return context
   }
 
   /// Evaluates a batch. Index updates of its contexts that are due are made before.

@@ -7,9 +7,9 @@ public import LlamaHost
 ///     let chat = Chat(runner: runner, conversation: try Conversation(model: model))
 ///     let result = try chat.ask("Who are you?", maximumTokens: 256, sampler: sampler) { event in ... }
 ///
-/// Only what is new is read for a question. Not thread-safe, as its ``GuestRunner`` is not.
+/// Only what is new is read for a question. Not thread-safe, as its runner is not.
 public final class Chat {
-  public let runner: GuestRunner
+  public let runner: any SequenceRunner
   public private(set) var conversation: Conversation
   /// The tokens said so far. The context lacks the last ones when an answer was cut off, since a token is read only to
   /// generate the next one.
@@ -18,7 +18,7 @@ public final class Chat {
   public private(set) var turnCount = 0
 
   /// Goes on where `conversation` is, with a context that ends there.
-  public init(runner: GuestRunner, conversation: Conversation) {
+  public init(runner: any SequenceRunner, conversation: Conversation) {
     self.runner = runner
     self.conversation = conversation
     tokens = runner.tokens
@@ -36,8 +36,8 @@ public final class Chat {
     let whole = try other.ask(question, following: tokens)
     // The last answer stays as it was said where the context cannot go back to its beginning, or far behind it alone.
     let common = zip(tokens, whole).prefix { $0 == $1 }.count
-    let isKept = common >= runner.tokenCount
-    let place = isKept ? common : runner.context.truncationPoint(atMost: common) ?? 0
+    let context = common < runner.tokenCount ? (runner as? GuestRunner)?.context : nil
+    let place = context.map { $0.truncationPoint(atMost: common) ?? 0 } ?? common
     guard common - place <= Self.mostReadAgain else {
       return tokens + (try conversation.ask(question))
     }

@@ -38,6 +38,12 @@ public final class Context {
   /// How far behind the last token questions are expected: the middle of an answer.
   private static let askDistance = 128
 
+  /// Bytes that copies of recurrent layers' states may take; one is kept whatever it takes.
+  package var stateBudget: Int {
+    get { recurrent.budget }
+    set { recurrent.budget = newValue }
+  }
+
   /// An empty context with room for `capacity` tokens; throws as
   /// ``RetrievalAttention/AttentionEngine/init(shape:policy:capacity:)`` does.
   public convenience init(shape: ModelShape, policy: AttentionPolicy, capacity: Int) throws {

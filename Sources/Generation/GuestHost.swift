@@ -21,27 +21,28 @@ public final class GuestHost {
   /// The same of first and last tokens, while others were generated.
   public internal(set) var windowReading = WindowReading()
   package var placement = DevicePlacement.devices
+  /// Bytes that each context may keep of copies of recurrent layers' states, for models that have such layers: see
+  /// ``Context/truncationPoint(atMost:)``.
+  public var stateBudget = 1 << 30
 
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
   ///   - sequenceCapacity: contexts that a ``BatchRunner`` on this host can evaluate together.
   ///   - outputCapacity: tokens of a batch that can have logits.
   ///   - format: how contexts store keys and values. Eight bits take half the memory of f16.
-  ///   - takeover: the result of an earlier probe of this model; probed now when nil.
   /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
   public init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int = 1,
-    sequenceCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat(), takeover: TakeoverReport? = nil
+    sequenceCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat()
   ) throws {
-    let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
+    takeover = try model.takeover(pool: pool)
     shape = try ModelShape(takeover, format: format)
     self.model = model
     self.pool = pool
-    self.takeover = takeover
     parallel = pool.runner
     context = try GuestContext(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: nil)
+      sequenceCapacity: sequenceCapacity, guest: nil)
   }
 
   /// What the model's devices hold, weights included: the same for contexts of any length, and of any number.

@@ -30,15 +30,14 @@ public final class GuestRunner: SequenceRunner {
   public convenience init(
     model: LlamaModel, pool: ThreadPool, policy: AttentionPolicy, plannedTokens: Int,
     batchCapacity: Int = 512,
-    outputCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat(), takeover: TakeoverReport? = nil
+    outputCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat()
   ) throws {
     try Context.checkPlan(plannedTokens)
-    let takeover = try takeover ?? TakeoverReport(probing: model, pool: pool)
     // Before the host takes memory for itself.
-    try Context.checkMemory(shape: ModelShape(takeover, format: format), tokens: plannedTokens)
+    try Context.checkMemory(
+      shape: ModelShape(model.takeover(pool: pool), format: format), tokens: plannedTokens)
     let host = try GuestHost(
-      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity, format: format,
-      takeover: takeover)
+      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity, format: format)
     try self.init(host: host, policy: policy, plannedTokens: plannedTokens)
   }
 
@@ -56,6 +55,7 @@ public final class GuestRunner: SequenceRunner {
     self.host = host
     self.context = context
     batches = BatchRunner(host: host)
+    context.stateBudget = host.stateBudget
   }
 
   package var engine: AttentionEngine { context.engine }

@@ -6,6 +6,8 @@ public import RetrievalAttention
 /// Runs a model with llama.cpp's attention and key/value cache.
 public final class HostRunner: SequenceRunner {
   public let model: LlamaModel
+  /// The tokens read so far.
+  public private(set) var tokens: [Int32] = []
   private let context: HostContext
   private let batchCapacity: Int
 
@@ -31,7 +33,27 @@ public final class HostRunner: SequenceRunner {
       allowsFilling: allowsFilling)
   }
 
+  /// Most tokens of a context that the model was trained for and that fits in some memory, all of which the host takes
+  /// at once.
+  ///
+  /// - Parameter bytes: of keys and values.
+  public static func contextLength(of model: LlamaModel, bytes: Int) -> Int {
+    let trained = model.description.trainedContextLength
+    let wanted = min(trained > 0 ? trained : 4096, model.file.learnedPositionCount ?? .max)
+    let perToken = HostContext.bytesPerToken(model.description)
+    return perToken > 0 ? max(1, min(wanted, bytes / perToken)) : wanted
+  }
+
   public var tokenCount: Int { context.length }
+  /// Tokens that it has room for.
+  public var capacity: Int { context.contextLength }
+
+  /// Asked while a batch is computed, besides whether the task is cancelled; true ends it with `CancellationError`.
+  package var isCancelled: (() -> Bool)? {
+    get { context.isCancelled }
+    set { context.isCancelled = newValue }
+  }
+
   public var attentionName: String { "host" }
   public var reads: ReadStatistics? { nil }
   public var indexSeconds: Double { 0 }
@@ -53,20 +75,44 @@ public final class HostRunner: SequenceRunner {
     while true {
       let batch = tokens[done..<min(tokens.count, done + batchCapacity)]
       let isLast = batch.endIndex == tokens.count
-      let logits = try context.evaluate(batch, startPosition: tokenCount, outputs: isLast ? .last : .none)
+      let logits = try evaluate(batch, outputs: isLast ? .last : .none)
       done = batch.endIndex
       progress?(done)
-      if isLast { return logits }
+      if isLast {
+        context.keepStates()
+        return logits
+      }
     }
   }
 
   public func decode(_ token: Int32) throws -> Logits {
-    try context.evaluate([token][...], startPosition: tokenCount, outputs: .last)
+    try evaluate([token], outputs: .last)
+  }
+
+  private func evaluate(_ batch: ArraySlice<Int32>, outputs: Outputs) throws -> Logits {
+    let start = tokenCount
+    defer { tokens += batch.prefix(tokenCount - start) }
+    return try context.evaluate(batch, startPosition: start, outputs: outputs)
   }
 
   /// Drops tokens from `position` on.
   public func truncate(to position: Int) throws {
     try context.truncate(to: position)
+    tokens.removeSubrange(context.length...)
+  }
+
+  public func keepPrefix(of prompt: [Int32]) throws -> Int {
+    let limit = min(tokens.count, max(0, prompt.count - 1))
+    let common = (0..<limit).first { tokens[$0] != prompt[$0] } ?? limit
+    // States of recurrent layers, and windows that have passed the place, are not kept by the host.
+    for place in [common, context.keptPosition ?? 0] where place <= common {
+      do {
+        try truncate(to: place)
+        return tokenCount
+      } catch LlamaError.cannotTruncate {}
+    }
+    try truncate(to: 0)
+    return 0
   }
 
   /// Grows the context to `position` tokens without computing anything, for benchmarks.
@@ -74,5 +120,8 @@ public final class HostRunner: SequenceRunner {
   /// See ``LlamaHost/HostContext/fill(to:)``.
   public func fill(to position: Int) throws {
     try context.fill(to: position)
+    context.keepStates()
+    // Nobody asks what these are.
+    tokens += Array(repeating: tokens.first ?? 0, count: context.length - tokens.count)
   }
 }

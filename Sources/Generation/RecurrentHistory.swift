@@ -14,7 +14,9 @@ struct RecurrentHistory {
   /// Copies, by ascending position, of which none has two.
   private(set) var checkpoints: [RecurrentSnapshot] = []
   /// Bytes that copies may take.
-  var budget = RecurrentHistory.standardBudget
+  var budget = RecurrentHistory.standardBudget {
+    didSet { thinToBudget() }
+  }
 
   static let standardBudget = 1 << 30
   /// Copies that there can be, those of small states among them.
@@ -76,6 +78,10 @@ struct RecurrentHistory {
       return
     }
     checkpoints.append(copy)
+    thinToBudget()
+  }
+
+  private mutating func thinToBudget() {
     // One is left for the present states when all are saved.
     while byteCount > budget || checkpoints.count >= Self.largestCount, checkpoints.count > 1 { thin() }
   }

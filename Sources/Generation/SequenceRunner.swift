@@ -8,6 +8,8 @@ public protocol SequenceRunner: AnyObject {
   var model: LlamaModel { get }
   /// Tokens read so far.
   var tokenCount: Int { get }
+  /// The tokens read so far.
+  var tokens: [Int32] { get }
   /// The name of the attention in reports: `retrieval`, `exact`, `host`.
   var attentionName: String { get }
   var memory: MemoryUse { get }
@@ -23,6 +25,12 @@ public protocol SequenceRunner: AnyObject {
   func decode(_ token: Int32) throws -> Logits
   /// Drops tokens from `position` on; throws when they cannot be taken back, and nothing has changed then.
   func truncate(to position: Int) throws
+  /// Keeps what was read and is the beginning of `prompt`, or as much of it as can be gone back to, and drops the rest.
+  ///
+  /// The last token of the prompt is never kept, since its logits are still wanted.
+  ///
+  /// - Returns: how many tokens were kept; `prompt` from there on is to be read.
+  func keepPrefix(of prompt: [Int32]) throws -> Int
 }
 
 /// Memory that belongs to one context, in bytes.

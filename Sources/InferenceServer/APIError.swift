@@ -72,6 +72,8 @@ public struct APIError: Error, Equatable, Sendable {
       self.init(.notFound, message, parameter: "session", code: "session_not_found")
     case .sessionNotReady:
       self.init(.conflict, message, parameter: "session", code: "session_not_ready", retryAfterSeconds: 2)
+    case .noSessions:
+      self.init(.notImplemented, message, code: "sessions_unavailable")
     case .readOnlySession:
       self.init(.forbidden, message, parameter: "session", code: "session_read_only")
     case .outOfMemory:

@@ -6,6 +6,12 @@ public import Foundation
 public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   /// llama.cpp refused a file that ``GGUFFile`` found well-formed.
   case modelNotLoaded(path: String, log: [String])
+  /// A file that is well-formed, but is not a language model: what it is instead.
+  case notALanguageModel(path: String, kind: GGUFFile.Kind)
+  /// A LoRA adapter that does not go with the model.
+  case adapterNotUsable(path: String, reason: String)
+  /// llama.cpp did not take adapters that it had loaded, and its code.
+  case adaptersNotInstalled(count: Int, code: Int)
   /// A context could not be made, most often for want of memory.
   case contextNotCreated(contextLength: Int, batchCapacity: Int, log: [String])
   /// The threads could not be started.
@@ -82,6 +88,14 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     switch self {
     case .modelNotLoaded(let path, let log):
       "llama.cpp could not load \(path)\(Self.reason(log))."
+    case .notALanguageModel(let path, .adapter):
+      "\(path) is a LoRA adapter, which is loaded beside the model that it was made for."
+    case .notALanguageModel(let path, .projector):
+      "\(path) is a projector for images or sounds, which are not read here; the model beside it reads texts."
+    case .notALanguageModel(let path, let kind): "\(path) is \(kind.description), not a language model."
+    case .adapterNotUsable(let path, let reason): "\(path) cannot be used as a LoRA adapter: \(reason)."
+    case .adaptersNotInstalled(let count, let code):
+      "llama.cpp did not take \(count) LoRA adapters for a context (code \(code))."
     case .contextNotCreated(let length, let batch, let log):
       "llama.cpp could not create a context of \(length) tokens with batches of \(batch)\(Self.reason(log))."
     case .threadPoolNotCreated(let count): "A pool of \(count) threads could not be started."

@@ -130,13 +130,14 @@ public struct NumpyArray: Sendable {
 
   /// The elements in C order. The machine is little-endian, as all that Swift runs on here are.
   private func raw<Element: BitwiseCopyable>(_ type: Element.Type) -> [Element] {
-    let stored = [Element](unsafeUninitializedCapacity: count) { target, initialized in
-      let copy = UnsafeMutableRawBufferPointer(target)
+    let stored = unsafe [Element](unsafeUninitializedCapacity: count) { target, initialized in
       let width = MemoryLayout<Element>.size
-      initialized = bytes.copyBytes(to: copy) / width
+      initialized = unsafe bytes.copyBytes(to: target) / width
       guard isBigEndian else { return }
-      for start in Swift.stride(from: 0, to: initialized * width, by: width) {
-        copy[start..<start + width].reverse()
+      unsafe target.withMemoryRebound(to: UInt8.self) { copy in
+        for start in Swift.stride(from: 0, to: initialized * width, by: width) {
+          unsafe copy[start..<start + width].reverse()
+        }
       }
     }
     guard isTransposed else { return stored }

@@ -11,10 +11,13 @@ extension NumpyHeader {
   static func read(_ file: Data) throws(NumpyHeaderError) -> (header: NumpyHeader, byteCount: Int) {
     let start = Array(file.prefix(longestPrefix))
     guard start.starts(with: magic) else { throw NumpyHeaderError(.notNumpy) }
-    let (prefixCount, textCount) = try start.withUnsafeBufferPointer { (bytes) throws(NumpyHeaderError) in
-      var reader = ByteReader(UnsafeRawBufferPointer(bytes), from: magic.count)
-      return try Self.prefix(&reader)
+    let lengths = unsafe start.withUnsafeBytes { bytes in
+      Result { () throws(NumpyHeaderError) in
+        var reader = unsafe ByteReader(bytes, from: magic.count)
+        return try Self.prefix(&reader)
+      }
     }
+    let (prefixCount, textCount) = try lengths.get()
     let byteCount = prefixCount + textCount
     guard byteCount <= file.count else {
       throw NumpyHeaderError(.truncatedHeader(bytes: byteCount, fileBytes: file.count))

@@ -21,7 +21,7 @@ struct NumpyHeaderParser {
 
   mutating func skip(_ token: StaticString) -> Bool {
     skipSpace()
-    let matches = token.withUTF8Buffer { rest.starts(with: $0) }
+    let matches = token.withUTF8Buffer { unsafe rest.starts(with: $0) }
     if matches { rest = rest.dropFirst(token.utf8CodeUnitCount) }
     return matches
   }

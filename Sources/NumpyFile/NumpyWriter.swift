@@ -63,11 +63,11 @@ public final class NumpyWriter {
 
   /// Appends one or more rows from memory.
   package func append(bytes: UnsafeRawBufferPointer) throws(NumpyError) {
-    precondition(
+    unsafe precondition(
       rowBytes == 0 ? bytes.isEmpty : bytes.count % rowBytes == 0,
       "\(bytes.count) bytes are no whole number of rows of \(rowBytes)")
     guard rowBytes > 0 else { return }
-    try write(Data(bytes))
+    try unsafe write(Data(bytes))
     rowCount += bytes.count / rowBytes
   }
 
@@ -86,8 +86,8 @@ public final class NumpyWriter {
     _ values: [Element], _ type: NumpyElementType
   ) throws(NumpyError) {
     precondition(type == elementType, "\(type) does not go into a file of \(elementType)")
-    let written = values.withUnsafeBytes { bytes in
-      Result { () throws(NumpyError) in try append(bytes: bytes) }
+    let written = unsafe values.withUnsafeBytes { bytes in
+      Result { () throws(NumpyError) in try unsafe append(bytes: bytes) }
     }
     try written.get()
   }

@@ -2,9 +2,9 @@
 
 /// A position in bytes that may hold anything. All numbers are little-endian, and none needs to be aligned.
 ///
-/// A read that fails leaves the position where it was. The memory belongs to whoever made the reader, and must outlive
-/// it.
-package struct ByteReader {
+/// A read that fails leaves the position where it was. Reads are within the bytes; the memory belongs to whoever made
+/// the reader, and must outlive it.
+@safe package struct ByteReader {
   /// Why something could not be read; whoever knows what it was makes an error of its own of this.
   package enum Failure: Error, Equatable {
     /// There are fewer bytes than were asked for.
@@ -34,17 +34,19 @@ package struct ByteReader {
 
   package init(_ bytes: UnsafeRawBufferPointer, from offset: Int = 0) {
     precondition((0...bytes.count).contains(offset), "\(offset) is not within \(bytes.count) bytes")
-    self.bytes = bytes
+    unsafe self.bytes = bytes
     self.offset = offset
   }
 
+  /// All bytes, those before the position too.
+  package var byteCount: Int { unsafe bytes.count }
   /// Bytes from the position on.
-  package var remaining: Int { bytes.count - offset }
+  package var remaining: Int { unsafe bytes.count - offset }
 
   /// Fails unless so many bytes are left.
   package func require(_ count: UInt64) throws(Failure) {
     guard count <= UInt64(remaining) else {
-      throw .ended(Shortage(offset: offset, wanted: count, byteCount: bytes.count))
+      throw unsafe .ended(Shortage(offset: offset, wanted: count, byteCount: bytes.count))
     }
   }
 
@@ -70,24 +72,37 @@ package struct ByteReader {
   package mutating func slice(_ count: UInt64) throws(Failure) -> UnsafeRawBufferPointer {
     try require(count)
     defer { offset += Int(count) }
-    return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Int(count)])
+    return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Int(count)])
   }
 
   /// Text of so many bytes.
   package mutating func text(_ count: UInt64) throws(Failure) -> String {
     var next = self
-    guard let text = String(validating: try next.slice(count), as: UTF8.self) else {
+    guard let text = unsafe String(validating: try next.slice(count), as: UTF8.self) else {
       throw .notText(offset: offset)
     }
     self = next
     return text
   }
 
+  /// A reader of the first bytes alone, which traps where there are fewer.
+  package func first(_ count: Int) -> ByteReader {
+    unsafe ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+  }
+
+  /// The checksum of all bytes but for some, which hold a sum.
+  package func checksum(skipping hole: Range<Int>) -> UInt32 {
+    var sum = CRC32C()
+    unsafe sum.update(UnsafeRawBufferPointer(rebasing: bytes[..<hole.lowerBound]))
+    unsafe sum.update(UnsafeRawBufferPointer(rebasing: bytes[hole.upperBound...]))
+    return sum.value
+  }
+
   /// The number at a place whose caller knows that it is there: traps beyond the end.
   package func integer<Number: FixedWidthInteger>(
     at place: Int, _ type: Number.Type = Number.self
   ) -> Number {
-    precondition(place >= 0 && place <= bytes.count - MemoryLayout<Number>.size)
-    return Number(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: Number.self))
+    unsafe precondition(place >= 0 && place <= bytes.count - MemoryLayout<Number>.size)
+    return unsafe Number(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: Number.self))
   }
 }

@@ -14,25 +14,25 @@ package struct CRC32C {
 
   package static func checksum(of bytes: UnsafeRawBufferPointer) -> UInt32 {
     var sum = CRC32C()
-    sum.update(bytes)
+    unsafe sum.update(bytes)
     return sum.value
   }
 
   package mutating func update(_ bytes: UnsafeRawBufferPointer) {
-    Self.tables.withUnsafeBufferPointer { tables in
+    unsafe Self.tables.withUnsafeBufferPointer { tables in
       var crc = state
       var next = 0
       while next + 8 <= bytes.count {
-        let read = bytes.loadUnaligned(fromByteOffset: next, as: UInt64.self)
+        let read = unsafe bytes.loadUnaligned(fromByteOffset: next, as: UInt64.self)
         let word = UInt64(littleEndian: read) ^ UInt64(crc)
         crc = 0
         for byte in 0..<8 {
-          crc ^= tables[(7 - byte) * 256 + Int((word >> (8 * UInt64(byte))) & 0xff)]
+          unsafe crc ^= tables[(7 - byte) * 256 + Int((word >> (8 * UInt64(byte))) & 0xff)]
         }
         next += 8
       }
       while next < bytes.count {
-        crc = (crc >> 8) ^ tables[Int((crc ^ UInt32(bytes[next])) & 0xff)]
+        crc = unsafe (crc >> 8) ^ tables[Int((crc ^ UInt32(bytes[next])) & 0xff)]
         next += 1
       }
       state = crc

@@ -72,7 +72,7 @@ package final class EndingSignals: Sendable {
         Thread.current.name = "signals"
         var number: UInt8 = 0
         while true {
-          let count = read(descriptor, &number, 1)
+          let count = unsafe read(descriptor, &number, 1)
           if count < 0, errno == EINTR { continue }
           guard count == 1 else { return }
           let handler = EndingSignals.state.withLock { $0.handler }

@@ -19,12 +19,12 @@ package final class FileLock: Sendable {
   ///   - owner: is written into the file, to tell others who has it; nil leaves the file as it is.
   ///   - mode: of a file that is made; nil makes none, and a missing one is an error.
   package init(_ path: String, owner: String? = nil, mode: mode_t? = 0o666) throws(Failure) {
-    descriptor = open(path, O_RDWR | O_CLOEXEC | (mode == nil ? 0 : O_CREAT), mode ?? 0)
+    descriptor = unsafe open(path, O_RDWR | O_CLOEXEC | (mode == nil ? 0 : O_CREAT), mode ?? 0)
     guard descriptor >= 0 else { throw .system(operation: "open", code: errno) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
       var bytes = [UInt8](repeating: 0, count: 200)
-      let count = pread(descriptor, &bytes, bytes.count, 0)
+      let count = unsafe pread(descriptor, &bytes, bytes.count, 0)
       close(descriptor)
       guard code == EWOULDBLOCK else { throw .system(operation: "flock", code: code) }
       let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
@@ -33,7 +33,7 @@ package final class FileLock: Sendable {
     guard let owner else { return }
     // Only to tell people; the lock works without.
     _ = ftruncate(descriptor, 0)
-    _ = Array(owner.utf8).withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    _ = unsafe Array(owner.utf8).withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, 0) }
   }
 
   deinit { close(descriptor) }

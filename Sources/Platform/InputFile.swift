@@ -16,7 +16,7 @@ package enum InputFile {
   /// The bytes of a file or pipe. A file that is too large is told by its size, before anything of it is read.
   package static func read(_ path: String, limit: Int) throws(Failure) -> Data {
     guard !path.utf8.contains(0) else { throw .system(code: ENOENT) }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system(code: errno) }
     defer { close(descriptor) }
     return try read(descriptor, limit: limit)
@@ -25,7 +25,7 @@ package enum InputFile {
   /// The bytes that are left in an open file or pipe.
   package static func read(_ descriptor: Int32, limit: Int) throws(Failure) -> Data {
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw .system(code: errno) }
+    guard unsafe fstat(descriptor, &status) == 0 else { throw .system(code: errno) }
     if status.st_mode & S_IFMT == S_IFDIR { throw .isDirectory }
     let size = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
     if let size, size > limit { throw .tooLarge(byteCount: size, limit: limit) }
@@ -33,7 +33,7 @@ package enum InputFile {
     data.reserveCapacity(size ?? 0)
     var chunk = [UInt8](repeating: 0, count: 1 << 18)
     while true {
-      let count = Foundation.read(descriptor, &chunk, chunk.count)
+      let count = unsafe Foundation.read(descriptor, &chunk, chunk.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw .system(code: errno) }
       guard count > 0 else { return data }

@@ -34,7 +34,7 @@ package struct InputLines {
       if isAtEnd { return bytes.isEmpty ? nil : take(bytes.count, dropping: bytes.count) }
       guard bytes.count <= limit else { throw TooLong(limit: limit) }
       var chunk = [UInt8](repeating: 0, count: 1 << 16)
-      let count = read(descriptor, &chunk, chunk.count)
+      let count = unsafe read(descriptor, &chunk, chunk.count)
       if count < 0, errno == EINTR { continue }
       if count > 0 { bytes += chunk[..<count] } else { isAtEnd = true }
     }

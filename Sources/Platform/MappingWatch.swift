@@ -14,7 +14,7 @@ package final class MappingWatch: Sendable {
   /// - Parameters:
   ///   - start: of whole pages, mapped until this object is gone.
   package init(_ start: UnsafeMutableRawPointer, byteCount: Int, path: String) {
-    number = ra_watch_mapping(start, byteCount)
+    number = unsafe ra_watch_mapping(start, byteCount)
     self.path = path
   }
 
@@ -30,9 +30,9 @@ package final class MappingWatch: Sendable {
   package static func endProcess(saying sentence: StaticString) {
     sentence.withUTF8Buffer { bytes in
       let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count + 1)
-      for (index, byte) in bytes.enumerated() { copy[index] = CChar(bitPattern: byte) }
-      copy[bytes.count] = 0
-      ra_set_bus_error_sentence(copy)
+      for index in 0..<bytes.count { unsafe copy[index] = CChar(bitPattern: bytes[index]) }
+      unsafe copy[bytes.count] = 0
+      unsafe ra_set_bus_error_sentence(copy)
     }
   }
 }

@@ -19,14 +19,14 @@ package struct ShutdownSignals: Sendable {
     let (stream, continuation) = AsyncStream<Void>.makeStream()
     first = stream
     var ends: [Int32] = [-1, -1]
-    guard !numbers.isEmpty, pipe(&ends) == 0 else { return }
+    guard !numbers.isEmpty, unsafe pipe(&ends) == 0 else { return }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     let reader = ends[0]
     count.store(0, ordering: .releasing)
     writer.store(ends[1], ordering: .releasing)
     let thread = Thread {
       var byte: UInt8 = 0
-      while read(reader, &byte, 1) < 0, errno == EINTR {}
+      while unsafe read(reader, &byte, 1) < 0, errno == EINTR {}
       close(reader)
       continuation.finish()
     }
@@ -54,6 +54,6 @@ private func take(_ number: Int32) {
   guard count.wrappingAdd(1, ordering: .acquiringAndReleasing).oldValue == 0 else { _exit(128 + number) }
   let code = errno
   var byte: UInt8 = 1
-  _ = write(writer.load(ordering: .acquiring), &byte, 1)
+  _ = unsafe write(writer.load(ordering: .acquiring), &byte, 1)
   errno = code
 }

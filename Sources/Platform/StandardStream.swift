@@ -22,7 +22,7 @@ package final class StandardStream: Sendable {
     /// Whether the stream was closed before the program began.
     package var isClosed: Bool { code == EBADF }
 
-    package var description: String { "cannot write to \(stream): \(String(cString: strerror(code)))" }
+    package var description: String { unsafe "cannot write to \(stream): \(String(cString: strerror(code)))" }
   }
 
   private let descriptor: Int32
@@ -46,21 +46,21 @@ package final class StandardStream: Sendable {
     return text.withUTF8 { bytes in
       state.withLock { failure -> Failure? in
         guard failure == nil else { return nil }
-        var rest = UnsafeRawBufferPointer(bytes)
-        while !rest.isEmpty {
-          let count = Foundation.write(descriptor, rest.baseAddress, rest.count)
+        var done = 0
+        while done < bytes.count {
+          let count = unsafe Foundation.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
           if count < 0, errno == EINTR { continue }
           if count < 0, errno == EAGAIN {
             // Another program made the terminal or pipe non-blocking.
             var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-            poll(&request, 1, -1)
+            unsafe poll(&request, 1, -1)
             continue
           }
           guard count >= 0 else {
             failure = Failure(stream: name, code: errno)
             return failure
           }
-          rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+          done += count
         }
         return nil
       }
@@ -72,7 +72,7 @@ package final class StandardStream: Sendable {
   package static func prepare() {
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 && errno == EBADF {
       // Open for the other direction, so that using it is the error that it was.
-      _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+      _ = unsafe open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }
     signal(SIGPIPE, SIG_IGN)
   }

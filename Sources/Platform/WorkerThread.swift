@@ -28,7 +28,7 @@ package final class WorkerThread: TaskExecutor {
       while true {
         signal.wait()
         let next = jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
-        next?.job.runSynchronously(on: asUnownedTaskExecutor())
+        unsafe next?.job.runSynchronously(on: asUnownedTaskExecutor())
       }
     }
     thread.stackSize = stackSize

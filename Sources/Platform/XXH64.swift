@@ -20,24 +20,24 @@ package struct XXH64 {
 
   package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     var sum = XXH64()
-    sum.update(bytes)
+    unsafe sum.update(bytes)
     return sum.value
   }
 
   package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     count &+= UInt64(bytes.count)
-    var bytes = bytes[...]
+    var bytes = unsafe bytes[...]
     if !rest.isEmpty {
-      let missing = bytes.prefix(Self.stripe - rest.count)
-      rest += missing
-      bytes = bytes.dropFirst(missing.count)
+      let missing = unsafe bytes.prefix(Self.stripe - rest.count)
+      unsafe rest += missing
+      unsafe bytes = bytes.dropFirst(missing.count)
       guard rest.count == Self.stripe else { return }
-      rest.withUnsafeBytes { take($0) }
+      unsafe rest.withUnsafeBytes { unsafe take($0) }
       rest.removeAll(keepingCapacity: true)
     }
-    let whole = bytes.count / Self.stripe * Self.stripe
-    take(UnsafeRawBufferPointer(rebasing: bytes.prefix(whole)))
-    rest += bytes.dropFirst(whole)
+    let whole = unsafe bytes.count / Self.stripe * Self.stripe
+    unsafe take(UnsafeRawBufferPointer(rebasing: bytes.prefix(whole)))
+    unsafe rest += bytes.dropFirst(whole)
   }
 
   /// Takes whole stripes.
@@ -45,10 +45,10 @@ package struct XXH64 {
     var (a, b, c, d) = lanes
     var next = 0
     while next < bytes.count {
-      a = Self.round(a, Self.word(bytes, next))
-      b = Self.round(b, Self.word(bytes, next + 8))
-      c = Self.round(c, Self.word(bytes, next + 16))
-      d = Self.round(d, Self.word(bytes, next + 24))
+      a = unsafe Self.round(a, Self.word(bytes, next))
+      b = unsafe Self.round(b, Self.word(bytes, next + 8))
+      c = unsafe Self.round(c, Self.word(bytes, next + 16))
+      d = unsafe Self.round(d, Self.word(bytes, next + 24))
       next += Self.stripe
     }
     lanes = (a, b, c, d)
@@ -63,19 +63,20 @@ package struct XXH64 {
       for lane in [a, b, c, d] { sum = (sum ^ Self.round(0, lane)) &* Self.prime1 &+ Self.prime4 }
     }
     sum = sum &+ count
-    rest.withUnsafeBytes { bytes in
+    unsafe rest.withUnsafeBytes { bytes in
       var next = 0
       while next + 8 <= bytes.count {
-        sum = Self.rotate(sum ^ Self.round(0, Self.word(bytes, next)), 27) &* Self.prime1 &+ Self.prime4
+        sum =
+          unsafe Self.rotate(sum ^ Self.round(0, Self.word(bytes, next)), 27) &* Self.prime1 &+ Self.prime4
         next += 8
       }
       if next + 4 <= bytes.count {
-        let half = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: next, as: UInt32.self))
+        let half = unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: next, as: UInt32.self))
         sum = Self.rotate(sum ^ UInt64(half) &* Self.prime1, 23) &* Self.prime2 &+ Self.prime3
         next += 4
       }
       while next < bytes.count {
-        sum = Self.rotate(sum ^ UInt64(bytes[next]) &* Self.prime5, 11) &* Self.prime1
+        sum = unsafe Self.rotate(sum ^ UInt64(bytes[next]) &* Self.prime5, 11) &* Self.prime1
         next += 1
       }
     }
@@ -85,7 +86,7 @@ package struct XXH64 {
   }
 
   private static func word(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {
-    UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
 
   private static func rotate(_ value: UInt64, _ count: UInt64) -> UInt64 {

@@ -21,12 +21,12 @@ public struct IndexRows {
 
   package var keyValues: KeyValueRows { KeyValueRows(keys: keys, values: values) }
   /// Bytes of a key and its value.
-  package var bytesPerRow: Int { keys.stride + (values.base != keys.base ? values.stride : 0) }
+  package var bytesPerRow: Int { unsafe keys.stride + (values.base != keys.base ? values.stride : 0) }
 }
 
 /// Rows about to be inserted, which a kind of index may put in another order (all three arrays alike), in memory that
 /// may be written.
-public struct NewRows {
+@safe public struct NewRows {
   /// `[count, d]`, without gaps.
   package var keys: PackedRows
   /// `[count, d]`, without gaps.
@@ -40,7 +40,7 @@ public struct NewRows {
   ) {
     self.keys = keys
     self.values = values
-    self.positions = positions
+    unsafe self.positions = positions
     self.count = count
   }
 
@@ -50,59 +50,70 @@ public struct NewRows {
     by assignments: UnsafePointer<UInt32>, groups: Int, workspace: Workspace, body: (_ end: UInt32) -> Void
   ) {
     let scratch = workspace.scope()
-    let places = scratch.indices(groups + 1)
-    places.update(repeating: 0, count: groups + 1)
-    for i in 0..<count { places[Int(assignments[i]) + 1] += 1 }
+    let places = unsafe scratch.indices(groups + 1)
+    unsafe places.update(repeating: 0, count: groups + 1)
+    for i in 0..<count { unsafe places[Int(assignments[i]) + 1] += 1 }
     for group in 0..<groups {
-      places[group + 1] += places[group]
-      body(places[group + 1])
+      unsafe places[group + 1] += places[group]
+      unsafe body(places[group + 1])
     }
-    let order = scratch.indices(count)
+    let order = unsafe scratch.indices(count)
     for i in 0..<count {
-      let group = Int(assignments[i])
-      order[Int(places[group])] = UInt32(i)
-      places[group] += 1
+      let group = unsafe Int(assignments[i])
+      unsafe order[Int(places[group])] = UInt32(i)
+      unsafe places[group] += 1
     }
-    reorder(order, workspace: workspace)
+    unsafe reorder(order, workspace: workspace)
   }
 
   /// Puts row `order[i]` in place i, for all of them.
   func reorder(_ order: UnsafePointer<UInt32>, workspace: Workspace) {
     // Values may be the keys themselves.
-    for rows in values.base != keys.base ? [keys, values] : [keys] {
+    for rows in unsafe values.base != keys.base ? [keys, values] : [keys] {
       let scratch = workspace.scope()
-      let target = UnsafeMutableRawPointer(mutating: rows.base)
-      let copy = scratch.bytes(count * rows.stride)
-      UnsafeMutableRawPointer(copy).copyMemory(from: target, byteCount: count * rows.stride)
+      let target = unsafe UnsafeMutableRawPointer(mutating: rows.base)
+      let copy = unsafe scratch.bytes(count * rows.stride)
+      unsafe UnsafeMutableRawPointer(copy).copyMemory(from: target, byteCount: count * rows.stride)
       for i in 0..<count {
-        (target + i * rows.stride).copyMemory(
+        unsafe (target + i * rows.stride).copyMemory(
           from: copy + Int(order[i]) * rows.stride, byteCount: rows.stride)
       }
     }
     let scratch = workspace.scope()
-    let oldPositions = scratch.indices(count)
-    oldPositions.update(from: positions, count: count)
-    for i in 0..<count { positions[i] = oldPositions[Int(order[i])] }
+    let oldPositions = unsafe scratch.indices(count)
+    unsafe oldPositions.update(from: positions, count: count)
+    for i in 0..<count { unsafe positions[i] = oldPositions[Int(order[i])] }
   }
 }
 
 /// The queries of one KV head's group, `[count, d]`, scaled as for attention.
-public struct QueryGroup {
+@safe public struct QueryGroup {
   package var queries: UnsafePointer<Float>
   package var count: Int
 
   package init(queries: UnsafePointer<Float>, count: Int) {
-    self.queries = queries
+    unsafe self.queries = queries
     self.count = count
   }
 
-  package func rows(dimension: Int) -> FloatRows { FloatRows(queries, count: count, dimension: dimension) }
+  /// Rows without gaps.
+  package init(_ queries: FloatRows) { unsafe self.init(queries: queries.base, count: queries.count) }
+
+  /// A copy of one query.
+  package func query(_ number: Int, dimension: Int) -> [Float] {
+    precondition((0..<count).contains(number), "query \(number) of a group of \(count)")
+    return unsafe Array(UnsafeBufferPointer(start: queries + number * dimension, count: dimension))
+  }
+
+  package func rows(dimension: Int) -> FloatRows {
+    unsafe FloatRows(queries, count: count, dimension: dimension)
+  }
 }
 
 extension StatePointers {
   /// Empty states of so many queries.
-  package init(count: Int, dimension: Int, in scratch: borrowing Scratch) {
-    self.init(
+  @unsafe package init(count: Int, dimension: Int, in scratch: borrowing Scratch) {
+    unsafe self.init(
       maxima: scratch.floats(count), sums: scratch.floats(count),
       accumulators: scratch.floats(count * dimension), count: count, dimension: dimension)
     clear()

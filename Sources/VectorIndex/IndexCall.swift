@@ -30,20 +30,18 @@ public struct IndexCall {
 
   /// A query, multiplied by the layer's scale: its dot products with keys are the exponents of softmax.
   public func query(_ number: Int) -> [Float] {
-    precondition((0..<queryCount).contains(number), "query \(number) of \(queryCount)")
-    return Array(UnsafeBufferPointer(start: group.queries + number * dimension, count: dimension))
+    group.query(number, dimension: dimension)
   }
 
   /// Dot products of all queries with the keys of some rows, `[queryCount, list.count]`.
   public func scores(of list: [Int]) -> [Float] {
     check(list)
     guard !list.isEmpty else { return [] }
-    return [Float](unsafeUninitializedCapacity: queryCount * list.count) { target, count in
-      list.map { UInt32($0) }.withUnsafeBufferPointer { indices in
-        workspace.kernels.unsafeDot(
-          group.rows(dimension: dimension), with: rows.keys, .listed(indices.baseAddress!, count: list.count),
-          scores: target.baseAddress!)
-      }
+    return unsafe [Float](unsafeUninitializedCapacity: queryCount * list.count) { target, count in
+      let scratch = workspace.scope()
+      unsafe workspace.kernels.unsafeDot(
+        group.rows(dimension: dimension), with: rows.keys, .listed(scratch.rows(list)),
+        scores: target.baseAddress!)
       count = target.count
     }
   }
@@ -56,13 +54,11 @@ public struct IndexCall {
     var read = ReadCount()
     guard !list.isEmpty else { return read }
     let scratch = workspace.scope()
-    list.map { UInt32($0) }.withUnsafeBufferPointer { indices in
-      workspace.kernels.unsafeAttend(
-        group.rows(dimension: dimension), to: rows.keyValues,
-        .listed(indices.baseAddress!, count: list.count), states: states,
-        scratch: scratch.floats(Kernels.attendScratchCount(queryCount: queryCount)))
-      recorder?.read(indices)
-    }
+    let indices = unsafe scratch.rows(list)
+    unsafe workspace.kernels.unsafeAttend(
+      group.rows(dimension: dimension), to: rows.keyValues, .listed(indices), states: states,
+      scratch: scratch.floats(Kernels.attendScratchCount(queryCount: queryCount)))
+    recorder?.read(indices)
     read.retrieved = list.count
     read.bytes = list.count * bytesPerRow
     return read
@@ -77,8 +73,8 @@ extension IndexRows {
   /// The key of a row, `[dimension]`; less what was taken away from all keys before they were rounded to eight bits.
   public func key(_ row: Int, dimension: Int) -> [Float] {
     precondition((0..<count).contains(row), "row \(row) of \(count)")
-    return [Float](unsafeUninitializedCapacity: dimension) { target, initialized in
-      Kernels.active.unsafeUnpack(
+    return unsafe [Float](unsafeUninitializedCapacity: dimension) { target, initialized in
+      unsafe Kernels.active.unsafeUnpack(
         keys.from(row), rowCount: 1, dimension: dimension, target: target.baseAddress!,
         targetStride: dimension)
       initialized = dimension

@@ -65,27 +65,23 @@ public final class KeyValueIndex<Index> {
     }
     guard count > 0 else { return }
     let first = core.rowCount
-    newKeys.withUnsafeBufferPointer { keys.grow(by: $0.count).update(from: $0.baseAddress!, count: $0.count) }
-    newValues.withUnsafeBufferPointer {
-      values.grow(by: $0.count).update(from: $0.baseAddress!, count: $0.count)
-    }
+    keys.append(contentsOf: newKeys)
+    values.append(contentsOf: newValues)
     for position in first..<first + count { origins.append(UInt32(position)) }
     let all = indexRows(count: first + count)
-    let new = NewRows(
+    let new = unsafe NewRows(
       keys: all.keys.from(first), values: all.values.from(first), positions: origins.base + first,
       count: count)
-    trainingQueries.withUnsafeBufferPointer { queries in
-      // One more row: an empty buffer has no address.
-      var states = SoftmaxMemory(count: queryCount + 1, dimension: d)
-      let group = QueryGroup(
-        queries: queries.baseAddress ?? UnsafePointer(states.outputs.base), count: queryCount)
-      states.attend(group, to: all, kernels: workspace.kernels)
-      core.insert(
-        new, all: all,
-        training: TrainingQueries(
-          queries: group.queries, outputs: states.outputs.base, logSumExps: states.logSumExps.base,
-          count: queryCount, groupSize: groupSize), workspace: workspace)
-    }
+    var queries = RowBuffer<Float>()
+    queries.append(contentsOf: trainingQueries)
+    var states = SoftmaxMemory(count: queryCount, dimension: d)
+    let group = unsafe QueryGroup(queries: queries.base, count: queryCount)
+    states.attend(group, to: all, kernels: workspace.kernels)
+    unsafe core.insert(
+      new, all: all,
+      training: TrainingQueries(
+        queries: group.queries, outputs: states.outputs.base, logSumExps: states.logSumExps.base,
+        count: queryCount, groupSize: groupSize), workspace: workspace)
   }
 
   /// Attends a group's queries `[states.count, dimension]`, scaled, to all rows, as far as the index finds worth it,
@@ -103,20 +99,21 @@ public final class KeyValueIndex<Index> {
     var read = ReadCount()
     guard count > 0, states.count > 0 else { return read }
     let rows = indexRows(count: count)
-    queries.withUnsafeBufferPointer { queries in
-      let group = QueryGroup(queries: queries.baseAddress!, count: states.count)
-      states.withPointers { pointers in
-        read = core.attend(
-          IndexCall(group, rows: rows, dimension: core.dimension, workspace: workspace, recorder: nil),
-          states: pointers)
-      }
+    let scratch = workspace.scope()
+    let copy = unsafe scratch.list(queries.count)
+    for i in 0..<queries.count { copy[i] = queries[i] }
+    let group = unsafe QueryGroup(queries: copy.base, count: states.count)
+    states.withPointers { pointers in
+      read = core.attend(
+        IndexCall(group, rows: rows, dimension: core.dimension, workspace: workspace, recorder: nil),
+        states: pointers)
     }
     return read
   }
 
   private func indexRows(count: Int) -> IndexRows {
     let d = core.dimension
-    return IndexRows(
+    return unsafe IndexRows(
       keys: PackedRows(keys.base, stride: d), values: PackedRows(values.base, stride: d), count: count)
   }
 
@@ -158,9 +155,9 @@ private struct SoftmaxMemory: ~Copyable {
 
   init(count: Int, dimension: Int) {
     self.dimension = dimension
-    outputs.grow(by: count * dimension).update(repeating: 0, count: count * dimension)
-    logSumExps.grow(by: count).update(repeating: 0, count: count)
-    maxima.grow(by: count).update(repeating: -.infinity, count: count)
+    unsafe outputs.grow(by: count * dimension).update(repeating: 0, count: count * dimension)
+    unsafe logSumExps.grow(by: count).update(repeating: 0, count: count)
+    unsafe maxima.grow(by: count).update(repeating: -.infinity, count: count)
   }
 
   /// Exact attention, with its results in place.
@@ -168,10 +165,10 @@ private struct SoftmaxMemory: ~Copyable {
     guard group.count > 0 else { return }
     let d = dimension
     let scratch = RowBuffer<Float>(capacity: Kernels.attendScratchCount(queryCount: group.count))
-    let states = StatePointers(
+    let states = unsafe StatePointers(
       maxima: maxima.base, sums: logSumExps.base, accumulators: outputs.base, count: group.count,
       dimension: d)
-    kernels.unsafeAttend(
+    unsafe kernels.unsafeAttend(
       group.rows(dimension: d), to: rows.keyValues, .first(rows.count), states: states, scratch: scratch.base)
     for query in 0..<group.count {
       let sum = logSumExps[query]

@@ -43,19 +43,18 @@ package enum OutlierRows {
   ) -> [UInt32] {
     let scratch = workspace.scope()
     let kernels = workspace.kernels
-    let middle = scratch.floats(2 * d)
-    let row = middle + d
-    median(rows, count: count, dimension: d, into: middle, workspace: workspace)
-    let distances = scratch.floats(2 * count)
+    let middle = unsafe scratch.floats(2 * d)
+    let row = unsafe middle + d
+    unsafe median(rows, count: count, dimension: d, into: ListView(middle, count: d), workspace: workspace)
+    let (distances, sorted) = unsafe (scratch.list(count), scratch.list(count))
     for i in 0..<count {
-      kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
-      kernels.unsafeAddScaled(middle, by: -1, to: row, count: d)
-      let distance = vectorNorm(row, dimension: d)
+      unsafe kernels.unsafeUnpack(rows.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
+      unsafe kernels.unsafeAddScaled(middle, by: -1, to: row, count: d)
+      let distance = unsafe vectorNorm(row, dimension: d)
       // No number is farther than any.
       distances[i] = distance.isNaN ? .infinity : distance
     }
-    var sorted = UnsafeMutableBufferPointer(start: distances + count, count: count)
-    _ = sorted.update(fromContentsOf: UnsafeBufferPointer(start: distances, count: count))
+    for i in 0..<count { sorted[i] = distances[i] }
     sorted.sort(by: >)
     let limit = factor * sorted[max(fewest, count / share)]
     guard sorted[0] > limit else { return [] }
@@ -64,20 +63,20 @@ package enum OutlierRows {
 
   /// The median of each element over an even sample of the rows.
   private static func median(
-    _ rows: PackedRows, count: Int, dimension d: Int, into result: UnsafeMutablePointer<Float>,
+    _ rows: PackedRows, count: Int, dimension d: Int, into result: ListView<Float>,
     workspace: Workspace
   ) {
     let scratch = workspace.scope()
     let chosen = min(count, sampleCount)
-    let sample = scratch.floats(chosen * (d + 1))
-    var column = UnsafeMutableBufferPointer(start: sample + chosen * d, count: chosen)
+    let sample = unsafe scratch.floats(chosen * d)
+    let column = unsafe scratch.list(chosen)
     for i in 0..<chosen {
-      workspace.kernels.unsafeUnpack(
+      unsafe workspace.kernels.unsafeUnpack(
         rows.from(i * count / chosen), rowCount: 1, dimension: d, target: sample + i * d, targetStride: d)
     }
     for j in 0..<d {
       for i in 0..<chosen {
-        let element = sample[i * d + j]
+        let element = unsafe sample[i * d + j]
         column[i] = element.isNaN ? .infinity : element
       }
       column.sort()
@@ -92,18 +91,18 @@ extension NewRows {
   func separating(_ outliers: [UInt32], workspace: Workspace) -> NewRows {
     let scratch = workspace.scope()
     guard !outliers.isEmpty else { return self }
-    let order = scratch.indices(count)
+    let order = unsafe scratch.indices(count)
     var (next, kept) = (0, 0)
     for row in 0..<count {
       if next < outliers.count, outliers[next] == UInt32(row) {
         next += 1
       } else {
-        order[kept] = UInt32(row)
+        unsafe order[kept] = UInt32(row)
         kept += 1
       }
     }
-    for (i, row) in outliers.enumerated() { order[kept + i] = row }
-    reorder(order, workspace: workspace)
+    for (i, row) in outliers.enumerated() { unsafe order[kept + i] = row }
+    unsafe reorder(order, workspace: workspace)
     var others = self
     others.count = kept
     return others

@@ -38,7 +38,7 @@ public final class ReadRecorder {
   package func read(_ range: Range<Int>) {
     rows.append(contentsOf: range.lazy.map { [offset] in UInt32($0 + offset) })
   }
-  package func read(_ ids: UnsafeBufferPointer<UInt32>) {
+  package func read(_ ids: some Sequence<UInt32>) {
     rows.append(contentsOf: ids.lazy.map { [offset] in $0 + UInt32(offset) })
   }
 }

@@ -1,14 +1,14 @@
 // Memory that is taken in order and given back from the end.
 
 /// Memory in a few large chunks that is handed out in order and taken back from the end.
-struct ScratchArena: ~Copyable {
+@safe struct ScratchArena: ~Copyable {
   /// Where the next piece begins.
   struct Place: Equatable {
     var chunk = 0
     var offset = 0
   }
 
-  private struct Chunk {
+  @safe private struct Chunk {
     let base: UnsafeMutableRawPointer
     let size: Int
   }
@@ -26,7 +26,7 @@ struct ScratchArena: ~Copyable {
   init(poisons: Bool) { self.poisons = poisons }
 
   deinit {
-    for chunk in chunks { chunk.base.deallocate() }
+    for chunk in chunks { unsafe chunk.base.deallocate() }
   }
 
   /// Bytes of all chunks.
@@ -37,7 +37,7 @@ struct ScratchArena: ~Copyable {
     let size = (bytes + Self.alignment - 1) & ~(Self.alignment - 1)
     if top.chunk >= chunks.count || size > chunks[top.chunk].size - top.offset { enterNextChunk(size) }
     defer { top.offset += size }
-    return chunks[top.chunk].base + top.offset
+    return unsafe chunks[top.chunk].base + top.offset
   }
 
   /// Ends what was taken from `place` on. Several chunks become one when nothing is left in them, so that the same
@@ -47,7 +47,7 @@ struct ScratchArena: ~Copyable {
     top = place
     if place == Place(), chunks.count > 1 {
       let size = capacity
-      for chunk in chunks { chunk.base.deallocate() }
+      for chunk in chunks { unsafe chunk.base.deallocate() }
       chunks = [Self.chunk(size)]
     }
   }
@@ -57,15 +57,17 @@ struct ScratchArena: ~Copyable {
     let next = chunks.isEmpty ? 0 : top.chunk + 1
     // What is behind the top is empty.
     if next < chunks.count, chunks[next].size < size {
-      for chunk in chunks[next...] { chunk.base.deallocate() }
+      for chunk in chunks[next...] { unsafe chunk.base.deallocate() }
       chunks.removeLast(chunks.count - next)
     }
-    if next == chunks.count { chunks.append(Self.chunk(max(size, capacity, Self.smallestChunk))) }
+    if next == chunks.count {
+      chunks.append(Self.chunk(max(size, capacity, Self.smallestChunk)))
+    }
     top = Place(chunk: next, offset: 0)
   }
 
   private static func chunk(_ size: Int) -> Chunk {
-    Chunk(base: .allocate(byteCount: size, alignment: alignment), size: size)
+    unsafe Chunk(base: .allocate(byteCount: size, alignment: alignment), size: size)
   }
 
   private func poisonPieces(from place: Place) {
@@ -73,7 +75,7 @@ struct ScratchArena: ~Copyable {
     for number in place.chunk...top.chunk {
       let begin = number == place.chunk ? place.offset : 0
       let end = number == top.chunk ? top.offset : chunks[number].size
-      (chunks[number].base + begin).initializeMemory(
+      unsafe (chunks[number].base + begin).initializeMemory(
         as: UInt8.self, repeating: Self.poison, count: end - begin)
     }
   }

@@ -3,7 +3,7 @@
 /// Queries from which an index learns, with what attention gave them.
 ///
 /// All arrays are owned by the caller and must outlive the call that takes them.
-public struct TrainingQueries {
+@safe public struct TrainingQueries {
   /// `[count, d]`, scaled as for attention and rotated to the position from which questions will be asked.
   package var queries: UnsafePointer<Float>
   /// `[count, d]`: the attention outputs of these queries.
@@ -19,9 +19,9 @@ public struct TrainingQueries {
     count: Int,
     groupSize: Int = 1
   ) {
-    self.queries = queries
-    self.outputs = outputs
-    self.logSumExps = logSumExps
+    unsafe self.queries = queries
+    unsafe self.outputs = outputs
+    unsafe self.logSumExps = logSumExps
     self.count = count
     self.groupSize = groupSize
   }
@@ -32,17 +32,17 @@ public struct TrainingQueries {
     let all = count / g
     guard all > tokens else { return self }
     let kept = tokens * g
-    let newQueries = scratch.floats(kept * d)
-    let newOutputs = scratch.floats(kept * d)
-    let newLogSumExps = scratch.floats(kept)
+    let newQueries = unsafe scratch.floats(kept * d)
+    let newOutputs = unsafe scratch.floats(kept * d)
+    let newLogSumExps = unsafe scratch.floats(kept)
     for token in 0..<tokens {
       // The last one is always among them: the queries to come are most like it.
       let source = (token + 1) * all / tokens - 1
-      (newQueries + token * g * d).update(from: queries + source * g * d, count: g * d)
-      (newOutputs + token * g * d).update(from: outputs + source * g * d, count: g * d)
-      (newLogSumExps + token * g).update(from: logSumExps + source * g, count: g)
+      unsafe (newQueries + token * g * d).update(from: queries + source * g * d, count: g * d)
+      unsafe (newOutputs + token * g * d).update(from: outputs + source * g * d, count: g * d)
+      unsafe (newLogSumExps + token * g).update(from: logSumExps + source * g, count: g)
     }
-    return TrainingQueries(
+    return unsafe TrainingQueries(
       queries: newQueries, outputs: newOutputs, logSumExps: newLogSumExps, count: kept, groupSize: g)
   }
 }

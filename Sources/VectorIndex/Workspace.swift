@@ -52,7 +52,7 @@ public final class Workspace {
 
   func take(bytes: Int, depth: Int) -> UnsafeMutableRawPointer {
     precondition(depth == self.depth, "memory is taken from a scope while another one in it is open")
-    return arena.take(bytes: bytes)
+    return unsafe arena.take(bytes: bytes)
   }
 
   func end(depth: Int, start: ScratchArena.Place) {
@@ -69,7 +69,8 @@ public final class Workspace {
 ///
 /// Each piece is new, at a multiple of 64 bytes, and holds anything. Pieces do not move. Only the innermost open scope
 /// may be taken from, which is checked: so whoever returns memory gets the scope it is to be in from the caller, and
-/// takes it before opening one of its own.
+/// takes it before opening one of its own. What is taken is unsafe to take, since nothing keeps it from being used when
+/// the scope has ended; only debug builds overwrite it then.
 package struct Scratch: ~Copyable {
   package let workspace: Workspace
   private let depth: Int
@@ -87,15 +88,29 @@ package struct Scratch: ~Copyable {
 
   package var kernels: Kernels { workspace.kernels }
 
-  package func floats(_ count: Int) -> UnsafeMutablePointer<Float> { take(count) }
-  package func halves(_ count: Int) -> UnsafeMutablePointer<UInt16> { take(count) }
-  package func bytes(_ count: Int) -> UnsafeMutablePointer<UInt8> { take(count) }
-  package func indices(_ count: Int) -> UnsafeMutablePointer<UInt32> { take(count) }
-  package func ranks(_ count: Int) -> UnsafeMutablePointer<UInt64> { take(count) }
-  package func rankedRows(_ count: Int) -> UnsafeMutablePointer<RankedRow> { take(count) }
+  package func floats(_ count: Int) -> UnsafeMutablePointer<Float> { unsafe take(count) }
+  package func halves(_ count: Int) -> UnsafeMutablePointer<UInt16> { unsafe take(count) }
+  package func bytes(_ count: Int) -> UnsafeMutablePointer<UInt8> { unsafe take(count) }
+  package func indices(_ count: Int) -> UnsafeMutablePointer<UInt32> { unsafe take(count) }
+  package func ranks(_ count: Int) -> UnsafeMutablePointer<UInt64> { unsafe take(count) }
+  package func rankedRows(_ count: Int) -> UnsafeMutablePointer<RankedRow> { unsafe take(count) }
+
+  /// Room for numbers of rows.
+  @unsafe package func rows(_ count: Int) -> ListView<UInt32> { unsafe ListView(take(count), count: count) }
+  /// Numbers of rows.
+  @unsafe package func rows(_ numbers: [Int]) -> ListView<UInt32> {
+    let list = unsafe rows(numbers.count)
+    for (place, number) in numbers.enumerated() { list[place] = UInt32(number) }
+    return list
+  }
+  @unsafe package func ranked(_ count: Int) -> ListView<RankedRow> {
+    unsafe ListView(take(count), count: count)
+  }
+  /// Room for floats, whose number is kept with them.
+  @unsafe package func list(_ count: Int) -> ListView<Float> { unsafe ListView(take(count), count: count) }
 
   private func take<Element: BitwiseCopyable>(_ count: Int) -> UnsafeMutablePointer<Element> {
-    workspace.take(bytes: count * MemoryLayout<Element>.stride, depth: depth)
+    unsafe workspace.take(bytes: count * MemoryLayout<Element>.stride, depth: depth)
       .bindMemory(to: Element.self, capacity: count)
   }
 }

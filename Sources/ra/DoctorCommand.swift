@@ -27,7 +27,7 @@ struct DoctorCommand: AsyncParsableCommand {
   var json = false
 
   @OptionGroup var threading: ThreadOptions
-  @OptionGroup var rope: RopeOptions
+  @OptionGroup var variant: VariantOptions
   @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   func validate() throws {
@@ -44,10 +44,11 @@ struct DoctorCommand: AsyncParsableCommand {
     let console = Console()
     let pool = try threading.makePool()
     var options = try devices.options(console)
-    options.ropeFactors = rope.ropeFactors
+    options.ropeFactors = variant.ropeFactors
+    options.adapters = variant.lora
     let model = try console.loadModel(path: model, options: options, for: .trained)
     if !json { console.output("\(model.description)\n\n") }
-    let report = try TakeoverReport(probing: model, pool: pool)
+    let report = try model.takeover(pool: pool)
     guard report.isSupported else {
       if json {
         try console.json(DoctorReport(model: model.description, takeover: report))
@@ -64,7 +65,7 @@ struct DoctorCommand: AsyncParsableCommand {
       ? try ModelCheck(
         checking: model, pool: pool,
         tokens: ParityReport.tokens(
-          depth ?? max(64, DepthComparison.depth(for: model)), model: model), takeover: report
+          depth ?? max(64, DepthComparison.depth(for: model)), model: model)
       ) { done, total in
         console.progress("comparing", done: done, total: total, unit: "tokens")
       } : nil

@@ -102,18 +102,12 @@ extension GenerateCommand {
     guard let policy = try retrieval.policy(attention ?? .retrieval) else {
       return try HostRunner(model: model, pool: pool, contextLength: planned)
     }
-    let takeover = try TakeoverReport(probing: model, pool: pool)
     let isForced = attention != nil || retrieval.firstGiven != nil || store.format != KeyValueFormat()
-    if !takeover.isSupported, !isForced, !takeover.reasons.contains(where: \.preventsGeneration) {
-      console.note(
-        "llama.cpp's own attention is used: "
-          + takeover.reasons.map(\.description).joined(separator: "; "))
+    guard try console.takesOver(model, pool, isForced: isForced) else {
       return try HostRunner(model: model, pool: pool, contextLength: planned)
     }
-    for warning in takeover.warnings { console.note("note: \(warning)") }
     return try GuestRunner(
-      model: model, pool: pool, policy: policy, plannedTokens: planned, format: store.format,
-      takeover: takeover)
+      model: model, pool: pool, policy: policy, plannedTokens: planned, format: store.format)
   }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AttentionKernels
 import Foundation
 import Generation
 import InferenceServer
@@ -29,11 +30,10 @@ struct ServeCommand: AsyncParsableCommand {
   @OptionGroup(title: "Limits") var limits: ServingLimitOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
+  @OptionGroup var states: StateOptions
 
-  @Option(
-    help: "How attention is computed: NAME[:key=value,...] of the policies that ra attention list shows.",
-    transform: AttentionChoice.init(parsing:))
-  var attention = AttentionChoice.policy(.retrieval(.init()))
+  @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
+  var attention: AttentionChoice?
 
   @Option(help: ArgumentHelp("The model's name for clients. (default: the file's name)", valueName: "name"))
   var name: String?
@@ -43,11 +43,13 @@ struct ServeCommand: AsyncParsableCommand {
   var logLevel = "notice"
 
   func validate() throws {
-    guard attention != .host else {
-      throw ValidationError(
-        "--attention is host, but a server computes attention itself: see ra attention list.")
+    try retrieval.check([attention ?? .retrieval])
+    if attention == .host {
+      try store.checkHost()
+      guard sessions.areEmpty else {
+        throw ValidationError("--attention is host, but llama.cpp's own attention keeps no sessions.")
+      }
     }
-    try retrieval.check([attention])
     guard Logger.Level(rawValue: logLevel) != nil else {
       throw ValidationError(
         "--log-level is '\(logLevel)', but must be one of \(Logger.Level.allCases.map(\.rawValue)).")
@@ -75,8 +77,9 @@ struct ServeCommand: AsyncParsableCommand {
     var scheduling = SchedulerSettings()
     scheduling.modelName = name
     scheduling.threads = modelOptions.threading.threads
-    if let policy = try retrieval.policy(attention) { scheduling.attention = policy }
+    if let policy = try retrieval.policy(attention ?? .retrieval) { scheduling.attention = policy }
     scheduling.format = store.format
+    if let bytes = states.stateMemory?.bytes { scheduling.stateBudget = bytes }
     limits.apply(to: &scheduling)
     try sessions.apply(to: &scheduling)
     // All that can be wrong without the model is told before that is loaded.
@@ -91,18 +94,36 @@ struct ServeCommand: AsyncParsableCommand {
       // Nobody asked for this one, and texts can be completed without it.
       console.note("chat completions are refused: \(sentence(error))")
     }
-    let scheduler = try await Scheduler.start(model: model, settings: scheduling)
+    let service = try await start(model, scheduling, console)
     let host = network.displayedHost
-    console.note("\(scheduler.model.id): contexts of up to \(scheduler.model.contextLength) tokens")
-    for note in scheduler.notes { console.note(note) }
+    console.note("\(service.model.id): contexts of up to \(service.model.contextLength) tokens")
     do {
-      try await InferenceServer(service: scheduler, settings: server, logger: Logger(label: "ra"))
+      try await InferenceServer(service: service, settings: server, logger: Logger(label: "ra"))
         .run(address: .hostname(network.host, port: network.port), reservation: reservation) { port in
           StandardStream.error.write("listening on http://\(host):\(port ?? 0)\n")
         }
     } catch let error as ServerStartProblem {
       throw network.cannotListen(error)
     }
+  }
+
+  /// The engine with our attention, or with llama.cpp's own where that was asked for or is the only one.
+  private func start(
+    _ model: LlamaModel, _ settings: SchedulerSettings, _ console: Console
+  ) async throws -> any InferenceService {
+    let isForced =
+      attention != nil || retrieval.firstGiven != nil || store.format != KeyValueFormat()
+      || !sessions.areEmpty
+    let isOurs =
+      try attention != .host
+      && console.takesOver(model, modelOptions.threading.makePool(), isForced: isForced)
+    guard isOurs else {
+      console.note("requests are answered one after another")
+      return try await HostScheduler.start(model: model, settings: settings)
+    }
+    let scheduler = try await Scheduler.start(model: model, settings: settings)
+    for note in scheduler.notes { console.note(note) }
+    return scheduler
   }
 }
 
@@ -183,6 +204,8 @@ struct ServedSessionOptions: ParsableArguments {
     for session in sessions { _ = try SessionName(session) }
     guard sessionStore != "" else { throw ValidationError("--session-store is empty.") }
   }
+
+  var areEmpty: Bool { sessions.isEmpty && sessionStore == nil }
 
   func apply(to settings: inout SchedulerSettings) throws {
     settings.sessions = try sessions.map { try SessionName($0).path() }

@@ -10,23 +10,20 @@ extension GenerationTests {
   @Suite struct BatchRunnerTests {
     let model: LlamaModel
     let pool: ThreadPool
-    let report: TakeoverReport
 
     init() throws {
       model = try TestModel.load()
       pool = try ThreadPool(threadCount: 1, poll: 0)
-      report = try TakeoverReport(probing: model, pool: pool)
     }
 
     private func alone(_ tokens: [Int32], prompt: Int, batchCapacity: Int = 512) throws -> [[Float]] {
       try GuestRunner(
-        model: model, pool: pool, policy: .exact, plannedTokens: 1024, batchCapacity: batchCapacity,
-        takeover: report
+        model: model, pool: pool, policy: .exact, plannedTokens: 1024, batchCapacity: batchCapacity
       ).logits(context: Array(tokens[..<prompt]), following: tokens[prompt...])
     }
 
     private func runner(_ sequences: Int = 4) throws -> BatchRunner {
-      try BatchRunner(model: model, pool: pool, sequenceCapacity: sequences, takeover: report)
+      try BatchRunner(model: model, pool: pool, sequenceCapacity: sequences)
     }
 
     @Test func sequencesOfDifferentLengthDoNotMix() throws {

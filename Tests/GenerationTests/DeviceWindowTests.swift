@@ -13,7 +13,6 @@ extension GenerationTests {
   @Suite struct DeviceWindowTests {
     let model: LlamaModel
     let pool: ThreadPool
-    let takeover: TakeoverReport
     let tokens: [Int32]
     private let contextLength = 260
     private static let layers = 30
@@ -22,7 +21,6 @@ extension GenerationTests {
     init() throws {
       model = try TestModel.load()
       pool = try ThreadPool(threadCount: 1)
-      takeover = try TakeoverReport(probing: model, pool: pool)
       tokens = try TestText.tokens("alice.txt", 330, model: model)
     }
 
@@ -30,7 +28,7 @@ extension GenerationTests {
     private func runner(
       _ options: String, format: KeyValueFormat = KeyValueFormat()
     ) throws -> GuestRunner {
-      let host = try GuestHost(model: model, pool: pool, format: format, takeover: takeover)
+      let host = try GuestHost(model: model, pool: pool, format: format)
       let policy = try PolicyRegistry.published.parse("retrieval:sink=16,window=64,minimum=64" + options)
       let runner = try GuestRunner(host: host, policy: policy, plannedTokens: 1024)
       _ = try runner.prefill(Array(tokens[..<contextLength]), progress: nil)

@@ -19,7 +19,7 @@ extension GenerationTests {
       scratch = try ScratchDirectory()
       model = try LlamaModel.load(path: scratch.write(TinyModel.jamba(context: 8192).build()))
       pool = try ThreadPool(threadCount: 1, poll: 0)
-      report = try TakeoverReport(probing: model, pool: pool)
+      report = try model.takeover(pool: pool)
     }
 
     private func tokens(_ count: Int, seed: UInt64 = 1) -> [Int32] {
@@ -29,15 +29,14 @@ extension GenerationTests {
 
     private func host(sequences: Int = 1) throws -> GuestHost {
       try GuestHost(
-        model: model, pool: pool, batchCapacity: Self.batch, outputCapacity: 8, sequenceCapacity: sequences,
-        takeover: report)
+        model: model, pool: pool, batchCapacity: Self.batch, outputCapacity: 8, sequenceCapacity: sequences)
     }
 
     private func runner(_ host: GuestHost, policy: AttentionPolicy = .exact) throws -> GuestRunner {
       try GuestRunner(host: host, policy: policy, plannedTokens: 4096)
     }
 
-    private func read(_ tokens: [Int32], _ runner: GuestRunner) throws -> [Float] {
+    private func read(_ tokens: [Int32], _ runner: any SequenceRunner) throws -> [Float] {
       Array(try runner.prefill(tokens, progress: nil).last)
     }
 
@@ -63,6 +62,39 @@ extension GenerationTests {
       forgetful.context.recurrent.state.restore(RecurrentSnapshot(position: 699, bytes: []))
       let lost = Array(try forgetful.decode(tokens[699]).last)
       #expect(LogitComparison.divergence(expected, lost) > 0.001)
+    }
+
+    /// The host's own context, with recurrent layers beside attention and alone.
+    @Test(arguments: [TinyModel.jamba(context: 2048), .mamba(context: 2048)])
+    func theHostGoesBackToTheEndOfAPrompt(_ tiny: TinyModel) throws {
+      let model = try LlamaModel.load(path: scratch.write(tiny.build(), name: "host.gguf"))
+      let runner = try hostRunner(model)
+      let (prompt, following) = (tokens(150), tokens(5, seed: 3))
+      func answers() throws -> [[Float]] { try following.map { Array(try runner.decode($0).last) } }
+      _ = try read(prompt, runner)
+      let expected = try answers()
+      try runner.truncate(to: prompt.count)
+      #expect(try answers() == expected)
+      #expect(throws: LlamaError.self) { try runner.truncate(to: 152) }
+      // A batch that is cancelled leaves nothing.
+      try runner.truncate(to: prompt.count)
+      runner.isCancelled = { true }
+      #expect(throws: CancellationError.self) { try read(tokens(64, seed: 9), runner) }
+      runner.isCancelled = nil
+      #expect(runner.tokens == prompt)
+      #expect(try answers() == expected)
+      // A prompt that goes on from there, and one that parts from it before.
+      let next = prompt + tokens(40, seed: 5)
+      #expect(try runner.keepPrefix(of: next) == prompt.count)
+      let found = try read(Array(next[prompt.count...]), runner)
+      let other = Array(prompt[..<60]) + tokens(20, seed: 6)
+      #expect(try runner.keepPrefix(of: other) == 0)
+      #expect(try read(other, runner) == read(other, hostRunner(model)))
+      #expect(LogitComparison.divergence(try read(next, hostRunner(model)), found) < 1e-5)
+    }
+
+    private func hostRunner(_ model: LlamaModel) throws -> HostRunner {
+      try HostRunner(model: model, pool: pool, contextLength: 512, batchCapacity: 64)
     }
 
     @Test func retrievalAnswersAsExactAttentionDoes() throws {
@@ -210,6 +242,8 @@ extension GenerationTests {
       let positions = history.checkpoints.map(\.position)
       #expect(positions[2] - positions[1] <= positions[1] - positions[0])
       #expect(history.place(atMost: positions[1] + 5) == positions[1])
+      history.budget = 2 * size
+      #expect(history.checkpoints.count == 2)
     }
   }
 }

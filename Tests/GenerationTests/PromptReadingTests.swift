@@ -32,7 +32,7 @@ extension GenerationTests {
         format == KeyValueFormat()
         ? host
         : try GuestHost(
-          model: host.model, pool: host.pool, batchCapacity: 96, format: format, takeover: host.takeover)
+          model: host.model, pool: host.pool, batchCapacity: 96, format: format)
       let runner = try GuestRunner(
         host: host, policy: PolicyRegistry.published.parse(policy), plannedTokens: 2048)
       runner.indexesDecodedTokens = false

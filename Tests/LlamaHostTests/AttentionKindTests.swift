@@ -15,7 +15,7 @@ extension HostTests {
     }
 
     private func shapes(_ attention: TinyModel.Attention) throws -> [LayerShape] {
-      let report = try TakeoverReport(probing: model(attention), pool: ThreadPool(threadCount: 1))
+      let report = try model(attention).takeover(pool: ThreadPool(threadCount: 1))
       #expect(report.isSupported, "\(report)")
       return report.layers.map(\.shape)
     }

@@ -12,7 +12,7 @@ extension HostTests {
     init() throws {
       model = try TestModel.load()
       pool = try ThreadPool(threadCount: 1, poll: 0)
-      report = try TakeoverReport(probing: model, pool: pool)
+      report = try model.takeover(pool: pool)
     }
 
     private func guestContext(
@@ -20,7 +20,6 @@ extension HostTests {
     ) throws -> GuestContext {
       try GuestContext(
         model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-        takeover: report,
         guest: guest)
     }
 

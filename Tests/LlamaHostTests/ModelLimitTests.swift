@@ -123,7 +123,7 @@ import Testing
     let scratch = try ScratchDirectory()
     let model = try LlamaModel.load(path: scratch.write(TinyModel.llada(context: 64).build()))
     let pool = try ThreadPool(threadCount: 1)
-    #expect(try TakeoverReport(probing: model, pool: pool).reasons.contains(.diffusion))
+    #expect(try model.takeover(pool: pool).reasons.contains(.diffusion))
     #expect {
       try HostContext(model: model, pool: pool, contextLength: 64)
     } throws: { error in

@@ -6,7 +6,7 @@ extension HostTests {
   @Suite struct TakeoverReportTests {
     @Test func smallLlama() throws {
       let model = try TestModel.load()
-      let report = try TakeoverReport(probing: model, pool: ThreadPool(threadCount: 1))
+      let report = try model.takeover(pool: ThreadPool(threadCount: 1))
       #expect(report.isSupported)
       #expect(report.warnings.isEmpty)
       #expect(report.layers.map(\.number) == Array(0..<30))
@@ -79,7 +79,7 @@ extension HostTests {
     func slidingWindow() throws {
       let model = try LlamaModel.load(path: #require(TestModel.slidingPath))
       let pool = try ThreadPool(threadCount: 1)
-      let report = try TakeoverReport(probing: model, pool: pool)
+      let report = try model.takeover(pool: pool)
       #expect(report.isSupported)
       let full = report.layers.filter { $0.shape.slidingWindow == nil }.map(\.number)
       #expect(full == [5, 11, 17])
@@ -96,7 +96,7 @@ extension HostTests {
       let expected = try last(HostContext(model: model, pool: pool, contextLength: 1024))
       let flash = try last(HostContext(model: model, pool: pool, contextLength: 1024, flashAttention: true))
       let found = try last(
-        GuestContext(model: model, pool: pool, batchCapacity: 450, takeover: report, guest: ExactAttention()))
+        GuestContext(model: model, pool: pool, batchCapacity: 450, guest: ExactAttention()))
       let floor = compare(expected, flash)
       let result = compare(expected, found)
       #expect(result.divergence <= max(3 * floor.divergence, 0.01), "\(result), floor \(floor)")

@@ -17,6 +17,17 @@ import VectorIndex
       headCount: shape.heads, parts: shape.parts, shares: shape.shares, groupSize: 2, dimension: 4)
   }
 
+  @Test(arguments: [(1, 1), (16, 1), (17, 1), (20, 2), (40, 4), (71, 1), (128, 8)])
+  func largeGroupsGoInEqualBlocks(group: Int, count: Int) {
+    let blocks = QueryBlocks(groupSize: group, isDivided: true)
+    #expect(blocks.count == count)
+    #expect(blocks.count * blocks.size == group)
+    #expect(QueryBlocks(groupSize: group, isDivided: false).count == 1)
+    let units = 0..<3 * blocks.count
+    #expect(units.flatMap { Array(blocks.heads(of: $0)) } == Array(0..<3 * group))
+    #expect(units.map { blocks.kvHead(of: $0) * blocks.count + blocks.block(of: $0) } == Array(units))
+  }
+
   @Test(arguments: steps) func everyTaskIsDoneOnceAndInAnOrderThatNeverWaitsForLaterOnes(
     shape: (heads: Int, parts: Int, shares: Int)
   ) {
@@ -46,9 +57,9 @@ import VectorIndex
     let slot = step.slot(head: 1)
     // Weight 4 with value (2, 2) is there; shares bring 2, 1 and -4 times (5, 8): one is taken away again. For the
     // other query there is nothing yet.
-    for (i, value) in ([2, 2, 0, 0] as [Float]).enumerated() { states.outputs(slot)[i] = value }
-    states.logSumExps(slot)[0] = log(4)
-    states.logSumExps(slot)[1] = -.infinity
+    for (i, value) in ([2, 2, 0, 0] as [Float]).enumerated() { states.slot(slot).outputs[i] = value }
+    states.slot(slot).logSumExps[0] = log(4)
+    states.slot(slot).logSumExps[1] = -.infinity
     for (share, weight) in ([2, 1, -4] as [Float]).enumerated() {
       // Those of the other head are of no concern.
       for head in 0..<2 {
@@ -64,9 +75,9 @@ import VectorIndex
     }
     states.addTail(head: 1, into: slot, workspace: Workspace())
     for (found, expected) in zip(0..<4, [1, 0, 5, 8] as [Float]) {
-      #expect(abs(states.outputs(slot)[found] - expected) < 1e-5)
+      #expect(abs(states.slot(slot).outputs[found] - expected) < 1e-5)
     }
-    #expect(abs(states.logSumExps(slot)[0] - log(3)) < 1e-5)
-    #expect(abs(states.logSumExps(slot)[1] - 7 - log(7)) < 1e-5)
+    #expect(abs(states.slot(slot).logSumExps[0] - log(3)) < 1e-5)
+    #expect(abs(states.slot(slot).logSumExps[1] - 7 - log(7)) < 1e-5)
   }
 }

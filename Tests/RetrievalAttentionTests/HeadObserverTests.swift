@@ -33,8 +33,9 @@ import VectorIndex
     return weights.indices.reduce(0.0) { $0 + (isRead($1) ? weights[$1] : 0) } / weights.reduce(0, +)
   }
 
-  @Test(arguments: [1, 3]) func massAndErrorByDefinition(workers: Int) throws {
-    let input = LayerInput(try layerShape(heads: 6, kvHeads: 2), tokens: 904, seed: 21)
+  /// Groups of three query heads, and of twenty, which are attended to in two blocks.
+  @Test(arguments: [1, 3], [3, 20]) func massAndErrorByDefinition(workers: Int, group: Int) throws {
+    let input = LayerInput(try layerShape(heads: 2 * group, kvHeads: 2), tokens: 904, seed: 21)
     // Nothing of the index is read exactly: the mass is that of sink and window.
     let engine = try prepared(smallRetrieval(tolerance: 1e9), input: input)
     let indexed = 16..<16 + engine.indexedTokenCount
@@ -47,8 +48,8 @@ import VectorIndex
       let output = try engine.attend(input, token..<token + 1, parallel: parallel, options: options)
       #expect(heads.map(\.kvHead) == [0, 1])
       for head in heads {
-        for g in 0..<3 {
-          let number = head.kvHead * 3 + g
+        for g in 0..<group {
+          let number = head.kvHead * group + g
           let exact = input.expected(token: token, head: number)
           let mine = output[number * d..<(number + 1) * d].map(Double.init)
           let distance = zip(mine, exact).reduce(0.0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
@@ -60,6 +61,22 @@ import VectorIndex
         }
       }
     }
+  }
+
+  /// What each block reads counts for its own query heads: the mass is that of the keys that they were shown.
+  @Test func blocksChooseForThemselves() throws {
+    let input = LayerInput(try layerShape(heads: 40, kvHeads: 1), tokens: 910, seed: 25)
+    let engine = try prepared(smallRetrieval(tolerance: 0.1), input: input)
+    var masses: [Double] = []
+    let options = CallOptions.observing { masses += $0.recoveredMass ?? [] }
+    for token in 900..<910 {
+      let output = try engine.attend(input, token..<token + 1, parallel: .threads(2), options: options)
+      #expect(input.largestError(output, firstToken: token, tokens: [token]) < 0.5)
+    }
+    #expect(masses.count == 400)
+    #expect(masses.allSatisfy { $0 > 0.3 })
+    // Four blocks of ten: the share that a block reads is less than what all of them read together.
+    #expect(engine.statistics.keysRead < 0.9)
   }
 
   @Test func readingEverythingLosesNothing() throws {

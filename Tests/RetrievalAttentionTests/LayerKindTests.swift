@@ -7,10 +7,16 @@ import VectorIndex
 
 @Suite struct LayerKindTests {
   enum Kind: CaseIterable {
-    case sinks, latent, narrowValues, chunks, cap, distance, cappedWindow, latentSinks
+    case sinks, latent, narrowValues, chunks, cap, distance, cappedWindow, latentSinks, manyHeads
 
-    /// Six query heads for two KV heads of 32; for one of 48 where keys are latent.
+    /// Forty query heads, which go through a step in blocks of ten, or six query heads for two KV heads of 32; for
+    /// one of 48 where keys are latent.
     func shape() throws -> LayerShape {
+      if self == .manyHeads {
+        var shape = try LayerShape(headCount: 40, kvHeadCount: 2, headDimension: 32, scale: 0.2)
+        shape.sinks = (0..<40).map { Float($0 % 7) - 1 }
+        return shape
+      }
       let isLatent = self == .latent || self == .latentSinks
       var shape = try LayerShape(
         headCount: 6, kvHeadCount: isLatent ? 1 : 2, headDimension: isLatent ? 48 : 32,
@@ -18,7 +24,7 @@ import VectorIndex
       shape.valuesAreKeys = isLatent
       switch self {
       case .sinks, .latentSinks: shape.sinks = [8, -2, 3, 5, 0, 6]
-      case .latent, .narrowValues: break
+      case .latent, .narrowValues, .manyHeads: break
       case .chunks: (shape.slidingWindow, shape.isChunked) = (70, true)
       case .cap: shape.softCap = 1.5
       case .distance: shape.distanceSlopes = [0.5, 0.25, 0.1, 0.05, 0.01, 0.001]
@@ -31,7 +37,7 @@ import VectorIndex
     func plainShape() throws -> LayerShape? {
       var shape = try shape()
       switch self {
-      case .sinks, .latentSinks: shape.sinks = nil
+      case .sinks, .latentSinks, .manyHeads: shape.sinks = nil
       case .latent, .narrowValues: return nil
       case .chunks: shape.isChunked = false
       case .cap, .cappedWindow: shape.softCap = nil

@@ -110,9 +110,7 @@ import VectorIndex
     func offsets(_ input: LayerInput) throws -> [Float]? {
       let engine = try engine(layer, .exact, KeyValueFormat(keys: .int8))
       _ = try engine.attend(input, 0..<300)
-      return engine.rows(layer: 0, kvHead: 0).keyOffsets.map {
-        Array(UnsafeBufferPointer(start: $0, count: 64))
-      }
+      return engine.rows(layer: 0, kvHead: 0).keyOffsets.map { Array($0) }
     }
     let plain = try #require(try offsets(biased))
     for element: Float in [9000, .infinity, .nan] {
@@ -160,7 +158,7 @@ import VectorIndex
       return (
         Array(UnsafeBufferPointer(start: set.logSumExps, count: set.count)),
         Array(UnsafeBufferPointer(start: set.queries, count: set.count * 64)),
-        head.rows.keyOffsets.map { Array(UnsafeBufferPointer(start: $0, count: 64)) }
+        head.rows.keyOffsets.map { Array($0) }
           ?? [Float](repeating: 0, count: 64)
       )
     }

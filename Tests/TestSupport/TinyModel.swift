@@ -62,6 +62,19 @@ package struct TinyModel {
     add(name + "ffn_down.weight", [Self.forward, Self.width])
   }
 
+  /// Nothing but what most models have.
+  package static func llama(context: UInt32) -> TinyModel {
+    var model = TinyModel("llama", context: context)
+    model.extra = [("llama.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads)))]
+    model.addEnds()
+    for layer in 0..<layers {
+      model.addNorms(layer, ["attn_norm", "ffn_norm"])
+      model.addAttention(layer, (width, width, width))
+      model.addForward(layer)
+    }
+    return model
+  }
+
   /// Phi-3 with RoPE factors for contexts up to `original` tokens and for longer ones.
   package static func phi3(original: UInt32, context: UInt32) -> TinyModel {
     var model = TinyModel("phi3", context: context)
@@ -126,39 +139,66 @@ package struct TinyModel {
 
   /// Jamba: a Mamba layer, whose state remembers the whole text, before one with attention.
   package static func jamba(context: UInt32) -> TinyModel {
-    let (inner, state, rank, kernel) = (2 * width, 16, 8, 4)
     var model = TinyModel("jamba", context: context)
-    model.extra = [
-      ("jamba.ssm.conv_kernel", TinyGGUF.scalar(UInt32(kernel))),
-      ("jamba.ssm.inner_size", TinyGGUF.scalar(UInt32(inner))),
-      ("jamba.ssm.state_size", TinyGGUF.scalar(UInt32(state))),
-      ("jamba.ssm.time_step_rank", TinyGGUF.scalar(UInt32(rank))),
-      ("jamba.attention.head_count_kv", TinyGGUF.array(4, [0, UInt32(heads)].map { TinyGGUF.bytes($0) })),
-    ]
+    model.setRecurrence()
+    model.extra.append(
+      ("jamba.attention.head_count_kv", TinyGGUF.array(4, [0, UInt32(heads)].map { TinyGGUF.bytes($0) })))
     model.addEnds()
     for layer in 0..<layers {
-      let name = "blk.\(layer)."
       model.addNorms(layer, ["attn_norm", "ffn_norm"])
       if layer == 0 {
-        model.add(name + "ssm_in.weight", [width, 2 * inner])
-        model.add(name + "ssm_conv1d.weight", [kernel, inner])
-        model.add(name + "ssm_conv1d.bias", [inner], constant: 0)
-        model.add(name + "ssm_x.weight", [inner, rank + 2 * state])
-        model.add(name + "ssm_dt_norm.weight", [rank], constant: 1)
-        model.add(name + "ssm_dt.weight", [rank, inner])
-        model.add(name + "ssm_dt.bias", [inner], constant: -1)
-        model.add(name + "ssm_b_norm.weight", [state], constant: 1)
-        model.add(name + "ssm_c_norm.weight", [state], constant: 1)
-        // With so slow a decay the first tokens count after hundreds of others.
-        model.add(name + "ssm_a", [state, inner], constant: -0.002)
-        model.add(name + "ssm_d", [inner], constant: 1)
-        model.add(name + "ssm_out.weight", [inner, width])
+        model.addRecurrence(layer, isNormed: true)
       } else {
         model.addAttention(layer, (width, width, width))
       }
       model.addForward(layer)
     }
     return model
+  }
+
+  /// Nothing but recurrent layers: no attention to take over.
+  package static func mamba(context: UInt32) -> TinyModel {
+    var model = TinyModel("mamba", context: context)
+    model.setRecurrence()
+    model.addEnds()
+    for layer in 0..<layers {
+      model.addNorms(layer, ["attn_norm"])
+      model.addRecurrence(layer, isNormed: false)
+    }
+    return model
+  }
+
+  private static let recurrence = (inner: 2 * width, state: 16, rank: 8, kernel: 4)
+
+  private mutating func setRecurrence() {
+    let (inner, state, rank, kernel) = Self.recurrence
+    extra = [
+      ("\(architecture).ssm.conv_kernel", TinyGGUF.scalar(UInt32(kernel))),
+      ("\(architecture).ssm.inner_size", TinyGGUF.scalar(UInt32(inner))),
+      ("\(architecture).ssm.state_size", TinyGGUF.scalar(UInt32(state))),
+      ("\(architecture).ssm.time_step_rank", TinyGGUF.scalar(UInt32(rank))),
+    ]
+  }
+
+  private mutating func addRecurrence(_ layer: Int, isNormed: Bool) {
+    let (inner, state, rank, kernel) = Self.recurrence
+    let width = Self.width
+    let name = "blk.\(layer)."
+    add(name + "ssm_in.weight", [width, 2 * inner])
+    add(name + "ssm_conv1d.weight", [kernel, inner])
+    add(name + "ssm_conv1d.bias", [inner], constant: 0)
+    add(name + "ssm_x.weight", [inner, rank + 2 * state])
+    if isNormed { add(name + "ssm_dt_norm.weight", [rank], constant: 1) }
+    add(name + "ssm_dt.weight", [rank, inner])
+    add(name + "ssm_dt.bias", [inner], constant: -1)
+    if isNormed {
+      add(name + "ssm_b_norm.weight", [state], constant: 1)
+      add(name + "ssm_c_norm.weight", [state], constant: 1)
+    }
+    // With so slow a decay the first tokens count after hundreds of others.
+    add(name + "ssm_a", [state, inner], constant: -0.002)
+    add(name + "ssm_d", [inner], constant: 1)
+    add(name + "ssm_out.weight", [inner, width])
   }
 
   package func build() -> [UInt8] {

@@ -2,7 +2,7 @@ import Testing
 
 @Suite struct HelpTests {
   private static let devices = ["--gpu-layers", "--device", "--rpc", "--gpu-memory-limit"]
-  private static let model = ["--model", "--threads"] + devices
+  private static let model = ["--model", "--threads", "--lora", "--rope-factors"] + devices
   private static let retrieval = [
     "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved", "--profile",
   ]

@@ -4,7 +4,7 @@ import Foundation
 import Platform
 import Testing
 
-/// `ra serve` with the test model, ended with the object.
+/// `ra serve` with the test model or another one, ended with the object.
 final class ServedProgram {
   struct Failure: Error, CustomStringConvertible {
     var description: String
@@ -17,9 +17,10 @@ final class ServedProgram {
   /// Starts it and waits until it listens.
   ///
   /// - Parameter oneCPU: on one processor alone (Linux).
-  init(_ arguments: [String] = [], oneCPU: Bool = false) throws {
+  init(_ arguments: [String] = [], model: String? = nil, oneCPU: Bool = false) throws {
     let folder = try TemporaryFolder()
-    let arguments = ["serve", "--model", try Program.model(), "--threads", "1", "--port", "0"] + arguments
+    let arguments =
+      ["serve", "--model", try model ?? Program.model(), "--threads", "1", "--port", "0"] + arguments
     let process = Process()
     if oneCPU {
       // The first processor that this process may use.

@@ -164,11 +164,12 @@ final class HeadMeasurement {
     return head.queries.withUnsafeBufferPointer { all in
       let queries = all.baseAddress! + query * group * d
       let end = indexed.upperBound
+      let asked = FloatRows(queries, count: group, dimension: d)
       states.attend(
-        queries, to: KeyValueRows(keys: rows.keys, values: rows.values), count: indexed.lowerBound,
+        asked, to: KeyValueRows(keys: rows.keys, values: rows.values), count: indexed.lowerBound,
         workspace: workspace)
       states.attend(
-        queries, to: KeyValueRows(keys: rows.keys, values: rows.values).from(end),
+        asked, to: KeyValueRows(keys: rows.keys, values: rows.values).from(end),
         count: head.visibleRows(at: head.queryPositions[query]) - end, workspace: workspace)
       if recorder == nil { eviction.evict() }
       var read = ReadCount()

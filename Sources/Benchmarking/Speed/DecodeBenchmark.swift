@@ -45,13 +45,13 @@ package final class DecodeBenchmark {
 
   private let settings: Settings
   private let depths: [Int]
-  private let tokens: [Int32]
+  let tokens: [Int32]
   private let perRound: Int
   private let model: LlamaModel
   private let pool: ThreadPool
   private let host: HostRunner?
   /// Ours, with all that is measured over their contexts.
-  private let guests: [GuestRunner]
+  let guests: [GuestRunner]
   private let subjects: [Subject]
 
   /// One attention and who computes it.

@@ -85,8 +85,6 @@ package final class PrefillBenchmark {
   ) throws {
     results = []
     try model.warmUp(pool: pool, tokens: tokens)
-    let needsTakeover = contenders.contains { if case .ours = $0 { true } else { false } }
-    let takeover = needsTakeover ? try TakeoverReport(probing: model, pool: pool) : nil
     for length in lengths {
       var samples = contenders.map { _ in [Sample]() }
       defer {
@@ -96,14 +94,14 @@ package final class PrefillBenchmark {
       }
       for _ in 0..<(length > settings.longestRepeated ? 1 : settings.rounds) {
         for (index, contender) in contenders.enumerated() {
-          samples[index].append(try sample(contender, length: length, takeover: takeover, onPhase: onPhase))
+          samples[index].append(try sample(contender, length: length, onPhase: onPhase))
         }
       }
     }
   }
 
   private func sample(
-    _ contender: Contender, length: Int, takeover: TakeoverReport?, onPhase: (BenchmarkPhase) -> Void
+    _ contender: Contender, length: Int, onPhase: (BenchmarkPhase) -> Void
   ) throws -> Sample {
     let runner: any SequenceRunner
     switch contender {
@@ -113,8 +111,7 @@ package final class PrefillBenchmark {
         keepsWholeCache: false)
     case .ours(_, let policy):
       runner = try GuestRunner(
-        model: model, pool: pool, policy: policy, plannedTokens: length, format: settings.format,
-        takeover: takeover)
+        model: model, pool: pool, policy: policy, plannedTokens: length, format: settings.format)
     }
     let clock = ContinuousClock()
     let start = clock.now

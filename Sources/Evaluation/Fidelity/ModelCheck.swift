@@ -37,7 +37,7 @@ package struct ModelCheck: Sendable, Encodable {
   ///   - tokens: the context, and behind it some that are decoded.
   ///   - progress: is told how many tokens were read, of four readings.
   package init(
-    checking model: LlamaModel, pool: ThreadPool, tokens: [Int32], takeover: TakeoverReport,
+    checking model: LlamaModel, pool: ThreadPool, tokens: [Int32],
     progress: ((_ done: Int, _ total: Int) -> Void)? = nil
   ) throws {
     guard tokens.count > 4 * Self.decodedCount else {
@@ -62,7 +62,7 @@ package struct ModelCheck: Sendable, Encodable {
           model: model, pool: pool, contextLength: tokens.count, flashAttention: flashAttention))
     }
     let guestHost = try GuestHost(
-      model: model, pool: pool, outputCapacity: 2, sequenceCapacity: 2, takeover: takeover)
+      model: model, pool: pool, outputCapacity: 2, sequenceCapacity: 2)
     let expected = try host(flashAttention: false)
     tokenCount = context.count
     hostDivergence = Self.divergence(expected, try host(flashAttention: true))

@@ -70,7 +70,7 @@ extension TaskEvaluation {
   }
 
   private func readyHost() throws -> GuestHost {
-    let host = try guestHost ?? GuestHost(model: model, pool: pool, takeover: takeover)
+    let host = try guestHost ?? GuestHost(model: model, pool: pool)
     guestHost = host
     return host
   }

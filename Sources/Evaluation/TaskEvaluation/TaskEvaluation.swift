@@ -31,7 +31,6 @@ public final class TaskEvaluation {
   let pool: ThreadPool
   private let filler: FillerText
   let fillerTokens: [Int32]
-  let takeover: TakeoverReport?
   let file: ResultFile
   private let onProgress: (Progress) -> Void
   /// Made when a policy is first needed, and used for all contexts.
@@ -88,8 +87,6 @@ public final class TaskEvaluation {
     } else {
       fillerTokens = []
     }
-    let needsTakeover = settings.fidelityTokens > 0 || settings.attentions.contains { $0.policy != nil }
-    takeover = needsTakeover ? try TakeoverReport(probing: model, pool: pool) : nil
     file = try ResultFile(
       path: resultPath,
       header: EvaluationHeader(

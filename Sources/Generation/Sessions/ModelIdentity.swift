@@ -18,6 +18,13 @@ struct ModelIdentity: Codable, Equatable {
     var device: UInt64
   }
 
+  /// An adapter, known by its contents.
+  struct Adapter: Codable, Equatable {
+    var path: String
+    var scale: Float
+    var contents: String
+  }
+
   var name: String
   var architecture: String
   /// Heads, widths, windows and rotation of each attention layer.
@@ -26,6 +33,8 @@ struct ModelIdentity: Codable, Equatable {
   /// The set in use, for models that have two. Missing for one set, and in sessions of earlier versions for the short
   /// one.
   var ropeFactors: RopeFactors?
+  /// LoRA adapters. Missing without any, and in sessions of earlier versions.
+  var adapters: [Adapter]?
   /// Of all bytes of all files: weights, tokenizer and settings alike. XXH64, hexadecimal.
   var contents: String
   /// Files of these stamps have these contents and need not be read again.
@@ -41,15 +50,25 @@ struct ModelIdentity: Codable, Equatable {
     ropeFactors = host.model.ropeFactors
     stamps = try host.model.file.shards.map { try Stamp($0) }
     let files = Set(stamps.map(\.file))
-    if let known, Set(known.stamps.map(\.file)) == files {
-      contents = known.contents
-    } else if let seen = Self.seen.withLock({ $0[files] }) {
-      contents = seen
-    } else {
-      contents = try ContentHash.hexadecimal(ofFiles: host.model.file.shards)
-      let contents = contents
-      Self.seen.withLock { $0[files] = contents }
+    contents =
+      if let known, Set(known.stamps.map(\.file)) == files {
+        known.contents
+      } else {
+        try Self.contents(of: host.model.file.shards, files)
+      }
+    let adapters = try host.model.adapters.map { adapter in
+      let stamp = try Stamp(adapter.path)
+      return Adapter(
+        path: stamp.path, scale: adapter.scale, contents: try Self.contents(of: [adapter.path], [stamp.file]))
     }
+    if !adapters.isEmpty { self.adapters = adapters }
+  }
+
+  private static func contents(of paths: [String], _ files: Set<Stamp.File>) throws -> String {
+    if let seen = seen.withLock({ $0[files] }) { return seen }
+    let contents = try ContentHash.hexadecimal(ofFiles: paths)
+    seen.withLock { $0[files] = contents }
+    return contents
   }
 
   private static let seen = Mutex<[Set<Stamp.File>: String]>([:])
@@ -69,9 +88,24 @@ struct ModelIdentity: Codable, Equatable {
       try check("layer \(number)", expected, found)
     }
     try check("vocabulary", "\(vocabularySize) tokens", "\(other.vocabularySize) tokens")
+    if Self.changes(adapters) != Self.changes(other.adapters) {
+      try check("LoRA adapters", Self.names(adapters), Self.names(other.adapters))
+    }
     try check(
       "contents (weights, tokenizer or metadata)", "\(contents) (\(name))",
       "\(other.contents) (\(other.name))")
+  }
+
+  /// What adapters do, wherever their files are.
+  private static func changes(_ adapters: [Adapter]?) -> [String] {
+    (adapters ?? []).map { "\($0.contents):\($0.scale)" }
+  }
+
+  private static func names(_ adapters: [Adapter]?) -> String {
+    guard let adapters, !adapters.isEmpty else { return "none" }
+    return adapters.map { adapter in
+      "\(URL(fileURLWithPath: adapter.path).lastPathComponent):\(adapter.scale) (\(adapter.contents))"
+    }.joined(separator: ", ")
   }
 
   /// `9 heads of 64 for 3, scale 0.125, rotateHalf 32 pairs 1a2b3c4d`: equal for layers whose keys mean the same.

@@ -41,6 +41,8 @@ public struct SessionDescription: Codable, Sendable, Hashable {
   public var format: KeyValueFormat
   /// The RoPE factors that it was begun with, for models that have two sets.
   public var ropeFactors: RopeFactors?
+  /// The LoRA adapters that it was begun with, where they were when it was saved last.
+  public var adapters: [LoRAAdapter]?
   /// Tokens in the context.
   public var tokenCount: Int
   /// Tokens that were to be read when reading was interrupted; 0 when all of them were.
@@ -72,6 +74,7 @@ public struct SessionDescription: Codable, Sendable, Hashable {
     attention = manifest.attention.name
     format = manifest.format ?? KeyValueFormat()
     ropeFactors = manifest.model.ropeFactors
+    adapters = manifest.model.adapters?.map { LoRAAdapter(path: $0.path, scale: $0.scale) }
     tokenCount = manifest.tokenCount
     pendingTokenCount = manifest.pendingTokenCount
     documents = manifest.documents

@@ -47,6 +47,7 @@ final class ContextHandle {
     self.pointer = pointer
     memory = llama_get_memory(pointer)
     llama_attach_threadpool(pointer, pool.handle, pool.handle)
+    try model.loadedAdapters.install(in: pointer)
   }
 
   deinit {

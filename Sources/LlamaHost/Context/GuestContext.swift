@@ -57,27 +57,26 @@ public final class GuestContext: LlamaContext {
   ///   - outputCapacity: Most tokens of one batch with logits, all of them when nil. Each takes 4 bytes for every token
   ///     of the vocabulary, twice.
   ///   - sequenceCapacity: Most sequences of one batch, see ``evaluate(_:states:confirm:)``.
-  ///   - takeover: The result of an earlier probe of this model; probed now when nil.
   /// - Throws: ``LlamaError/takeoverUnsupported(_:)`` with all reasons, or when there is not enough memory, on a device
   ///   ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)``.
   public convenience init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int? = nil,
-    sequenceCapacity: Int = 1, takeover: TakeoverReport? = nil, guest: (any AttentionGuest)?
+    sequenceCapacity: Int = 1, guest: (any AttentionGuest)?
   ) throws {
     try self.init(
       model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
-      sequenceCapacity: sequenceCapacity, takeover: takeover, guest: guest, keepsHostAttention: false)
+      sequenceCapacity: sequenceCapacity, guest: guest, keepsHostAttention: false)
   }
 
   init(
     model: LlamaModel, pool: ThreadPool, batchCapacity: Int, outputCapacity: Int?, sequenceCapacity: Int = 1,
-    takeover: TakeoverReport?, guest: (any AttentionGuest)?, keepsHostAttention: Bool
+    guest: (any AttentionGuest)?, keepsHostAttention: Bool
   ) throws {
     try Self.check("sequence capacity", sequenceCapacity, Self.sequenceRange)
     try Self.check("batch capacity", batchCapacity, Self.batchRange)
     let outputCapacity = outputCapacity ?? batchCapacity
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
-    let report = try takeover ?? TakeoverReport(probing: model, pool: pool)
+    let report = try model.takeover(pool: pool)
     guard report.isSupported else { throw LlamaError.takeoverUnsupported(report.reasons) }
     if report.isHybrid { try Self.check("sequence capacity", sequenceCapacity, Self.hybridSequenceRange) }
     observer = GuestObserver(pool: pool, layers: report.layers, keepsHostAttention: keepsHostAttention)

@@ -16,8 +16,12 @@ public final class HostContext: LlamaContext {
   public private(set) var length = 0
   let fillObserver: FillObserver?
   private let abortMonitor: AbortMonitor
-  /// Whether states of recurrent layers have to be kept aside while a batch is computed.
-  private let isHybrid: Bool
+  /// Whether there are states of recurrent layers, which cannot be cut: copies go to sequences of their own.
+  private let hasStates: Bool
+  /// Where ``keepStates()`` was called last.
+  public private(set) var keptPosition: Int?
+  /// The sequences of the states as they were before a batch, and where they are kept.
+  private static let (backup, kept) = (Int32(1), Int32(2))
 
   /// An ordinary llama.cpp context with a half-precision cache.
   ///
@@ -41,8 +45,8 @@ public final class HostContext: LlamaContext {
     try Self.check("output capacity", outputCapacity, 1...batchCapacity)
     try Self.checkMemory(model.description, contextLength: contextLength, batchCapacity: batchCapacity)
     let (monitor, filler) = (AbortMonitor(), allowsFilling ? FillObserver() : nil)
-    isHybrid = TakeoverProbe.hasRecurrentStates(model)
-    let sequenceCount: UInt32 = isHybrid ? 2 : 1
+    hasStates = TakeoverProbe.keepsStates(model)
+    let sequenceCount: UInt32 = hasStates ? 3 : 1
     let handle = try ContextHandle(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, observer: filler
@@ -83,12 +87,11 @@ public final class HostContext: LlamaContext {
       batch.fill(
         UnsafeBufferPointer(rebasing: tokens[done..<done + count]), startPosition: length,
         outputCount: isLast ? outputCount : 0)
-      // An empty range copies recurrent states alone; the batch writes its own to other cells.
-      if isHybrid { llama_memory_seq_cp(handle.memory, 0, 1, 0, 0) }
+      copyStates(from: 0, to: Self.backup)
       let code = llama_decode(handle.pointer, batch.batch)
       guard code == 0 else {
         // Whatever part of the batch was stored: it is not kept.
-        if isHybrid { llama_memory_seq_cp(handle.memory, 1, 0, 0, 0) }
+        copyStates(from: Self.backup, to: 0)
         _ = llama_memory_seq_rm(handle.memory, 0, Int32(length), -1)
         if abortMonitor.wasCancelled { throw CancellationError() }
         throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark))
@@ -98,27 +101,46 @@ public final class HostContext: LlamaContext {
     }
   }
 
+  /// An empty range copies recurrent states alone; what is computed next writes its own to other cells.
+  private func copyStates(from source: Int32, to target: Int32) {
+    if hasStates { llama_memory_seq_cp(handle.memory, source, target, 0, 0) }
+  }
+
+  /// Keeps the states of recurrent layers as they are, so that ``truncate(to:)`` can come back here, and not to where
+  /// this was called before. Costs nothing; models without such layers go back to any place.
+  public func keepStates() {
+    guard hasStates, length > 0 else { return }
+    copyStates(from: 0, to: Self.kept)
+    keptPosition = length
+  }
+
   /// Forgets everything from `position` on, so that the next evaluation continues there.
   ///
   /// Cost: independent of what is kept, so benchmarks can decode at many depths after one prefill.
   ///
   /// - Throws: ``LlamaError/cannotTruncate(position:length:)`` for a position beyond the end, or where the
-  ///   host's memory cannot be cut.
+  ///   host's memory cannot be cut: with recurrent layers anywhere but at 0 and where ``keepStates()`` was called.
   public func truncate(to position: Int) throws {
     guard (0...length).contains(position) else {
       throw LlamaError.cannotTruncate(position: position, length: length)
     }
     guard position < length else { return }
+    if position == keptPosition { copyStates(from: Self.kept, to: 0) }
     guard llama_memory_seq_rm(handle.memory, 0, Int32(position), -1) else {
       throw LlamaError.cannotTruncate(position: position, length: length)
     }
     length = position
+    if let kept = keptPosition, kept > position { keptPosition = nil }
+  }
+
+  /// Bytes of keys and values that a position of such a context takes.
+  public static func bytesPerToken(_ model: ModelDescription) -> Int {
+    2 * model.kvHeadCounts.reduce(0, +) * (model.keyHeadDimension + model.valueHeadDimension)
   }
 
   /// Refuses a cache larger than the memory: the system would promise it and then end the process.
   private static func checkMemory(_ model: ModelDescription, contextLength: Int, batchCapacity: Int) throws {
-    let widths = model.kvHeadCounts.map { $0 * (model.keyHeadDimension + model.valueHeadDimension) }
-    let (bytes, overflow) = widths.reduce(0, +).multipliedReportingOverflow(by: 2 * contextLength)
+    let (bytes, overflow) = bytesPerToken(model).multipliedReportingOverflow(by: contextLength)
     let limit = PhysicalMemory.byteCount
     guard overflow || bytes > limit else { return }
     throw LlamaError.contextNotCreated(

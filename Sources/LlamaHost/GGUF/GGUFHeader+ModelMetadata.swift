@@ -11,6 +11,12 @@ extension GGUFHeader {
     }
     try checkVocabulary()
     try checkShape(prefix)
+    for key in ["general.type", "adapter.type"] {
+      guard let value = metadata[key] else { continue }
+      guard case .string = value else {
+        throw .invalidMetadata(path: path, key: key, reason: "it is not a name")
+      }
+    }
   }
 
   private func checkVocabulary() throws(GGUFError) {

@@ -66,6 +66,10 @@ struct GGUFHeader {
     }
     let type = try reader.valueType(key)
     guard type == .array else {
+      // The host takes its type for granted.
+      if key == "adapter.lora.alpha", type != .float32 {
+        throw .invalidMetadata(path: path, key: key, reason: "it is of type \(type)")
+      }
       metadata[key] = try reader.scalar(type, key)
       return
     }

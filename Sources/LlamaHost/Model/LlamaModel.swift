@@ -1,6 +1,7 @@
 // Loading a model, which then never changes.
 
 import CLlama
+import Synchronization
 
 /// A loaded model: weights, vocabulary and description. Immutable, so share it between threads and contexts.
 ///
@@ -27,6 +28,8 @@ public final class LlamaModel: Sendable {
     /// The set of RoPE factors, for models that have two; nil for the short ones. See
     /// ``GGUFFile/ropeFactors(forContext:)``.
     public var ropeFactors: RopeFactors?
+    /// What is added to the weights.
+    public var adapters: [LoRAAdapter] = []
     /// Load no weights: enough to tokenize, not to evaluate.
     public var vocabularyOnly = false
     /// A chat template in place of the model's own, in Jinja's language.
@@ -57,16 +60,33 @@ public final class LlamaModel: Sendable {
   public let chatTemplate: ChatTemplate?
   /// See ``Options/chatTemplateOptions``.
   public let chatTemplateOptions: ChatTemplate.Options
+  /// See ``Options/adapters``.
+  public let adapters: [LoRAAdapter]
   let deviceMemoryLimit: Int?
   let handle: ModelHandle
+  let loadedAdapters: LoadedAdapters
+  private let probed = Mutex<TakeoverReport?>(nil)
+
+  /// What its attention looks like, and whether a guest can compute it. Cost: a context of 256 positions and five tiny
+  /// batches, once.
+  ///
+  /// - Throws: Only when the question cannot be asked, for example in a cancelled task; a model that cannot be taken
+  ///   over is an answer.
+  public func takeover(pool: ThreadPool) throws -> TakeoverReport {
+    if let report = probed.withLock(\.self) { return report }
+    let report = try TakeoverProbe(model: self, pool: pool).report()
+    probed.withLock { $0 = report }
+    return report
+  }
 
   /// Loads a model after checking the file.
   ///
   /// - Parameter progress: Called with 0...1 on this thread; return false to stop.
-  /// - Throws: ``GGUFError`` for a bad file, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp refuses
-  ///   it, ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone are more
-  ///   than may go to the devices, `CancellationError` when `progress` or the current task says so. Nothing stays
-  ///   loaded then.
+  /// - Throws: ``GGUFError`` for a bad file, ``LlamaError/notALanguageModel(path:kind:)``,
+  ///   ``LlamaError/adapterNotUsable(path:reason:)``, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp
+  ///   refuses it, ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone
+  ///   are more than may go to the devices, `CancellationError` when `progress` or the current task says so.
+  ///   Nothing stays loaded then.
   public static func load(
     path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil
   ) throws -> LlamaModel {
@@ -77,6 +97,8 @@ public final class LlamaModel: Sendable {
   public init(path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil) throws {
     HostBackend.start()
     file = try GGUFFile(validating: path)
+    guard file.kind == .model else { throw LlamaError.notALanguageModel(path: path, kind: file.kind) }
+    adapters = options.vocabularyOnly ? [] : options.adapters
     devices = options.gpuLayers > 0 && !options.vocabularyOnly ? options.devices : []
     readsPromptsOnDevices = options.readsPromptsOnDevices
     attendsToWindowsOnDevices = options.attendsToWindowsOnDevices
@@ -112,6 +134,7 @@ public final class LlamaModel: Sendable {
       throw LlamaError.modelNotLoaded(path: path, log: HostLog.lines(since: mark))
     }
     handle = ModelHandle(pointer)
+    loadedAdapters = try LoadedAdapters(adapters, model: handle, architecture: file.architecture)
     tokenizer = try Tokenizer(model: handle, path: path)
     chatTemplateOptions = options.chatTemplateOptions
     let template = llama_model_chat_template(pointer, nil).map { String(cString: $0) }

@@ -52,7 +52,7 @@ public struct DepthComparison: Sendable {
   ///   - text: is repeated, with numbers between, up to `depth` tokens.
   ///   - progress: is told how many tokens were read, of three readings.
   init(
-    model: LlamaModel, pool: ThreadPool, takeover: TakeoverReport, text: String, depth: Int,
+    model: LlamaModel, pool: ThreadPool, text: String, depth: Int,
     progress: ((_ done: Int, _ total: Int) -> Void)?
   ) throws {
     let tokens = try Self.tokens(of: text, count: depth, model: model)
@@ -83,7 +83,7 @@ public struct DepthComparison: Sendable {
     let flash = try host(flashAttention: true)
     let guest = try logits(
       GuestContext(
-        model: model, pool: pool, batchCapacity: capacity, outputCapacity: last, takeover: takeover,
+        model: model, pool: pool, batchCapacity: capacity, outputCapacity: last,
         guest: ExactAttention()))
     (guestDivergence, guestTop1) = LogitComparison.compare(expected, guest)
     (hostDivergence, hostTop1) = LogitComparison.compare(expected, flash)

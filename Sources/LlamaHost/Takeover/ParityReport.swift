@@ -61,11 +61,11 @@ public struct ParityReport: Sendable, CustomStringConvertible {
       ?? Array(model.tokenizer.tokenize(Self.text, addSpecial: true, parseSpecial: false).prefix(128))
     guard !tokens.isEmpty else { throw LlamaError.emptyBatch }
     guard tokens.count <= 512 else { throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: 512) }
-    let report = try TakeoverReport(probing: model, pool: pool)
+    let report = try model.takeover(pool: pool)
     guard report.isSupported else { throw LlamaError.takeoverUnsupported(report.reasons) }
     takeover = report
     tokenCount = tokens.count
-    layerErrors = try Self.compareLayers(model, pool, report, tokens)
+    layerErrors = try Self.compareLayers(model, pool, tokens)
 
     func hostLogits(flashAttention: Bool) throws -> [[Float]] {
       let context = try HostContext(
@@ -77,7 +77,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
     let flash = try hostLogits(flashAttention: true)
     // Decode the second half token by token: a guest must also get single tokens and the past right.
     let context = try GuestContext(
-      model: model, pool: pool, batchCapacity: tokens.count, takeover: report, guest: ExactAttention())
+      model: model, pool: pool, batchCapacity: tokens.count, guest: ExactAttention())
     let half = (tokens.count + 1) / 2
     var guest = try Self.copy(context.evaluate(tokens[..<half], startPosition: 0, outputs: .all))
     for index in half..<tokens.count {
@@ -89,7 +89,7 @@ public struct ParityReport: Sendable, CustomStringConvertible {
       givenTokens != nil
       ? nil
       : try DepthComparison(
-        model: model, pool: pool, takeover: report, text: Self.text,
+        model: model, pool: pool, text: Self.text,
         depth: depth ?? DepthComparison.depth(for: model), progress: progress)
   }
 
@@ -129,12 +129,12 @@ public struct ParityReport: Sendable, CustomStringConvertible {
   }
 
   private static func compareLayers(
-    _ model: LlamaModel, _ pool: ThreadPool, _ report: TakeoverReport, _ tokens: [Int32]
+    _ model: LlamaModel, _ pool: ThreadPool, _ tokens: [Int32]
   ) throws -> [LayerError] {
     let comparing = ComparingGuest()
     let context = try GuestContext(
-      model: model, pool: pool, batchCapacity: tokens.count, outputCapacity: 1, takeover: report,
-      guest: comparing, keepsHostAttention: true)
+      model: model, pool: pool, batchCapacity: tokens.count, outputCapacity: 1, guest: comparing,
+      keepsHostAttention: true)
     try context.evaluate(tokens, startPosition: 0)
     return comparing.errors
   }

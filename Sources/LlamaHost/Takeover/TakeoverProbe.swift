@@ -78,6 +78,11 @@ struct TakeoverProbe {
     llama_model_is_hybrid(model.handle.pointer) && model.description.architecture != "deepseek4"
   }
 
+  /// Whether the host keeps states that cannot be cut, be it beside attention or alone.
+  static func keepsStates(_ model: LlamaModel) -> Bool {
+    hasRecurrentStates(model) || llama_model_is_recurrent(model.handle.pointer)
+  }
+
   private func metadataReasons() -> [TakeoverReason] {
     let pointer = model.handle.pointer
     var reasons: [TakeoverReason] = []
@@ -248,15 +253,5 @@ extension ProbeObserver.Record {
     return (0..<headCount).map {
       $0 < power ? pow(first, Float($0 + 1)) : pow(second, Float(2 * ($0 - power) + 1))
     }
-  }
-}
-
-extension TakeoverReport {
-  /// Probes a model. Cost: a context of 256 positions and five tiny batches.
-  ///
-  /// - Throws: Only when the question cannot be asked, for example in a cancelled task; a model that cannot
-  ///   be taken over is an answer.
-  public init(probing model: LlamaModel, pool: ThreadPool) throws {
-    self = try TakeoverProbe(model: model, pool: pool).report()
   }
 }

@@ -29,47 +29,48 @@ extension AttentionEngine {
     let (g, d, kernels) = (layer.groupSize, layer.headDimension, workspace.kernels)
     let scratch = workspace.scope()
     let count = tokens.count * g
-    let queries = scratch.floats(count * d)
-    call.queries.gather(heads: layer.group(of: kvHead), tokens: tokens, width: d, into: queries)
-    kernels.unsafeScale(queries, by: layer.scale, count: count * d)
-    let states = StatePointers(count: count, dimension: d, in: scratch)
-    let scores = scratch.floats(count * Self.bentBlock)
+    let queries = unsafe scratch.floats(count * d)
+    unsafe call.queries.gather(heads: layer.group(of: kvHead), tokens: tokens, width: d, into: queries)
+    unsafe kernels.unsafeScale(queries, by: layer.scale, count: count * d)
+    let states = unsafe StatePointers(count: count, dimension: d, in: scratch)
+    let scores = unsafe scratch.list(count * Self.bentBlock)
     let rowsBefore = head.rows.count - call.tokenCount
     let end = rowsBefore + tokens.upperBound
     var begin = head.firstVisibleRow(for: rowsBefore + tokens.lowerBound)
     while begin < end {
       let size = min(Self.bentBlock, end - begin)
-      kernels.unsafeDot(
+      unsafe kernels.unsafeDot(
         FloatRows(queries, count: count, dimension: d), with: head.rows.keys.from(begin), .first(size),
-        scores: scores)
-      if let cap = layer.softCap { bend(scores, count: count * size, cap: cap, kernels: kernels) }
+        scores: scores.base)
+      if let cap = layer.softCap { bend(scores.first(count * size), cap: cap, kernels: kernels) }
       for (number, token) in tokens.enumerated() {
         let row = rowsBefore + token
         let visible = head.firstVisibleRow(for: row)...row
         for h in 0..<g {
           let slope = layer.distanceSlopes?[kvHead * g + h] ?? 0
-          let line = scores + (number * g + h) * size
+          let line = unsafe scores.base + (number * g + h) * size
           for i in 0..<size {
             let key = begin + i
-            line[i] = visible.contains(key) ? line[i] - slope * Float(row - key) : -.infinity
+            unsafe line[i] = visible.contains(key) ? line[i] - slope * Float(row - key) : -.infinity
           }
         }
       }
-      kernels.unsafeSoftmaxAccumulate(
-        scores: scores, values: head.rows.values.from(begin), .first(size), to: states)
+      unsafe kernels.unsafeSoftmaxAccumulate(
+        scores: scores.base, values: head.rows.values.from(begin), .first(size), to: states)
       begin += size
     }
-    let logSumExps = scratch.floats(count)
-    states.finish(
-      into: OutputPointers(
-        outputs: states.accumulators, logSumExps: logSumExps, count: count, dimension: d))
-    hand(states.accumulators, logSumExps, to: call, kvHead: kvHead, tokens: tokens, kernels: kernels)
+    let logSumExps = unsafe scratch.floats(count)
+    let finished = unsafe OutputPointers(
+      outputs: states.accumulators, logSumExps: logSumExps, count: count, dimension: d)
+    states.finish(into: finished)
+    hand(finished, to: call, kvHead: kvHead, tokens: tokens, kernels: kernels)
   }
 
   /// Replaces each score s by `cap * tanh(s / cap)`, from `tanh(x) = 1 - 2 / (exp(2 x) + 1)`.
-  private func bend(_ scores: UnsafeMutablePointer<Float>, count: Int, cap: Float, kernels: Kernels) {
-    kernels.unsafeScale(scores, by: 2 / cap, count: count)
-    kernels.unsafeExp(scores, scores, count: count)
-    for i in 0..<count { scores[i] = cap - 2 * cap / (scores[i] + 1) }
+  private func bend(_ list: ListView<Float>, cap: Float, kernels: Kernels) {
+    let (scores, count) = unsafe (list.base, list.count)
+    unsafe kernels.unsafeScale(scores, by: 2 / cap, count: count)
+    unsafe kernels.unsafeExp(scores, scores, count: count)
+    for i in 0..<count { unsafe scores[i] = cap - 2 * cap / (scores[i] + 1) }
   }
 }

@@ -22,9 +22,11 @@ extension AttentionEngine {
   ///
   /// Heads that keep fewer rows than there are tokens are left out: what they would have seen is gone.
   ///
-  /// - Parameter output: `[groupSize, headDimension]`, what the policy gave.
+  /// - Parameters:
+  ///   - finished: what the policy gave.
+  ///   - recorders: what was read, for each block of the group's query heads.
   func observe(
-    _ call: AttentionCall, kvHead: Int, output: UnsafePointer<Float>, recorders: ArraySlice<ReadRecorder>,
+    _ call: AttentionCall, kvHead: Int, finished: OutputPointers, recorders: [[ReadRecorder]],
     bytes: Int, workspace: Workspace, observer: (DecodedHead) -> Void
   ) {
     let scratch = workspace.scope()
@@ -33,49 +35,54 @@ extension AttentionEngine {
     let (g, d, count) = (layer.groupSize, layer.headDimension, rows.count)
     guard count == call.firstPosition + call.tokenCount else { return }
     let kernels = workspace.kernels
-    let queries = scratch.floats(g * d)
-    call.queries.gather(
+    let queries = unsafe scratch.floats(g * d)
+    unsafe call.queries.gather(
       heads: layer.group(of: kvHead), tokens: 0..<1, width: layer.headDimension, into: queries)
-    kernels.unsafeScale(queries, by: layer.scale, count: g * d)
-    let states = StatePointers(count: g, dimension: d, in: scratch)
-    states.attend(queries, to: 0..<count, of: rows, workspace: workspace)
-    let exact = scratch.floats(g * d)
-    let logSumExps = scratch.floats(g)
-    states.finish(into: OutputPointers(outputs: exact, logSumExps: logSumExps, count: g, dimension: d))
+    unsafe kernels.unsafeScale(queries, by: layer.scale, count: g * d)
+    let states = unsafe StatePointers(count: g, dimension: d, in: scratch)
+    let group = unsafe FloatRows(queries, count: g, dimension: d)
+    states.attend(group, to: 0..<count, of: rows, workspace: workspace)
+    let exact = unsafe scratch.floats(g * d)
+    let logSumExps = unsafe scratch.floats(g)
+    unsafe states.finish(into: OutputPointers(outputs: exact, logSumExps: logSumExps, count: g, dimension: d))
     let errors = (0..<g).map { h in
       var (difference, norm) = (0.0, 0.0)
       for i in h * d..<(h + 1) * d {
-        let distance = Double(output[i] - exact[i])
+        let distance = unsafe Double(finished.outputs[i] - exact[i])
         difference += distance * distance
-        norm += Double(exact[i]) * Double(exact[i])
+        unsafe norm += Double(exact[i]) * Double(exact[i])
       }
       return norm > 0 ? (difference / norm).squareRoot() : 0
     }
-    observer(
+    unsafe observer(
       DecodedHead(
         layer: call.layer, kvHead: kvHead, outputErrors: errors,
         recoveredMass: mass(
-          of: recorders, queries: queries, groupSize: g, rows: rows, logSumExps: logSumExps,
+          of: recorders, queries: group, rows: rows, logSumExps: ListView(logSumExps, count: g),
           workspace: workspace),
         bytes: bytes))
   }
 
   private func mass(
-    of recorders: ArraySlice<ReadRecorder>, queries: UnsafePointer<Float>, groupSize g: Int, rows: HeadRows,
-    logSumExps: UnsafePointer<Float>, workspace: Workspace
+    of recorders: [[ReadRecorder]], queries: FloatRows, rows: HeadRows, logSumExps: ListView<Float>,
+    workspace: Workspace
   ) -> [Double]? {
     let scratch = workspace.scope()
-    guard recorders.contains(where: { !$0.rows.isEmpty }) else { return nil }
-    let scores = scratch.floats(g * rows.count)
-    workspace.kernels.unsafeDot(
-      FloatRows(queries, count: g, dimension: rows.dimension), with: rows.keys, .first(rows.count),
-      scores: scores)
-    var isRead = [Bool](repeating: false, count: rows.count)
-    for row in recorders.lazy.flatMap(\.rows) { isRead[Int(row)] = true }
+    guard recorders.joined().contains(where: { !$0.rows.isEmpty }) else { return nil }
+    let g = queries.count
+    let scores = unsafe scratch.floats(g * rows.count)
+    unsafe workspace.kernels.unsafeDot(
+      queries, with: rows.keys, .first(rows.count), scores: scores)
+    let isRead = recorders.map { block in
+      var isRead = [Bool](repeating: false, count: rows.count)
+      for row in block.lazy.flatMap(\.rows) { isRead[Int(row)] = true }
+      return isRead
+    }
     return (0..<g).map { h in
       var sum = 0.0
+      let isRead = isRead[h * recorders.count / g]
       for row in 0..<rows.count where isRead[row] {
-        sum += exp(Double(scores[h * rows.count + row]) - Double(logSumExps[h]))
+        unsafe sum += exp(Double(scores[h * rows.count + row]) - Double(logSumExps[h]))
       }
       return min(1, sum)
     }

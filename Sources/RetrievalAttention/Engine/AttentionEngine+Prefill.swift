@@ -61,20 +61,21 @@ extension AttentionEngine {
 
   /// Writes outputs `[tokens, groupSize, headDimension]` where the host wants them, less the share of learned sinks.
   ///
-  /// - Parameter logSumExps: `[tokens, groupSize]`, over keys from which nothing was taken away.
+  /// - Parameter finished: log-sum-exps are `[tokens, groupSize]`, over keys from which nothing was taken away.
   func hand(
-    _ outputs: UnsafePointer<Float>, _ logSumExps: UnsafePointer<Float>, to call: AttentionCall, kvHead: Int,
-    tokens: some Collection<Int>, kernels: Kernels
+    _ finished: OutputPointers, to call: AttentionCall, kvHead: Int, tokens: some Collection<Int>,
+    kernels: Kernels
   ) {
     let layer = layerShape(of: call)
     let group = layer.group(of: kvHead)
-    call.output.scatter(
-      outputs, heads: group, tokens: tokens, width: layer.valueDimension, stride: layer.headDimension)
+    unsafe call.output.scatter(
+      finished.outputs, heads: group, tokens: tokens, width: layer.valueDimension, stride: layer.headDimension
+    )
     guard let sinks = layer.sinks else { return }
     for (number, token) in tokens.enumerated() {
       for head in group {
-        let logSumExp = logSumExps[number * group.count + head - group.lowerBound]
-        kernels.unsafeScale(
+        let logSumExp = unsafe finished.logSumExps[number * group.count + head - group.lowerBound]
+        unsafe kernels.unsafeScale(
           call.output.row(token: token, head: head), by: 1 / (1 + exp(sinks[head] - logSumExp)),
           count: layer.valueDimension)
       }
@@ -107,44 +108,44 @@ extension AttentionEngine {
     let d = layer.headDimension
     let count = tokens.count * g
     let kernels = workspace.kernels
-    let queries = scratch.floats(count * d)
-    call.queries.gather(
+    let queries = unsafe scratch.floats(count * d)
+    unsafe call.queries.gather(
       heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: queries)
-    let visibleBegin = scratch.indices(count)
-    let visibleEnd = scratch.indices(count)
+    let visibleBegin = unsafe scratch.indices(count)
+    let visibleEnd = unsafe scratch.indices(count)
     let rowsBefore = head.rows.count - call.tokenCount
     for (number, token) in tokens.enumerated() {
       let row = rowsBefore + token
       for h in 0..<g {
         let query = number * g + h
-        visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
-        visibleEnd[query] = UInt32(row + 1)
+        unsafe visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
+        unsafe visibleEnd[query] = UInt32(row + 1)
       }
     }
-    let states = StatePointers(count: count, dimension: d, in: scratch)
+    let states = unsafe StatePointers(count: count, dimension: d, in: scratch)
     // Rows before the first one that any query of the tile sees are left out; offsets then start there.
     let first = head.firstVisibleRow(for: rowsBefore + firstToken)
     for query in 0..<count {
-      visibleBegin[query] -= UInt32(first)
-      visibleEnd[query] -= UInt32(first)
+      unsafe visibleBegin[query] -= UInt32(first)
+      unsafe visibleEnd[query] -= UInt32(first)
     }
-    kernels.unsafePrefill(
+    unsafe kernels.unsafePrefill(
       FloatRows(queries, count: count, dimension: d), scale: layer.scale, to: head.rows.keyValues.from(first),
       visible: VisibleKeys(
         begins: visibleBegin, ends: visibleEnd, keyCount: rowsBefore + lastToken + 1 - first), states: states,
       scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
-    let outputs = states.accumulators
-    let logSumExps = scratch.floats(count)
-    states.finish(
-      into: OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: d))
+    let outputs = unsafe states.accumulators
+    let logSumExps = unsafe scratch.floats(count)
+    let finished = unsafe OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: d)
+    states.finish(into: finished)
     // Policies are told of keys as they are: another context may have taken away something else from its own.
     if let offsets = head.rows.keyOffsets {
-      kernels.unsafeAddProducts(
+      unsafe kernels.unsafeAddProducts(
         of: offsets, with: FloatRows(queries, count: count, dimension: d), by: layer.scale, to: logSumExps,
         scratch: scratch.floats(count))
     }
     if !call.isAttended {
-      hand(outputs, logSumExps, to: call, kvHead: kvHead, tokens: tokens, kernels: kernels)
+      hand(finished, to: call, kvHead: kvHead, tokens: tokens, kernels: kernels)
     }
     for engine in learners {
       let head = engine.heads(of: call.layer)[kvHead]
@@ -154,7 +155,7 @@ extension AttentionEngine {
           head.wants(position: position, batchEnd: tile.batchEnd)
         else { continue }
         let row = number * g
-        head.observing?.observe(
+        unsafe head.observing?.observe(
           ObservedToken(
             position: position, queries: queries + row * d, scale: layer.scale, outputs: outputs + row * d,
             logSumExps: logSumExps + row, groupSize: g, dimension: d),

@@ -1,6 +1,7 @@
 // Deep contexts without a deep prefill, for benchmarks: the same keys and values over and over.
 
 import AttentionKernels
+import VectorIndex
 
 extension AttentionEngine {
   /// Grows the context to `count` tokens by repeating the keys and values of the first `period` tokens, without those
@@ -50,9 +51,9 @@ extension AttentionEngine {
 }
 
 /// Copies of some rows of one head, taken before the head's store changes.
-private struct RowCopies {
-  private let keys: [UInt16]  // [count, d], in the order of their positions
-  private let values: [UInt16]  // [count, d]
+private struct RowCopies: ~Copyable {
+  private let keys: RowBuffer<UInt16>  // [count, d], in the order of their positions
+  private let values: RowBuffer<UInt16>  // [count, d]
   private let positions: [Int]
   private let dimension: Int
   private let rotary: RotaryEmbedding?
@@ -68,74 +69,60 @@ private struct RowCopies {
     // An index may have put rows in an order of its own, so they are looked up by position.
     let range = range ?? 0..<Int.max
     isWhole = range.upperBound < Int.max
-    let order = (0..<rows.count).filter { range.contains(Int(rows.positions[$0])) }
-      .sorted { rows.positions[$0] < rows.positions[$1] }
-    var keys: [UInt16] = []
-    var values: [UInt16] = []
-    keys.reserveCapacity(order.count * d)
-    values.reserveCapacity(order.count * d)
+    let order = (0..<rows.count).filter { unsafe range.contains(Int(rows.positions[$0])) }
+      .sorted { unsafe rows.positions[$0] < rows.positions[$1] }
+    var keys = RowBuffer<UInt16>(capacity: order.count * d)
+    var values = RowBuffer<UInt16>(capacity: order.count * d)
     for row in order {
       Self.append(rows.keys.from(row), plus: rows.keyOffsets, to: &keys, dimension: d)
       Self.append(rows.values.from(row), to: &values, dimension: d)
     }
     self.keys = keys
     self.values = values
-    positions = order.map { Int(rows.positions[$0]) }
+    positions = order.map { unsafe Int(rows.positions[$0]) }
     dimension = d
     self.rotary = rotary
   }
 
   private static func append(
-    _ row: PackedRows, plus offsets: UnsafePointer<Float>? = nil, to list: inout [UInt16], dimension d: Int
+    _ row: PackedRows, plus offsets: ListView<Float>? = nil, to list: inout RowBuffer<UInt16>,
+    dimension d: Int
   ) {
-    let elements = [Float](unsafeUninitializedCapacity: d) { target, count in
+    let elements = unsafe [Float](unsafeUninitializedCapacity: d) { target, count in
       let base = target.baseAddress!
-      Kernels.active.unsafeUnpack(row, rowCount: 1, dimension: d, target: base, targetStride: d)
-      if let offsets { Kernels.active.unsafeAddScaled(offsets, by: 1, to: base, count: d) }
+      unsafe Kernels.active.unsafeUnpack(row, rowCount: 1, dimension: d, target: base, targetStride: d)
+      if let offsets { unsafe Kernels.active.unsafeAddScaled(offsets.base, by: 1, to: base, count: d) }
       count = d
     }
-    list += [UInt16](unsafeUninitializedCapacity: d) { target, count in
-      Kernels.active.unsafeConvertToFloat16(elements, target.baseAddress!, count: d)
-      count = d
-    }
+    unsafe Kernels.active.unsafeConvertToFloat16(elements, list.grow(by: d), count: d)
   }
 
   func append(to head: EngineHead, positions targets: Range<Int>) {
-    var moved = [UInt16](repeating: 0, count: Self.chunk * dimension)
-    var turned = [Float](repeating: 0, count: Self.chunk * dimension)
+    let moved = RowBuffer<UInt16>(capacity: Self.chunk * dimension)
+    let turned = RowBuffer<Float>(capacity: Self.chunk * dimension)
     var next = targets.lowerBound
     while next < targets.upperBound {
       let first = (next - (isWhole ? positions[0] : targets.lowerBound)) % positions.count
       let count = min(Self.chunk, targets.upperBound - next, positions.count - first)
-      moved.withUnsafeMutableBufferPointer { moved in
-        turned.withUnsafeMutableBufferPointer { turned in
-          append(to: head, first: first, count: count, position: next, moved: moved, turned: turned)
-        }
-      }
+      append(to: head, first: first, count: count, position: next, moved: moved, turned: turned)
       next += count
     }
   }
 
   private func append(
-    to head: EngineHead, first: Int, count: Int, position: Int, moved: UnsafeMutableBufferPointer<UInt16>,
-    turned: UnsafeMutableBufferPointer<Float>
+    to head: EngineHead, first: Int, count: Int, position: Int, moved: borrowing RowBuffer<UInt16>,
+    turned: borrowing RowBuffer<Float>
   ) {
-    guard let moved = moved.baseAddress, let turned = turned.baseAddress else { return }
     let width = count * dimension
-    keys.withUnsafeBufferPointer { keys in
-      values.withUnsafeBufferPointer { values in
-        guard let keys = keys.baseAddress, let values = values.baseAddress else { return }
-        var source = keys + first * dimension
-        if let rotary {
-          Kernels.active.unsafeConvertFromFloat16(source, turned, count: width)
-          rotary.shift(turned, count: count, stride: dimension, by: position - positions[first])
-          Kernels.active.unsafeConvertToFloat16(turned, moved, count: width)
-          source = UnsafePointer(moved)
-        }
-        head.append(
-          keys: source, keyStride: dimension, values: values + first * dimension, valueStride: dimension,
-          count: count, firstPosition: position)
-      }
+    var source = unsafe keys.base + first * dimension
+    if let rotary {
+      unsafe Kernels.active.unsafeConvertFromFloat16(source, turned.base, count: width)
+      unsafe rotary.shift(turned.base, count: count, stride: dimension, by: position - positions[first])
+      unsafe Kernels.active.unsafeConvertToFloat16(turned.base, moved.base, count: width)
+      unsafe source = moved.base
     }
+    unsafe head.append(
+      HalfPrecisionRows(keys: source, values: values.base + first * dimension), keyStride: dimension,
+      valueStride: dimension, count: count, firstPosition: position)
   }
 }

@@ -18,9 +18,10 @@ extension AttentionEngine: StoredRows {
         name: "count", value: "\(count) before \(skipped)", requirement: "among \(rows.count) rows")
     }
     let first = rows.count - skipped - count
-    try withHalfPrecision(rows.keys.from(first), rows, count: count, offsets: rows.keyOffsets) { keys in
-      try withHalfPrecision(rows.values.from(first), rows, count: count, offsets: nil) { values in
-        try body(HalfPrecisionRows(keys: keys, values: values))
+    try unsafe withHalfPrecision(rows.keys.from(first), rows, count: count, offsets: rows.keyOffsets?.base) {
+      keys in
+      try unsafe withHalfPrecision(rows.values.from(first), rows, count: count, offsets: nil) { values in
+        try unsafe body(HalfPrecisionRows(keys: keys, values: values))
       }
     }
   }
@@ -31,20 +32,21 @@ extension AttentionEngine: StoredRows {
   ) rethrows {
     let d = rows.dimension
     switch packed.format {
-    case .float16: try body(packed.base.assumingMemoryBound(to: UInt16.self))
+    case .float16: try unsafe body(packed.base.assumingMemoryBound(to: UInt16.self))
     case .int8:
       let kernels = Kernels.active
       var row = [Float](repeating: 0, count: d)
-      let target = [UInt16](unsafeUninitializedCapacity: max(1, count * d)) { buffer, initialized in
+      let target = unsafe [UInt16](unsafeUninitializedCapacity: max(1, count * d)) { buffer, initialized in
         for number in 0..<count {
-          kernels.unsafeUnpack(packed.from(number), rowCount: 1, dimension: d, target: &row, targetStride: d)
+          unsafe kernels.unsafeUnpack(
+            packed.from(number), rowCount: 1, dimension: d, target: &row, targetStride: d)
           // What was taken away from every key: keys of a batch have it.
-          if let offsets { for i in 0..<d { row[i] += offsets[i] } }
-          kernels.unsafeConvertToFloat16(row, buffer.baseAddress! + number * d, count: d)
+          if let offsets = unsafe offsets { for i in 0..<d { unsafe row[i] += offsets[i] } }
+          unsafe kernels.unsafeConvertToFloat16(row, buffer.baseAddress! + number * d, count: d)
         }
         initialized = count * d
       }
-      try body(target)
+      try unsafe body(target)
     }
   }
 }

@@ -1,7 +1,7 @@
 // Attention for a whole model: one policy object for each KV head of each layer, and the loops that feed them.
 
 import AttentionKernels
-public import VectorIndex
+import VectorIndex
 
 /// Stores all keys and values of one sequence and computes its attention, layer by layer.
 ///
@@ -210,10 +210,11 @@ public final class AttentionEngine {
     storage.stateChanged = true
     // None where the keys are another layer's.
     for (number, head) in heads[call.layer].enumerated() {
-      head.append(
-        keys: call.keys.row(token: 0, head: number), keyStride: call.keys.tokenStride,
-        values: call.values.row(token: 0, head: number), valueStride: call.values.tokenStride,
-        count: call.tokenCount, firstPosition: call.firstPosition)
+      unsafe head.append(
+        HalfPrecisionRows(
+          keys: call.keys.row(token: 0, head: number), values: call.values.row(token: 0, head: number)),
+        keyStride: call.keys.tokenStride, valueStride: call.values.tokenStride, count: call.tokenCount,
+        firstPosition: call.firstPosition)
     }
   }
 

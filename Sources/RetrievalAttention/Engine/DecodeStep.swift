@@ -5,6 +5,34 @@ import Platform
 import Synchronization
 import VectorIndex
 
+/// Query heads of a KV head that go through a step on their own: all of them, or a block of so many that they would
+/// choose too much between them, as where one latent key has 128 (DeepSeek V3).
+struct QueryBlocks {
+  /// For each KV head.
+  let count: Int
+  /// Query heads in each.
+  let size: Int
+
+  /// A pass over keys with more query heads than this chooses keys for heads that do not want them.
+  private static let largest = 16
+  private static let smallest = 4
+
+  /// - Parameter isDivided: whether the heads of the layer take blocks at all.
+  init(groupSize: Int, isDivided: Bool) {
+    let sizes = stride(from: Self.largest, through: Self.smallest, by: -1)
+    let fitting = isDivided && groupSize > Self.largest ? sizes.first { groupSize % $0 == 0 } : nil
+    size = fitting ?? groupSize
+    count = groupSize / size
+  }
+
+  /// The KV head of a unit: units are the blocks of all KV heads, in order.
+  func kvHead(of unit: Int) -> Int { unit / count }
+  /// Which block of its KV head a unit is.
+  func block(of unit: Int) -> Int { unit % count }
+  /// The query heads of a unit.
+  func heads(of unit: Int) -> Range<Int> { unit * size..<(unit + 1) * size }
+}
+
 /// A task of one head.
 struct DecodeTask {
   enum Work: Equatable {
@@ -12,6 +40,7 @@ struct DecodeTask {
     case plan
     case share(Int)
   }
+  /// A KV head, or a block of its query heads: see ``QueryBlocks``.
   var head: Int
   var work: Work
 }
@@ -64,36 +93,49 @@ struct DecodeStep {
 /// Normalized outputs and log-sum-exps of a step, in slots of one state for each query of the group, and the estimates
 /// of each share.
 struct StepStates {
-  private let base: UnsafeMutablePointer<Float>
-  private let logSumExpBase: UnsafeMutablePointer<Float>
-  private let tailBase: UnsafeMutablePointer<Float>
+  private let outputs: ListView<Float>
+  private let logSumExps: ListView<Float>
+  private let tails: ListView<Float>
   let step: DecodeStep
   private var groupSize: Int { step.groupSize }
   private var dimension: Int { step.dimension }
 
   init(
-    _ step: DecodeStep, outputs: UnsafeMutablePointer<Float>, logSumExps: UnsafeMutablePointer<Float>,
-    tails: UnsafeMutablePointer<Float>
+    _ step: DecodeStep, outputs: ListView<Float>, logSumExps: ListView<Float>, tails: ListView<Float>
   ) {
-    base = outputs
-    logSumExpBase = logSumExps
-    tailBase = tails
+    self.outputs = outputs
+    self.logSumExps = logSumExps
+    self.tails = tails
     self.step = step
   }
 
-  /// `[groupSize, d]`.
-  func outputs(_ slot: Int) -> UnsafeMutablePointer<Float> { base + slot * groupSize * dimension }
-  /// `[groupSize]`.
-  func logSumExps(_ slot: Int) -> UnsafeMutablePointer<Float> { logSumExpBase + slot * groupSize }
-
   func slot(_ number: Int) -> OutputPointers {
-    OutputPointers(
-      outputs: outputs(number), logSumExps: logSumExps(number), count: groupSize, dimension: dimension)
+    unsafe OutputPointers(
+      outputs: outputs.from(number * groupSize * dimension).first(groupSize * dimension).base,
+      logSumExps: logSumExps.from(number * groupSize).first(groupSize).base, count: groupSize,
+      dimension: dimension)
+  }
+
+  /// The merged states of all blocks of a KV head, `[its group, d]`: where they are, or together in `scratch`.
+  func group(of kvHead: Int, blocks: QueryBlocks, in scratch: borrowing Scratch) -> OutputPointers {
+    guard blocks.count > 1 else { return slot(step.slot(head: kvHead)) }
+    let count = blocks.count * blocks.size
+    let whole = unsafe OutputPointers(
+      outputs: scratch.floats(count * dimension), logSumExps: scratch.floats(count), count: count,
+      dimension: dimension)
+    for block in 0..<blocks.count {
+      let part = slot(step.slot(head: kvHead * blocks.count + block))
+      let first = block * blocks.size
+      unsafe (whole.outputs + first * dimension).update(from: part.outputs, count: blocks.size * dimension)
+      unsafe (whole.logSumExps + first).update(from: part.logSumExps, count: blocks.size)
+    }
+    return whole
   }
 
   func tail(head: Int, share: Int) -> TailSums {
-    TailSums(
-      tailBase + (head * step.shares + share) * step.tailSize, queries: groupSize, dimension: dimension)
+    unsafe TailSums(
+      tails.from((head * step.shares + share) * step.tailSize).first(step.tailSize).base, queries: groupSize,
+      dimension: dimension)
   }
 
   /// Adds the estimates of all shares of a head to a state.
@@ -102,7 +144,7 @@ struct StepStates {
     let tail = tail(head: head, share: 0)
     for share in 1..<step.shares { tail.add(self.tail(head: head, share: share), kernels: workspace.kernels) }
     let merged = self.slot(slot)
-    let states = merged.running(sums: scratch.floats(groupSize))
+    let states = unsafe merged.running(sums: scratch.floats(groupSize))
     tail.add(to: states, kernels: workspace.kernels)
     states.finish(into: merged)
   }
@@ -114,7 +156,7 @@ struct DecodeMemory: ~Copyable {
   private var logSumExps = RowBuffer<Float>()
   private var tails = RowBuffer<Float>()
   /// What each task read.
-  var reads: [ReadStatistics.Head] = []
+  private(set) var reads = RowBuffer<ReadStatistics.Head>()
   /// Where the plan of each head lies.
   private(set) var planWorkspaces: [Workspace] = []
   private(set) var progress = StepProgress(headCount: 1)
@@ -123,21 +165,23 @@ struct DecodeMemory: ~Copyable {
     outputs.reserve(step.headCount * step.slots * step.groupSize * step.dimension)
     logSumExps.reserve(step.headCount * step.slots * step.groupSize)
     tails.reserve(step.headCount * step.shares * step.tailSize)
-    if reads.count < step.taskCount { reads = Array(repeating: .init(), count: step.taskCount) }
+    reads.removeAll()
+    for _ in 0..<step.taskCount { reads.append(.init()) }
     while planWorkspaces.count < step.headCount { planWorkspaces.append(Workspace()) }
     if progress.headCount < step.headCount { progress = StepProgress(headCount: step.headCount) }
     progress.reset()
   }
 
   func states(_ step: DecodeStep) -> StepStates {
-    StepStates(step, outputs: outputs.base, logSumExps: logSumExps.base, tails: tails.base)
+    unsafe StepStates(
+      step, outputs: outputs.room, logSumExps: logSumExps.room, tails: tails.room)
   }
 }
 
 /// How many tasks of each head are done.
 ///
 /// `@unchecked`: the pointer is never changed, and what it points to is atomic.
-final class StepProgress: @unchecked Sendable {
+@safe final class StepProgress: @unchecked Sendable {
   let headCount: Int
   private let done: UnsafeMutablePointer<Atomic<Int>>
   /// Counters of two heads are on different cache lines.
@@ -147,25 +191,25 @@ final class StepProgress: @unchecked Sendable {
 
   init(headCount: Int) {
     self.headCount = headCount
-    done = .allocate(capacity: headCount * Self.stride)
-    for i in 0..<headCount * Self.stride { (done + i).initialize(to: Atomic(0)) }
+    unsafe done = .allocate(capacity: headCount * Self.stride)
+    for i in 0..<headCount * Self.stride { unsafe (done + i).initialize(to: Atomic(0)) }
   }
 
-  deinit { done.deallocate() }
+  deinit { unsafe done.deallocate() }
 
   func reset() {
-    for head in 0..<headCount { done[head * Self.stride].store(0, ordering: .relaxed) }
+    for head in 0..<headCount { unsafe done[head * Self.stride].store(0, ordering: .relaxed) }
   }
 
   func finished(_ task: DecodeTask) {
-    done[task.head * Self.stride].add(1, ordering: .releasing)
+    unsafe done[task.head * Self.stride].add(1, ordering: .releasing)
   }
 
   /// Returns when what a task needs is there. Tasks start in order, so somebody is working on it.
   func wait(for task: DecodeTask, of step: DecodeStep) {
     let count = step.prerequisites(of: task)
     var looks = 0
-    while done[task.head * Self.stride].load(ordering: .acquiring) < count {
+    while unsafe done[task.head * Self.stride].load(ordering: .acquiring) < count {
       looks += 1
       if looks > Self.spins { sched_yield() }
     }

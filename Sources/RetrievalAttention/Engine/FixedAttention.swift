@@ -45,20 +45,21 @@ extension AttentionEngine {
       let slot = step.slot(head: number)
       let first = number * g
       let scratch = workspace.scope()
-      let found = scratch.floats(g)
-      found.update(from: attended.logSumExps + first, count: g)
+      let found = unsafe scratch.list(g)
+      unsafe found.base.update(from: attended.logSumExps + first, count: g)
       if let offsets = head.rows.keyOffsets {
         // Keys there are whole, ours lack what all have in common.
-        let queries = scratch.floats(g * d)
-        call.queries.gather(
+        let queries = unsafe scratch.floats(g * d)
+        unsafe call.queries.gather(
           heads: layer.group(of: number), tokens: 0..<1, width: layer.headDimension, into: queries)
-        workspace.kernels.unsafeAddProducts(
-          of: offsets, with: FloatRows(queries, count: g, dimension: d), by: -layer.scale, to: found,
+        unsafe workspace.kernels.unsafeAddProducts(
+          of: offsets, with: FloatRows(queries, count: g, dimension: d), by: -layer.scale, to: found.base,
           scratch: scratch.floats(g))
       }
-      head.fixedRows?.learnFixedWeight(probed: states.logSumExps(slot), found: found)
-      states.outputs(slot).update(from: attended.outputs + first * d, count: g * d)
-      states.logSumExps(slot).update(from: found, count: g)
+      unsafe head.fixedRows?.learnFixedWeight(
+        probed: ListView(states.slot(slot).logSumExps, count: g), found: found)
+      unsafe states.slot(slot).outputs.update(from: attended.outputs + first * d, count: g * d)
+      unsafe states.slot(slot).logSumExps.update(from: found.base, count: g)
     }
   }
 }

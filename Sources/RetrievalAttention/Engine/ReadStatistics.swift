@@ -41,7 +41,7 @@ public struct ReadStatistics: Sendable, Hashable {
   }
 
   /// One head's share of one step.
-  public struct Head: Sendable, Hashable {
+  public struct Head: Sendable, Hashable, BitwiseCopyable {
     /// Rows that the method chose.
     public var retrieved = 0
     /// Rows that it reads in any case.

@@ -9,6 +9,7 @@ final class EngineHead {
   let policy: any HeadPolicy
   let windowed: (any WindowedHead)?
   let divided: (any DividedHead)?
+  let blocked: (any BlockedHead)?
   let planning: (any PlanningHead)?
   let fixedRows: (any FixedRowsHead)?
   let observing: (any ObservingHead)?
@@ -25,6 +26,7 @@ final class EngineHead {
     self.policy = policy
     windowed = policy as? any WindowedHead
     divided = policy as? any DividedHead
+    blocked = policy as? any BlockedHead
     planning = policy as? any PlanningHead
     fixedRows = policy as? any FixedRowsHead
     observing = policy as? any ObservingHead
@@ -39,6 +41,7 @@ final class EngineHead {
 
   var rows: HeadRows { policy.rows }
   var shareCount: Int { planning?.shareCount ?? 0 }
+  var takesBlocks: Bool { blocked?.takesBlocks ?? false }
 
   func firstVisibleRow(for row: Int) -> Int { windowed?.firstVisibleRow(for: row) ?? 0 }
   func partCount(workers: Int) -> Int { divided?.partCount(workers: workers) ?? 1 }
@@ -49,13 +52,12 @@ final class EngineHead {
 
   /// Takes rows that were checked to fit; a window drops what nobody will see again first.
   func append(
-    keys: UnsafePointer<UInt16>, keyStride: Int, values: UnsafePointer<UInt16>, valueStride: Int, count: Int,
-    firstPosition: Int
+    _ new: HalfPrecisionRows, keyStride: Int, valueStride: Int, count: Int, firstPosition: Int
   ) {
     windowed?.willAppend(rows: count)
     do {
-      try rows.append(
-        keys: keys, keyStride: keyStride, values: values, valueStride: valueStride, rows: count,
+      try unsafe rows.append(
+        keys: new.keys, keyStride: keyStride, values: new.values, valueStride: valueStride, rows: count,
         firstPosition: firstPosition)
     } catch {
       // The engine compared with the capacity, and every policy keeps at least the rows it said it would.

@@ -1,9 +1,9 @@
 // Exact attention of one KV head.
 
-package import VectorIndex
+import VectorIndex
 
 /// Attends to every row.
-package final class ExactHead: HeadPolicy, DividedHead {
+package final class ExactHead: HeadPolicy, DividedHead, BlockedHead {
   package let rows: HeadRows
 
   package init(rows: HeadRows) {
@@ -11,6 +11,7 @@ package final class ExactHead: HeadPolicy, DividedHead {
   }
 
   package func partCount(workers: Int) -> Int { Self.partCount(rows: rows.count, workers: workers) }
+  package var takesBlocks: Bool { true }
   package func truncate(to count: Int) throws(AttentionError) { rows.removeLast(to: count) }
   package func attend(_ step: HeadStep) -> ReadStatistics.Head { Self.attend(step, to: rows) }
 

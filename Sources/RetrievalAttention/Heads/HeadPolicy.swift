@@ -81,6 +81,13 @@ package protocol DividedHead: HeadPolicy {
   func partCount(workers: Int) -> Int
 }
 
+/// A head whose query heads may go through a step in blocks: ``HeadPolicy/attend(_:)`` and what follows it may run for
+/// several of them at once, each as if it were the whole group.
+package protocol BlockedHead: HeadPolicy {
+  /// Whether it may now.
+  var takesBlocks: Bool { get }
+}
+
 /// A head that decides, when all parts of a decode step are done, what is still to be read, and reads it in shares.
 package protocol PlanningHead: HeadPolicy {
   /// How many shares follow a plan; 0 when the parts are all there is to do.
@@ -91,7 +98,7 @@ package protocol PlanningHead: HeadPolicy {
   ///   - step: its workspace is of nobody else until the step is done: the plan lies in its
   ///     ``VectorIndex/Workspace/lasting`` scope, which the next plan renews.
   ///   - known: log-sum-exps of all parts together, `[groupSize]`.
-  func plan(_ step: HeadStep, known: UnsafePointer<Float>) -> ReadStatistics.Head
+  func plan(_ step: HeadStep, known: ListView<Float>) -> ReadStatistics.Head
   /// Adds one share of the plan to the step's states, and to `tail`, in which nothing is yet, estimates that may take
   /// away from the whole. Shares may run at the same time.
   func attend(share: Int, _ step: HeadStep, tail: TailSums) -> ReadStatistics.Head
@@ -108,9 +115,9 @@ package protocol FixedRowsHead: PlanningHead {
   /// Attends to a few of the fixed rows.
   func probe(_ step: HeadStep) -> ReadStatistics.Head
   /// Log-sum-exps of all fixed rows, from those of the probed ones, as far as is known.
-  func expectFixed(_ logSumExps: UnsafeMutablePointer<Float>, count: Int)
+  func expectFixed(_ logSumExps: ListView<Float>)
   /// Remembers by how much all rows weighed more than the probed ones.
-  func learnFixedWeight(probed: UnsafePointer<Float>, found: UnsafePointer<Float>)
+  func learnFixedWeight(probed: ListView<Float>, found: ListView<Float>)
 }
 
 /// A head whose index is searched as clusters are.

@@ -8,21 +8,25 @@ package import VectorIndex
 /// A view of memory that is valid during the call.
 public struct HeadStep {
   /// `[groupSize, d]`, scaled as for attention.
-  package let queries: UnsafePointer<Float>
+  package let queries: FloatRows
   package let states: StatePointers
   package let workspace: Workspace
   /// Which part of the step this is, of how many; 0 of 1 unless the head said that it can be divided.
   package let part: Int
   package let parts: Int
+  /// Which block of the KV head's query heads; 0 unless the head said that it takes blocks.
+  package let block: Int
 
   package init(
-    queries: UnsafePointer<Float>, states: StatePointers, workspace: Workspace, part: Int = 0, parts: Int = 1
+    queries: FloatRows, states: StatePointers, workspace: Workspace, part: Int = 0, parts: Int = 1,
+    block: Int = 0
   ) {
     self.queries = queries
     self.states = states
     self.workspace = workspace
     self.part = part
     self.parts = parts
+    self.block = block
   }
 
   /// Query heads that share the KV head.
@@ -32,17 +36,16 @@ public struct HeadStep {
 
   /// A query of the group, multiplied by the layer's scale: its dot products with keys are the exponents of softmax.
   public func query(_ head: Int) -> [Float] {
-    precondition((0..<groupSize).contains(head), "query \(head) of a group of \(groupSize)")
-    return Array(UnsafeBufferPointer(start: queries + head * dimension, count: dimension))
+    QueryGroup(queries).query(head, dimension: dimension)
   }
 
   /// Dot products of all queries of the group with the keys of some rows, `[groupSize, range.count]`.
   public func scores(of range: Range<Int>, in rows: HeadRows) -> [Float] {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows.count, "rows \(range) of \(rows.count)")
     guard !range.isEmpty else { return [] }
-    return [Float](unsafeUninitializedCapacity: groupSize * range.count) { target, count in
-      workspace.kernels.unsafeDot(
-        FloatRows(queries, count: groupSize, dimension: dimension), with: rows.keys.from(range.lowerBound),
+    return unsafe [Float](unsafeUninitializedCapacity: groupSize * range.count) { target, count in
+      unsafe workspace.kernels.unsafeDot(
+        queries, with: rows.keys.from(range.lowerBound),
         .first(range.count), scores: target.baseAddress!)
       count = target.count
     }
@@ -59,13 +62,13 @@ public struct HeadStep {
   /// Adds the attention of all queries of the group to some rows, in rising order.
   public func attend(to list: [Int], of rows: HeadRows) {
     precondition(list.allSatisfy { (0..<rows.count).contains($0) }, "rows beyond \(rows.count)")
-    list.map { UInt32($0) }.withUnsafeBufferPointer {
-      states.attend(queries, to: $0, of: rows, workspace: workspace)
-    }
+    let scratch = workspace.scope()
+    unsafe states.attend(queries, to: scratch.rows(list), of: rows, workspace: workspace)
   }
 
   /// The same step on other memory, or another part of it.
   func with(_ states: StatePointers, _ workspace: Workspace, part: Int = 0, parts: Int = 1) -> HeadStep {
-    HeadStep(queries: queries, states: states, workspace: workspace, part: part, parts: parts)
+    HeadStep(
+      queries: queries, states: states, workspace: workspace, part: part, parts: parts, block: block)
   }
 }

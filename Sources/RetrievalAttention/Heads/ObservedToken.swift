@@ -13,7 +13,7 @@ public enum UpdateMoment: Sendable {
 }
 
 /// One token's queries as the host gave them, and what attention answered.
-public struct ObservedToken {
+@safe public struct ObservedToken {
   public var position: Int
   /// `[groupSize, d]`, not scaled.
   package var queries: UnsafePointer<Float>
@@ -27,13 +27,13 @@ public struct ObservedToken {
   let dimension: Int
 
   /// A query of the group as the host gave it.
-  public func query(_ head: Int) -> [Float] { row(queries, head) }
+  public func query(_ head: Int) -> [Float] { unsafe row(queries, head) }
   /// What attention answered to a query of the group.
-  public func output(_ head: Int) -> [Float] { row(outputs, head) }
+  public func output(_ head: Int) -> [Float] { unsafe row(outputs, head) }
 
   private func row(_ rows: UnsafePointer<Float>, _ head: Int) -> [Float] {
     precondition((0..<groupSize).contains(head), "query \(head) of a group of \(groupSize)")
-    return Array(UnsafeBufferPointer(start: rows + head * dimension, count: dimension))
+    return unsafe Array(UnsafeBufferPointer(start: rows + head * dimension, count: dimension))
   }
 }
 
@@ -48,9 +48,9 @@ public struct HeadBatch {
 
   /// Copies the queries of some tokens of the batch, scaled, to `[tokens, groupSize, d]`.
   package func queries(_ tokens: Range<Int>, into target: UnsafeMutablePointer<Float>, workspace: Workspace) {
-    call.queries.gather(
+    unsafe call.queries.gather(
       heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: target)
-    workspace.kernels.unsafeScale(
+    unsafe workspace.kernels.unsafeScale(
       target, by: layer.scale, count: tokens.count * layer.groupSize * layer.headDimension)
   }
 }

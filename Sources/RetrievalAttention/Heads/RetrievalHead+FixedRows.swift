@@ -1,5 +1,7 @@
 // How much the first and last rows weigh, told from a few of them while they are attended to elsewhere.
 
+package import VectorIndex
+
 extension RetrievalHead: FixedRowsHead {
   package var sinkCount: Int { settings.sinkCount }
   package var maximumFixedRows: Int? {
@@ -19,12 +21,12 @@ extension RetrievalHead: FixedRowsHead {
     return ReadStatistics.Head(fixed: rows.count - index.rowCount)
   }
 
-  package func expectFixed(_ logSumExps: UnsafeMutablePointer<Float>, count: Int) {
-    guard fixedExcess.count == count else { return }
-    for h in 0..<count { logSumExps[h] += fixedExcess[h] }
+  package func expectFixed(_ logSumExps: ListView<Float>) {
+    guard fixedExcess.count == logSumExps.count else { return }
+    for h in 0..<logSumExps.count { logSumExps[h] += fixedExcess[h] }
   }
 
-  package func learnFixedWeight(probed: UnsafePointer<Float>, found: UnsafePointer<Float>) {
+  package func learnFixedWeight(probed: ListView<Float>, found: ListView<Float>) {
     let g = samples.groupSize
     let isNew = fixedExcess.count != g
     if isNew { fixedExcess = [Float](repeating: 0, count: g) }

@@ -1,5 +1,6 @@
 // Going back into what is indexed already: the rows stay, the index is made anew.
 
+import AttentionKernels
 import VectorIndex
 
 extension RetrievalHead: RewindableHead {
@@ -23,7 +24,7 @@ extension HeadRows {
     guard count <= self.count else { return nil }
     var order = [UInt32](repeating: .max, count: count)
     for row in 0..<self.count {
-      let position = Int(positions[row])
+      let position = unsafe Int(positions[row])
       if position < count { order[position] = UInt32(row) }
     }
     return order.contains(.max) ? nil : order
@@ -36,17 +37,15 @@ extension HeadRows {
     willChange(from: first)
     let moved = order[first...]
     for area in areas {
-      let copy = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: max(1, moved.count * area.stride), alignment: 16)
-      defer { copy.deallocate() }
+      let copy = RowBuffer<UInt8>(capacity: moved.count * area.stride)
       for (i, row) in moved.enumerated() {
-        (copy.baseAddress! + i * area.stride).copyMemory(
+        unsafe PackedRows(base: copy.base, stride: area.stride, format: area.format).from(i).unsafeUpdate(
           from: area.from(Int(row)).base, byteCount: area.stride)
       }
-      UnsafeMutableRawPointer(mutating: area.from(first).base).copyMemory(
-        from: copy.baseAddress!, byteCount: moved.count * area.stride)
+      unsafe area.from(first).unsafeUpdate(
+        from: copy.base, byteCount: moved.count * area.stride)
     }
-    for position in first..<order.count { positions[position] = UInt32(position) }
+    for position in first..<order.count { unsafe positions[position] = UInt32(position) }
     removeLast(to: order.count)
   }
 }

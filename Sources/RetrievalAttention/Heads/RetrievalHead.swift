@@ -1,11 +1,11 @@
 // Retrieval attention for one KV head: sink and window exactly, everything between from the index.
 
+import AttentionKernels
 package import VectorIndex
 
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
 package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, ObservingHead, UpdatedHead,
-  MeasuredHead,
-  EvictingHead, TunableHead
+  MeasuredHead, EvictingHead, TunableHead, BlockedHead
 {
   package let rows: HeadRows
   package internal(set) var index: any AttentionIndex {
@@ -13,8 +13,12 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
   /// The index, when its work can be divided.
   private(set) var clusters: ClusterIndex?
-  /// Of the decode step that is going on.
-  private var plan: ClusterPlan?
+  /// Of the decode step that is going on, for each block of query heads.
+  private let plans: [PlanBox]
+
+  /// A place of its own for each block: they are planned at once.
+  private final class PlanBox { var plan: ClusterPlan? }
+
   /// By how much fixed rows weigh more than those that are probed, `[groupSize]`: see ``probe(_:states:workspace:)``.
   var fixedExcess: [Float] = []
   package let samples: TrainingSamples
@@ -34,6 +38,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     self.settings = settings
     self.rotary = rotary
     samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
+    plans = (0..<QueryBlocks(groupSize: groupSize, isDivided: true).count).map { _ in PlanBox() }
   }
 
   /// An empty index that is searched as the present one is.
@@ -54,6 +59,8 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   /// Rows of the window: everything behind the index.
   package var windowRows: Int { rows.count - indexedEnd }
   private var usesIndex: Bool { index.rowCount > 0 }
+
+  package var takesBlocks: Bool { !usesIndex || clusters != nil }
 
   package var indexedRowCount: Int { index.rowCount }
   package var indexByteCount: Int { index.byteCount }
@@ -102,38 +109,38 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
 
   private func attend(
-    _ range: Range<Int>, queries: UnsafePointer<Float>, states: StatePointers, workspace: Workspace
+    _ range: Range<Int>, queries: FloatRows, states: StatePointers, workspace: Workspace
   ) {
     guard !range.isEmpty else { return }
     states.attend(queries, to: range, of: rows, workspace: workspace)
     workspace.recorder?.read(range)
   }
 
-  package func plan(_ step: HeadStep, known: UnsafePointer<Float>) -> ReadStatistics.Head {
+  package func plan(_ step: HeadStep, known: ListView<Float>) -> ReadStatistics.Head {
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
     var read = ReadStatistics.Head()
     guard let clusters else { return read }
     let g = states.count
     let scratch = workspace.lasting
-    let (maxima, sums) = (scratch.floats(g), scratch.floats(g))
-    maxima.update(from: known, count: g)
+    let (maxima, sums) = unsafe (scratch.floats(g), scratch.floats(g))
+    unsafe maxima.update(from: known.base, count: g)
     // A state with keys, brought to a sum of one; one without is empty.
-    for h in 0..<g { sums[h] = known[h] > -.infinity ? 1 : 0 }
+    for h in 0..<g { unsafe sums[h] = known[h] > -.infinity ? 1 : 0 }
     workspace.recorder?.offset = settings.sinkCount
-    let made = clusters.plan(
-      QueryGroup(queries: queries, count: g), rows: indexedRows,
+    let made = unsafe clusters.plan(
+      QueryGroup(queries), rows: indexedRows,
       known: StatePointers(
         maxima: maxima, sums: sums, accumulators: states.accumulators, count: g, dimension: states.dimension),
       states: states, in: scratch, recorder: workspace.recorder)
-    plan = made
+    plans[step.block].plan = made
     add(made.read, to: &read)
     return read
   }
 
   package func attend(share: Int, _ step: HeadStep, tail: TailSums) -> ReadStatistics.Head {
-    let (queries, states, workspace) = (step.queries, step.states, step.workspace)
+    let (states, workspace) = (step.states, step.workspace)
     var read = ReadStatistics.Head()
-    guard let clusters, let plan, share < plan.sliceCount else { return read }
+    guard let clusters, let plan = plans[step.block].plan, share < plan.sliceCount else { return read }
     workspace.recorder?.offset = settings.sinkCount
     add(
       clusters.attend(
@@ -145,7 +152,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
 
   private func indexCall(_ step: HeadStep) -> IndexCall {
     IndexCall(
-      QueryGroup(queries: step.queries, count: step.states.count), rows: indexedRows,
+      QueryGroup(step.queries), rows: indexedRows,
       dimension: rows.dimension, workspace: step.workspace, recorder: step.workspace.recorder)
   }
 
@@ -163,7 +170,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
 
   package func observe(_ token: ObservedToken, workspace: Workspace) {
-    samples.record(
+    unsafe samples.record(
       position: token.position, queries: token.queries, scale: token.scale, outputs: token.outputs,
       logSumExps: token.logSumExps, workspace: workspace)
   }
@@ -200,7 +207,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     while count > 0 {
       let first = indexedEnd
       rows.willChange(from: first)
-      index.insert(
+      unsafe index.insert(
         NewRows(
           keys: rows.keys.from(first), values: rows.values.from(first), positions: rows.positions + first,
           count: count),

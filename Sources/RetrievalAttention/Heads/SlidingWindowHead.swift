@@ -1,11 +1,12 @@
 // Layers with a sliding window: there, the model itself forgets.
 
 import AttentionModel
-package import VectorIndex
+import VectorIndex
 
 /// Attends exactly to the last `window` rows and keeps little more than those.
-package final class SlidingWindowHead: HeadPolicy, WindowedHead {
+package final class SlidingWindowHead: HeadPolicy, WindowedHead, BlockedHead {
   package let rows: HeadRows
+  package var takesBlocks: Bool { true }
   private let layer: LayerShape
   private let window: Int
 
@@ -19,7 +20,7 @@ package final class SlidingWindowHead: HeadPolicy, WindowedHead {
   }
 
   package func firstVisibleRow(for row: Int) -> Int {
-    let position = Int(rows.positions[row])
+    let position = unsafe Int(rows.positions[row])
     return max(0, row - position + layer.firstVisible(from: position))
   }
 

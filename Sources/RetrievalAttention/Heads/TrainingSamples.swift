@@ -31,10 +31,10 @@ package final class TrainingSamples {
     outputs = RowBuffer(capacity: slots * groupSize * dimension)
     logSumExps = RowBuffer(capacity: slots * groupSize)
     positions = RowBuffer(capacity: slots)
-    queries.grow(by: slots * groupSize * dimension)
-    outputs.grow(by: slots * groupSize * dimension)
-    logSumExps.grow(by: slots * groupSize)
-    positions.grow(by: slots).update(repeating: -1, count: slots)
+    unsafe queries.grow(by: slots * groupSize * dimension)
+    unsafe outputs.grow(by: slots * groupSize * dimension)
+    unsafe logSumExps.grow(by: slots * groupSize)
+    unsafe positions.grow(by: slots).update(repeating: -1, count: slots)
   }
 
   package var byteCount: Int {
@@ -64,12 +64,12 @@ package final class TrainingSamples {
       position % Self.stride == 0
       ? position / Self.stride % stridedCount : stridedCount + position % Self.recentCount
     let width = groupSize * dimension
-    let scaled = scratch.floats(width)
-    scaled.update(from: newQueries, count: width)
-    workspace.kernels.unsafeScale(scaled, by: scale, count: width)
-    workspace.kernels.unsafeConvertToFloat16(scaled, queries.base + slot * width, count: width)
-    workspace.kernels.unsafeConvertToFloat16(newOutputs, outputs.base + slot * width, count: width)
-    (logSumExps.base + slot * groupSize).update(from: newLogSumExps, count: groupSize)
+    let scaled = unsafe scratch.floats(width)
+    unsafe scaled.update(from: newQueries, count: width)
+    unsafe workspace.kernels.unsafeScale(scaled, by: scale, count: width)
+    unsafe workspace.kernels.unsafeConvertToFloat16(scaled, queries.base + slot * width, count: width)
+    unsafe workspace.kernels.unsafeConvertToFloat16(newOutputs, outputs.base + slot * width, count: width)
+    unsafe (logSumExps.base + slot * groupSize).update(from: newLogSumExps, count: groupSize)
     positions[slot] = Int32(position)
   }
 
@@ -88,9 +88,8 @@ package final class TrainingSamples {
   /// Adds everything to a segment.
   func addArrays(to segment: inout SegmentBuilder, _ place: StoredHead) {
     func add<Element>(_ tag: FileTag, _ rows: borrowing RowBuffer<Element>) {
-      segment.add(
-        tag, layer: place.layer, head: place.head,
-        UnsafeRawBufferPointer(start: rows.base, count: rows.byteCount))
+      unsafe segment.add(
+        tag, layer: place.layer, head: place.head, rows.list)
     }
     add("tque", queries)
     add("tout", outputs)
@@ -115,31 +114,33 @@ package final class TrainingSamples {
   ///
   /// - Parameter keyOffsets: what was taken away from the keys that the index will see, if anything.
   package func trainingSet(
-    askPosition: Int, rotary: RotaryEmbedding?, keyOffsets: UnsafePointer<Float>? = nil,
+    askPosition: Int, rotary: RotaryEmbedding?, keyOffsets: ListView<Float>? = nil,
     in scratch: borrowing Scratch
   ) -> TrainingQueries {
     let kernels = scratch.kernels
     let slots = positions.count
     let width = groupSize * dimension
-    let queryRows = scratch.floats(slots * width)
-    let outputRows = scratch.floats(slots * width)
-    let normalizers = scratch.floats(slots * groupSize)
+    let queryRows = unsafe scratch.floats(slots * width)
+    let outputRows = unsafe scratch.floats(slots * width)
+    let normalizers = unsafe scratch.floats(slots * groupSize)
     var count = 0
     for slot in 0..<slots where positions[slot] >= 0 {
-      let target = queryRows + count * width
-      kernels.unsafeConvertFromFloat16(queries.base + slot * width, target, count: width)
-      kernels.unsafeConvertFromFloat16(
+      let target = unsafe queryRows + count * width
+      unsafe kernels.unsafeConvertFromFloat16(queries.base + slot * width, target, count: width)
+      unsafe kernels.unsafeConvertFromFloat16(
         outputs.base + slot * width, outputRows + count * width, count: width)
-      (normalizers + count * groupSize).update(from: logSumExps.base + slot * groupSize, count: groupSize)
-      rotary?.shift(target, count: groupSize, stride: dimension, by: askPosition - Int(positions[slot]))
+      unsafe (normalizers + count * groupSize).update(
+        from: logSumExps.base + slot * groupSize, count: groupSize)
+      unsafe rotary?.shift(
+        target, count: groupSize, stride: dimension, by: askPosition - Int(positions[slot]))
       count += 1
     }
     if let keyOffsets {
-      kernels.unsafeAddProducts(
+      unsafe kernels.unsafeAddProducts(
         of: keyOffsets, with: FloatRows(queryRows, count: count * groupSize, dimension: dimension), by: -1,
         to: normalizers, scratch: scratch.floats(count * groupSize))
     }
-    return TrainingQueries(
+    return unsafe TrainingQueries(
       queries: queryRows, outputs: outputRows, logSumExps: normalizers, count: count * groupSize,
       groupSize: groupSize)
   }
@@ -148,10 +149,10 @@ package final class TrainingSamples {
 extension Kernels {
   /// `sums[i] += factor * vector . rows[i]`; sums and scratch `[rows.count]`.
   func unsafeAddProducts(
-    of vector: UnsafePointer<Float>, with rows: FloatRows, by factor: Float,
+    of vector: ListView<Float>, with rows: FloatRows, by factor: Float,
     to sums: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) {
-    unsafeDot(FloatRows(vector, count: 1, dimension: rows.dimension), with: rows, scores: scratch)
-    unsafeAddScaled(scratch, by: factor, to: sums, count: rows.count)
+    unsafe unsafeDot(vector.rows(dimension: rows.dimension), with: rows, scores: scratch)
+    unsafe unsafeAddScaled(scratch, by: factor, to: sums, count: rows.count)
   }
 }

@@ -1,6 +1,6 @@
 // Retrieval from clusters as a method among others.
 
-package import VectorIndex
+import VectorIndex
 
 /// Which rows an index stands for, and when they move into it.
 package struct IndexedSegments: Sendable, Hashable {

@@ -8,7 +8,7 @@ package import VectorIndex
 /// Room for `capacity` rows is reserved as address space; memory is used as rows are written, and nothing moves
 /// when the store grows. Row order is the order of appending, except where an index has put its rows in an order
 /// of its own (attention does not care about order). One owner, not thread-safe.
-public final class HeadRows {
+@safe public final class HeadRows {
   /// Width of a key, and of a value as it is kept.
   public let dimension: Int
   /// Elements of a value that are not zero in every row.
@@ -25,7 +25,7 @@ public final class HeadRows {
   /// What was taken away from every key before it was rounded to eight bits, `[dimension]`; nil for nothing.
   ///
   /// What all keys have in common changes no softmax: scores and log-sum-exps of a head are all less by the same.
-  package var keyOffsets: UnsafePointer<Float>? { offsets.count > 0 ? UnsafePointer(offsets.base) : nil }
+  package var keyOffsets: ListView<Float>? { unsafe offsets.count > 0 ? offsets.list : nil }
   private var offsets = RowBuffer<Float>()
   private let takesOffsets: Bool
   let memory: ReservedMemory
@@ -47,11 +47,11 @@ public final class HeadRows {
     let keyArea = area(format.keys.bytesPerRow(dimension: dimension))
     let valueArea = layer.valuesAreKeys ? 0 : area(format.values.bytesPerRow(dimension: dimension))
     memory = try ReservedMemory(byteCount: keyArea + valueArea + area(4))
-    keys = PackedRows(memory.base, format: format.keys, dimension: dimension)
+    keys = unsafe PackedRows(memory.base, format: format.keys, dimension: dimension)
     values =
-      layer.valuesAreKeys
+      unsafe layer.valuesAreKeys
       ? keys : PackedRows(memory.base + keyArea, format: format.values, dimension: dimension)
-    positions = (memory.base + keyArea + valueArea).assumingMemoryBound(to: UInt32.self)
+    unsafe positions = (memory.base + keyArea + valueArea).assumingMemoryBound(to: UInt32.self)
     for area in [0..<keyArea, keyArea..<keyArea + valueArea] where area.count > Self.hugePageStart {
       memory.preferHugePages(area.lowerBound + Self.hugePageStart..<area.upperBound)
     }
@@ -68,7 +68,7 @@ public final class HeadRows {
   }
 
   /// Whether values are kept, and are not the keys themselves.
-  package var hasValues: Bool { values.base != keys.base }
+  package var hasValues: Bool { unsafe values.base != keys.base }
   /// Keys and values, each memory once.
   var areas: [PackedRows] { hasValues ? [keys, values] : [keys] }
   /// Bytes of a key and its value.
@@ -85,8 +85,8 @@ public final class HeadRows {
 
   private func unpacked(_ packed: PackedRows, _ row: Int) -> [Float] {
     precondition((0..<count).contains(row), "row \(row) of \(count)")
-    return [Float](unsafeUninitializedCapacity: dimension) { target, initialized in
-      Kernels.active.unsafeUnpack(
+    return unsafe [Float](unsafeUninitializedCapacity: dimension) { target, initialized in
+      unsafe Kernels.active.unsafeUnpack(
         packed.from(row), rowCount: 1, dimension: dimension, target: target.baseAddress!,
         targetStride: dimension)
       initialized = dimension
@@ -110,15 +110,15 @@ public final class HeadRows {
       throw .capacityExceeded(tokens: count + rows, capacity: capacity)
     }
     if count == 0, keys.format == .int8, takesOffsets {
-      learnKeyOffsets(newKeys, stride: keyStride, count: rows)
+      unsafe learnKeyOffsets(newKeys, stride: keyStride, count: rows)
     }
-    write(newKeys, stride: keyStride, count: rows, offsets: keyOffsets, to: keys.from(count))
+    unsafe write(newKeys, stride: keyStride, count: rows, offsets: keyOffsets, to: keys.from(count))
     if valueDimension < dimension {
-      writePadded(newValues, stride: valueStride, count: rows, to: values.from(count))
+      unsafe writePadded(newValues, stride: valueStride, count: rows, to: values.from(count))
     } else if hasValues {
-      write(newValues, stride: valueStride, count: rows, offsets: nil, to: values.from(count))
+      unsafe write(newValues, stride: valueStride, count: rows, offsets: nil, to: values.from(count))
     }
-    for row in 0..<rows { positions[count + row] = UInt32(firstPosition + row) }
+    for row in 0..<rows { unsafe positions[count + row] = UInt32(firstPosition + row) }
     count += rows
   }
 
@@ -132,56 +132,58 @@ public final class HeadRows {
     offsets.removeAll()
     let first = min(count, Self.offsetRows.upperBound)
     guard first >= Self.offsetRows.lowerBound else { return }
-    let apart = OutlierRows.find(
+    let apart = unsafe OutlierRows.find(
       keys: PackedRows(source, stride: stride), values: nil, count: first, dimension: dimension,
       workspace: Workspace())
     let kept = (0..<first).filter { !apart.contains(UInt32($0)) }
     let count = kept.count
-    let mean = offsets.grow(by: dimension)
-    mean.update(repeating: 0, count: dimension)
+    let mean = unsafe offsets.grow(by: dimension)
+    unsafe mean.update(repeating: 0, count: dimension)
     var squares = [Float](repeating: 0, count: dimension)
     var key = [Float](repeating: 0, count: dimension)
     for pass in 0..<2 {
       for row in kept {
-        Kernels.active.unsafeConvertFromFloat16(source + row * stride, &key, count: dimension)
+        unsafe Kernels.active.unsafeConvertFromFloat16(source + row * stride, &key, count: dimension)
         for i in 0..<dimension {
           if pass == 0 {
-            mean[i] += key[i] / Float(count)
+            unsafe mean[i] += key[i] / Float(count)
           } else {
-            squares[i] += (key[i] - mean[i]) * (key[i] - mean[i])
+            unsafe squares[i] += (key[i] - mean[i]) * (key[i] - mean[i])
           }
         }
       }
     }
-    for i in 0..<dimension where !(mean[i] * mean[i] > 9 * squares[i] / Float(count)) { mean[i] = 0 }
+    for i in 0..<dimension where unsafe !(mean[i] * mean[i] > 9 * squares[i] / Float(count)) {
+      unsafe mean[i] = 0
+    }
   }
 
   private func writePadded(
     _ source: UnsafePointer<UInt16>, stride: Int, count: Int, to rows: PackedRows
   ) {
     var padded = [UInt16](repeating: 0, count: count * dimension)
-    padded.withUnsafeMutableBufferPointer { padded in
+    unsafe padded.withUnsafeMutableBufferPointer { padded in
       guard let base = padded.baseAddress else { return }
       for row in 0..<count {
-        (base + row * dimension).update(from: source + row * stride, count: valueDimension)
+        unsafe (base + row * dimension).update(from: source + row * stride, count: valueDimension)
       }
-      write(base, stride: dimension, count: count, offsets: nil, to: rows)
+      unsafe write(base, stride: dimension, count: count, offsets: nil, to: rows)
     }
   }
 
   private func write(
-    _ source: UnsafePointer<UInt16>, stride: Int, count: Int, offsets: UnsafePointer<Float>?,
+    _ source: UnsafePointer<UInt16>, stride: Int, count: Int, offsets: ListView<Float>?,
     to rows: PackedRows
   ) {
-    let target = UnsafeMutableRawPointer(mutating: rows.base)
+    let target = unsafe UnsafeMutableRawPointer(mutating: rows.base)
     switch rows.format {
     case .float16:
       for row in 0..<count {
-        (target + row * rows.stride).copyMemory(from: source + row * stride, byteCount: rows.stride)
+        unsafe (target + row * rows.stride).copyMemory(from: source + row * stride, byteCount: rows.stride)
       }
     case .int8:
-      Kernels.active.unsafeQuantize(
-        PackedRows(source, stride: stride), rowCount: count, dimension: dimension, offsets: offsets,
+      unsafe Kernels.active.unsafeQuantize(
+        PackedRows(source, stride: stride), rowCount: count, dimension: dimension, offsets: offsets?.base,
         target: target, targetStride: rows.stride)
     }
   }
@@ -212,10 +214,10 @@ public final class HeadRows {
     let first = count - kept
     for rows in areas {
       // The two may overlap.
-      UnsafeMutableRawPointer(mutating: rows.base).copyMemory(
+      unsafe rows.unsafeUpdate(
         from: rows.from(first).base, byteCount: kept * rows.stride)
     }
-    positions.update(from: positions + first, count: kept)
+    unsafe positions.update(from: positions + first, count: kept)
     count = kept
     if first > 0 { willChange(from: 0) }
   }

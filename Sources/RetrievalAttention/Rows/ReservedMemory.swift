@@ -4,7 +4,7 @@
 import Platform
 
 /// A range of address space whose pages get memory when they are first written, and give it back with the object.
-final class ReservedMemory {
+@safe final class ReservedMemory {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
   /// There once a file is mapped into the range.
@@ -20,10 +20,12 @@ final class ReservedMemory {
     #else
       let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
     #endif
-    guard let base = mmap(nil, rounded, PROT_READ | PROT_WRITE, flags, -1, 0), base != MAP_FAILED else {
+    guard let base = unsafe mmap(nil, rounded, PROT_READ | PROT_WRITE, flags, -1, 0),
+      unsafe base != MAP_FAILED
+    else {
       throw .reservationFailed(bytes: rounded, code: errno)
     }
-    self.base = base
+    unsafe self.base = base
     self.byteCount = rounded
   }
 
@@ -33,17 +35,18 @@ final class ReservedMemory {
   func preferHugePages(_ range: Range<Int>) {
     #if os(Linux)
       let size = 1 << 21
-      let start = (UInt(bitPattern: base) + UInt(range.lowerBound) + UInt(size - 1)) / UInt(size) * UInt(size)
-      let end = UInt(bitPattern: base) + UInt(min(range.upperBound, byteCount))
-      guard start < end, let pointer = UnsafeMutableRawPointer(bitPattern: start) else { return }
+      let start =
+        unsafe (UInt(bitPattern: base) + UInt(range.lowerBound) + UInt(size - 1)) / UInt(size) * UInt(size)
+      let end = unsafe UInt(bitPattern: base) + UInt(min(range.upperBound, byteCount))
+      guard start < end, let pointer = unsafe UnsafeMutableRawPointer(bitPattern: start) else { return }
       // Nothing depends on it.
-      _ = madvise(pointer, Int(end - start), MADV_HUGEPAGE)
+      _ = unsafe madvise(pointer, Int(end - start), MADV_HUGEPAGE)
     #endif
   }
 
   /// Must be told before a file is mapped into the range.
   func willMap(_ path: String) {
-    if watch == nil { watch = MappingWatch(base, byteCount: byteCount, path: path) }
+    if watch == nil { watch = unsafe MappingWatch(base, byteCount: byteCount, path: path) }
   }
 
   /// A file of the range that became shorter, so that rows were missing when they were read; nil for none.
@@ -52,6 +55,6 @@ final class ReservedMemory {
   deinit {
     // Before others may get the addresses.
     watch = nil
-    munmap(base, byteCount)
+    unsafe munmap(base, byteCount)
   }
 }

@@ -73,12 +73,12 @@ public enum SystemMemory {
   }
 
   private static func contents(_ path: String) -> String? {
-    guard let file = fopen(path, "r") else { return nil }
-    defer { fclose(file) }
+    guard let file = unsafe fopen(path, "r") else { return nil }
+    defer { unsafe fclose(file) }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 4096)
     while true {
-      let count = fread(&chunk, 1, chunk.count, file)
+      let count = unsafe fread(&chunk, 1, chunk.count, file)
       guard count > 0 else { break }
       bytes.append(contentsOf: chunk[0..<count])
     }

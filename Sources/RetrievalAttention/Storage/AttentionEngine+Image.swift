@@ -113,10 +113,10 @@ extension AttentionEngine {
         let place = StoredHead(layer: layer, head: number)
         guard let first = plan.firstRows[place], first < head.rows.count else { continue }
         for area in RowArea.areas(of: head.rows) {
-          let (start, bytes) = head.rows.unsavedBytes(area, from: first)
+          let (start, bytes) = unsafe head.rows.unsavedBytes(area, from: first)
           // Old rows that are written once more were read from their file, and can go again.
           let isFrugal = memoryLimit != nil
-          segment.add(area.tag, layer: layer, head: number, place: start, bytes) {
+          unsafe segment.add(area.tag, layer: layer, head: number, place: start, bytes) {
             if isFrugal { head.rows.releaseRestoredPages() }
           }
         }
@@ -153,8 +153,7 @@ extension AttentionEngine {
         head.storable?.addState(to: &segment, StoredHead(layer: layer, head: number))
         if let offsets = head.rows.keyOffsets {
           segment.add(
-            HeadRows.offsetTag, layer: layer, head: number,
-            UnsafeRawBufferPointer(start: offsets, count: 4 * head.rows.dimension))
+            HeadRows.offsetTag, layer: layer, head: number, offsets)
         }
       }
     }
@@ -221,18 +220,20 @@ private struct StateSegment {
   let extra: [(tag: FileTag, bytes: [UInt8])]
 
   consuming func write(to destination: SegmentDestination) throws(StorageError) -> SegmentFile {
-    let owned = [("coun" as FileTag, counts.withUnsafeBytes { Array($0) })] + extra.map { ($0.tag, $0.bytes) }
+    let owned =
+      unsafe [("coun" as FileTag, counts.withUnsafeBytes { unsafe Array($0) })]
+      + extra.map { ($0.tag, $0.bytes) }
     // One block, so that the memory of all arrays stays where it is while the segment is written.
     let size = owned.reduce(0) { $0 + $1.1.count }
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, size), alignment: 64)
-    defer { memory.deallocate() }
-    var next = 0
+    var memory = RowBuffer<UInt8>(capacity: size)
     for (tag, bytes) in owned {
-      let part = UnsafeMutableRawBufferPointer(rebasing: memory[next..<next + bytes.count])
-      part.copyBytes(from: bytes)
-      builder.add(tag, UnsafeRawBufferPointer(part))
-      next += bytes.count
+      let begin = memory.count
+      memory.append(contentsOf: bytes.span)
+      unsafe builder.add(tag, memory.list.from(begin))
     }
-    return try builder.write(to: destination)
+    let file = try builder.write(to: destination)
+    // Not before it is written.
+    _ = consume memory
+    return file
   }
 }

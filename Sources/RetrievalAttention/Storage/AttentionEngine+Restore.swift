@@ -47,11 +47,11 @@ extension AttentionEngine {
       throw .damaged(
         path: file.path, what: "coun", expected: "counts of \(heads.count) layers", actual: "something else")
     }
-    let bytes = UnsafeRawBufferPointer(mapping[entry])
+    let bytes = unsafe mapping.reader(of: entry)
     var counts: [Int] = []
     for (layer, layerHeads) in heads.enumerated() {
       for number in 0...layerHeads.count {
-        let value = bytes.number(at: counts.count * 8, as: UInt64.self)
+        let value = bytes.integer(at: counts.count * 8, UInt64.self)
         let limit = number == 0 ? capacity : layerHeads[number - 1].rows.capacity
         // A layer with a window keeps as many rows as it likes; any other has one for each token.
         let needed =
@@ -105,7 +105,7 @@ extension AttentionEngine {
       for entry in file.header.entries {
         let name = "\(file.path), index of layer \(entry.layer), head \(entry.head)"
         do {
-          indexes[StoredHead(layer: entry.layer, head: entry.head)] = try IndexFileReader(
+          indexes[StoredHead(layer: entry.layer, head: entry.head)] = unsafe try IndexFileReader(
             bytes: mapping[entry], owner: mapping, name: name)
         } catch {
           throw .index(error)
@@ -131,4 +131,4 @@ extension AttentionEngine {
 }
 
 /// Removes a file of which no manifest knows; whether it works does not matter.
-func removeFile(_ path: String) { unlink(path) }
+func removeFile(_ path: String) { unsafe unlink(path) }

@@ -45,7 +45,7 @@ package struct EngineImage {
       throw .damaged(path: state.path, what: "\(tag)", expected: "an entry", actual: "none")
     }
     let mapping = try state.map()
-    return Array(mapping[entry])
+    return unsafe Array(mapping[entry])
   }
 }
 

@@ -13,7 +13,7 @@ extension HeadRows {
     let width = bytesPerRow(area)
     let alignment = SegmentLayout.rowAlignment
     let place = first * width / alignment * alignment
-    return (place, UnsafeRawBufferPointer(start: base(area) + place, count: count * width - place))
+    return unsafe (place, UnsafeRawBufferPointer(start: base(area) + place, count: count * width - place))
   }
 
   func bytesPerRow(_ area: RowArea) -> Int {
@@ -26,9 +26,9 @@ extension HeadRows {
 
   private func base(_ area: RowArea) -> UnsafeMutableRawPointer {
     switch area {
-    case .keys: UnsafeMutableRawPointer(mutating: keys.base)
-    case .values: UnsafeMutableRawPointer(mutating: values.base)
-    case .positions: UnsafeMutableRawPointer(positions)
+    case .keys: unsafe UnsafeMutableRawPointer(mutating: keys.base)
+    case .values: unsafe UnsafeMutableRawPointer(mutating: values.base)
+    case .positions: unsafe UnsafeMutableRawPointer(positions)
     }
   }
 
@@ -44,10 +44,10 @@ extension HeadRows {
         actual: "\(entry.byteCount) at \(entry.place)")
     }
     guard entry.byteCount > 0 else { return }
-    let target = base(area) + entry.place
+    let target = unsafe base(area) + entry.place
     guard Int(sysconf(Int32(_SC_PAGESIZE))) <= SegmentLayout.rowAlignment else {
       // Larger pages than the file was made for: the rows are read instead.
-      try SegmentFile.read(
+      try unsafe SegmentFile.read(
         file.descriptor, into: UnsafeMutableRawBufferPointer(start: target, count: entry.byteCount),
         at: entry.offset, path: file.path)
       return
@@ -55,8 +55,8 @@ extension HeadRows {
     // The areas of a head lie 64 KiB apart at least, so whole pages stay within them.
     memory.willMap(file.path)
     let (access, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | mapWithoutReserve)
-    let mapped = mmap(target, entry.byteCount, access, flags, file.descriptor, off_t(entry.offset))
-    guard mapped != MAP_FAILED else { throw .system(operation: "mmap", path: file.path, code: errno) }
+    let mapped = unsafe mmap(target, entry.byteCount, access, flags, file.descriptor, off_t(entry.offset))
+    guard unsafe mapped != MAP_FAILED else { throw .system(operation: "mmap", path: file.path, code: errno) }
   }
 
   /// Takes over what was taken away from the keys that were saved.
@@ -85,7 +85,7 @@ extension HeadRows {
         let start = (128 * width + page - 1) / page * page
         // Up to the last whole page without a change: dropping a changed one would lose the change.
         let end = min(firstUnsavedRow, count - 1024) * width / page * page
-        if end > start { madvise(base(area) + start, end - start, MADV_DONTNEED) }
+        if end > start { unsafe madvise(base(area) + start, end - start, MADV_DONTNEED) }
       }
     #endif
   }

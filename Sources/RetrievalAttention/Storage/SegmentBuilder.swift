@@ -13,15 +13,15 @@ package enum SegmentDestination {
 }
 
 /// Collects the arrays of a segment, whose memory must stay as it is until ``write(to:)`` returns.
-struct SegmentBuilder {
-  private enum Source {
+@safe struct SegmentBuilder {
+  @unsafe private enum Source {
     case bytes(UnsafeRawBufferPointer, whenWritten: (() -> Void)?)
     case index(IndexFileWriter)
   }
 
   private let kind: SegmentKind
   private var entries: [SegmentEntry] = []
-  private var sources: [Source] = []
+  private var sources: [Source] = unsafe []
 
   init(_ kind: SegmentKind) { self.kind = kind }
 
@@ -31,11 +31,17 @@ struct SegmentBuilder {
     _ tag: FileTag, layer: Int = 0, head: Int = 0, place: Int = 0, _ bytes: UnsafeRawBufferPointer,
     whenWritten: (() -> Void)? = nil
   ) {
-    add(tag, layer, head, place, byteCount: bytes.count, .bytes(bytes, whenWritten: whenWritten))
+    unsafe add(tag, layer, head, place, byteCount: bytes.count, .bytes(bytes, whenWritten: whenWritten))
+  }
+
+  mutating func add<Element>(_ tag: FileTag, layer: Int = 0, head: Int = 0, _ list: ListView<Element>) {
+    unsafe add(
+      tag, layer: layer, head: head,
+      UnsafeRawBufferPointer(start: list.base, count: list.count * MemoryLayout<Element>.stride))
   }
 
   mutating func add(layer: Int, head: Int, _ index: IndexFileWriter) {
-    add("indx", layer, head, 0, byteCount: index.byteCount, .index(index))
+    unsafe add("indx", layer, head, 0, byteCount: index.byteCount, .index(index))
   }
 
   private mutating func add(
@@ -44,7 +50,7 @@ struct SegmentBuilder {
     entries.append(
       SegmentEntry(
         tag: tag, layer: layer, head: head, offset: 0, byteCount: byteCount, place: place, checksum: 0))
-    sources.append(source)
+    unsafe sources.append(source)
   }
 
   /// Writes the segment; nothing is left of it after an error. A file is on the disk when this returns.
@@ -58,15 +64,15 @@ struct SegmentBuilder {
         var sum = CRC32C()
         var position = offsets[i]
         func put(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
-          try output.write(bytes, at: position)
-          sum.update(bytes)
+          try unsafe output.write(bytes, at: position)
+          unsafe sum.update(bytes)
           position += bytes.count
         }
-        switch sources[i] {
+        switch unsafe sources[i] {
         case .bytes(let bytes, let whenWritten):
-          try put(bytes)
+          try unsafe put(bytes)
           whenWritten?()
-        case .index(let index): try index.forEachPart(put)
+        case .index(let index): try unsafe index.forEachPart(put)
         }
         entries[i].checksum = sum.value
       }
@@ -75,14 +81,14 @@ struct SegmentBuilder {
       guard ftruncate(descriptor, off_t(end)) == 0 else {
         throw .system(operation: "ftruncate", path: path, code: errno)
       }
-      try bytes.withUnsafeBufferPointer { (bytes) throws(StorageError) in
-        try output.write(UnsafeRawBufferPointer(bytes), at: 0)
+      try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(StorageError) in
+        try unsafe output.write(UnsafeRawBufferPointer(bytes), at: 0)
       }
       if case .directory = destination { try output.synchronize() }
       return SegmentFile(descriptor: descriptor, header: header, path: path)
     } catch {
       close(descriptor)
-      if case .directory = destination { unlink(path) }
+      if case .directory = destination { unsafe unlink(path) }
       throw error
     }
   }
@@ -95,7 +101,7 @@ struct SegmentBuilder {
       return (try makeMemoryFile(), "a fork's memory")
     case .directory(let directory, let commit, _):
       let path = "\(directory)/\(name(kind, commit: commit))"
-      let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+      let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
       guard descriptor >= 0 else { throw .system(operation: "open", path: path, code: errno) }
       return (descriptor, path)
     }
@@ -115,11 +121,11 @@ struct SegmentBuilder {
       throw .system(operation: "memfd_create", path: "a fork's memory", code: errno)
     }
     // A temporary file without a name is as good: the system writes it out when it needs the memory.
-    let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    let folder = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
     var name = Array("\(folder)/retrieval-attention-XXXXXX".utf8CString)
-    let file = mkstemp(&name)
+    let file = unsafe mkstemp(&name)
     guard file >= 0 else { throw .system(operation: "mkstemp", path: folder, code: errno) }
-    unlink(name)
+    unsafe unlink(name)
     _ = fcntl(file, F_SETFD, FD_CLOEXEC)
     return file
   }
@@ -144,8 +150,8 @@ package struct SegmentOutput {
         count = limit.take(count)
         guard count > 0 else { throw .system(operation: "write", path: path, code: ENOSPC) }
       }
-      let part = UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
-      let written = pwrite(descriptor, part.baseAddress, part.count, off_t(offset + done))
+      let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
+      let written = unsafe pwrite(descriptor, part.baseAddress, part.count, off_t(offset + done))
       if written < 0 {
         if errno == EINTR { continue }
         throw .system(operation: "write", path: path, code: errno)

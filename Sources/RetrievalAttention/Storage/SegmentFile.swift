@@ -26,7 +26,7 @@ package final class SegmentFile {
 
   /// Opens a file of a session and checks its header, not its contents.
   package convenience init(opening path: String, home: String?) throws(StorageError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0, !path.utf8.contains(0) else {
       let code = descriptor >= 0 ? EINVAL : errno
       if descriptor >= 0 { close(descriptor) }
@@ -44,7 +44,9 @@ package final class SegmentFile {
 
   private static func readHeader(_ descriptor: Int32, path: String) throws(StorageError) -> SegmentHeader {
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw .system(operation: "fstat", path: path, code: errno) }
+    guard unsafe fstat(descriptor, &status) == 0 else {
+      throw .system(operation: "fstat", path: path, code: errno)
+    }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .notASegment(path: path) }
     let size = Int(status.st_size)
     guard size >= SegmentLayout.fixedHeader else {
@@ -52,19 +54,20 @@ package final class SegmentFile {
         path: path, what: "size", expected: "at least \(SegmentLayout.fixedHeader)", actual: "\(size)")
     }
     let fixed = try read(descriptor, count: SegmentLayout.fixedHeader, at: 0, path: path)
-    let headerSize = try fixed.withUnsafeBufferPointer { (bytes) throws(StorageError) in
-      try SegmentHeader.size(fixedPart: UnsafeRawBufferPointer(bytes), path: path, fileSize: size)
+    let headerSize = try unsafe fixed.withUnsafeBufferPointer { (bytes) throws(StorageError) in
+      try unsafe SegmentHeader.size(
+        fixedPart: ByteReader(UnsafeRawBufferPointer(bytes)), path: path, fileSize: size)
     }
     let bytes = try read(descriptor, count: headerSize, at: 0, path: path)
-    return try bytes.withUnsafeBufferPointer { (bytes) throws(StorageError) in
-      try SegmentHeader(UnsafeRawBufferPointer(bytes), path: path, fileSize: size)
+    return try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(StorageError) in
+      try unsafe SegmentHeader(ByteReader(UnsafeRawBufferPointer(bytes)), path: path, fileSize: size)
     }
   }
 
   /// Whether the file is shorter than it was when it was opened.
   var isCut: Bool {
     var status = stat()
-    return fstat(descriptor, &status) == 0 && Int(status.st_size) < header.byteCount
+    return unsafe fstat(descriptor, &status) == 0 && Int(status.st_size) < header.byteCount
   }
 
   /// Reads `count` bytes from `offset` on.
@@ -72,8 +75,8 @@ package final class SegmentFile {
     _ descriptor: Int32, count: Int, at offset: Int, path: String
   ) throws(StorageError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
-    try bytes.withUnsafeMutableBufferPointer { (target) throws(StorageError) in
-      try read(descriptor, into: UnsafeMutableRawBufferPointer(target), at: offset, path: path)
+    try unsafe bytes.withUnsafeMutableBufferPointer { (target) throws(StorageError) in
+      try unsafe read(descriptor, into: UnsafeMutableRawBufferPointer(target), at: offset, path: path)
     }
     return bytes
   }
@@ -83,8 +86,8 @@ package final class SegmentFile {
   ) throws(StorageError) {
     var done = 0
     while done < target.count {
-      let part = UnsafeMutableRawBufferPointer(rebasing: target[done...])
-      let count = pread(descriptor, part.baseAddress, min(part.count, 1 << 30), off_t(offset + done))
+      let part = unsafe UnsafeMutableRawBufferPointer(rebasing: target[done...])
+      let count = unsafe pread(descriptor, part.baseAddress, min(part.count, 1 << 30), off_t(offset + done))
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw .system(operation: "read", path: path, code: count < 0 ? errno : EIO) }
       done += count
@@ -94,15 +97,15 @@ package final class SegmentFile {
   /// Writes the same file once more, as where a link is not possible.
   package func copy(to path: String) throws(StorageError) {
     let mapping = try map()
-    let target = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    let target = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard target >= 0 else { throw .system(operation: "open", path: path, code: errno) }
     defer { close(target) }
     let output = SegmentOutput(descriptor: target, path: path)
     // Only what is there: gaps stay gaps.
     let headerSize = SegmentHeader.size(entryCount: header.entries.count)
-    try output.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[..<headerSize]), at: 0)
+    try unsafe output.write(UnsafeRawBufferPointer(rebasing: mapping.bytes[..<headerSize]), at: 0)
     for entry in header.entries {
-      try output.write(UnsafeRawBufferPointer(mapping[entry]), at: entry.offset)
+      try unsafe output.write(UnsafeRawBufferPointer(mapping[entry]), at: entry.offset)
     }
     guard ftruncate(target, off_t(header.byteCount)) == 0 else {
       throw .system(operation: "ftruncate", path: path, code: errno)
@@ -130,23 +133,26 @@ package final class SegmentFile {
     ) throws(StorageError) {
       for start in stride(from: range.lowerBound, to: range.upperBound, by: chunkSize) {
         let count = min(chunkSize, range.upperBound - start)
-        try chunk.withUnsafeMutableBufferPointer { (bytes) throws(StorageError) in
-          let part = UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: bytes[..<count]))
-          try Self.read(descriptor, into: part, at: start, path: path)
-          try body(UnsafeRawBufferPointer(part))
+        try unsafe chunk.withUnsafeMutableBufferPointer { (bytes) throws(StorageError) in
+          let part = unsafe UnsafeMutableRawBufferPointer(
+            UnsafeMutableBufferPointer(rebasing: bytes[..<count]))
+          try unsafe Self.read(descriptor, into: part, at: start, path: path)
+          try unsafe body(UnsafeRawBufferPointer(part))
         }
       }
     }
     var end = SegmentHeader.size(entryCount: header.entries.count)
     for (number, entry) in header.entries.enumerated() {
-      try forEachChunk(end..<entry.offset) { (bytes) throws(StorageError) in
-        guard bytes.allSatisfy({ $0 == 0 }) else {
+      try unsafe forEachChunk(end..<entry.offset) { (bytes) throws(StorageError) in
+        guard unsafe bytes.allSatisfy({ $0 == 0 }) else {
           throw .damaged(
             path: path, what: "a byte before entry \(number)", expected: "0", actual: "not 0")
         }
       }
       var sum = CRC32C()
-      try forEachChunk(entry.offset..<entry.end) { (bytes) throws(StorageError) in sum.update(bytes) }
+      try unsafe forEachChunk(entry.offset..<entry.end) { (bytes) throws(StorageError) in
+        unsafe sum.update(bytes)
+      }
       guard sum.value == entry.checksum else {
         throw .damaged(
           path: path,
@@ -174,13 +180,17 @@ final class SegmentMapping {
     }
   }
 
-  var bytes: UnsafeMutableRawBufferPointer { mapping.bytes }
+  var bytes: UnsafeMutableRawBufferPointer { unsafe mapping.bytes }
 
   /// The file, if it became shorter and something was missing when it was read; nil otherwise.
   var cutFile: String? { mapping.cutFile }
 
+  @unsafe func reader(of entry: SegmentEntry) -> ByteReader {
+    unsafe ByteReader(UnsafeRawBufferPointer(self[entry]))
+  }
+
   subscript(entry: SegmentEntry) -> UnsafeMutableRawBufferPointer {
-    UnsafeMutableRawBufferPointer(rebasing: bytes[entry.offset..<entry.end])
+    unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[entry.offset..<entry.end])
   }
 }
 

@@ -85,7 +85,7 @@ package struct SegmentHeader: Equatable, Sendable {
   static func make(kind: SegmentKind, entries: [SegmentEntry], byteCount: Int) -> (SegmentHeader, [UInt8]) {
     var bytes = SegmentLayout.magic
     func append<Number: FixedWidthInteger>(_ number: Number) {
-      Swift.withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
+      unsafe Swift.withUnsafeBytes(of: number.littleEndian) { unsafe bytes.append(contentsOf: $0) }
     }
     append(SegmentLayout.version)
     append(kind.tag.code)
@@ -103,20 +103,18 @@ package struct SegmentHeader: Equatable, Sendable {
       append(UInt64(entry.place))
       append(UInt64(0))
     }
-    let checksum = bytes.withUnsafeBytes { self.checksum(of: $0) }
-    bytes.withUnsafeMutableBytes {
-      $0.storeBytes(of: checksum.littleEndian, toByteOffset: SegmentLayout.checksumOffset, as: UInt32.self)
+    let checksum = unsafe bytes.withUnsafeBytes { unsafe self.checksum(of: ByteReader($0)) }
+    unsafe bytes.withUnsafeMutableBytes {
+      unsafe $0.storeBytes(
+        of: checksum.littleEndian, toByteOffset: SegmentLayout.checksumOffset, as: UInt32.self)
     }
     return (
       SegmentHeader(kind: kind, entries: entries, byteCount: byteCount, checksum: checksum), bytes
     )
   }
 
-  private static func checksum(of bytes: UnsafeRawBufferPointer) -> UInt32 {
-    var sum = CRC32C()
-    sum.update(UnsafeRawBufferPointer(rebasing: bytes[..<SegmentLayout.checksumOffset]))
-    sum.update(UnsafeRawBufferPointer(rebasing: bytes[SegmentLayout.fixedHeader...]))
-    return sum.value
+  private static func checksum(of header: ByteReader) -> UInt32 {
+    header.checksum(skipping: SegmentLayout.checksumOffset..<SegmentLayout.fixedHeader)
   }
 
   private init(kind: SegmentKind, entries: [SegmentEntry], byteCount: Int, checksum: UInt32) {
@@ -128,17 +126,18 @@ package struct SegmentHeader: Equatable, Sendable {
 
   /// How many bytes fixed part and table have, from the first 64 bytes of a file.
   static func size(
-    fixedPart bytes: UnsafeRawBufferPointer, path: String, fileSize: Int
+    fixedPart bytes: ByteReader, path: String, fileSize: Int
   ) throws(StorageError) -> Int {
-    guard bytes.count >= SegmentLayout.fixedHeader, bytes.starts(with: SegmentLayout.magic) else {
+    guard bytes.byteCount >= SegmentLayout.fixedHeader, unsafe bytes.bytes.starts(with: SegmentLayout.magic)
+    else {
       throw .notASegment(path: path)
     }
     // Before the checksum, which a later version may compute in another way.
-    let version = bytes.number(at: 8, as: UInt32.self)
+    let version = bytes.integer(at: 8, UInt32.self)
     guard version == SegmentLayout.version else {
       throw .unsupportedVersion(path: path, expected: Int(SegmentLayout.version), actual: Int(version))
     }
-    let count = Int(bytes.number(at: 16, as: UInt32.self))
+    let count = Int(bytes.integer(at: 16, UInt32.self))
     let size = size(entryCount: count)
     guard count <= SegmentLayout.maximumEntries, size <= fileSize else {
       throw .damaged(
@@ -149,7 +148,7 @@ package struct SegmentHeader: Equatable, Sendable {
   }
 
   /// Reads fixed part and table, whose size ``size(fixedPart:path:fileSize:)`` told.
-  init(_ bytes: UnsafeRawBufferPointer, path: String, fileSize: Int) throws(StorageError) {
+  init(_ bytes: ByteReader, path: String, fileSize: Int) throws(StorageError) {
     func require(_ what: String, _ expected: UInt64, _ actual: UInt64) throws(StorageError) {
       guard expected == actual else {
         throw .damaged(path: path, what: what, expected: "\(expected)", actual: "\(actual)")
@@ -157,23 +156,23 @@ package struct SegmentHeader: Equatable, Sendable {
     }
     let checksum = Self.checksum(of: bytes)
     try require(
-      "checksum of the header", UInt64(bytes.number(at: SegmentLayout.checksumOffset, as: UInt32.self)),
+      "checksum of the header", UInt64(bytes.integer(at: SegmentLayout.checksumOffset, UInt32.self)),
       UInt64(checksum))
-    let tag = FileTag(code: bytes.number(at: 12, as: UInt32.self))
+    let tag = FileTag(code: bytes.integer(at: 12, UInt32.self))
     guard let kind = SegmentKind.allCases.first(where: { $0.tag == tag }) else {
       throw .damaged(path: path, what: "kind", expected: "ROWS, INDX or STAT", actual: "\(tag)")
     }
-    try require("size", bytes.number(at: 24, as: UInt64.self), UInt64(fileSize))
-    try require("reserved bytes", 0, UInt64(bytes.number(at: 20, as: UInt32.self)))
+    try require("size", bytes.integer(at: 24, UInt64.self), UInt64(fileSize))
+    try require("reserved bytes", 0, UInt64(bytes.integer(at: 20, UInt32.self)))
     for offset in stride(from: 32, to: SegmentLayout.checksumOffset, by: 4) {
-      try require("reserved bytes", 0, UInt64(bytes.number(at: offset, as: UInt32.self)))
+      try require("reserved bytes", 0, UInt64(bytes.integer(at: offset, UInt32.self)))
     }
     var entries: [SegmentEntry] = []
-    var end = bytes.count
-    for start in stride(from: SegmentLayout.fixedHeader, to: bytes.count, by: SegmentLayout.entrySize) {
+    var end = bytes.byteCount
+    for start in stride(from: SegmentLayout.fixedHeader, to: bytes.byteCount, by: SegmentLayout.entrySize) {
       let number = entries.count
       func field(_ what: String, at offset: Int, upTo limit: Int) throws(StorageError) -> Int {
-        let value = bytes.number(at: start + offset, as: UInt64.self)
+        let value = bytes.integer(at: start + offset, UInt64.self)
         guard value <= UInt64(limit) else {
           throw .damaged(
             path: path, what: "\(what) of entry \(number)", expected: "at most \(limit)", actual: "\(value)")
@@ -181,15 +180,15 @@ package struct SegmentHeader: Equatable, Sendable {
         return Int(value)
       }
       let entry = SegmentEntry(
-        tag: FileTag(code: bytes.number(at: start, as: UInt32.self)),
-        layer: Int(bytes.number(at: start + 4, as: UInt32.self)),
-        head: Int(bytes.number(at: start + 8, as: UInt32.self)),
+        tag: FileTag(code: bytes.integer(at: start, UInt32.self)),
+        layer: Int(bytes.integer(at: start + 4, UInt32.self)),
+        head: Int(bytes.integer(at: start + 8, UInt32.self)),
         offset: try field("offset", at: 16, upTo: fileSize),
         byteCount: try field("size", at: 24, upTo: fileSize),
         // Address spaces have 2^47 bytes.
         place: try field("place", at: 32, upTo: 1 << 47),
-        checksum: bytes.number(at: start + 12, as: UInt32.self))
-      try require("reserved bytes", 0, bytes.number(at: start + 40, as: UInt64.self))
+        checksum: bytes.integer(at: start + 12, UInt32.self))
+      try require("reserved bytes", 0, bytes.integer(at: start + 40, UInt64.self))
       // One valid layout: nothing can overlap or be left over.
       try require(
         "offset of entry \(number)", UInt64(Self.aligned(end, kind.alignment)), UInt64(entry.offset))
@@ -202,12 +201,5 @@ package struct SegmentHeader: Equatable, Sendable {
     }
     try require("end of the last entry", UInt64(fileSize), UInt64(end))
     self.init(kind: kind, entries: entries, byteCount: fileSize, checksum: checksum)
-  }
-}
-
-extension UnsafeRawBufferPointer {
-  /// A little-endian number.
-  func number<Number: FixedWidthInteger>(at offset: Int, as type: Number.Type) -> Number {
-    ByteReader(self).integer(at: offset)
   }
 }

@@ -43,8 +43,8 @@ struct HeadSource {
       throw .damaged(
         path: statePath, what: name, expected: "\(expected) bytes", actual: "\(entry.byteCount)")
     }
-    guard expected > 0, let base = stateMapping[entry].baseAddress else { return RowBuffer() }
-    return RowBuffer(
+    guard expected > 0, let base = unsafe stateMapping[entry].baseAddress else { return RowBuffer() }
+    return unsafe RowBuffer(
       unsafeBorrowing: base.bindMemory(to: Element.self, capacity: count), count: count, owner: stateMapping)
   }
 }

@@ -30,7 +30,7 @@ extension StorageError: CustomStringConvertible {
       code == ENOMEM && operation == "mmap"
         ? "\(path): no room for another mapping: the system allows too few of them (vm.max_map_count), or too "
           + "little address space"
-        : "\(path): \(operation): \(String(cString: strerror(code)))"
+        : unsafe "\(path): \(operation): \(String(cString: strerror(code)))"
     case .notASegment(let path): "\(path) is not a part of a session"
     case .unsupportedVersion(let path, let expected, let actual):
       "\(path) has format version \(actual), this library reads version \(expected): it was written by a later "

@@ -12,6 +12,8 @@ public enum ServingError: Error, Equatable, Sendable {
   case unknownSession(String)
   /// The session's document is still being read.
   case sessionNotReady(String)
+  /// The model is served with llama.cpp's own attention, whose contexts cannot be kept.
+  case noSessions
   /// The session was given to the server at its start, and only whoever did that can remove it.
   case readOnlySession(String)
   /// More sessions or contexts than the memory budget holds.
@@ -41,6 +43,8 @@ extension ServingError: CustomStringConvertible {
       """
     case .unknownSession(let id): "There is no session '\(id)'. List the sessions with GET /v1/sessions."
     case .sessionNotReady(let id): "The session '\(id)' is still being read. Try again when it is ready."
+    case .noSessions:
+      "This model is served with llama.cpp's own attention, which keeps no sessions. Put the document into the prompt."
     case .readOnlySession(let id):
       "The session '\(id)' was given to the server at its start. It can be removed where it is kept, not here."
     case .outOfMemory(let required, let budget):

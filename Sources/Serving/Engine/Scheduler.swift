@@ -22,13 +22,8 @@ public final class Scheduler: InferenceService {
   public let model: ModelCard
   /// Sessions on disk that are left out because they are damaged, in sentences for whoever started this.
   public let notes: [String]
-  private let settings: SchedulerSettings
-  private let limits: EngineLimits
-  private let mailbox: Mailbox
+  private let intake: RequestIntake
   private let registry: SessionRegistry
-  private let prompts: PromptBuilder
-  private let llama: LlamaModel
-  private let workers = WorkerThreads.shared
 
   /// Starts the engine's thread: probes the model and takes memory for batches.
   ///
@@ -42,7 +37,7 @@ public final class Scheduler: InferenceService {
     let folder = try settings.sessionFolder.map { try SessionFolder($0) }
     let (limits, notes): (EngineLimits, [String]) = try await withCheckedThrowingContinuation {
       continuation in
-      let thread = Thread {
+      Thread.startEngine {
         do {
           let engine = try SchedulerCore(
             model: model, settings: settings, mailbox: mailbox, registry: registry, folder: folder)
@@ -52,75 +47,30 @@ public final class Scheduler: InferenceService {
           continuation.resume(throwing: error)
         }
       }
-      thread.name = "inference"
-      // The host's grammar parser and graph builder recurse.
-      thread.stackSize = 16 << 20
-      thread.start()
     }
     return Scheduler(
-      model: model, settings: settings, limits: limits, notes: notes, mailbox: mailbox, registry: registry)
+      model: ModelCard(model, settings: settings, limits: limits), notes: notes,
+      intake: RequestIntake(model: model, settings: settings, limits: limits, mailbox: mailbox),
+      registry: registry)
   }
 
-  private init(
-    model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits, notes: [String], mailbox: Mailbox,
-    registry: SessionRegistry
-  ) {
-    let file = URL(fileURLWithPath: model.description.path).deletingPathExtension().lastPathComponent
-    self.model = ModelCard(
-      id: settings.modelName ?? file, contextLength: limits.contextLength, created: Date())
-    llama = model
-    self.settings = settings
-    self.limits = limits
+  private init(model: ModelCard, notes: [String], intake: RequestIntake, registry: SessionRegistry) {
+    self.model = model
     self.notes = notes
-    self.mailbox = mailbox
+    self.intake = intake
     self.registry = registry
-    prompts = PromptBuilder(model: model, contextLength: limits.contextLength)
   }
 
   /// Queues a request; its events come as they happen.
   public func complete(
     _ request: CompletionRequest
   ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
-    let session = try request.session.map { try registry.use($0) }
-    let prompt = try await workers.run(size: request.prompt.byteCount) { [prompts, llama] cancellation in
-      let prompt = try prompts.tokens(request.prompt, document: session)
-      try cancellation.check()
-      if request.sampling.grammar != nil {
-        // So that a grammar that cannot be followed is the client's error, and at once.
-        do {
-          try Sampler(settings: request.sampling, model: llama).checkGrammar()
-        } catch {
-          throw ServingError.invalidParameter("grammar", message: "\(error)")
-        }
-      }
-      return prompt
-    }
-    let room = limits.contextLength - prompt.count
-    let wanted = request.maximumTokens ?? min(settings.defaultMaximumTokens, max(1, room))
-    guard wanted <= room else {
-      throw ServingError.contextTooLong(tokens: prompt.count, requested: wanted, limit: limits.contextLength)
-    }
-    try limits.check(tokens: prompt.count + wanted)
-    let (stream, continuation) = AsyncThrowingStream<CompletionEvent, any Error>.makeStream()
-    let group = RequestGroup(
-      sink: .completion(continuation), request: request, prompt: prompt, maximumTokens: wanted)
-    watch(group) { continuation.onTermination = $0 }
-    try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
-    return stream
-  }
-
-  /// Notes when nobody wants the answer any more.
-  private func watch<Reason>(_ group: RequestGroup, _ install: (@escaping @Sendable (Reason) -> Void) -> Void)
-  {
-    install { [mailbox] _ in
-      group.isCancelled.store(true, ordering: .releasing)
-      mailbox.wake()
-    }
+    try await intake.submit(request, document: request.session.map { try registry.use($0) })
   }
 
   /// Counts since the start.
   public func statistics() async -> ServingStatistics {
-    var statistics = mailbox.with { state in
+    var statistics = intake.mailbox.with { state in
       var statistics = state.statistics
       statistics.waiting = state.queue.count + state.pending
       return statistics
@@ -133,25 +83,26 @@ public final class Scheduler: InferenceService {
   public func createSession(
     name: String, text: String
   ) async throws -> AsyncThrowingStream<SessionEvent, any Error> {
-    let document = try await workers.run(size: text.utf8.count) { [prompts] _ in
+    let document = try await intake.workers.run(size: text.utf8.count) { [prompts = intake.prompts] _ in
       try prompts.document(text, name: name)
     }
     let prompt = document.tokens
     // A question and an answer of a few tokens at least must fit behind it.
     let room = SchedulerCore.leastRoom
-    guard prompt.count + room <= limits.contextLength else {
-      throw ServingError.contextTooLong(tokens: prompt.count, requested: room, limit: limits.contextLength)
+    guard prompt.count + room <= intake.limits.contextLength else {
+      throw ServingError.contextTooLong(
+        tokens: prompt.count, requested: room, limit: intake.limits.contextLength)
     }
-    try limits.check(tokens: prompt.count + room)
-    let card = try registry.create(name: name, document: document, limit: settings.maximumSessions)
+    try intake.limits.check(tokens: prompt.count + room)
+    let card = try registry.create(name: name, document: document, limit: intake.settings.maximumSessions)
     let (stream, continuation) = AsyncThrowingStream<SessionEvent, any Error>.makeStream()
     let request = CompletionRequest(prompt: .tokens(prompt), session: card.id)
     let group = RequestGroup(
       sink: .session(continuation, id: card.id), request: request, prompt: prompt, maximumTokens: 0)
-    watch(group) { continuation.onTermination = $0 }
+    intake.watch(group) { continuation.onTermination = $0 }
     continuation.yield(.created(card))
     do {
-      try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
+      try intake.mailbox.submit(group, limit: intake.settings.queueLength, parallel: intake.settings.parallel)
     } catch {
       try registry.remove(card.id)
       throw error
@@ -169,11 +120,11 @@ public final class Scheduler: InferenceService {
   public func deleteSession(_ id: String) async throws {
     guard !(try registry.card(id)).isReadOnly else { throw ServingError.readOnlySession(id) }
     let document = try registry.remove(id)
-    mailbox.delete(session: id)
+    intake.mailbox.delete(session: id)
     guard let directory = document.directory else { return }
     do {
       // Gigabytes are not removed in a moment.
-      try await workers.run(size: .max) { _ in try Session.remove(directory) }
+      try await intake.workers.run(size: .max) { _ in try Session.remove(directory) }
     } catch {
       throw ServingError.engineFailure(
         "the session is gone from the server, but its files could not be removed: \(SessionWriter.reason(error))"
@@ -183,35 +134,7 @@ public final class Scheduler: InferenceService {
 
   /// Takes no more requests, lets those in work end until the deadline, and stops.
   public func drain(until deadline: ContinuousClock.Instant) async {
-    mailbox.drain(until: deadline)
-    while !mailbox.with({ $0.isIdle }) { try? await Task.sleep(for: .milliseconds(20)) }
-  }
-}
-
-extension CompletionRequest.Prompt {
-  /// Bytes to go through until its tokens are known.
-  fileprivate var byteCount: Int {
-    switch self {
-    case .text(let text, _): text.utf8.count
-    case .tokens(let tokens): tokens.count * MemoryLayout<Int32>.size
-    case .chat(let messages): messages.reduce(0) { $0 + $1.content.utf8.count }
-    }
-  }
-}
-
-/// What an engine can take, known once it runs.
-struct EngineLimits: Sendable {
-  var contextLength: Int
-  var memoryBudget: Int
-  /// Bytes of keys, values, index and samples that one more token takes.
-  var bytesPerToken: Int
-
-  func bytes(tokens: Int) -> Int { tokens * bytesPerToken }
-
-  /// Refuses what would not fit if it were alone.
-  func check(tokens: Int) throws {
-    guard bytes(tokens: tokens) <= memoryBudget else {
-      throw ServingError.outOfMemory(required: bytes(tokens: tokens), budget: memoryBudget)
-    }
+    intake.mailbox.drain(until: deadline)
+    while !intake.mailbox.with({ $0.isIdle }) { try? await Task.sleep(for: .milliseconds(20)) }
   }
 }

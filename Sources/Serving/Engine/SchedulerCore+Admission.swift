@@ -96,7 +96,9 @@ extension SchedulerCore {
   private func start(_ next: Pending, from found: ContextStore.Match?) throws {
     let begin = ContinuousClock.now
     let group = next.group
-    let sampler = try group.sessionID == nil ? Sampler(settings: seeded(next), model: runner.model) : nil
+    let sampler =
+      try group.sessionID == nil
+      ? Sampler(settings: group.request.sampling.forChoice(next.choice), model: runner.model) : nil
     sampler?.acceptPrompt(group.prompt)
     let context =
       try found.map { try store.take($0) }
@@ -121,11 +123,12 @@ extension SchedulerCore {
     }
     jobs.append(job)
   }
+}
 
+extension SamplerSettings {
   /// Choices of one request must differ, also with a seed.
-  private func seeded(_ next: Pending) -> SamplerSettings {
-    let settings = next.group.request.sampling
-    guard let seed = settings.seed, next.choice > 0 else { return settings }
-    return settings.with(seed: (seed &+ UInt32(next.choice)) % .max)
+  func forChoice(_ choice: Int) -> SamplerSettings {
+    guard let seed, choice > 0 else { return self }
+    return with(seed: (seed &+ UInt32(choice)) % .max)
   }
 }

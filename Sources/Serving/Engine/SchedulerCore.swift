@@ -45,6 +45,7 @@ final class SchedulerCore {
       model: model, pool: pool, sequenceCapacity: min(settings.parallel, 256),
       batchCapacity: max(512, settings.parallel), format: settings.format)
     runner.host.placement = settings.placement
+    runner.host.stateBudget = settings.stateBudget
     self.settings = settings
     self.folder = folder
     self.mailbox = mailbox
@@ -157,23 +158,15 @@ final class SchedulerCore {
     release(job)
     progress.openChoices -= 1
     guard progress.openChoices == 0 else { return }
-    var statistics = CompletionStatistics()
-    let now = ContinuousClock.now
-    let work = progress.firstWork ?? now
-    let token = progress.firstToken ?? now
-    statistics.queueSeconds = (work - group.arrival) / .seconds(1)
-    statistics.prefillSeconds = (token - work) / .seconds(1)
-    statistics.decodeSeconds = (now - token) / .seconds(1)
-    statistics.generatedTokens = progress.generatedTokens
-    if progress.reads.steps > 0 { statistics.contextRead = progress.reads.keysReadWithStatic }
     progress.isOver = true
+    let seconds = progress.seconds
     mailbox.with {
       $0.statistics.completed += 1
-      $0.meanSeconds += ((now - work) / .seconds(1) - $0.meanSeconds) / 8
+      $0.meanSeconds += (seconds - $0.meanSeconds) / 8
     }
     // Who hears of the end and asks for the counts finds it in them.
     report()
-    group.send(.completed(statistics))
+    group.send(.completed(progress.statistics(arrival: group.arrival)))
     group.finish()
   }
 

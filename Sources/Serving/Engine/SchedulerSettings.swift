@@ -23,6 +23,8 @@ public struct SchedulerSettings: Sendable {
   public var defaultMaximumTokens = 2048
   /// Bytes for keys, values and indexes of all contexts; half of the free memory at the start when nil.
   public var memoryBudget: Int?
+  /// Bytes that each context may keep of copies of recurrent layers' states; see ``Generation/GuestHost/stateBudget``.
+  public var stateBudget = 1 << 30
   /// Milliseconds that a step may take when sequences wait for their next token: a long prompt is read in pieces that
   /// take no longer, and an index is built in such pieces.
   public var stallMilliseconds = 250

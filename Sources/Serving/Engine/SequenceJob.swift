@@ -55,6 +55,24 @@ final class GroupProgress {
   var reads = ReadStatistics()
 
   init(choices: Int) { openChoices = choices }
+
+  /// What all choices cost, when they are complete.
+  func statistics(arrival: ContinuousClock.Instant, now: ContinuousClock.Instant = .now)
+    -> CompletionStatistics
+  {
+    var statistics = CompletionStatistics()
+    let work = firstWork ?? now
+    let token = firstToken ?? now
+    statistics.queueSeconds = (work - arrival) / .seconds(1)
+    statistics.prefillSeconds = (token - work) / .seconds(1)
+    statistics.decodeSeconds = (now - token) / .seconds(1)
+    statistics.generatedTokens = generatedTokens
+    if reads.steps > 0 { statistics.contextRead = reads.keysReadWithStatic }
+    return statistics
+  }
+
+  /// Seconds since the first work.
+  var seconds: Double { firstWork.map { (.now - $0) / .seconds(1) } ?? 0 }
 }
 
 /// One sequence.
@@ -82,13 +100,7 @@ final class SequenceJob {
   var context: StoredContext
   let sampler: Sampler?
   var phase = Phase.reading(nil)
-  var generatedTokens = 0
-  private var decoder = TextStreamDecoder()
-  private var stops: StopMatcher
-  /// Tokens whose text is not certain yet, with the bytes of text up to their end.
-  private var waiting: [(token: TokenProbability, end: Int)] = []
-  private var bytesDecoded = 0
-  private var bytesSent = 0
+  private var text: AnswerText
 
   init(group: RequestGroup, progress: GroupProgress, choice: Int, context: StoredContext, sampler: Sampler?) {
     self.group = group
@@ -96,8 +108,10 @@ final class SequenceJob {
     self.choice = choice
     self.context = context
     self.sampler = sampler
-    stops = StopMatcher(stops: group.request.stop)
+    text = AnswerText(group)
   }
+
+  var generatedTokens: Int { text.tokenCount }
 
   /// Whether nobody wants the answer any more.
   var isCancelled: Bool { group.isCancelled.load(ordering: .acquiring) }
@@ -125,39 +139,13 @@ final class SequenceJob {
 
   /// Takes a token that was chosen; returns why the choice is complete, or nil when it goes on.
   func take(_ token: Int32, logits: UnsafeBufferPointer<Float>, tokenizer: Tokenizer) -> FinishReason? {
-    if tokenizer.isEndOfGeneration(token) {
-      send(text: stops.append(decoder.finish()) + stops.finish())
-      return .stop
+    let before = generatedTokens
+    let reason = text.take(token, logits: logits, tokenizer: tokenizer) {
+      group.send(.delta(choice: choice, $0))
     }
-    generatedTokens += 1
-    progress.generatedTokens += 1
-    let bytes = tokenizer.bytes(of: token)
-    let text = decoder.append(bytes)
-    bytesDecoded += bytes.count
-    if let count = group.request.alternatives {
-      waiting.append(
-        (
-          TokenProbability(token: token, logits: logits, alternatives: count, tokenizer: tokenizer),
-          bytesDecoded
-        ))
-    }
-    send(text: stops.append(text))
-    if stops.isStopped { return .stop }
-    guard generatedTokens < group.maximumTokens else {
-      send(text: stops.append(decoder.finish()) + stops.finish())
-      return .length
-    }
+    progress.generatedTokens += generatedTokens - before
+    guard reason == nil else { return reason }
     phase = .generating(next: token)
     return nil
-  }
-
-  /// Sends text that is certain, with the tokens that end in it.
-  private func send(text: String) {
-    bytesSent += text.utf8.count
-    // When the choice is over, what is left of tokens that began before its end comes along.
-    let sent = waiting.prefix { $0.end <= bytesSent }
-    guard !text.isEmpty || !sent.isEmpty else { return }
-    waiting.removeFirst(sent.count)
-    group.send(.delta(choice: choice, CompletionDelta(text: text, tokens: sent.map(\.token))))
   }
 }

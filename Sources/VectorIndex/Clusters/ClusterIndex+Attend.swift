@@ -9,7 +9,7 @@ extension ClusterIndex {
     let scratch = workspace.scope()
     guard clusterCount > 0 else { return ReadCount() }
     let plan = plan(group, rows: rows, states: states, in: scratch, recorder: recorder)
-    let tail = TailSums(
+    let tail = unsafe TailSums(
       scratch.floats(TailSums.floatCount(queries: group.count, dimension: dimension)),
       queries: group.count, dimension: dimension)
     tail.clear()
@@ -45,32 +45,32 @@ extension ClusterIndex {
       read.bytes = read.retrieved * rows.bytesPerRow
       if let known { for h in 0..<g { known.mergeWeight(of: states, query: h) } }
     }
-    let groupScores = scratch.floats(g * groupCount)
+    let groupScores = unsafe scratch.floats(g * groupCount)
     let limit = build.usesCodes ? search.tolerance * search.refinement : search.tolerance
     workspace.stages?.begin(.centroids)
-    let scan = scan(
+    let scan = unsafe scan(
       group, states: known ?? states, limit: limit, groupScores: groupScores, in: scratch)
     workspace.stages?.begin(.selection)
-    let selected = scratch.indices(scan.count)
+    let room = unsafe scratch.rows(scan.count)
     var selectedCount = 0
-    for c in 0..<scan.count where !(scan.gains[c] < limit) {
-      selected[selectedCount] = UInt32(c)
+    for c in 0..<scan.count where unsafe !(scan.gains[c] < limit) {
+      unsafe room.base[selectedCount] = UInt32(c)
       selectedCount += 1
     }
-    if !build.usesCodes { selectedCount = keepBest(selected, selectedCount, of: scan) }
+    var selected = room.first(selectedCount)
+    if !build.usesCodes { selected = keepBest(selected, of: scan) }
     let tables =
-      build.usesCodes && selectedCount > 0
+      unsafe build.usesCodes && !selected.isEmpty
       ? codes.tables(queries: group.queries, count: g, in: scratch) : nil
     workspace.stages?.begin(.tail)
-    workspace.kernels.unsafeSoftmaxAccumulate(
+    unsafe workspace.kernels.unsafeSoftmaxAccumulate(
       scores: groupScores, values: PackedRows(groups.meanValues.base, stride: d), .first(groupCount),
       to: states)
     read.centroids = groupCount + scan.count
     read.scored += read.centroids
     read.bytes += read.centroids * (4 * d + Self.statisticsByteCount)
     return ClusterPlan(
-      scan: scan, selected: selected, selectedCount: selectedCount, tables: tables, read: read,
-      in: scratch)
+      scan: scan, selected: selected, tables: tables, read: read, in: scratch)
   }
 
   /// Attends to the keys of one slice of the clusters that are worth it, and adds estimates of all others; or to a
@@ -92,21 +92,21 @@ extension ClusterIndex {
       read.bytes = read.retrieved * rows.bytesPerRow
       return read
     }
-    let scan = wholeScan.part(plan.range(ofSlice: slice))
-    let weights = scratch.floats(group.count * scan.count)
+    let scan = unsafe wholeScan.part(plan.range(ofSlice: slice))
+    let weights = unsafe scratch.list(group.count * scan.count)
     let work = ClusterSlice(
       scan: scan, selected: plan.selection(ofSlice: slice),
       limit: plan.share(of: search.maximumRetrieved, slice: slice), weights: weights)
     var read = ReadCount()
     workspace.stages?.begin(.tail)
-    tail.logScales.update(from: scan.logTotals, count: group.count)
+    unsafe tail.logScales.update(from: scan.logTotals, count: group.count)
     for h in 0..<group.count {
-      let (row, scores, logTotal) = (
-        weights + h * scan.count, scan.scores + h * scan.stride, scan.logTotals[h]
+      let (row, scores, logTotal) = unsafe (
+        weights.base + h * scan.count, scan.scores + h * scan.stride, scan.logTotals[h]
       )
-      for c in 0..<scan.count { row[c] = scores[c] - logTotal }
+      for c in 0..<scan.count { unsafe row[c] = scores[c] - logTotal }
     }
-    workspace.kernels.unsafeExp(weights, weights, count: group.count * scan.count)
+    unsafe workspace.kernels.unsafeExp(weights.base, weights.base, count: group.count * scan.count)
     if !work.selected.isEmpty {
       if let tables = plan.tables {
         read = attendKeys(call, work, tables: tables, states: states)
@@ -115,8 +115,9 @@ extension ClusterIndex {
       }
     }
     workspace.stages?.begin(.tail)
-    workspace.kernels.unsafeAddRows(
-      PackedRows(meanValues.base, stride: dimension), .listed(scan.ids, count: scan.count), weights: weights,
+    unsafe workspace.kernels.unsafeAddRows(
+      PackedRows(meanValues.base, stride: dimension), .listed(scan.ids, count: scan.count),
+      weights: weights.base,
       to: tail.states)
     read.bytes += read.retrieved * rows.bytesPerRow
     return read
@@ -127,42 +128,38 @@ extension ClusterIndex {
     let (group, rows, workspace, scan) = (call.group, call.rows, call.workspace, slice.scan)
     let scratch = workspace.scope()
     let (d, g) = (dimension, group.count)
-    let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: g))
+    let kernelScratch = unsafe scratch.floats(Kernels.attendScratchCount(queryCount: g))
     var read = ReadCount()
     workspace.stages?.begin(.retrieved)
-    scan.forEachRun(of: slice.selected) { run in
+    unsafe scan.forEachRun(of: slice.selected) { run in
       let begin = run.lowerBound
-      workspace.kernels.unsafeAttend(
+      unsafe workspace.kernels.unsafeAttend(
         group.rows(dimension: d), to: rows.keyValues.from(begin), .first(run.count), states: states,
         scratch: kernelScratch)
       call.recorder?.read(run)
       read.retrieved += run.count
     }
     for h in 0..<g {
-      for c in slice.selected { slice.weights[h * scan.count + Int(c)] = 0 }
+      for c in slice.selected { unsafe slice.weights.base[h * scan.count + Int(c)] = 0 }
     }
     read.scored = read.retrieved
     return read
   }
 
-  /// Keeps the selected clusters of highest gain that fit in the most keys that may be read, in memory order. Returns
-  /// how many.
-  private func keepBest(
-    _ selected: UnsafeMutablePointer<UInt32>, _ count: Int, of scan: ClusterScan
-  ) -> Int {
+  /// Keeps the selected clusters of highest gain that fit in the most keys that may be read, in memory order.
+  private func keepBest(_ selected: ListView<UInt32>, of scan: ClusterScan) -> ListView<UInt32> {
     var keys = 0
-    for i in 0..<count { keys += scan.size(Int(selected[i])) }
-    guard keys > search.maximumRetrieved else { return count }
-    var candidates = UnsafeMutableBufferPointer(start: selected, count: count)
-    candidates.sort { scan.gains[Int($0)] > scan.gains[Int($1)] }
+    for cluster in selected { unsafe keys += scan.size(Int(cluster)) }
+    guard keys > search.maximumRetrieved else { return selected }
+    selected.sort { unsafe scan.gains[Int($0)] > scan.gains[Int($1)] }
     var kept = 0
     keys = 0
-    while kept < count, keys + scan.size(Int(candidates[kept])) <= search.maximumRetrieved {
-      keys += scan.size(Int(candidates[kept]))
+    while kept < selected.count, unsafe keys + scan.size(Int(selected[kept])) <= search.maximumRetrieved {
+      unsafe keys += scan.size(Int(selected[kept]))
       kept += 1
     }
-    candidates = UnsafeMutableBufferPointer(start: selected, count: kept)
-    candidates.sort()
-    return kept
+    let best = selected.first(kept)
+    best.sort()
+    return best
   }
 }

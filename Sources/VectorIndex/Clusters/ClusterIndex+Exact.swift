@@ -52,9 +52,9 @@ extension ClusterIndex {
     let groupSize: Int
     private let tokens: Int
     /// `[tokens, groupSize, d]`.
-    private let queries: UnsafeMutablePointer<Float>
+    private let queries: ListView<Float>
     /// `[tokens, groupSize]`: log-sum-exps of what is not in the index.
-    private let outside: UnsafeMutablePointer<Float>
+    private let outside: ListView<Float>
     private let states: StatePointers
     private var width: Int { groupSize * index.dimension }
 
@@ -67,9 +67,9 @@ extension ClusterIndex {
       let known = training.count / groupSize
       tokens = min(ClusterIndex.trialTokens, known > 0 ? known : max(1, index.rowCount / groupSize))
       let count = tokens * groupSize
-      queries = scratch.floats(count * d)
-      outside = scratch.floats(count)
-      states = StatePointers(count: groupSize, dimension: d, in: scratch)
+      queries = unsafe scratch.list(count * d)
+      outside = unsafe scratch.list(count)
+      states = unsafe StatePointers(count: groupSize, dimension: d, in: scratch)
       if known > 0 {
         takeQueries(of: training, tokens: known)
       } else {
@@ -81,13 +81,13 @@ extension ClusterIndex {
       for token in 0..<tokens {
         // The last one is always among them: the queries to come are most like it.
         let source = (token + 1) * known / tokens - 1
-        (queries + token * width).update(from: training.queries + source * width, count: width)
+        unsafe (queries.base + token * width).update(from: training.queries + source * width, count: width)
         clear()
         _ = index.attend(
           group(token), to: 0..<index.rowCount, of: rows, states: states, workspace: workspace, recorder: nil)
         for h in 0..<groupSize {
-          let total = training.logSumExps[source * groupSize + h]
-          let share = exp(states.maxima[h] + log(states.sums[h]) - total)
+          let total = unsafe training.logSumExps[source * groupSize + h]
+          let share = unsafe exp(states.maxima[h] + log(states.sums[h]) - total)
           // A query that was moved to another position may see more here than it saw in all.
           outside[token * groupSize + h] = share < 1 ? total + log(1 - share) : -.infinity
         }
@@ -97,24 +97,25 @@ extension ClusterIndex {
     private func takeKeys(count: Int) {
       let d = index.dimension
       for i in 0..<count {
-        workspace.kernels.unsafeUnpack(
-          rows.keys.from(i * index.rowCount / count), rowCount: 1, dimension: d, target: queries + i * d,
+        unsafe workspace.kernels.unsafeUnpack(
+          rows.keys.from(i * index.rowCount / count), rowCount: 1, dimension: d, target: queries.base + i * d,
           targetStride: d)
       }
-      let mean = states.accumulators
-      mean.update(repeating: 0, count: d)
+      let mean = unsafe states.accumulators
+      unsafe mean.update(repeating: 0, count: d)
       for i in 0..<count {
-        workspace.kernels.unsafeAddScaled(queries + i * d, by: 1 / Float(count), to: mean, count: d)
+        unsafe workspace.kernels.unsafeAddScaled(
+          queries.base + i * d, by: 1 / Float(count), to: mean, count: d)
       }
       for i in 0..<count {
-        workspace.kernels.unsafeAddScaled(mean, by: -1, to: queries + i * d, count: d)
-        workspace.kernels.unsafeScale(queries + i * d, by: 1 / Float(d).squareRoot(), count: d)
+        unsafe workspace.kernels.unsafeAddScaled(mean, by: -1, to: queries.base + i * d, count: d)
+        unsafe workspace.kernels.unsafeScale(queries.base + i * d, by: 1 / Float(d).squareRoot(), count: d)
         outside[i] = -.infinity
       }
     }
 
     private func group(_ token: Int) -> QueryGroup {
-      QueryGroup(queries: queries + token * width, count: groupSize)
+      unsafe QueryGroup(queries: queries.base + token * width, count: groupSize)
     }
 
     private func clear() {
@@ -127,8 +128,8 @@ extension ClusterIndex {
       for token in 0..<tokens {
         clear()
         for h in 0..<groupSize where outside[token * groupSize + h] > -.infinity {
-          states.maxima[h] = outside[token * groupSize + h]
-          states.sums[h] = 1
+          unsafe states.maxima[h] = outside[token * groupSize + h]
+          unsafe states.sums[h] = 1
         }
         bytes +=
           index.attend(

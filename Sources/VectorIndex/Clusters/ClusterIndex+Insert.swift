@@ -29,25 +29,29 @@ extension ClusterIndex {
     let n = new.count
     let d = dimension
     let kernels = workspace.kernels
-    let points = scratch.floats(n * d)
-    kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
-    let whitened = scratch.floats(n * d)
+    let points = unsafe scratch.list(n * d)
+    unsafe kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points.base, targetStride: d)
+    let whitened = unsafe scratch.list(n * d)
     let maps = maps(training: training, in: scratch)
-    center(points, count: n, workspace: workspace)
-    map(points, count: n, by: maps.keys, workspace: workspace, result: whitened)
+    center(points, workspace: workspace)
+    map(points, by: maps.keys, workspace: workspace, result: whitened)
 
     let seed = build.seed &+ UInt64(segmentCount)
-    let (assignments, clusters) = KMeans.cluster(
-      FloatRows(whitened, count: n, dimension: d), clusterCount: max(1, n / max(1, build.clusterSize)),
+    let (assignments, clusters) = unsafe KMeans.cluster(
+      whitened.rows(dimension: d), clusterCount: max(1, n / max(1, build.clusterSize)),
       iterations: build.iterations, seed: seed, in: scratch)
     let firstGroup = groups.count
-    groupClusters(
-      whitened, count: n, assignments: assignments, clusters: clusters, seed: seed, workspace: workspace)
-    new.sort(by: assignments, groups: clusters, workspace: workspace) { starts.append(UInt32(rowCount) + $0) }
-    kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points, targetStride: d)
-    learn(
-      points: points, values: new.values, firstGroup: firstGroup, training: training, workspace: workspace)
-    if build.usesCodes { encode(points, count: n, clusters: clusters, maps: maps, workspace: workspace) }
+    unsafe groupClusters(
+      whitened.rows(dimension: d), assignments: ListView(assignments, count: n), clusters: clusters,
+      seed: seed, workspace: workspace)
+    unsafe new.sort(by: assignments, groups: clusters, workspace: workspace) {
+      starts.append(UInt32(rowCount) + $0)
+    }
+    unsafe kernels.unsafeUnpack(new.keys, rowCount: n, dimension: d, target: points.base, targetStride: d)
+    unsafe learn(
+      points: points.base, values: new.values, firstGroup: firstGroup, training: training,
+      workspace: workspace)
+    if build.usesCodes { encode(points, clusters: clusters, maps: maps, workspace: workspace) }
     return clusters
   }
 
@@ -55,65 +59,71 @@ extension ClusterIndex {
   static let maximumTrainingTokens = 128
 
   /// Subtracts the mean key: a constant shift of all keys changes no distance, and smaller numbers lose less.
-  private func center(_ points: UnsafeMutablePointer<Float>, count n: Int, workspace: Workspace) {
+  private func center(_ points: ListView<Float>, workspace: Workspace) {
     let scratch = workspace.scope()
     let d = dimension
-    let mean = scratch.floats(d)
-    mean.update(repeating: 0, count: d)
-    for i in 0..<n { workspace.kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d) }
-    for i in 0..<n { workspace.kernels.unsafeAddScaled(mean, by: -1, to: points + i * d, count: d) }
+    let n = points.count / d
+    let mean = unsafe scratch.floats(d)
+    unsafe mean.update(repeating: 0, count: d)
+    for i in 0..<n {
+      unsafe workspace.kernels.unsafeAddScaled(points.base + i * d, by: 1 / Float(n), to: mean, count: d)
+    }
+    for i in 0..<n {
+      unsafe workspace.kernels.unsafeAddScaled(mean, by: -1, to: points.base + i * d, count: d)
+    }
   }
 
   /// Maps rows `[count, d]` to the queries' geometry.
   private func map(
-    _ points: UnsafePointer<Float>, count n: Int, by keyMap: UnsafePointer<Float>, workspace: Workspace,
-    result: UnsafeMutablePointer<Float>
+    _ points: ListView<Float>, by keyMap: ListView<Float>, workspace: Workspace, result: ListView<Float>
   ) {
     let scratch = workspace.scope()
     let d = dimension
-    workspace.kernels.unsafeGEMM(
-      FloatMatrix(points, rows: n, columns: d), FloatMatrix(keyMap, rows: d, columns: d).transposed,
-      into: result, scratch: scratch.floats(Kernels.gemmScratchCount))
+    unsafe workspace.kernels.unsafeGEMM(
+      points.matrix(rows: points.count / d, columns: d), keyMap.matrix(rows: d, columns: d).transposed,
+      into: result.base, scratch: scratch.floats(Kernels.gemmScratchCount))
   }
 
   /// `[d, d]` each.
-  private typealias Maps = (keys: UnsafeMutablePointer<Float>, queries: UnsafeMutablePointer<Float>)
+  private typealias Maps = (keys: ListView<Float>, queries: ListView<Float>)
 
   /// The map of keys that codes were learned with, or new maps of keys and queries.
   private func maps(training: TrainingQueries, in scratch: borrowing Scratch) -> Maps {
     let size = dimension * dimension
-    let maps = (keys: scratch.floats(size), queries: scratch.floats(size))
+    let maps = unsafe (keys: scratch.list(size), queries: scratch.list(size))
     if codes.isTrained {
-      scratch.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys, count: size)
+      unsafe scratch.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys.base, count: size)
     } else {
-      QueryGeometry.maps(
+      unsafe QueryGeometry.maps(
         queries: training.queries, count: training.count, dimension: dimension, workspace: scratch.workspace,
-        keyMap: maps.keys, queryMap: maps.queries)
+        keyMap: maps.keys.base, queryMap: maps.queries.base)
     }
     return maps
   }
 
   /// Codes of the new rows: `points` are their keys in f32, in cluster order, and are replaced.
   private func encode(
-    _ points: UnsafeMutablePointer<Float>, count n: Int, clusters: Int, maps: Maps, workspace: Workspace
+    _ points: ListView<Float>, clusters: Int, maps: Maps, workspace: Workspace
   ) {
     let scratch = workspace.scope()
     let d = dimension
-    let centroid = scratch.floats(d)
+    let centroid = unsafe scratch.floats(d)
     for c in clusterCount..<clusterCount + clusters {
-      workspace.kernels.unsafeConvertFromFloat16(centroids.base + c * d, centroid, count: d)
+      unsafe workspace.kernels.unsafeConvertFromFloat16(centroids.base + c * d, centroid, count: d)
       for i in Int(starts[c]) - rowCount..<Int(starts[c + 1]) - rowCount {
-        workspace.kernels.unsafeAddScaled(centroid, by: -1, to: points + i * d, count: d)
+        unsafe workspace.kernels.unsafeAddScaled(centroid, by: -1, to: points.base + i * d, count: d)
       }
     }
-    let residuals = scratch.floats(n * d)
+    let n = points.count / d
+    let residuals = unsafe scratch.list(n * d)
     if !codes.isTrained {
-      map(points, count: n, by: maps.keys, workspace: workspace, result: residuals)
-      codes.train(
-        residuals: residuals, count: n, keyMap: maps.keys, queryMap: maps.queries, kernels: workspace.kernels)
-      workspace.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys, count: d * d)
+      map(points, by: maps.keys, workspace: workspace, result: residuals)
+      unsafe codes.train(
+        residuals: residuals.base, count: n, keyMap: maps.keys.base, queryMap: maps.queries.base,
+        kernels: workspace.kernels)
+      unsafe workspace.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys.base, count: d * d)
     }
-    map(points, count: n, by: maps.keys, workspace: workspace, result: residuals)
-    codes.append(residuals: residuals, count: n)
+    map(points, by: maps.keys, workspace: workspace, result: residuals)
+    unsafe codes.append(residuals: residuals.base, count: n)
   }
 }

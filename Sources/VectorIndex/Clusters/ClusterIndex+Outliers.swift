@@ -9,7 +9,7 @@ extension ClusterIndex {
   }
 
   private func outlierRows(_ run: Int) -> Range<Int> {
-    outliers.begin(run)..<Int(starts.base[outliers.cluster(run) + 1])
+    unsafe outliers.begin(run)..<Int(starts.base[outliers.cluster(run) + 1])
   }
 
   /// Makes room for outliers behind the last cluster, which is that of the segment they belong to.
@@ -39,7 +39,7 @@ extension ClusterIndex {
     workspace: Workspace, recorder: ReadRecorder?
   ) -> ReadCount {
     let scratch = workspace.scope()
-    workspace.kernels.unsafeAttend(
+    unsafe workspace.kernels.unsafeAttend(
       group.rows(dimension: dimension), to: rows.keyValues.from(range.lowerBound), .first(range.count),
       states: states, scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(range)
@@ -51,18 +51,17 @@ extension ClusterIndex {
 
   /// Lets the last clusters of segments end where their outliers begin.
   ///
-  /// - Parameter ids: `[count]`: clusters, rising, whose ends these are.
-  func excludeOutliers(
-    from ends: UnsafeMutablePointer<UInt32>, of ids: UnsafePointer<UInt32>, count: Int
-  ) {
+  /// - Parameter scan: of which the ends are changed.
+  func excludeOutliers(from scan: ClusterScan) {
+    let (ids, ends, count) = unsafe (scan.ids, scan.ends, scan.count)
     for run in 0..<outliers.count {
       let cluster = UInt32(outliers.cluster(run))
       var (low, high) = (0, count)
       while low < high {
         let middle = (low + high) / 2
-        if ids[middle] < cluster { low = middle + 1 } else { high = middle }
+        if unsafe ids[middle] < cluster { low = middle + 1 } else { high = middle }
       }
-      if low < count, ids[low] == cluster { ends[low] = UInt32(outliers.begin(run)) }
+      if low < count, unsafe ids[low] == cluster { unsafe ends[low] = UInt32(outliers.begin(run)) }
     }
   }
 }

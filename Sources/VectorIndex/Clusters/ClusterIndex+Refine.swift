@@ -24,40 +24,43 @@ extension ClusterIndex {
     let scratch = workspace.scope()
     let (d, g, clusters) = (dimension, group.count, scan.count)
     var candidateCount = 0
-    for c in selected { candidateCount += scan.size(Int(c)) }
-    guard candidateCount > 0, let selection = selected.baseAddress else { return ReadCount() }
+    for c in selected { unsafe candidateCount += scan.size(Int(c)) }
+    guard candidateCount > 0 else { return ReadCount() }
     workspace.stages?.begin(.selection)
-    let lists = RowLists(begins: scan.begins, ends: scan.ends, selected: selection, count: selected.count)
-    let bases = scratch.floats(g * clusters)
+    let lists = unsafe RowLists(
+      begins: scan.begins, ends: scan.ends, selected: selected.base, count: selected.count)
+    let bases = unsafe scratch.floats(g * clusters)
     for h in 0..<g {
       // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
       for number in selected {
         let c = Int(number)
-        bases[h * clusters + c] = scan.scores[h * scan.stride + c] - scan.logMass[c] - scan.logTotals[h]
+        unsafe bases[h * clusters + c] =
+          scan.scores[h * scan.stride + c] - scan.logMass[c] - scan.logTotals[h]
       }
     }
     let room = min(slice.limit, candidateCount)
-    let sample = RowSample(
+    let sample = unsafe RowSample(
       threshold: search.tolerance, limit: slice.limit, rows: scratch.indices(room),
       chances: scratch.floats(room), rests: scratch.floats(g * lists.count), restStride: lists.count)
-    let count = take(
+    let count = unsafe take(
       sample,
       of: CodedLists(
         lists: lists, bases: bases, baseStride: clusters, factors: scan.valueSpread),
       candidates: candidateCount, tables: tables, workspace: workspace)
+    let weights = unsafe slice.weights.base
     for h in 0..<g {
       for s in 0..<lists.count {
-        slice.weights[h * clusters + Int(selected[s])] = sample.rests[h * lists.count + s]
+        unsafe weights[h * clusters + Int(lists.selected[s])] = sample.rests[h * lists.count + s]
       }
     }
-    let logChances = sample.chances
-    workspace.kernels.unsafeLog(logChances, logChances, count: count)
-    workspace.kernels.unsafeScale(logChances, by: -1, count: count)
+    let logChances = unsafe sample.chances
+    unsafe workspace.kernels.unsafeLog(logChances, logChances, count: count)
+    unsafe workspace.kernels.unsafeScale(logChances, by: -1, count: count)
     workspace.stages?.begin(.retrieved)
-    workspace.kernels.unsafeAttend(
+    unsafe workspace.kernels.unsafeAttend(
       group.rows(dimension: d), to: rows.keyValues, .listed(sample.rows, count: count), biases: logChances,
       states: states, scratch: scratch.floats(Kernels.attendScratchCount(queryCount: g)))
-    call.recorder?.read(UnsafeBufferPointer(start: sample.rows, count: count))
+    unsafe call.recorder?.read(ListView(sample.rows, count: count))
     var read = ReadCount()
     read.retrieved = count
     read.scored = candidateCount
@@ -72,18 +75,17 @@ extension ClusterIndex {
     workspace: Workspace
   ) -> Int {
     let scratch = workspace.scope()
-    func scan(_ sample: RowSample, worths: UnsafeMutablePointer<Float>? = nil) -> Int {
-      codes.sample(sample, of: lists, tables: tables, worths: worths, workspace: workspace)
+    func scan(_ sample: RowSample, worths: ListView<Float>? = nil) -> Int {
+      unsafe codes.sample(sample, of: lists, tables: tables, worths: worths?.base, workspace: workspace)
     }
     let wanted = scan(sample)
     guard wanted > sample.limit else { return wanted }
     guard sample.limit > 0 else { return 0 }
-    let worths = scratch.floats(candidates)
+    let worths = unsafe scratch.list(candidates)
     _ = scan(sample, worths: worths)
-    var sorted = UnsafeMutableBufferPointer(start: worths, count: candidates)
-    sorted.sort(by: >)
+    worths.sort(by: >)
     var best = sample
-    best.threshold = sorted[sample.limit - 1]
+    best.threshold = worths[sample.limit - 1]
     best.isSystematic = false
     return min(scan(best), sample.limit)
   }

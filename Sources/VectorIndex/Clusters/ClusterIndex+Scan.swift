@@ -4,8 +4,9 @@
 import AttentionKernels
 import Platform
 
-/// The clusters that one call looks at one by one, in arrays without gaps.
-struct ClusterScan {
+/// The clusters that one call looks at one by one, in arrays without gaps of the scope that it was made in. To hold it
+/// is safe; numbers of clusters are not checked.
+@safe struct ClusterScan {
   /// Clusters.
   let count: Int
   /// `[count]`: numbers of the clusters, rising.
@@ -26,12 +27,12 @@ struct ClusterScan {
   /// `[queries]`: estimated log-sum-exp of everything.
   let logTotals: UnsafeMutablePointer<Float>
 
-  func size(_ cluster: Int) -> Int { Int(ends[cluster] - begins[cluster]) }
+  @unsafe func size(_ cluster: Int) -> Int { unsafe Int(ends[cluster] - begins[cluster]) }
 
   /// Neighbors of the scan, in the same memory.
-  func part(_ range: Range<Int>) -> ClusterScan {
+  @unsafe func part(_ range: Range<Int>) -> ClusterScan {
     let first = range.lowerBound
-    return ClusterScan(
+    return unsafe ClusterScan(
       count: range.count, ids: ids + first, begins: begins + first, ends: ends + first,
       logMass: logMass + first, valueSpread: valueSpread + first, scores: scores + first, stride: stride,
       gains: gains + first, logTotals: logTotals)
@@ -39,19 +40,20 @@ struct ClusterScan {
 
   /// Calls `body` with the rows of selected clusters (numbers in the scan), neighbors together, so that they are read
   /// in one go.
-  func forEachRun(
-    of selected: UnsafeBufferPointer<UInt32>, body: (_ rows: Range<Int>) -> Void
+  @unsafe func forEachRun(
+    of selected: ListView<UInt32>, body: (_ rows: Range<Int>) -> Void
   ) {
     var next = 0
-    while next < selected.count {
-      let first = Int(selected[next])
-      var end = Int(ends[first])
+    let (selected, count) = unsafe (selected.base, selected.count)
+    while next < count {
+      let first = unsafe Int(selected[next])
+      var end = unsafe Int(ends[first])
       next += 1
-      while next < selected.count, Int(begins[Int(selected[next])]) == end {
-        end = Int(ends[Int(selected[next])])
+      while next < count, unsafe Int(begins[Int(selected[next])]) == end {
+        end = unsafe Int(ends[Int(selected[next])])
         next += 1
       }
-      body(Int(begins[first])..<end)
+      unsafe body(Int(begins[first])..<end)
     }
   }
 }
@@ -69,27 +71,27 @@ extension ClusterIndex {
   ) -> ClusterScan {
     let (d, g, groupCount) = (dimension, group.count, groups.count)
     let kernels = scratch.kernels
-    kernels.unsafeDot(
+    unsafe kernels.unsafeDot(
       group.rows(dimension: d), with: PackedRows(groups.centroids.base, stride: d), .first(groupCount),
       scores: groupScores)
-    let groupGains = scratch.floats(groupCount)
-    let outside = OutsideMass(maxima: scratch.floats(g), sums: scratch.floats(g))
-    outside.maxima.update(from: states.maxima, count: g)
-    outside.sums.update(from: states.sums, count: g)
-    estimateGains(
+    let groupGains = unsafe scratch.floats(groupCount)
+    let outside = unsafe OutsideMass(maxima: scratch.floats(g), sums: scratch.floats(g))
+    unsafe outside.maxima.update(from: states.maxima, count: g)
+    unsafe outside.sums.update(from: states.sums, count: g)
+    unsafe estimateGains(
       group,
       ClusterEstimates(
         count: groupCount, logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base,
         scores: groupScores, gains: groupGains, logTotals: scratch.floats(g)),
       outside: outside, kernels: kernels)
     let expansion = clusterCount < search.minimumGroupedClusters ? 0 : search.expansion
-    let (ids, count) = expand(
+    let (ids, count) = unsafe expand(
       groupGains, limit: limit * expansion, groupScores: groupScores, queryCount: g, in: scratch)
     for h in 0..<g {
-      kernels.unsafeAddMass(
+      unsafe kernels.unsafeAddMass(
         groupScores + h * groupCount, count: groupCount, maximum: outside.maxima + h, sum: outside.sums + h)
     }
-    return score(group, clusters: ids, count: count, outside: outside, in: scratch)
+    return unsafe score(group, clusters: ids, count: count, outside: outside, in: scratch)
   }
 
   /// The clusters of groups that are worth the limit, whose scores become -infinity.
@@ -98,16 +100,16 @@ extension ClusterIndex {
     in scratch: borrowing Scratch
   ) -> (ids: UnsafeMutablePointer<UInt32>, count: Int) {
     let groupCount = groups.count
-    let ids = scratch.indices(clusterCount)
+    let ids = unsafe scratch.indices(clusterCount)
     var count = 0
-    for number in 0..<groupCount where !(gains[number] < limit) {
-      for cluster in groups.starts.base[number]..<groups.starts.base[number + 1] {
-        ids[count] = cluster
+    for number in 0..<groupCount where unsafe !(gains[number] < limit) {
+      for cluster in unsafe groups.starts.base[number]..<groups.starts.base[number + 1] {
+        unsafe ids[count] = cluster
         count += 1
       }
-      for h in 0..<g { groupScores[h * groupCount + number] = -.infinity }
+      for h in 0..<g { unsafe groupScores[h * groupCount + number] = -.infinity }
     }
-    return (ids, count)
+    return unsafe (ids, count)
   }
 
   private func score(
@@ -115,26 +117,26 @@ extension ClusterIndex {
     in result: borrowing Scratch
   ) -> ClusterScan {
     let (d, g) = (dimension, group.count)
-    let scan = ClusterScan(
+    let scan = unsafe ClusterScan(
       count: count, ids: ids, begins: result.indices(count), ends: result.indices(count),
       logMass: result.floats(count), valueSpread: result.floats(count), scores: result.floats(g * count),
       stride: count, gains: result.floats(count), logTotals: result.floats(g))
     let scratch = result.workspace.scope()
-    let (spreads, costs) = (scratch.floats(count), scratch.floats(count))
+    let (spreads, costs) = unsafe (scratch.floats(count), scratch.floats(count))
     for i in 0..<count {
-      let c = Int(ids[i])
-      scan.begins[i] = starts.base[c]
-      scan.ends[i] = starts.base[c + 1]
-      scan.logMass[i] = logMass.base[c]
-      scan.valueSpread[i] = valueSpread.base[c]
-      spreads[i] = spread.base[c]
-      costs[i] = gain.base[c]
+      let c = unsafe Int(ids[i])
+      unsafe scan.begins[i] = starts.base[c]
+      unsafe scan.ends[i] = starts.base[c + 1]
+      unsafe scan.logMass[i] = logMass.base[c]
+      unsafe scan.valueSpread[i] = valueSpread.base[c]
+      unsafe spreads[i] = spread.base[c]
+      unsafe costs[i] = gain.base[c]
     }
-    excludeOutliers(from: scan.ends, of: ids, count: count)
-    scratch.kernels.unsafeDot(
+    excludeOutliers(from: scan)
+    unsafe scratch.kernels.unsafeDot(
       group.rows(dimension: d), with: PackedRows(centroids.base, stride: d), .listed(ids, count: count),
       scores: scan.scores)
-    estimateGains(
+    unsafe estimateGains(
       group,
       ClusterEstimates(
         count: count, logMass: scan.logMass, spread: spreads, gain: costs, scores: scan.scores,
@@ -148,26 +150,26 @@ extension ClusterIndex {
   private func estimateGains(
     _ group: QueryGroup, _ estimates: ClusterEstimates, outside: OutsideMass, kernels: Kernels
   ) {
-    let (count, result, logTotals) = (estimates.count, estimates.gains, estimates.logTotals)
-    result.update(repeating: 0, count: count)
+    let (count, result, logTotals) = unsafe (estimates.count, estimates.gains, estimates.logTotals)
+    unsafe result.update(repeating: 0, count: count)
     for h in 0..<group.count {
-      let row = estimates.scores + h * count
-      kernels.unsafeAddScaled(estimates.logMass, by: 1, to: row, count: count)
-      var (highest, total) = (outside.maxima[h], outside.sums[h])
-      kernels.unsafeAddMass(row, count: count, maximum: &highest, sum: &total)
+      let row = unsafe estimates.scores + h * count
+      unsafe kernels.unsafeAddScaled(estimates.logMass, by: 1, to: row, count: count)
+      var (highest, total) = unsafe (outside.maxima[h], outside.sums[h])
+      unsafe kernels.unsafeAddMass(row, count: count, maximum: &highest, sum: &total)
       let perSpread =
-        search.spreadFactor * vectorNorm(group.queries + h * dimension, dimension: dimension)
-      logTotals[h] = highest + log(total)
-      kernels.unsafeAddShares(
+        unsafe search.spreadFactor * vectorNorm(group.queries + h * dimension, dimension: dimension)
+      unsafe logTotals[h] = highest + log(total)
+      unsafe kernels.unsafeAddShares(
         row, spreads: estimates.spread, count: count, logTotal: logTotals[h],
         raise: SpreadRaise(perSpread: perSpread, most: Self.maximumLogFactor), to: result)
       if perSpread * highestSpread > Self.blindLogFactor {
-        for c in 0..<count where perSpread * estimates.spread[c] > Self.blindLogFactor {
-          result[c] = .infinity
+        for c in 0..<count where unsafe perSpread * estimates.spread[c] > Self.blindLogFactor {
+          unsafe result[c] = .infinity
         }
       }
     }
-    for c in 0..<count { result[c] *= estimates.gain[c] }
+    for c in 0..<count { unsafe result[c] *= estimates.gain[c] }
   }
 
   /// The same factor as a number: by how much a cluster's share is raised for what it may hide.
@@ -184,7 +186,7 @@ extension ClusterIndex {
 }
 
 /// What was learned of clusters or groups, and what that says of them for some queries.
-private struct ClusterEstimates {
+@safe private struct ClusterEstimates {
   var count: Int
   /// `[count]`, as are `spread` and `gain`.
   var logMass: UnsafePointer<Float>
@@ -199,7 +201,7 @@ private struct ClusterEstimates {
 }
 
 /// `[queries]` each: softmax maxima and sums of everything that is not being scored.
-private struct OutsideMass {
+@safe private struct OutsideMass {
   var maxima: UnsafeMutablePointer<Float>
   var sums: UnsafeMutablePointer<Float>
 }

@@ -118,8 +118,8 @@ public final class ClusterIndex: AttentionIndex {
 
   /// Takes account of the spreads of clusters from `first` on, and of all groups.
   func updateHighestSpread(from first: Int) {
-    for c in first..<spread.count { highestSpread = max(highestSpread, spread.base[c]) }
-    for number in 0..<groups.count { highestSpread = max(highestSpread, groups.spread.base[number]) }
+    for c in first..<spread.count { highestSpread = unsafe max(highestSpread, spread.base[c]) }
+    for number in 0..<groups.count { highestSpread = unsafe max(highestSpread, groups.spread.base[number]) }
   }
 
   /// Accounts for a new segment whose per-cluster arrays were just written.

@@ -6,13 +6,13 @@ import AttentionKernels
 /// that can be worked on at the same time. Or slices of all rows.
 ///
 /// It lies in the scope that it was made in, and is good for as long. Slices change their own part of it.
-package struct ClusterPlan {
+@safe package struct ClusterPlan {
   /// Nil when all rows are read.
   let scan: ClusterScan?
   /// Numbers in the scan, counted from the beginning of their slice.
-  let selected: UnsafePointer<UInt32>
+  let selected: ListView<UInt32>
   /// `[slices + 1]` scan numbers, then `[slices + 1]` offsets into ``selected``; or `[slices + 1]` rows.
-  let bounds: UnsafePointer<UInt32>
+  let bounds: ListView<UInt32>
   /// Slices that the work is divided into: by its amount alone, so that results do not depend on how many do it.
   package let sliceCount: Int
   let tables: ResidualCodes.Tables?
@@ -28,10 +28,9 @@ package struct ClusterPlan {
   /// Numbers of clusters in the scan, or rows.
   func range(ofSlice slice: Int) -> Range<Int> { Int(bounds[slice])..<Int(bounds[slice + 1]) }
 
-  func selection(ofSlice slice: Int) -> UnsafeBufferPointer<UInt32> {
-    let offsets = bounds + sliceCount + 1
-    return UnsafeBufferPointer(
-      start: selected + Int(offsets[slice]), count: Int(offsets[slice + 1] - offsets[slice]))
+  func selection(ofSlice slice: Int) -> ListView<UInt32> {
+    let offsets = bounds.from(sliceCount + 1)
+    return selected.from(Int(offsets[slice])).first(Int(offsets[slice + 1] - offsets[slice]))
   }
 
   /// What one slice may use of something, so that all together use no more than that.
@@ -46,33 +45,34 @@ package struct ClusterPlan {
     tables = nil
     read = ReadCount()
     sliceCount = min(Self.maximumSlices, max(1, rowCount / Self.sliceWeight))
-    let bounds = scratch.indices(sliceCount + 1)
+    let bounds = unsafe scratch.rows(sliceCount + 1)
     for slice in 0...sliceCount { bounds[slice] = UInt32(rowCount * slice / sliceCount) }
-    self.bounds = UnsafePointer(bounds)
-    selected = self.bounds
+    self.bounds = bounds
+    selected = bounds
   }
 
   /// - Parameter selected: numbers in the scan, rising; counted from their slices afterwards.
   init(
-    scan: ClusterScan, selected: UnsafeMutablePointer<UInt32>, selectedCount: Int,
-    tables: ResidualCodes.Tables?, read: ReadCount, in scratch: borrowing Scratch
+    scan: ClusterScan, selected: ListView<UInt32>, tables: ResidualCodes.Tables?, read: ReadCount,
+    in scratch: borrowing Scratch
   ) {
     self.scan = scan
     self.tables = tables
     self.read = read
-    self.selected = UnsafePointer(selected)
+    self.selected = selected
     var total = Self.meanWeight * scan.count
-    for i in 0..<selectedCount { total += scan.size(Int(selected[i])) }
+    for cluster in selected { unsafe total += scan.size(Int(cluster)) }
     sliceCount = min(Self.maximumSlices, max(1, total / Self.sliceWeight))
-    let bounds = scratch.indices(2 * (sliceCount + 1))
-    let offsets = bounds + sliceCount + 1
+    let bounds = unsafe scratch.rows(2 * (sliceCount + 1))
+    let offsets = bounds.from(sliceCount + 1)
     (bounds[0], offsets[0]) = (0, 0)
     var (slice, weight, next, first) = (0, 0, 0, 0)
+    let (numbers, numberCount) = unsafe (selected.base, selected.count)
     for cluster in 0..<scan.count {
       weight += Self.meanWeight
-      if next < selectedCount, Int(selected[next]) == cluster {
-        weight += scan.size(cluster)
-        selected[next] = UInt32(cluster - first)
+      if next < numberCount, unsafe Int(numbers[next]) == cluster {
+        unsafe weight += scan.size(cluster)
+        unsafe numbers[next] = UInt32(cluster - first)
         next += 1
       }
       while slice + 1 < sliceCount, weight * sliceCount >= total * (slice + 1) {
@@ -81,18 +81,18 @@ package struct ClusterPlan {
         (bounds[slice], offsets[slice]) = (UInt32(first), UInt32(next))
       }
     }
-    (bounds[sliceCount], offsets[sliceCount]) = (UInt32(scan.count), UInt32(selectedCount))
-    self.bounds = UnsafePointer(bounds)
+    (bounds[sliceCount], offsets[sliceCount]) = (UInt32(scan.count), UInt32(selected.count))
+    self.bounds = bounds
   }
 }
 
 /// What one slice of a plan looks into.
-struct ClusterSlice {
+@safe struct ClusterSlice {
   let scan: ClusterScan
   /// Numbers in the scan of the clusters whose keys are worth a look, rising.
-  let selected: UnsafeBufferPointer<UInt32>
+  let selected: ListView<UInt32>
   /// Most keys to read.
   let limit: Int
   /// `[queries, clusters]`: what clusters weigh; afterwards, for the selected ones, what is left of them.
-  let weights: UnsafeMutablePointer<Float>
+  let weights: ListView<Float>
 }

@@ -9,8 +9,8 @@ struct OutlierRuns: ~Copyable {
   var count: Int { places.count / 2 }
   var byteCount: Int { places.byteCount }
 
-  func cluster(_ run: Int) -> Int { Int(places.base[2 * run]) }
-  func begin(_ run: Int) -> Int { Int(places.base[2 * run + 1]) }
+  func cluster(_ run: Int) -> Int { Int(places[2 * run]) }
+  func begin(_ run: Int) -> Int { Int(places[2 * run + 1]) }
 
   mutating func append(after cluster: Int, begin: Int) {
     places.append(UInt32(cluster))

@@ -16,35 +16,35 @@ package struct TailSums {
 
   /// - Parameter memory: room for ``floatCount(queries:dimension:)``.
   package init(_ memory: UnsafeMutablePointer<Float>, queries: Int, dimension: Int) {
-    states = StatePointers(
+    states = unsafe StatePointers(
       maxima: memory, sums: memory + queries, accumulators: memory + 2 * queries, count: queries,
       dimension: dimension)
   }
 
   /// `[queries]`: natural logarithms of what a weight of one stands for.
-  package var logScales: UnsafeMutablePointer<Float> { states.maxima }
+  package var logScales: UnsafeMutablePointer<Float> { unsafe states.maxima }
   /// `[queries]`.
-  package var sums: UnsafeMutablePointer<Float> { states.sums }
+  package var sums: UnsafeMutablePointer<Float> { unsafe states.sums }
   /// `[queries, d]`.
-  package var accumulators: UnsafeMutablePointer<Float> { states.accumulators }
+  package var accumulators: UnsafeMutablePointer<Float> { unsafe states.accumulators }
 
   /// Makes them nothing.
   package func clear() {
-    logScales.update(repeating: 0, count: states.count * (2 + states.dimension))
+    unsafe logScales.update(repeating: 0, count: states.count * (2 + states.dimension))
   }
 
   /// Adds sums of the same scales.
   package func add(_ other: TailSums, kernels: Kernels) {
     // Sums and accumulators are neighbors.
-    kernels.unsafeAddScaled(other.sums, by: 1, to: sums, count: states.count * (1 + states.dimension))
+    unsafe kernels.unsafeAddScaled(other.sums, by: 1, to: sums, count: states.count * (1 + states.dimension))
   }
 
   /// Adds all of it to softmax states. What would take away nearly all that a query has is left, since that is no
   /// estimate any more.
   package func add(to target: StatePointers, kernels: Kernels) {
-    for h in 0..<states.count where sums[h] != 0 {
-      let scales = StatePointers.scales(target.maxima[h], logScales[h])
-      let (old, added) = (scales.a * target.sums[h], scales.b * sums[h])
+    for h in 0..<states.count where unsafe sums[h] != 0 {
+      let scales = unsafe StatePointers.scales(target.maxima[h], logScales[h])
+      let (old, added) = unsafe (scales.a * target.sums[h], scales.b * sums[h])
       guard added > 0 || -added < Self.largestDebt * old else { continue }
       target.merge(states, query: h, kernels: kernels)
     }

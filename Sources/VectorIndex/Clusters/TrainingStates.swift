@@ -20,7 +20,7 @@ struct LearnedStatistics {
 }
 
 /// The attention of all training queries to one cluster, or to a group of them, and what can be learned from it.
-struct TrainingStates {
+@safe struct TrainingStates {
   let states: StatePointers
   let estimates: UnsafeMutablePointer<Float>  // [queries]: q.mu
   let squares: UnsafeMutablePointer<Float>  // [queries]: sum of (q.k - q.mu)^2
@@ -31,15 +31,15 @@ struct TrainingStates {
 
   init(_ training: TrainingQueries, dimension: Int, in scratch: borrowing Scratch) {
     let queryCount = training.count
-    states = StatePointers(count: queryCount, dimension: dimension, in: scratch)
-    estimates = scratch.floats(queryCount)
-    squares = scratch.floats(queryCount)
-    norms = scratch.floats(queryCount)
+    unsafe states = StatePointers(count: queryCount, dimension: dimension, in: scratch)
+    unsafe estimates = scratch.floats(queryCount)
+    unsafe squares = scratch.floats(queryCount)
+    unsafe norms = scratch.floats(queryCount)
     self.queryCount = queryCount
     self.dimension = dimension
     workspace = scratch.workspace
     for t in 0..<queryCount {
-      norms[t] = vectorNorm(training.queries + t * dimension, dimension: dimension)
+      unsafe norms[t] = vectorNorm(training.queries + t * dimension, dimension: dimension)
     }
   }
 
@@ -48,17 +48,17 @@ struct TrainingStates {
     queryCount = other.queryCount
     dimension = other.dimension
     workspace = other.workspace
-    norms = other.norms
-    states = StatePointers(count: queryCount, dimension: dimension, in: scratch)
-    estimates = scratch.floats(queryCount)
-    squares = scratch.floats(queryCount)
+    unsafe norms = other.norms
+    unsafe states = StatePointers(count: queryCount, dimension: dimension, in: scratch)
+    unsafe estimates = scratch.floats(queryCount)
+    unsafe squares = scratch.floats(queryCount)
     removeAll()
   }
 
   func removeAll() {
     states.clear()
-    estimates.update(repeating: 0, count: queryCount)
-    squares.update(repeating: 0, count: queryCount)
+    unsafe estimates.update(repeating: 0, count: queryCount)
+    unsafe squares.update(repeating: 0, count: queryCount)
   }
 
   /// Adds the attention to a cluster of n keys. Until ``score(_:centroid:count:_:)``, `squares` hold the sum of
@@ -66,18 +66,18 @@ struct TrainingStates {
   func add(_ cluster: TrainingStates, count n: Int) {
     for t in 0..<queryCount {
       states.merge(cluster.states, query: t, kernels: workspace.kernels)
-      squares[t] += cluster.squares[t] + Float(n) * cluster.estimates[t] * cluster.estimates[t]
+      unsafe squares[t] += cluster.squares[t] + Float(n) * cluster.estimates[t] * cluster.estimates[t]
     }
   }
 
   /// Completes a sum of clusters of `count` keys together, with the centroid of all.
   func score(_ queries: UnsafePointer<Float>, centroid: UnsafePointer<Float>, count: Int, _ kernels: Kernels)
   {
-    kernels.unsafeDot(
+    unsafe kernels.unsafeDot(
       FloatRows(centroid, count: 1, dimension: dimension),
       with: FloatRows(queries, count: queryCount, dimension: dimension), scores: estimates)
     for t in 0..<queryCount {
-      squares[t] = max(0, squares[t] - Float(count) * estimates[t] * estimates[t])
+      unsafe squares[t] = max(0, squares[t] - Float(count) * estimates[t] * estimates[t])
     }
   }
 
@@ -89,28 +89,28 @@ struct TrainingStates {
   ) {
     let scratch = workspace.scope()
     let d = dimension
-    let scores = scratch.floats(queryCount * n)
-    kernels.unsafeGEMM(
+    let scores = unsafe scratch.floats(queryCount * n)
+    unsafe kernels.unsafeGEMM(
       FloatMatrix(queries, rows: queryCount, columns: d), FloatMatrix(keys, rows: n, columns: d).transposed,
       into: scores, scratch: scratch.floats(Kernels.gemmScratchCount))
-    kernels.unsafeDot(
+    unsafe kernels.unsafeDot(
       FloatRows(centroid, count: 1, dimension: d), with: FloatRows(queries, count: queryCount, dimension: d),
       scores: estimates)
-    sumSquares(scores, count: n)
+    unsafe sumSquares(scores, count: n)
     states.clear()
-    kernels.unsafeSoftmaxAccumulate(
+    unsafe kernels.unsafeSoftmaxAccumulate(
       scores: scores, values: values, .first(n), to: states)
   }
 
   private func sumSquares(_ scores: UnsafePointer<Float>, count n: Int) {
     for t in 0..<queryCount {
-      let row = scores + t * n
+      let row = unsafe scores + t * n
       var sum: Float = 0
       for i in 0..<n {
-        let difference = row[i] - estimates[t]
+        let difference = unsafe row[i] - estimates[t]
         sum += difference * difference
       }
-      squares[t] = sum
+      unsafe squares[t] = sum
     }
   }
 
@@ -119,8 +119,8 @@ struct TrainingStates {
     var deviations: Float = 0
     var lengths: Float = 0
     for t in 0..<queryCount {
-      deviations += (squares[t] / Float(count)).squareRoot()
-      lengths += norms[t]
+      unsafe deviations += (squares[t] / Float(count)).squareRoot()
+      unsafe lengths += norms[t]
     }
     return lengths > 0 ? deviations / lengths : 0
   }
@@ -136,40 +136,41 @@ struct TrainingStates {
     var weightedShortfall: Float = 0
     var weights: Float = 0
     var mass: Float = 0
-    let weighted = scratch.floats(d)
-    weighted.update(repeating: 0, count: d)
+    let weighted = unsafe scratch.floats(d)
+    unsafe weighted.update(repeating: 0, count: d)
     for t in 0..<queryCount {
-      let logSumExp = states.maxima[t] + log(states.sums[t])
+      let logSumExp = unsafe states.maxima[t] + log(states.sums[t])
       // A query that was moved to another position may see more here than it saw in all; a share stays a share.
-      let share = exp(min(0, logSumExp - training.logSumExps[t]))
+      let share = unsafe exp(min(0, logSumExp - training.logSumExps[t]))
       let weight = share.squareRoot()
-      weightedShortfall += weight * (logSumExp - estimates[t] - logCount)
+      unsafe weightedShortfall += weight * (logSumExp - estimates[t] - logCount)
       weights += weight
       mass += share
-      workspace.kernels.unsafeAddScaled(
+      unsafe workspace.kernels.unsafeAddScaled(
         states.accumulators + t * d, by: share / states.sums[t], to: weighted, count: d)
     }
     let bias = weights > 1e-20 ? weightedShortfall / weights : 0
     if mass > 1e-20 {
-      for i in 0..<d { meanValue[i] = weighted[i] / mass }
+      for i in 0..<d { unsafe meanValue[i] = weighted[i] / mass }
     }
     var error: Float = 0
     var weight: Float = 0
     let spreadFactor = ClusterIndex.SearchParameters().spreadFactor
     for t in 0..<queryCount {
-      let normalizer = training.logSumExps[t]
-      let share = exp(min(0, states.maxima[t] + log(states.sums[t]) - normalizer))
-      let estimate = exp(min(0, estimates[t] + logCount + bias - normalizer))
-      let output = training.outputs + t * d
-      let accumulator = states.accumulators + t * d
-      let trueScale = share / states.sums[t]
+      let normalizer = unsafe training.logSumExps[t]
+      let share = unsafe exp(min(0, states.maxima[t] + log(states.sums[t]) - normalizer))
+      let estimate = unsafe exp(min(0, estimates[t] + logCount + bias - normalizer))
+      let output = unsafe training.outputs + t * d
+      let accumulator = unsafe states.accumulators + t * d
+      let trueScale = unsafe share / states.sums[t]
       var sum: Float = 0
       for i in 0..<d {
-        let difference = trueScale * accumulator[i] - estimate * meanValue[i] - (share - estimate) * output[i]
+        let difference =
+          unsafe trueScale * accumulator[i] - estimate * meanValue[i] - (share - estimate) * output[i]
         sum += difference * difference
       }
       error += sum.squareRoot()
-      weight +=
+      unsafe weight +=
         estimate * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
     }
     return LearnedStatistics(bias: bias, spread: spread, cost: weight > 1e-30 ? error / weight : 1)

@@ -42,16 +42,18 @@ final class CodeGeometry {
     let scratch = workspace.scope()
     let (count, d) = (keys.count, keys.dimension)
     dimension = d
-    let mean = Self.mean(of: keys.base, count: count, dimension: d)
+    let mean = Self.mean(of: keys)
     self.mean = RowBuffer(mean)
     // Centered exactly, not by taking mean mean' from the moment: keys can be far from the origin.
-    let centered = scratch.floats(count * d)
+    let centered = unsafe scratch.floats(count * d)
     for i in 0..<count {
-      for j in 0..<d { centered[i * d + j] = keys.base[i * d + j] - mean[j] }
+      for j in 0..<d { unsafe centered[i * d + j] = keys.base[i * d + j] - mean[j] }
     }
-    let covariance = Self.moment(centered, count, d, ridge: Self.keyRidge, workspace: workspace)
-    let moment = Self.moment(
-      training.queries, training.count, d, ridge: Self.queryRidge, workspace: workspace)
+    let covariance = unsafe Self.moment(
+      FloatRows(centered, count: count, dimension: d), ridge: Self.keyRidge, workspace: workspace)
+    let moment = unsafe Self.moment(
+      FloatRows(training.queries, count: training.count, dimension: d), ridge: Self.queryRidge,
+      workspace: workspace)
     let (root, inverseRoot) = Self.roots(of: covariance, dimension: d)
     let both = SymmetricEigen(
       squareProduct(squareProduct(root, moment, dimension: d), root, dimension: d), dimension: d)
@@ -92,23 +94,25 @@ final class CodeGeometry {
     self.spectrum = spectrum
   }
 
-  private static func mean(of rows: UnsafePointer<Float>, count: Int, dimension d: Int) -> [Float] {
+  private static func mean(of keys: FloatRows) -> [Float] {
+    let (rows, count, d) = unsafe (keys.base, keys.count, keys.dimension)
     var sums = [Double](repeating: 0, count: d)
     for i in 0..<count {
-      for j in 0..<d { sums[j] += Double(rows[i * d + j]) }
+      for j in 0..<d { unsafe sums[j] += Double(rows[i * d + j]) }
     }
     return sums.map { count > 0 ? Float($0 / Double(count)) : 0 }
   }
 
   /// The mean of `r r'` over rows r, with a ridge; the identity when that says nothing.
   private static func moment(
-    _ rows: UnsafePointer<Float>, _ count: Int, _ d: Int, ridge: Double, workspace: Workspace
+    _ rows: FloatRows, ridge: Double, workspace: Workspace
   ) -> [Double] {
     let scratch = workspace.scope()
+    let d = rows.dimension
     var result = [Float](repeating: 0, count: d * d)
-    if count > 0 {
-      workspace.kernels.unsafeAddSecondMoment(
-        of: FloatRows(rows, count: count, dimension: d), to: &result,
+    if rows.count > 0 {
+      unsafe workspace.kernels.unsafeAddSecondMoment(
+        of: rows, to: &result,
         scratch: scratch.floats(Kernels.gemmScratchCount))
     }
     var trace = 0.0
@@ -168,32 +172,31 @@ extension CodeGeometry {
 
   /// Writes `(k - mean) F` for keys `[count, d]`.
   func map(
-    keys: PackedRows, count: Int, workspace: Workspace, result: UnsafeMutablePointer<Float>
+    keys: PackedRows, count: Int, workspace: Workspace, result: ListView<Float>
   ) {
     let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let points = scratch.floats(count * d)
-    let mean = mean.base
-    kernels.unsafeUnpack(keys, rowCount: count, dimension: d, target: points, targetStride: d)
+    let points = unsafe scratch.floats(count * d)
+    let mean = unsafe mean.base
+    unsafe kernels.unsafeUnpack(keys, rowCount: count, dimension: d, target: points, targetStride: d)
     for i in 0..<count {
-      for j in 0..<d { points[i * d + j] -= mean[j] }
+      for j in 0..<d { unsafe points[i * d + j] -= mean[j] }
     }
-    kernels.unsafeGEMM(
+    unsafe kernels.unsafeGEMM(
       FloatMatrix(points, rows: count, columns: d), FloatMatrix(forward.base, rows: d, columns: d),
-      into: result, scratch: scratch.floats(Kernels.gemmScratchCount))
+      into: result.base, scratch: scratch.floats(Kernels.gemmScratchCount))
   }
 
   /// Writes `q B` `[group.count, d]` and `q.mean` `[group.count]`.
   func map(
-    _ group: QueryGroup, kernels: Kernels, result: UnsafeMutablePointer<Float>,
-    bases: UnsafeMutablePointer<Float>
+    _ group: QueryGroup, kernels: Kernels, result: ListView<Float>, bases: ListView<Float>
   ) {
     let d = dimension
-    kernels.unsafeDot(
-      group.rows(dimension: d), with: FloatRows(backward.base, count: d, dimension: d), scores: result)
-    kernels.unsafeDot(
-      group.rows(dimension: d), with: FloatRows(mean.base, count: 1, dimension: d), scores: bases)
+    unsafe kernels.unsafeDot(
+      group.rows(dimension: d), with: FloatRows(backward.base, count: d, dimension: d), scores: result.base)
+    unsafe kernels.unsafeDot(
+      group.rows(dimension: d), with: FloatRows(mean.base, count: 1, dimension: d), scores: bases.base)
   }
 
   /// Up to ``learnedRows`` of the rows, evenly, but for outliers, in f32 in `scratch`.
@@ -201,16 +204,16 @@ extension CodeGeometry {
     _ keys: PackedRows, count: Int, outliers: [UInt32], dimension d: Int, in scratch: borrowing Scratch
   ) -> FloatRows {
     let chosen = min(count, learnedRows)
-    let result = scratch.floats(chosen * d)
+    let result = unsafe scratch.floats(chosen * d)
     var (kept, next) = (0, 0)
     for i in 0..<chosen {
       let row = i * count / chosen
       while next < outliers.count, outliers[next] < row { next += 1 }
       if next < outliers.count, outliers[next] == row { continue }
-      scratch.kernels.unsafeUnpack(
+      unsafe scratch.kernels.unsafeUnpack(
         keys.from(row), rowCount: 1, dimension: d, target: result + kept * d, targetStride: d)
       kept += 1
     }
-    return FloatRows(result, count: kept, dimension: d)
+    return unsafe FloatRows(result, count: kept, dimension: d)
   }
 }

@@ -16,36 +16,36 @@ package struct KMeans {
     let kernels = workspace.kernels
     let (count, d) = (points.count, points.dimension)
     let k = max(1, min(clusterCount, count))
-    let assignments = result.indices(count)
+    let assignments = unsafe result.indices(count)
     let scratch = workspace.scope()
-    let centroids = scratch.floats(k * d)
-    let sums = scratch.floats(k * d)
-    let halfNorms = scratch.floats(k)
-    let best = scratch.floats(count)
-    let counts = scratch.indices(k)
-    let kernelScratch = scratch.floats(Kernels.assignScratchCount(dimension: d))
-    sample(points, k, into: centroids, seed: seed, workspace: workspace)
+    let centroids = unsafe scratch.floats(k * d)
+    let sums = unsafe scratch.floats(k * d)
+    let halfNorms = unsafe scratch.floats(k)
+    let best = unsafe scratch.floats(count)
+    let counts = unsafe scratch.indices(k)
+    let kernelScratch = unsafe scratch.floats(Kernels.assignScratchCount(dimension: d))
+    unsafe sample(points, k, into: centroids, seed: seed, workspace: workspace)
 
     for iteration in 0..<max(1, iterations) {
-      Self.halfNorms(of: centroids, count: k, dimension: d, into: halfNorms)
-      kernels.unsafeAssign(
+      unsafe Self.halfNorms(of: centroids, count: k, dimension: d, into: halfNorms)
+      unsafe kernels.unsafeAssign(
         points, to: FloatRows(centroids, count: k, dimension: d), halfNorms: halfNorms,
         assignments: assignments, best: best, scratch: kernelScratch)
       if iteration == max(1, iterations) - 1 { break }
-      sums.update(repeating: 0, count: k * d)
-      counts.update(repeating: 0, count: k)
+      unsafe sums.update(repeating: 0, count: k * d)
+      unsafe counts.update(repeating: 0, count: k)
       for i in 0..<count {
-        let j = Int(assignments[i])
-        counts[j] += 1
-        kernels.unsafeAddScaled(points[i], by: 1, to: sums + j * d, count: d)
+        let j = unsafe Int(assignments[i])
+        unsafe counts[j] += 1
+        unsafe kernels.unsafeAddScaled(points[i], by: 1, to: sums + j * d, count: d)
       }
       // A cluster that lost all its points keeps its centroid: it may win some back.
-      for j in 0..<k where counts[j] > 0 {
-        let scale = 1 / Float(counts[j])
-        for i in 0..<d { centroids[j * d + i] = sums[j * d + i] * scale }
+      for j in 0..<k where unsafe counts[j] > 0 {
+        let scale = unsafe 1 / Float(counts[j])
+        for i in 0..<d { unsafe centroids[j * d + i] = sums[j * d + i] * scale }
       }
     }
-    return (assignments, renumber(assignments, count: count, clusterCount: k, workspace: workspace))
+    return unsafe (assignments, renumber(assignments, count: count, clusterCount: k, workspace: workspace))
   }
 
   /// Chooses k different rows as first centroids (the head of a Fisher-Yates shuffle).
@@ -56,13 +56,13 @@ package struct KMeans {
     let scratch = workspace.scope()
     let (count, d) = (points.count, points.dimension)
     var generator = SeededGenerator(seed: seed)
-    let order = scratch.indices(count)
-    for i in 0..<count { order[i] = UInt32(i) }
+    let order = unsafe scratch.indices(count)
+    for i in 0..<count { unsafe order[i] = UInt32(i) }
     for j in 0..<k {
       let chosen = Int.random(in: j..<count, using: &generator)
-      let row = Int(order[chosen])
-      order[chosen] = order[j]
-      (centroids + j * d).update(from: points[row], count: d)
+      let row = unsafe Int(order[chosen])
+      unsafe order[chosen] = order[j]
+      unsafe (centroids + j * d).update(from: points[row], count: d)
     }
   }
 
@@ -72,8 +72,8 @@ package struct KMeans {
   ) {
     for j in 0..<count {
       var norm: Float = 0
-      for i in 0..<d { norm += centroids[j * d + i] * centroids[j * d + i] }
-      result[j] = 0.5 * norm
+      for i in 0..<d { unsafe norm += centroids[j * d + i] * centroids[j * d + i] }
+      unsafe result[j] = 0.5 * norm
     }
   }
 
@@ -82,15 +82,15 @@ package struct KMeans {
     _ assignments: UnsafeMutablePointer<UInt32>, count: Int, clusterCount: Int, workspace: Workspace
   ) -> Int {
     let scratch = workspace.scope()
-    let numbers = scratch.indices(clusterCount)
-    numbers.update(repeating: 0, count: clusterCount)
-    for i in 0..<count { numbers[Int(assignments[i])] = 1 }
+    let numbers = unsafe scratch.indices(clusterCount)
+    unsafe numbers.update(repeating: 0, count: clusterCount)
+    for i in 0..<count { unsafe numbers[Int(assignments[i])] = 1 }
     var next: UInt32 = 0
-    for j in 0..<clusterCount where numbers[j] > 0 {
-      numbers[j] = next
+    for j in 0..<clusterCount where unsafe numbers[j] > 0 {
+      unsafe numbers[j] = next
       next += 1
     }
-    for i in 0..<count { assignments[i] = numbers[Int(assignments[i])] }
+    for i in 0..<count { unsafe assignments[i] = numbers[Int(assignments[i])] }
     return Int(next)
   }
 }

@@ -13,10 +13,10 @@ extension ExactKeys {
 
 extension CodeGeometry {
   func write(to file: inout IndexFileWriter) {
-    file.add("mean", mean)
-    file.add("fwrd", forward)
-    file.add("bwrd", backward)
-    file.add("spec", spectrum)
+    unsafe file.add("mean", mean)
+    unsafe file.add("fwrd", forward)
+    unsafe file.add("bwrd", backward)
+    unsafe file.add("spec", spectrum)
   }
 
   /// Cost: the maps are read, 8 d^2 bytes.
@@ -38,7 +38,7 @@ extension LocallyAdaptiveCodes {
   func write(to file: inout IndexFileWriter) {
     guard let geometry else { return }
     geometry.write(to: &file)
-    file.add("lvqb", lines)
+    unsafe file.add("lvqb", lines)
   }
 
   func read(from file: IndexFileReader) throws(IndexFileError) {
@@ -55,11 +55,11 @@ extension ProductCodes {
     file.set("cbks", starts.count - 1)
     file.set("crds", coordinates.count)
     geometry.write(to: &file)
-    file.add("crdi", coordinates)
-    file.add("strt", starts)
-    file.add("entr", entries)
+    unsafe file.add("crdi", coordinates)
+    unsafe file.add("strt", starts)
+    unsafe file.add("entr", entries)
     file.add("ordr", copying: encodingOrder.map { UInt32($0) })
-    file.add("pqbl", lines)
+    unsafe file.add("pqbl", lines)
   }
 
   func read(from file: IndexFileReader) throws(IndexFileError) {
@@ -75,10 +75,10 @@ extension ProductCodes {
     lines = try file.rows("pqbl", count: Self.blockCount(rows: file.rowCount) * codebookCount / 4)
     try file.requireIDs(coordinates, "crdi", below: dimension)
     try file.requireOffsets(starts, "strt", last: places)
-    for i in 0..<codebooks where starts.base[i] == starts.base[i + 1] {
+    for i in 0..<codebooks where unsafe starts.base[i] == starts.base[i + 1] {
       throw .invalidElement(
-        path: file.path, section: "strt", index: i + 1, expected: "above \(starts.base[i])",
-        actual: String(starts.base[i + 1]))
+        path: file.path, section: "strt", index: i + 1, expected: unsafe "above \(starts.base[i])",
+        actual: unsafe String(starts.base[i + 1]))
     }
     try file.requireFinite(entries, "entr")
     try file.requirePermutation(order, "ordr")

@@ -18,16 +18,16 @@ package protocol KeyScorer: AnyObject {
   func insert(
     keys: PackedRows, count: Int, outliers: [UInt32], training: TrainingQueries, workspace: Workspace)
 
-  /// What ``score(_:of:rows:scores:scoreStride:kernels:)`` needs of a group's queries, in `scratch`. Rows have been
+  /// What ``score(_:of:rows:scores:kernels:)`` needs of a group's queries, in `scratch`. Rows have been
   /// inserted.
   func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries
 
-  /// Writes approximate scores: `scores[h * scoreStride + i]` of query h with row `range.lowerBound + i`.
+  /// Writes approximate scores: element i of row h is that of query h with row `range.lowerBound + i`.
   ///
   /// A range may begin and end anywhere; multiples of 32 rows are scored fastest.
   func score(
     _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels)
+    scores: ScoreRows, kernels: Kernels)
 
   /// Adds what was learned and the codes to a file; nothing as long as there are no rows.
   func write(to file: inout IndexFileWriter)
@@ -40,6 +40,17 @@ package import AttentionKernels
 
 /// 64 bytes of codes, at a multiple of 64 in memory: what kernels load at once.
 package typealias CodeLine = SIMD64<UInt8>
+
+/// Where scores go: rows of a list, one a query, `stride` elements apart.
+package struct ScoreRows {
+  package let list: ListView<Float>
+  package let stride: Int
+
+  package init(_ list: ListView<Float>, stride: Int) {
+    self.list = list
+    self.stride = stride
+  }
+}
 
 /// A group's queries as a kind of codes takes them.
 package struct PreparedQueries {
@@ -65,18 +76,19 @@ final class ExactKeys: KeyScorer {
   }
 
   func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries {
-    let none = UnsafePointer(scratch.floats(1))
-    return PreparedQueries(
+    let none = unsafe scratch.floats(1)
+    return unsafe PreparedQueries(
       group: group,
       codes: CodeQueries(group.queries, stride: 0, count: group.count, scales: none, sums: none, bases: none))
   }
 
   func score(
     _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
+    scores: ScoreRows, kernels: Kernels
   ) {
-    kernels.unsafeDot(
+    unsafe kernels.unsafeDot(
       FloatRows(prepared.group.queries, count: prepared.group.count, dimension: dimension),
-      with: rows.keys.from(range.lowerBound), .first(range.count), scores: scores, scoreStride: scoreStride)
+      with: rows.keys.from(range.lowerBound), .first(range.count), scores: scores.list.base,
+      scoreStride: scores.stride)
   }
 }

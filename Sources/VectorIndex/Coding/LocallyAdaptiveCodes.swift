@@ -52,12 +52,14 @@ final class LocallyAdaptiveCodes: KeyScorer {
       ?? learn(keys, count: count, outliers: outliers, training: training, workspace: workspace)
     self.geometry = geometry
     let added = Self.blockCount(rows: rowCount + count) * blockLines - lines.count
-    lines.grow(by: added).initialize(repeating: .zero, count: added)
-    let mapped = scratch.floats(min(count, CodeGeometry.mappedRows) * d)
+    unsafe lines.grow(by: added).initialize(repeating: .zero, count: added)
+    let mapped = unsafe scratch.list(min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
       let part = min(CodeGeometry.mappedRows, count - first)
       geometry.map(keys: keys.from(first), count: part, workspace: workspace, result: mapped)
-      for i in 0..<part { encode(mapped + i * d, row: rowCount + first + i, kernels: workspace.kernels) }
+      for i in 0..<part {
+        unsafe encode(mapped.base + i * d, row: rowCount + first + i, kernels: workspace.kernels)
+      }
     }
     rowCount += count
   }
@@ -73,33 +75,33 @@ final class LocallyAdaptiveCodes: KeyScorer {
   }
 
   private func encode(_ values: UnsafePointer<Float>, row: Int, kernels: Kernels) {
-    let block = UnsafeMutableRawPointer(lines.base + row / Kernels.lvqBlockRows * blockLines)
+    let block = unsafe UnsafeMutableRawPointer(lines.base + row / Kernels.lvqBlockRows * blockLines)
     let place = row % Kernels.lvqBlockRows
-    var lowest = values[0]
-    var highest = values[0]
+    var lowest = unsafe values[0]
+    var highest = unsafe values[0]
     for i in 1..<dimension {
-      lowest = min(lowest, values[i])
-      highest = max(highest, values[i])
+      lowest = unsafe min(lowest, values[i])
+      highest = unsafe max(highest, values[i])
     }
     let steps: Float = bits == .eight ? 255 : 15
     // Codes are taken with the rounded scale and offset, which are what scans use.
     var halves: (UInt16, UInt16) = (0, 0)
     var (scale, offset) = ((highest - lowest) / steps, lowest)
-    kernels.unsafeConvertToFloat16(&scale, &halves.0, count: 1)
-    kernels.unsafeConvertToFloat16(&offset, &halves.1, count: 1)
-    kernels.unsafeConvertFromFloat16(&halves.0, &scale, count: 1)
-    kernels.unsafeConvertFromFloat16(&halves.1, &offset, count: 1)
-    block.storeBytes(of: halves.0, toByteOffset: 2 * place, as: UInt16.self)
-    block.storeBytes(of: halves.1, toByteOffset: 2 * (Kernels.lvqBlockRows + place), as: UInt16.self)
+    unsafe kernels.unsafeConvertToFloat16(&scale, &halves.0, count: 1)
+    unsafe kernels.unsafeConvertToFloat16(&offset, &halves.1, count: 1)
+    unsafe kernels.unsafeConvertFromFloat16(&halves.0, &scale, count: 1)
+    unsafe kernels.unsafeConvertFromFloat16(&halves.1, &offset, count: 1)
+    unsafe block.storeBytes(of: halves.0, toByteOffset: 2 * place, as: UInt16.self)
+    unsafe block.storeBytes(of: halves.1, toByteOffset: 2 * (Kernels.lvqBlockRows + place), as: UInt16.self)
     let inverse = scale > 0 ? 1 / scale : 0
-    let codes = (block + 64).assumingMemoryBound(to: UInt8.self) + 4 * place
+    let codes = unsafe (block + 64).assumingMemoryBound(to: UInt8.self) + 4 * place
     for i in 0..<dimension {
       // Comparisons in this order turn a NaN of the model into 0; adding 1/2 and cutting rounds without a call.
-      let level = (values[i] - offset) * inverse + 0.5
+      let level = unsafe (values[i] - offset) * inverse + 0.5
       let code = level > 0 ? UInt8(level < steps ? level : steps) : 0
       switch bits {
-      case .eight: codes[i / 4 * 64 + i % 4] = code
-      case .four: codes[i / 8 * 64 + i % 4] |= i % 8 < 4 ? code : code << 4
+      case .eight: unsafe codes[i / 4 * 64 + i % 4] = code
+      case .four: unsafe codes[i / 8 * 64 + i % 4] |= i % 8 < 4 ? code : code << 4
       }
     }
   }
@@ -107,38 +109,39 @@ final class LocallyAdaptiveCodes: KeyScorer {
   func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries {
     guard let geometry else { preconditionFailure("no rows have been inserted") }
     let (d, m, padded) = (dimension, group.count, paddedDimension)
-    let mapped = scratch.floats(m * d)
-    let scales = scratch.floats(3 * m)
-    geometry.map(group, kernels: scratch.kernels, result: mapped, bases: scales + 2 * m)
+    let mapped = unsafe scratch.list(m * d)
+    let scales = unsafe scratch.floats(3 * m)
+    unsafe geometry.map(
+      group, kernels: scratch.kernels, result: mapped, bases: ListView(scales + 2 * m, count: m))
     let stride = bits == .eight ? 2 * padded : padded
-    let codes = UnsafeMutableRawPointer(scratch.bytes(m * stride))
-    codes.initializeMemory(as: UInt8.self, repeating: 0, count: m * stride)
+    let codes = unsafe UnsafeMutableRawPointer(scratch.bytes(m * stride))
+    unsafe codes.initializeMemory(as: UInt8.self, repeating: 0, count: m * stride)
     let limit = bits == .eight ? Float(Kernels.lvq8QueryLimit(dimension: d)) : 127
     for h in 0..<m {
-      let query = mapped + h * d
+      let query = unsafe mapped.base + h * d
       var largest: Float = 0
-      for i in 0..<d { largest = max(largest, abs(query[i])) }
+      for i in 0..<d { largest = unsafe max(largest, abs(query[i])) }
       let scale = largest > 1e-30 ? largest / limit : 1
       let inverse = 1 / scale
       var sum: Float = 0
       for i in 0..<d {
-        let level = query[i] * inverse
+        let level = unsafe query[i] * inverse
         // Adding 1.5 * 2^23 rounds to an integer; a NaN of the model becomes 0.
         let integer = abs(level) < limit + 0.5 ? (level + 0x1.8p23) - 0x1.8p23 : 0
         sum += integer
         switch bits {
         case .eight:
           let place = i & ~3 | (i & 1) << 1 | (i & 2) >> 1  // 0, 2, 1, 3
-          codes.storeBytes(of: Int16(integer), toByteOffset: h * stride + 2 * place, as: Int16.self)
+          unsafe codes.storeBytes(of: Int16(integer), toByteOffset: h * stride + 2 * place, as: Int16.self)
         case .four:
-          codes.storeBytes(of: Int8(integer), toByteOffset: h * stride + i, as: Int8.self)
+          unsafe codes.storeBytes(of: Int8(integer), toByteOffset: h * stride + i, as: Int8.self)
         }
       }
-      scales[h] = scale
+      unsafe scales[h] = scale
       // Of the rounded query: the errors of rounding then multiply keys that are small, not offsets that are not.
-      scales[m + h] = scale * sum
+      unsafe scales[m + h] = scale * sum
     }
-    return PreparedQueries(
+    return unsafe PreparedQueries(
       group: group,
       codes: CodeQueries(
         codes, stride: stride, count: m, scales: scales, sums: scales + m, bases: scales + 2 * m))
@@ -146,14 +149,18 @@ final class LocallyAdaptiveCodes: KeyScorer {
 
   func score(
     _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
+    scores: ScoreRows, kernels: Kernels
   ) {
-    let blocks = CodeBlocks(
+    let blocks = unsafe CodeBlocks(
       UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self), width: dimension)
     let codes = prepared.codes
     switch bits {
-    case .eight: kernels.unsafeDotLVQ8(codes, with: blocks, range, scores: scores, scoreStride: scoreStride)
-    case .four: kernels.unsafeDotLVQ4(codes, with: blocks, range, scores: scores, scoreStride: scoreStride)
+    case .eight:
+      unsafe kernels.unsafeDotLVQ8(
+        codes, with: blocks, range, scores: scores.list.base, scoreStride: scores.stride)
+    case .four:
+      unsafe kernels.unsafeDotLVQ4(
+        codes, with: blocks, range, scores: scores.list.base, scoreStride: scores.stride)
     }
   }
 }

@@ -17,26 +17,26 @@ struct PairColumns: ~Copyable {
     codes = RowBuffer(capacity: padded)
     xs = RowBuffer(capacity: padded)
     ys = RowBuffer(capacity: padded)
-    codes.grow(by: padded).update(repeating: 0, count: padded)
-    xs.grow(by: padded).update(repeating: 0, count: padded)
-    ys.grow(by: padded).update(repeating: 0, count: padded)
+    unsafe codes.grow(by: padded).update(repeating: 0, count: padded)
+    unsafe xs.grow(by: padded).update(repeating: 0, count: padded)
+    unsafe ys.grow(by: padded).update(repeating: 0, count: padded)
   }
 
   /// Takes elements `first` and `second` (zero for nil) of rows that lie `stride` apart.
   mutating func gather(_ rows: UnsafePointer<Float>, stride: Int, first: Int, second: Int?) {
-    for i in 0..<count { xs.base[i] = rows[i &* stride &+ first] }
+    for i in 0..<count { unsafe xs.base[i] = rows[i &* stride &+ first] }
     if let second {
-      for i in 0..<count { ys.base[i] = rows[i &* stride &+ second] }
+      for i in 0..<count { unsafe ys.base[i] = rows[i &* stride &+ second] }
     } else {
-      ys.base.update(repeating: 0, count: count)
+      unsafe ys.base.update(repeating: 0, count: count)
     }
   }
 
   /// Finds the nearest word for each point; the first of equal ones.
   mutating func assign(x: SIMD16<Float>, y: SIMD16<Float>) {
     for start in Swift.stride(from: 0, to: count, by: Self.lanes) {
-      let px = UnsafeRawPointer(xs.base + start).loadUnaligned(as: SIMD16<Float>.self)
-      let py = UnsafeRawPointer(ys.base + start).loadUnaligned(as: SIMD16<Float>.self)
+      let px = unsafe UnsafeRawPointer(xs.base + start).loadUnaligned(as: SIMD16<Float>.self)
+      let py = unsafe UnsafeRawPointer(ys.base + start).loadUnaligned(as: SIMD16<Float>.self)
       var nearest = SIMD16<Float>(repeating: .infinity)
       var numbers = SIMD16<Int32>(repeating: 0)
       for j in 0..<16 {
@@ -47,7 +47,7 @@ struct PairColumns: ~Copyable {
         nearest.replace(with: distances, where: isNearer)
         numbers.replace(with: Int32(j), where: isNearer)
       }
-      UnsafeMutableRawPointer(codes.base + start).storeBytes(
+      unsafe UnsafeMutableRawPointer(codes.base + start).storeBytes(
         of: SIMD16<UInt8>(truncatingIfNeeded: numbers), as: SIMD16<UInt8>.self)
     }
   }
@@ -58,8 +58,8 @@ struct PairColumns: ~Copyable {
     var y = SIMD16<Float>(repeating: 0)
     guard count > 0 else { return (x, y) }
     for j in 0..<16 {
-      x[j] = xs.base[j * count / 16]
-      y[j] = ys.base[j * count / 16]
+      x[j] = unsafe xs.base[j * count / 16]
+      y[j] = unsafe ys.base[j * count / 16]
     }
     for _ in 0..<iterations {
       assign(x: x, y: y)
@@ -67,9 +67,9 @@ struct PairColumns: ~Copyable {
       var sumY = SIMD16<Float>(repeating: 0)
       var counts = SIMD16<Float>(repeating: 0)
       for i in 0..<count {
-        let j = Int(codes.base[i])
-        sumX[j] += xs.base[i]
-        sumY[j] += ys.base[i]
+        let j = unsafe Int(codes.base[i])
+        unsafe sumX[j] += xs.base[i]
+        unsafe sumY[j] += ys.base[i]
         counts[j] += 1
       }
       for j in 0..<16 where counts[j] > 0 {

@@ -52,15 +52,15 @@ final class ProductCodes: KeyScorer {
       self.geometry
       ?? learn(keys, count: count, outliers: outliers, training: training, workspace: workspace)
     let added = Self.blockCount(rows: rowCount + count) * codebookCount / 4 - lines.count
-    lines.grow(by: added).initialize(repeating: .zero, count: added)
-    let mapped = scratch.floats(min(count, CodeGeometry.mappedRows) * d)
+    unsafe lines.grow(by: added).initialize(repeating: .zero, count: added)
+    let mapped = unsafe scratch.list(min(count, CodeGeometry.mappedRows) * d)
     for first in stride(from: 0, to: count, by: CodeGeometry.mappedRows) {
       let part = min(CodeGeometry.mappedRows, count - first)
       geometry.map(keys: keys.from(first), count: part, workspace: workspace, result: mapped)
       for codebook in encodingOrder {
         let scratch = workspace.scope()
-        let codes = quantize(mapped, count: part, by: codebook, in: scratch)
-        for i in 0..<part { store(codes[i], codebook: codebook, row: rowCount + first + i) }
+        let codes = unsafe quantize(mapped.base, count: part, by: codebook, in: scratch)
+        for i in 0..<part { unsafe store(codes[i], codebook: codebook, row: rowCount + first + i) }
       }
     }
     rowCount += count
@@ -76,20 +76,21 @@ final class ProductCodes: KeyScorer {
     let learned = CodeGeometry(
       keys: sample, training: training, exponent: 0.5, spreads: false, seed: seed, workspace: workspace)
     geometry = learned
-    let mapped = scratch.floats(sample.count * d)
+    let mapped = unsafe scratch.list(sample.count * d)
     var generator = SeededGenerator(seed: seed)
     // The sample again, rounded and through the same steps as every key.
-    let rows = scratch.halves(sample.count * d)
-    workspace.kernels.unsafeConvertToFloat16(sample.base, rows, count: sample.count * d)
-    learned.map(keys: PackedRows(rows, stride: d), count: sample.count, workspace: workspace, result: mapped)
+    let rows = unsafe scratch.halves(sample.count * d)
+    unsafe workspace.kernels.unsafeConvertToFloat16(sample.base, rows, count: sample.count * d)
+    unsafe learned.map(
+      keys: PackedRows(rows, stride: d), count: sample.count, workspace: workspace, result: mapped)
     let allocation = BitAllocation(
       variances: (0..<d).map { learned.spectrum[$0] }, codebookCount: codebookCount)
     for (codebook, covered) in allocation.codebooks.enumerated() {
       for coordinate in covered { coordinates.append(UInt32(coordinate)) }
       starts.append(UInt32(coordinates.count))
-      train(codebook, mapped, count: sample.count, seed: generator.next(), workspace: workspace)
+      unsafe train(codebook, mapped.base, count: sample.count, seed: generator.next(), workspace: workspace)
       let scratch = workspace.scope()
-      _ = quantize(mapped, count: sample.count, by: codebook, in: scratch)
+      _ = unsafe quantize(mapped.base, count: sample.count, by: codebook, in: scratch)
     }
     deal()
     return learned
@@ -141,22 +142,23 @@ final class ProductCodes: KeyScorer {
   ) {
     let scratch = workspace.scope()
     let width = Int(starts[codebook + 1] - starts[codebook])
-    let points = columns(of: codebook, rows, count: count, in: scratch)
-    let (assignments, clusters) = KMeans.cluster(
+    let points = unsafe columns(of: codebook, rows, count: count, in: scratch)
+    let (assignments, clusters) = unsafe KMeans.cluster(
       FloatRows(points, count: count, dimension: width), clusterCount: 16, iterations: Self.iterations,
       seed: seed, in: scratch)
-    let means = entries.grow(by: 16 * width)
-    means.initialize(repeating: 0, count: 16 * width)
-    let sizes = scratch.indices(16)
-    sizes.update(repeating: 0, count: 16)
+    let means = unsafe entries.grow(by: 16 * width)
+    unsafe means.initialize(repeating: 0, count: 16 * width)
+    let sizes = unsafe scratch.indices(16)
+    unsafe sizes.update(repeating: 0, count: 16)
     for i in 0..<count {
-      sizes[Int(assignments[i])] += 1
-      for j in 0..<width { means[16 * j + Int(assignments[i])] += points[i * width + j] }
+      unsafe sizes[Int(assignments[i])] += 1
+      for j in 0..<width { unsafe means[16 * j + Int(assignments[i])] += points[i * width + j] }
     }
     for j in 0..<width {
       for entry in 0..<16 {
         // Fewer keys than entries leave some over; they repeat the first, which wins.
-        means[16 * j + entry] = entry < clusters ? means[16 * j + entry] / Float(sizes[entry]) : means[16 * j]
+        unsafe means[16 * j + entry] =
+          entry < clusters ? means[16 * j + entry] / Float(sizes[entry]) : means[16 * j]
       }
     }
   }
@@ -166,12 +168,12 @@ final class ProductCodes: KeyScorer {
     of codebook: Int, _ rows: UnsafePointer<Float>, count: Int, in scratch: borrowing Scratch
   ) -> UnsafeMutablePointer<Float> {
     let covered = Int(starts[codebook])..<Int(starts[codebook + 1])
-    let result = scratch.floats(count * covered.count)
+    let result = unsafe scratch.floats(count * covered.count)
     for (j, place) in covered.enumerated() {
-      let column = rows + Int(coordinates[place])
-      for i in 0..<count { result[i * covered.count + j] = column[i * dimension] }
+      let column = unsafe rows + Int(coordinates[place])
+      for i in 0..<count { unsafe result[i * covered.count + j] = column[i * dimension] }
     }
-    return result
+    return unsafe result
   }
 
   /// Codes of rows `[count, dimension]`, which are replaced by what the codebook leaves of them. The codes are in
@@ -179,37 +181,37 @@ final class ProductCodes: KeyScorer {
   private func quantize(
     _ rows: UnsafeMutablePointer<Float>, count: Int, by codebook: Int, in result: borrowing Scratch
   ) -> UnsafePointer<UInt32> {
-    let codes = result.indices(count)
+    let codes = unsafe result.indices(count)
     let scratch = result.workspace.scope()
     let covered = Int(starts[codebook])..<Int(starts[codebook + 1])
     let width = covered.count
-    let points = columns(of: codebook, rows, count: count, in: scratch)
-    let table = scratch.floats(16 * width)
-    let halfNorms = scratch.floats(16)
-    halfNorms.update(repeating: 0, count: 16)
+    let points = unsafe columns(of: codebook, rows, count: count, in: scratch)
+    let table = unsafe scratch.floats(16 * width)
+    let halfNorms = unsafe scratch.floats(16)
+    unsafe halfNorms.update(repeating: 0, count: 16)
     for (j, place) in covered.enumerated() {
       for entry in 0..<16 {
         let element = entries[16 * place + entry]
-        table[entry * width + j] = element
-        halfNorms[entry] += 0.5 * element * element
+        unsafe table[entry * width + j] = element
+        unsafe halfNorms[entry] += 0.5 * element * element
       }
     }
-    scratch.kernels.unsafeAssign(
+    unsafe scratch.kernels.unsafeAssign(
       FloatRows(points, count: count, dimension: width), to: FloatRows(table, count: 16, dimension: width),
       halfNorms: halfNorms, assignments: codes, best: scratch.floats(count),
       scratch: scratch.floats(Kernels.assignScratchCount(dimension: width)))
     for (j, place) in covered.enumerated() {
-      let column = rows + Int(coordinates[place])
-      for i in 0..<count { column[i * dimension] -= table[Int(codes[i]) * width + j] }
+      let column = unsafe rows + Int(coordinates[place])
+      for i in 0..<count { unsafe column[i * dimension] -= table[Int(codes[i]) * width + j] }
     }
-    return UnsafePointer(codes)
+    return unsafe UnsafePointer(codes)
   }
 
   private func store(_ code: UInt32, codebook: Int, row: Int) {
     let place = row % Kernels.pqBlockRows
-    let block = UnsafeMutableRawPointer(lines.base + row / Kernels.pqBlockRows * codebookCount / 4)
-    let byte = block.assumingMemoryBound(to: UInt8.self) + 16 * codebook + place % 16
-    byte.pointee |= UInt8(code & 15) << (place < 16 ? 0 : 4)
+    let block = unsafe UnsafeMutableRawPointer(lines.base + row / Kernels.pqBlockRows * codebookCount / 4)
+    let byte = unsafe block.assumingMemoryBound(to: UInt8.self) + 16 * codebook + place % 16
+    unsafe byte.pointee |= UInt8(code & 15) << (place < 16 ? 0 : 4)
   }
 }
 
@@ -217,35 +219,35 @@ extension ProductCodes {
   func prepare(_ group: QueryGroup, in scratch: borrowing Scratch) -> PreparedQueries {
     guard let geometry else { preconditionFailure("no rows have been inserted") }
     let (d, m) = (dimension, group.count)
-    let mapped = scratch.floats(m * d)
-    let kernelScratch = scratch.floats(codebookCount * 17)
-    let scales = scratch.floats(2 * m)
-    let bases = scales + m
-    geometry.map(group, kernels: scratch.kernels, result: mapped, bases: bases)
+    let mapped = unsafe scratch.list(m * d)
+    let kernelScratch = unsafe scratch.floats(codebookCount * 17)
+    let scales = unsafe scratch.floats(2 * m)
+    let bases = unsafe scales + m
+    unsafe geometry.map(group, kernels: scratch.kernels, result: mapped, bases: ListView(bases, count: m))
     let stride = 16 * codebookCount
-    let tables = scratch.bytes(m * stride)
-    tables.update(repeating: 0, count: m * stride)
+    let tables = unsafe scratch.bytes(m * stride)
+    unsafe tables.update(repeating: 0, count: m * stride)
     for h in 0..<m {
-      scratch.kernels.unsafePQ4Tables(
-        mapped + h * d,
+      unsafe scratch.kernels.unsafePQ4Tables(
+        mapped.base + h * d,
         Codebooks(
           coordinates: coordinates.base, starts: starts.base, entries: entries.base, count: starts.count - 1),
         tables: tables + h * stride,
         scale: scales + h, base: bases + h, scratch: kernelScratch)
     }
-    return PreparedQueries(
+    return unsafe PreparedQueries(
       group: group,
       codes: CodeQueries(tables, stride: stride, count: m, scales: scales, sums: bases, bases: bases))
   }
 
   func score(
     _ range: Range<Int>, of prepared: PreparedQueries, rows: IndexRows,
-    scores: UnsafeMutablePointer<Float>, scoreStride: Int, kernels: Kernels
+    scores: ScoreRows, kernels: Kernels
   ) {
-    kernels.unsafeDotPQ4(
+    unsafe kernels.unsafeDotPQ4(
       prepared.codes,
       with: CodeBlocks(
         UnsafeRawPointer(lines.base).assumingMemoryBound(to: UInt8.self), width: codebookCount),
-      range, scores: scores, scoreStride: scoreStride)
+      range, scores: scores.list.base, scoreStride: scores.stride)
   }
 }

@@ -22,22 +22,24 @@ struct QueryGeometry {
   ) {
     let scratch = workspace.scope()
     let kernels = workspace.kernels
-    let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
-    keyMap.update(repeating: 0, count: d * d)
-    kernels.unsafeAddSecondMoment(
+    let kernelScratch = unsafe scratch.floats(Kernels.gemmScratchCount)
+    unsafe keyMap.update(repeating: 0, count: d * d)
+    unsafe kernels.unsafeAddSecondMoment(
       of: FloatRows(queries, count: count, dimension: d), to: keyMap, scratch: kernelScratch)
     var trace: Float = 0
-    for i in 0..<d { trace += keyMap[i * d + i] }
+    for i in 0..<d { unsafe trace += keyMap[i * d + i] }
     guard trace > 0, trace.isFinite else {
-      setIdentity(keyMap, d)
-      setIdentity(queryMap, d)
+      unsafe setIdentity(keyMap, d)
+      unsafe setIdentity(queryMap, d)
       return
     }
     let mean = trace / Float(d)
-    for i in 0..<d * d { keyMap[i] /= mean }
-    for i in 0..<d { keyMap[i * d + i] += ridge }
-    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, kernelScratch: kernelScratch)
-    squareRoot(keyMap, inverse: queryMap, dimension: d, workspace: workspace, kernelScratch: kernelScratch)
+    for i in 0..<d * d { unsafe keyMap[i] /= mean }
+    for i in 0..<d { unsafe keyMap[i * d + i] += ridge }
+    unsafe squareRoot(
+      keyMap, inverse: queryMap, dimension: d, workspace: workspace, kernelScratch: kernelScratch)
+    unsafe squareRoot(
+      keyMap, inverse: queryMap, dimension: d, workspace: workspace, kernelScratch: kernelScratch)
   }
 
   /// The map of keys alone.
@@ -46,14 +48,14 @@ struct QueryGeometry {
     result: UnsafeMutablePointer<Float>
   ) {
     let scratch = workspace.scope()
-    maps(
+    unsafe maps(
       queries: queries, count: count, dimension: d, workspace: workspace, keyMap: result,
       queryMap: scratch.floats(d * d))
   }
 
   private static func setIdentity(_ matrix: UnsafeMutablePointer<Float>, _ d: Int) {
-    matrix.update(repeating: 0, count: d * d)
-    for i in 0..<d { matrix[i * d + i] = 1 }
+    unsafe matrix.update(repeating: 0, count: d * d)
+    for i in 0..<d { unsafe matrix[i * d + i] = 1 }
   }
 
   /// Replaces the symmetric positive definite matrix A by A^(1/2) and writes A^(-1/2), with the coupled
@@ -69,40 +71,40 @@ struct QueryGeometry {
     let kernels = workspace.kernels
     let size = d * d
     var norm: Float = 0
-    for i in 0..<size { norm += matrix[i] * matrix[i] }
+    for i in 0..<size { unsafe norm += matrix[i] * matrix[i] }
     norm = norm.squareRoot()
-    var y = scratch.floats(5 * size)
-    var yNext = y + size
-    let correction = y + 2 * size
-    var z = y + 3 * size
-    var zNext = y + 4 * size
-    for i in 0..<size { y[i] = matrix[i] / norm }
-    setIdentity(z, d)
+    var y = unsafe scratch.floats(5 * size)
+    var yNext = unsafe y + size
+    let correction = unsafe y + 2 * size
+    var z = unsafe y + 3 * size
+    var zNext = unsafe y + 4 * size
+    for i in 0..<size { unsafe y[i] = matrix[i] / norm }
+    unsafe setIdentity(z, d)
     func multiply(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>) {
-      kernels.unsafeGEMM(
+      unsafe kernels.unsafeGEMM(
         FloatMatrix(a, rows: d, columns: d), FloatMatrix(b, rows: d, columns: d), into: c,
         scratch: kernelScratch)
     }
     for _ in 0..<24 {
-      multiply(z, y, correction)
+      unsafe multiply(z, y, correction)
       var distance: Float = 0
-      for i in 0..<size { correction[i] *= -0.5 }
+      for i in 0..<size { unsafe correction[i] *= -0.5 }
       for i in 0..<d {
-        distance = max(distance, abs(correction[i * d + i] + 0.5))
-        correction[i * d + i] += 1.5
+        distance = unsafe max(distance, abs(correction[i * d + i] + 0.5))
+        unsafe correction[i * d + i] += 1.5
       }
-      multiply(y, correction, yNext)
-      multiply(correction, z, zNext)
-      swap(&y, &yNext)
-      swap(&z, &zNext)
+      unsafe multiply(y, correction, yNext)
+      unsafe multiply(correction, z, zNext)
+      unsafe swap(&y, &yNext)
+      unsafe swap(&z, &zNext)
       if distance < 1e-4 { break }
     }
     let root = norm.squareRoot()
     for i in 0..<d {
       for j in 0..<d {
         // Symmetric up to rounding, which the second root would amplify.
-        matrix[i * d + j] = 0.5 * root * (y[i * d + j] + y[j * d + i])
-        inverse[i * d + j] = 0.5 / root * (z[i * d + j] + z[j * d + i])
+        unsafe matrix[i * d + j] = 0.5 * root * (y[i * d + j] + y[j * d + i])
+        unsafe inverse[i * d + j] = 0.5 / root * (z[i * d + j] + z[j * d + i])
       }
     }
   }

@@ -78,28 +78,28 @@ struct ResidualCodes: ~Copyable {
     let d = dimension
     var variances = [Float](repeating: 0, count: d)
     for i in 0..<count {
-      for j in 0..<d { variances[j] += residuals[i * d + j] * residuals[i * d + j] }
+      for j in 0..<d { unsafe variances[j] += residuals[i * d + j] * residuals[i * d + j] }
     }
     let descending = (0..<d).sorted { (variances[$0], $1) > (variances[$1], $0) }
     let order = codingOrder(descending)
-    let keys = keyMap.grow(by: d * d)
-    let queries = queryMap.grow(by: d * d)
+    let keys = unsafe keyMap.grow(by: d * d)
+    let queries = unsafe queryMap.grow(by: d * d)
     for (row, source) in order.enumerated() {
-      kernels.unsafeConvertToFloat16(symmetricKeyMap + source * d, keys + row * d, count: d)
-      kernels.unsafeConvertToFloat16(symmetricQueryMap + source * d, queries + row * d, count: d)
+      unsafe kernels.unsafeConvertToFloat16(symmetricKeyMap + source * d, keys + row * d, count: d)
+      unsafe kernels.unsafeConvertToFloat16(symmetricQueryMap + source * d, queries + row * d, count: d)
     }
-    let target = words.grow(by: subquantizers * 2 * Self.wordCount)
-    target.update(repeating: 0, count: subquantizers * 2 * Self.wordCount)
+    let target = unsafe words.grow(by: subquantizers * 2 * Self.wordCount)
+    unsafe target.update(repeating: 0, count: subquantizers * 2 * Self.wordCount)
     var columns = PairColumns(count: min(count, Self.sampleCount))
     let step = max(1, count / columns.count)
     for part in 0..<(d + 1) / 2 {
-      columns.gather(
+      unsafe columns.gather(
         residuals, stride: step * d, first: order[2 * part],
         second: 2 * part + 1 < d ? order[2 * part + 1] : nil)
       let codebook = columns.cluster(iterations: Self.iterations)
       for j in 0..<Self.wordCount {
-        target[part * 2 * Self.wordCount + j] = codebook.x[j]
-        target[part * 2 * Self.wordCount + Self.wordCount + j] = codebook.y[j]
+        unsafe target[part * 2 * Self.wordCount + j] = codebook.x[j]
+        unsafe target[part * 2 * Self.wordCount + Self.wordCount + j] = codebook.y[j]
       }
     }
     isTrained = true
@@ -139,7 +139,7 @@ struct ResidualCodes: ~Copyable {
     let needed = Self.blockByteCount(rows: rows, subquantizers)
     guard needed > blocks.count else { return }
     let added = needed - blocks.count
-    blocks.grow(by: added).update(repeating: 0, count: added)
+    unsafe blocks.grow(by: added).update(repeating: 0, count: added)
   }
 
   /// Leaves the places of rows that have no codes; they are zeros.
@@ -155,22 +155,23 @@ struct ResidualCodes: ~Copyable {
     reserve(rows: rowCount + count)
     var columns = PairColumns(count: count)
     for part in 0..<(d + 1) / 2 {
-      let table = UnsafeRawPointer(words.base + part * 2 * Self.wordCount)
-      let x = table.loadUnaligned(as: SIMD16<Float>.self)
-      let y = table.loadUnaligned(fromByteOffset: Self.wordCount * 4, as: SIMD16<Float>.self)
-      columns.gather(residuals, stride: d, first: 2 * part, second: 2 * part + 1 < d ? 2 * part + 1 : nil)
+      let table = unsafe UnsafeRawPointer(words.base + part * 2 * Self.wordCount)
+      let x = unsafe table.loadUnaligned(as: SIMD16<Float>.self)
+      let y = unsafe table.loadUnaligned(fromByteOffset: Self.wordCount * 4, as: SIMD16<Float>.self)
+      unsafe columns.gather(
+        residuals, stride: d, first: 2 * part, second: 2 * part + 1 < d ? 2 * part + 1 : nil)
       columns.assign(x: x, y: y)
       for i in 0..<count {
         let number = rowCount + i
         let byte = number / Self.blockRows * blockBytes + part * 16 + number % 16
-        blocks.base[byte] |= number % Self.blockRows < 16 ? columns.codes[i] : columns.codes[i] << 4
+        unsafe blocks.base[byte] |= number % Self.blockRows < 16 ? columns.codes[i] : columns.codes[i] << 4
       }
     }
     rowCount += count
   }
 
   /// What ``sample(_:of:tables:worths:workspace:)`` needs of a group's queries.
-  struct Tables {
+  @safe struct Tables {
     /// `[queries, subquantizers, 16]`.
     var entries: UnsafeMutablePointer<UInt8>
     /// `[queries]`: score of an entry's unit.
@@ -183,7 +184,7 @@ struct ResidualCodes: ~Copyable {
     var stride: Int
 
     var queries: CodeQueries {
-      CodeQueries(entries, stride: stride, count: count, scales: steps, sums: bases, bases: bases)
+      unsafe CodeQueries(entries, stride: stride, count: count, scales: steps, sums: bases, bases: bases)
     }
   }
 
@@ -191,21 +192,21 @@ struct ResidualCodes: ~Copyable {
   func tables(queries: UnsafePointer<Float>, count g: Int, in scratch: borrowing Scratch) -> Tables {
     let width = 2 * subquantizers
     let stride = subquantizers * Self.wordCount
-    let tables = Tables(
+    let tables = unsafe Tables(
       entries: scratch.bytes(g * stride), steps: scratch.floats(g), bases: scratch.floats(g),
       count: g, stride: stride)
-    tables.steps.update(repeating: 0, count: g)
-    tables.bases.update(repeating: 0, count: g)
+    unsafe tables.steps.update(repeating: 0, count: g)
+    unsafe tables.bases.update(repeating: 0, count: g)
     let own = scratch.workspace.scope()
-    let mapped = own.floats(g * width)
-    let kernelScratch = own.floats(17 * subquantizers)
+    let mapped = unsafe own.floats(g * width)
+    let kernelScratch = unsafe own.floats(17 * subquantizers)
     // Elements beyond the dimension meet words of zeros.
-    mapped.update(repeating: 0, count: g * width)
-    own.kernels.unsafeDot(
+    unsafe mapped.update(repeating: 0, count: g * width)
+    unsafe own.kernels.unsafeDot(
       FloatRows(queries, count: g, dimension: dimension), with: PackedRows(queryMap.base, stride: dimension),
       .first(dimension), scores: mapped, scoreStride: width)
     for h in 0..<g {
-      own.kernels.unsafePQ4Tables(
+      unsafe own.kernels.unsafePQ4Tables(
         mapped + h * width,
         Codebooks(
           coordinates: elements.base, starts: firstElements.base, entries: words.base, count: subquantizers),
@@ -221,7 +222,7 @@ struct ResidualCodes: ~Copyable {
     workspace: Workspace
   ) -> Int {
     let scratch = workspace.scope()
-    return workspace.kernels.unsafeSamplePQ4(
+    return unsafe workspace.kernels.unsafeSamplePQ4(
       sample, of: lists, tables.queries, with: CodeBlocks(blocks.base, width: subquantizers), worths: worths,
       scratch: scratch.floats(Kernels.sampleScratchCount(queryCount: tables.count)))
   }

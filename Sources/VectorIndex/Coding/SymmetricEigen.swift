@@ -15,12 +15,12 @@ package struct SymmetricEigen {
   package init(_ matrix: [Double], dimension d: Int) {
     precondition(matrix.count == d * d, "a matrix of \(matrix.count) elements is not \(d) x \(d)")
     var rows = matrix
-    rows.withUnsafeMutableBufferPointer { buffer in
+    unsafe rows.withUnsafeMutableBufferPointer { buffer in
       guard let base = buffer.baseAddress else { return }
       for _ in 0..<Self.maximumSweeps {
         var rotated = false
         for i in 0..<d {
-          for j in i + 1..<d where Self.orthogonalize(base + i * d, base + j * d, d) { rotated = true }
+          for j in i + 1..<d where unsafe Self.orthogonalize(base + i * d, base + j * d, d) { rotated = true }
         }
         if !rotated { break }
       }
@@ -41,16 +41,16 @@ package struct SymmetricEigen {
   private static func orthogonalize(
     _ a: UnsafeMutablePointer<Double>, _ b: UnsafeMutablePointer<Double>, _ d: Int
   ) -> Bool {
-    let (aa, ab, bb) = products(a, b, d)
+    let (aa, ab, bb) = unsafe products(a, b, d)
     guard abs(ab) > 1e-9 * (aa * bb).squareRoot() else { return false }
     let zeta = (bb - aa) / (2 * ab)
     let tangent = (zeta < 0 ? -1 : 1) / (abs(zeta) + (1 + zeta * zeta).squareRoot())
     let cosine = 1 / (1 + tangent * tangent).squareRoot()
     let sine = cosine * tangent
     for k in 0..<d {
-      let (x, y) = (a[k], b[k])
-      a[k] = cosine * x - sine * y
-      b[k] = sine * x + cosine * y
+      let (x, y) = unsafe (a[k], b[k])
+      unsafe a[k] = cosine * x - sine * y
+      unsafe b[k] = sine * x + cosine * y
     }
     return true
   }
@@ -62,8 +62,8 @@ package struct SymmetricEigen {
     var (aa, ab, bb) = (SIMD8<Double>.zero, SIMD8<Double>.zero, SIMD8<Double>.zero)
     var k = 0
     while k + 8 <= d {
-      let x = UnsafeRawPointer(a + k).loadUnaligned(as: SIMD8<Double>.self)
-      let y = UnsafeRawPointer(b + k).loadUnaligned(as: SIMD8<Double>.self)
+      let x = unsafe UnsafeRawPointer(a + k).loadUnaligned(as: SIMD8<Double>.self)
+      let y = unsafe UnsafeRawPointer(b + k).loadUnaligned(as: SIMD8<Double>.self)
       aa += x * x
       ab += x * y
       bb += y * y
@@ -71,9 +71,9 @@ package struct SymmetricEigen {
     }
     var result = (aa.sum(), ab.sum(), bb.sum())
     while k < d {
-      result.0 += a[k] * a[k]
-      result.1 += a[k] * b[k]
-      result.2 += b[k] * b[k]
+      unsafe result.0 += a[k] * a[k]
+      unsafe result.1 += a[k] * b[k]
+      unsafe result.2 += b[k] * b[k]
       k += 1
     }
     return result
@@ -83,13 +83,13 @@ package struct SymmetricEigen {
 /// `A B` for matrices `[d, d]`.
 func squareProduct(_ a: [Double], _ b: [Double], dimension d: Int) -> [Double] {
   var result = [Double](repeating: 0, count: d * d)
-  a.withUnsafeBufferPointer { a in
-    b.withUnsafeBufferPointer { b in
-      result.withUnsafeMutableBufferPointer { c in
+  unsafe a.withUnsafeBufferPointer { a in
+    unsafe b.withUnsafeBufferPointer { b in
+      unsafe result.withUnsafeMutableBufferPointer { c in
         for i in 0..<d {
           for k in 0..<d {
-            let factor = a[i * d + k]
-            for j in 0..<d { c[i * d + j] += factor * b[k * d + j] }
+            let factor = unsafe a[i * d + k]
+            for j in 0..<d { unsafe c[i * d + j] += factor * b[k * d + j] }
           }
         }
       }

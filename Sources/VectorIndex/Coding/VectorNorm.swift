@@ -3,6 +3,6 @@
 /// Euclidean length of a vector.
 package func vectorNorm(_ vector: UnsafePointer<Float>, dimension: Int) -> Float {
   var sum: Float = 0
-  for i in 0..<dimension { sum += vector[i] * vector[i] }
+  for i in 0..<dimension { unsafe sum += vector[i] * vector[i] }
   return sum.squareRoot()
 }

@@ -9,7 +9,7 @@ struct ScoredRows {
   let dimension: Int
   /// `[rows]`: half the squared length of each row, subtracted from its inner product with the query. What then
   /// scores highest is nearest. Nil for plain inner products.
-  var halfNorms: UnsafePointer<Float>?
+  var halfNorms: ListView<Float>?
 }
 
 /// What a search did.
@@ -34,32 +34,34 @@ struct BeamSearch {
   /// The queries take turns to expand their best row, and every row seen is scored for all of them: queries of a
   /// group want much the same rows, and reading a row costs more than one more product with it. With one query it
   /// is the search of Vamana and RoarGraph. It ends when the best `beamWidth` rows of each query are expanded; the
-  /// beams may keep more. Rows seen before are left out.
-  func run(_ queries: UnsafePointer<Float>, count: Int, beamWidth: Int, firstBeam: Int = 0) -> SearchCost {
+  /// beams may keep more. Rows seen before are left out. Beams, and links, are not checked.
+  @unsafe func run(_ queries: FloatRows, beamWidth: Int, firstBeam: Int = 0) -> SearchCost {
     let scratch = workspace.scope()
-    let (beams, links) = (beams, graph.links)
+    let count = queries.count
+    let (beams, links) = unsafe (beams, graph.links)
     var cost = SearchCost()
     let room = max(graph.capacity, graph.entryPoints.count)
-    let unseen = scratch.indices(room)
-    let scores = scratch.floats(count * room)
-    func visit(_ rows: UnsafeBufferPointer<UInt32>) {
-      let unseenCount = beams.marks.see(rows, unseen: unseen)
+    let unseen = unsafe scratch.rows(room)
+    let scores = unsafe scratch.list(count * room)
+    func visit(_ rows: some Sequence<UInt32>) {
+      let unseenCount = unsafe beams.marks.see(rows, unseen: unseen)
       guard unseenCount > 0 else { return }
       cost.scored += unseenCount
-      score(queries, count: count, rows: unseen, rowCount: unseenCount, scores: scores)
+      score(queries, rows: unseen.first(unseenCount), scores: scores)
       for query in 0..<count {
-        beams.offer(
-          unseen, scores: scores + query * unseenCount, count: unseenCount, query: firstBeam + query)
+        unsafe beams.offer(
+          unseen.base, scores: scores.base + query * unseenCount, count: unseenCount, query: firstBeam + query
+        )
       }
     }
-    graph.entryPoints.withUnsafeBufferPointer { visit($0) }
+    visit(graph.entryPoints)
     var isActive = true
     while isActive {
       isActive = false
       for query in 0..<count {
-        guard let row = beams.expandNext(query: firstBeam + query, limit: beamWidth) else { continue }
+        guard let row = unsafe beams.expandNext(query: firstBeam + query, limit: beamWidth) else { continue }
         isActive = true
-        let next = links[row]
+        let next = unsafe links[row]
         cost.hops += 1
         cost.links += next.count
         visit(next)
@@ -69,16 +71,13 @@ struct BeamSearch {
   }
 
   private func score(
-    _ queries: UnsafePointer<Float>, count: Int, rows: UnsafePointer<UInt32>, rowCount: Int,
-    scores: UnsafeMutablePointer<Float>
+    _ queries: FloatRows, rows: ListView<UInt32>, scores: ListView<Float>
   ) {
-    let d = scoring.dimension
-    workspace.kernels.unsafeDot(
-      FloatRows(queries, count: count, dimension: d), with: scoring.rows, .listed(rows, count: rowCount),
-      scores: scores)
-    guard let halfNorms = scoring.halfNorms else { return }
-    for query in 0..<count {
-      for i in 0..<rowCount { scores[query * rowCount + i] -= halfNorms[Int(rows[i])] }
+    unsafe workspace.kernels.unsafeDot(queries, with: scoring.rows, .listed(rows), scores: scores.base)
+    guard let halfNorms = unsafe scoring.halfNorms?.base else { return }
+    let (rows, rowCount, scores) = unsafe (rows.base, rows.count, scores.base)
+    for query in 0..<queries.count {
+      for i in 0..<rowCount { unsafe scores[query * rowCount + i] -= halfNorms[Int(rows[i])] }
     }
   }
 }

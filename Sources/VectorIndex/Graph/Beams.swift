@@ -2,7 +2,7 @@
 
 /// Candidate lists of the queries of a search, best first, and the state of each row. Plain pointers, for the inner
 /// loop of a search; good for as long as the scope that they were made in.
-struct Beams {
+@safe struct Beams {
   var marks: RowMarks.Marks
   fileprivate let candidates: UnsafeMutablePointer<RankedRow>
   fileprivate let counts: UnsafeMutablePointer<UInt32>
@@ -13,40 +13,40 @@ struct Beams {
   /// Empty lists for some queries, with all rows unseen.
   init(queries: Int, width: Int, rows: Int, in scratch: borrowing Scratch) {
     marks = scratch.workspace.rowMarks.unseen(rows: rows)
-    candidates = scratch.rankedRows(queries * width)
-    counts = scratch.indices(queries)
-    cursors = scratch.indices(queries)
-    counts.update(repeating: 0, count: queries)
-    cursors.update(repeating: 0, count: queries)
+    unsafe candidates = scratch.rankedRows(queries * width)
+    unsafe counts = scratch.indices(queries)
+    unsafe cursors = scratch.indices(queries)
+    unsafe counts.update(repeating: 0, count: queries)
+    unsafe cursors.update(repeating: 0, count: queries)
     self.width = width
   }
 
   /// The candidates of a query, best first.
-  subscript(query: Int) -> UnsafeBufferPointer<RankedRow> {
-    UnsafeBufferPointer(start: candidates + query * width, count: Int(counts[query]))
+  @unsafe subscript(query: Int) -> ListView<RankedRow> {
+    unsafe ListView(candidates + query * width, count: Int(counts[query]))
   }
 
   /// Puts rows among a query's candidates as far as they are good enough.
   func offer(_ rows: UnsafePointer<UInt32>, scores: UnsafePointer<Float>, count: Int, query: Int) {
-    let list = candidates + query * width
-    var size = Int(counts[query])
-    var first = Int(cursors[query])
-    var worst = size == width ? list[width - 1].value : -.infinity
-    for i in 0..<count where scores[i] >= worst {
-      let candidate = RankedRow(scores[i], row: rows[i])
+    let list = unsafe candidates + query * width
+    var size = unsafe Int(counts[query])
+    var first = unsafe Int(cursors[query])
+    var worst = unsafe size == width ? list[width - 1].value : -.infinity
+    for i in 0..<count where unsafe scores[i] >= worst {
+      let candidate = unsafe RankedRow(scores[i], row: rows[i])
       if size == width {
-        guard list[width - 1] < candidate else { continue }
+        guard unsafe list[width - 1] < candidate else { continue }
         size &-= 1
       }
-      let place = Self.place(of: candidate, in: list, count: size)
-      (list + place + 1).update(from: list + place, count: size &- place)
-      list[place] = candidate
+      let place = unsafe Self.place(of: candidate, in: list, count: size)
+      unsafe (list + place + 1).update(from: list + place, count: size &- place)
+      unsafe list[place] = candidate
       size &+= 1
-      if size == width { worst = list[width - 1].value }
+      if size == width { worst = unsafe list[width - 1].value }
       first = min(first, place)
     }
-    counts[query] = UInt32(size)
-    cursors[query] = UInt32(first)
+    unsafe counts[query] = UInt32(size)
+    unsafe cursors[query] = UInt32(first)
   }
 
   /// How many of the candidates are better. Halves the range without branches on what is compared.
@@ -57,29 +57,29 @@ struct Beams {
     var length = count
     while length > 1 {
       let half = length &>> 1
-      begin &+= half & (candidate < list[begin &+ half &- 1] ? -1 : 0)
+      unsafe begin &+= half & (candidate < list[begin &+ half &- 1] ? -1 : 0)
       length &-= half
     }
-    return length == 1 && candidate < list[begin] ? begin &+ 1 : begin
+    return unsafe length == 1 && candidate < list[begin] ? begin &+ 1 : begin
   }
 
   /// A query's best row whose neighbors nobody has seen, which is then marked.
   ///
   /// - Parameter limit: how many of the best candidates may be expanded.
-  func expandNext(query: Int, limit: Int) -> Int? {
-    let list = candidates + query * width
-    let (states, expanded) = (marks.states, marks.seen + 1)
-    let end = min(limit, Int(counts[query]))
-    var i = min(Int(cursors[query]), end)
+  @unsafe func expandNext(query: Int, limit: Int) -> Int? {
+    let list = unsafe candidates + query * width
+    let (states, expanded) = unsafe (marks.states.base, marks.seen + 1)
+    let end = unsafe min(limit, Int(counts[query]))
+    var i = unsafe min(Int(cursors[query]), end)
     while i < end {
-      let row = Int(list[i].row)
+      let row = unsafe Int(list[i].row)
       i &+= 1
-      guard states[row] != expanded else { continue }
-      states[row] = expanded
-      cursors[query] = UInt32(i)
+      guard unsafe states[row] != expanded else { continue }
+      unsafe states[row] = expanded
+      unsafe cursors[query] = UInt32(i)
       return row
     }
-    cursors[query] = UInt32(end)
+    unsafe cursors[query] = UInt32(end)
     return nil
   }
 }

@@ -11,24 +11,24 @@ extension GraphBuilder {
   /// the nearest key that is not one yet.
   func projectQueries(_ retrieved: borrowing RetrievedKeys) {
     let scratch = workspace.scope()
-    let isPivot = scratch.indices(space.count)
-    isPivot.update(repeating: 0, count: space.count)
+    let isPivot = unsafe scratch.indices(space.count)
+    unsafe isPivot.update(repeating: 0, count: space.count)
     for query in 0..<retrieved.queryCount {
       let keys = retrieved.keys(of: query)
-      guard let pivot = (keys.first { isPivot[Int($0)] == 0 } ?? keys.first).map({ Int($0) }) else {
+      guard let pivot = (keys.first { unsafe isPivot[Int($0)] == 0 } ?? keys.first).map({ Int($0) }) else {
         continue
       }
-      isPivot[pivot] = 1
+      unsafe isPivot[pivot] = 1
       let marks = unseenRows()
       _ = marks.see(UInt32(pivot))
       // What the pivot has, from links back or from another query, competes with what comes.
       let scratch = workspace.scope()
-      let others = scratch.indices(keys.count + graph[pivot].count)
+      let others = unsafe scratch.rows(keys.count + graph[pivot].count)
       var count = 0
-      for rows in [keys, UnsafeBufferPointer(graph[pivot])] {
-        count += marks.see(rows, unseen: others + count)
+      for rows in [keys, graph[pivot]] {
+        unsafe count += marks.see(rows, unseen: others.from(count))
       }
-      let near = ranked(pivot, others, count: count, in: scratch)
+      let near = ranked(pivot, others.first(count), in: scratch)
       graph.set(pivot, to: prune(near, limit: degree, fill: true, in: scratch))
       addReverseLinks(of: pivot)
     }
@@ -60,13 +60,13 @@ extension GraphBuilder {
   /// The row with links that is nearest to a row.
   func nearestLinked(to row: UInt32) -> UInt32 {
     let scratch = workspace.scope()
-    let rows = scratch.indices(space.count)
+    let rows = unsafe scratch.rows(space.count)
     var count = 0
     for other in 0..<space.count where !graph[other].isEmpty {
       rows[count] = UInt32(other)
       count += 1
     }
-    return ranked(Int(row), rows, count: count, in: scratch).first?.row ?? row
+    return ranked(Int(row), rows.first(count), in: scratch).first?.row ?? row
   }
 
   /// Links each retrieved key to the keys that come with it in the same queries' lists, as occlusion leaves them,
@@ -79,7 +79,7 @@ extension GraphBuilder {
     for row in 0..<rows where !retrieved.queries(of: row).isEmpty {
       let scratch = workspace.scope()
       let together = keysRetrieved(with: row, retrieved, in: scratch)
-      let near = ranked(row, together.rows, count: together.count, in: scratch)
+      let near = ranked(row, together, in: scratch)
       graph.set(row, to: prune(near, limit: graph.maxDegree, in: scratch))
     }
     for row in 0..<rows { addReverseLinks(of: row) }
@@ -89,33 +89,35 @@ extension GraphBuilder {
   /// The keys in the lists of all queries that retrieve a key, without duplicates and the key itself.
   func keysRetrieved(
     with row: Int, _ retrieved: borrowing RetrievedKeys, in scratch: borrowing Scratch
-  ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
+  ) -> ListView<UInt32> {
     let marks = unseenRows()
     _ = marks.see(UInt32(row))
     let queries = retrieved.queries(of: row)
-    let result = scratch.indices(
+    let result = unsafe scratch.rows(
       min(space.count, queries.count * retrieved.width) + retrieved.width)
     var count = 0
-    for query in queries { count += marks.see(retrieved.keys(of: Int(query)), unseen: result + count) }
-    return (result, count)
+    for query in queries {
+      unsafe count += marks.see(retrieved.keys(of: Int(query)), unseen: result.from(count))
+    }
+    return result.first(count)
   }
 
   /// What RoarGraph would link to a key: the other keys of queries that it is nearest to, and the nearest keys of
   /// the other queries that retrieve it.
   func keysProjected(
     on row: Int, _ retrieved: borrowing RetrievedKeys, in scratch: borrowing Scratch
-  ) -> (rows: UnsafeMutablePointer<UInt32>, count: Int) {
+  ) -> ListView<UInt32> {
     let marks = unseenRows()
     _ = marks.see(UInt32(row))
     let queries = retrieved.queries(of: row)
-    let result = scratch.indices(
+    let result = unsafe scratch.rows(
       min(space.count, queries.count * retrieved.width) + retrieved.width)
     var count = 0
     for query in queries {
       let keys = retrieved.keys(of: Int(query))
-      let linked = Int(keys[0]) == row ? keys : UnsafeBufferPointer(rebasing: keys.prefix(1))
-      count += marks.see(linked, unseen: result + count)
+      let linked = Int(keys[0]) == row ? keys : keys.first(1)
+      unsafe count += marks.see(linked, unseen: result.from(count))
     }
-    return (result, count)
+    return result.first(count)
   }
 }

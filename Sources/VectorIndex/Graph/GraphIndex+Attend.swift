@@ -15,24 +15,24 @@ extension GraphIndex {
     let (beams, cost) = walk(
       group, keys: rows.keys, k: search.k, beamWidth: search.beamWidth, in: scratch)
 
-    let found = scratch.indices(
+    let found = unsafe scratch.rows(
       min(rowCount, group.count * min(search.k, rowCount) + outliers.count))
     var foundCount = 0
     let marks = workspace.rowMarks.unseen(rows: rowCount)
-    for i in 0..<outliers.count where marks.see(outliers.base[i]) {
-      found[foundCount] = outliers.base[i]
+    for i in 0..<outliers.count where unsafe marks.see(outliers.base[i]) {
+      found[foundCount] = unsafe outliers.base[i]
       foundCount += 1
     }
     for query in 0..<group.count {
-      for candidate in beams[query].prefix(search.k) where marks.see(candidate.row) {
+      for candidate in unsafe beams[query].prefix(search.k) where marks.see(candidate.row) {
         found[foundCount] = candidate.row
         foundCount += 1
       }
     }
-    workspace.kernels.unsafeAttend(
-      group.rows(dimension: d), to: rows.keyValues, .listed(found, count: foundCount), states: states,
+    unsafe workspace.kernels.unsafeAttend(
+      group.rows(dimension: d), to: rows.keyValues, .listed(found.first(foundCount)), states: states,
       scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
-    recorder?.read(UnsafeBufferPointer(start: found, count: foundCount))
+    recorder?.read(found.first(foundCount))
     read.retrieved = foundCount
     read.scored = cost.scored + outliers.count
     read.hops = cost.hops
@@ -54,7 +54,7 @@ extension GraphIndex {
     read.scored = cost.scored
     read.hops = cost.hops
     read.bytes = keys.stride * cost.scored + 4 * cost.links
-    return ((0..<group.count).map { query in beams[query].prefix(k).map(\.row) }, read)
+    return ((0..<group.count).map { query in unsafe beams[query].prefix(k).map(\.row) }, read)
   }
 
   /// Fills beam `i` with what query `i` finds.
@@ -64,18 +64,21 @@ extension GraphIndex {
     let workspace = scratch.workspace
     let scoring = ScoredRows(rows: keys, dimension: dimension)
     let width = max(1, beamWidth)
-    var beams = Beams(queries: group.count, width: min(max(width, k), rowCount), rows: rowCount, in: scratch)
+    var beams = Beams(
+      queries: group.count, width: min(max(width, k), rowCount), rows: rowCount, in: scratch)
     if graphs.count == 1 {
-      let cost = BeamSearch(graph: graphs[0], scoring: scoring, beams: beams, workspace: workspace)
-        .run(group.queries, count: group.count, beamWidth: width)
+      let cost = unsafe BeamSearch(graph: graphs[0], scoring: scoring, beams: beams, workspace: workspace)
+        .run(group.rows(dimension: dimension), beamWidth: width)
       return (beams, cost)
     }
     var total = SearchCost()
     for query in 0..<group.count {
       beams.marks = workspace.rowMarks.unseen(rows: rowCount)
       let graph = graphs[query % graphs.count]
-      let cost = BeamSearch(graph: graph, scoring: scoring, beams: beams, workspace: workspace)
-        .run(group.queries + query * dimension, count: 1, beamWidth: width, firstBeam: query)
+      let cost = unsafe BeamSearch(graph: graph, scoring: scoring, beams: beams, workspace: workspace)
+        .run(
+          FloatRows(group.queries + query * dimension, count: 1, dimension: dimension), beamWidth: width,
+          firstBeam: query)
       total.scored += cost.scored
       total.hops += cost.hops
       total.links += cost.links

@@ -21,7 +21,7 @@ extension GraphIndex {
     let space = keySpace(all, training: training, in: scratch)
     for head in graphs.indices {
       let step = graphs.count
-      let retrieved = RetrievedKeys(
+      let retrieved = unsafe RetrievedKeys(
         of: FloatRows(
           training.queries + (step > 1 ? head * dimension : 0),
           count: build.construction == .keysOnly ? 0 : training.count / step, dimension: dimension,
@@ -44,9 +44,7 @@ extension GraphIndex {
     rowCount += new.count
   }
 
-  private var outlierRows: UnsafeBufferPointer<UInt32> {
-    UnsafeBufferPointer(start: outliers.base, count: outliers.count)
-  }
+  private var outlierRows: ListView<UInt32> { unsafe outliers.list }
 
   private func makeGraphs(groupSize: Int) {
     let count = build.sharing == .perQueryHead ? max(1, groupSize) : 1
@@ -62,12 +60,12 @@ extension GraphIndex {
     let keys = KeySet(keys: all.keys, count: all.count, dimension: d, outliers: outlierRows)
     guard build.construction == .coRetrieval else { return KeySpace(keys, in: scratch) }
     if geometry.count == 0, training.count > 0 {
-      QueryGeometry.map(
+      unsafe QueryGeometry.map(
         queries: training.queries, count: training.count, dimension: d, workspace: scratch.workspace,
         result: geometry.grow(by: d * d))
     }
     guard geometry.count > 0 else { return KeySpace(keys, in: scratch) }
-    return KeySpace(keys, map: geometry.base, in: scratch)
+    return unsafe KeySpace(keys, map: geometry.list.matrix(rows: d, columns: d), in: scratch)
   }
 
   /// The whole construction, for the first rows.
@@ -116,10 +114,10 @@ extension GraphIndex {
     case .keysOnly: builder.link(row)
     case .coRetrieval:
       let together = builder.keysRetrieved(with: row, retrieved, in: scratch)
-      builder.link(row, extra: UnsafeBufferPointer(start: together.rows, count: together.count))
+      builder.link(row, extra: together)
     case .roarGraph:
       let projected = builder.keysProjected(on: row, retrieved, in: scratch)
-      builder.link(row, extra: UnsafeBufferPointer(start: projected.rows, count: projected.count))
+      builder.link(row, extra: projected)
     }
   }
 }

@@ -59,8 +59,8 @@ extension GraphIndex: StoredIndex {
     file.set("entr", entries.count)
     file.add("entr", copying: entries)
     file.add("strt", copying: starts)
-    file.add("geom", geometry)
-    for (number, graph) in graphs.enumerated() { file.add(FileTag("l", number), graph.places) }
+    unsafe file.add("geom", geometry)
+    for (number, graph) in graphs.enumerated() { unsafe file.add(FileTag("l", number), graph.places) }
     file.addOutliers(outliers)
   }
 
@@ -94,11 +94,11 @@ extension GraphIndex: StoredIndex {
       let tag = FileTag("l", number)
       let places = try file.rows(tag, of: UInt32.self, count: rows * (1 + capacity))
       try file.requireLinks(places, tag, capacity: capacity, rowCount: rows)
-      let (begin, end) = (Int(starts.base[number]), Int(starts.base[number + 1]))
+      let (begin, end) = unsafe (Int(starts.base[number]), Int(starts.base[number + 1]))
       graphs.append(
         LinkTable(
           maxDegree: maxDegree, capacity: capacity, rowCount: rows, places: places,
-          entryPoints: Array(UnsafeBufferPointer(start: entries.base + begin, count: end - begin))))
+          entryPoints: (begin..<end).map { entries[$0] }))
     }
     outliers = try file.outliers()
     rowCount = rows
@@ -125,20 +125,20 @@ extension IndexFileReader {
   ) throws(IndexFileError) {
     for row in 0..<rowCount {
       let first = row * (1 + capacity)
-      let count = places.base[first]
+      let count = unsafe places.base[first]
       guard count <= capacity else {
         throw .invalidElement(
           path: path, section: tag.description, index: first, expected: "0 to \(capacity)",
           actual: String(count))
       }
       var highest: UInt32 = 0
-      for i in 0..<Int(count) { highest = max(highest, places.base[first + 1 + i]) }
+      for i in 0..<Int(count) { highest = unsafe max(highest, places.base[first + 1 + i]) }
       // A maximum takes no branch for each link; which of them it was is only asked of a damaged file.
       guard highest < rowCount else {
-        let wrong = (first + 1...first + Int(count)).first { places.base[$0] >= rowCount } ?? first
+        let wrong = (first + 1...first + Int(count)).first { unsafe places.base[$0] >= rowCount } ?? first
         throw .invalidElement(
           path: path, section: tag.description, index: wrong, expected: "below \(rowCount)",
-          actual: String(places.base[wrong]))
+          actual: unsafe String(places.base[wrong]))
       }
     }
   }

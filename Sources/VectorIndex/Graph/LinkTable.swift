@@ -33,35 +33,39 @@ final class LinkTable {
   /// Adds rows without links.
   func append(rows count: Int) {
     let stride = capacity + 1
-    let new = places.grow(by: count * stride)
-    new.initialize(repeating: 0, count: count * stride)
+    let new = unsafe places.grow(by: count * stride)
+    unsafe new.initialize(repeating: 0, count: count * stride)
     rowCount += count
   }
 
-  /// The links as plain pointers, for the inner loop of a search; valid until rows are added.
-  var links: Links { Links(places: places.base, stride: capacity + 1) }
+  /// The links by their address, for the inner loop of a search; valid until rows are added.
+  @unsafe var links: Links { unsafe Links(places: places.list, stride: capacity + 1) }
 
   struct Links {
-    fileprivate let places: UnsafePointer<UInt32>
+    fileprivate let places: ListView<UInt32>
     fileprivate let stride: Int
 
-    subscript(row: Int) -> UnsafeBufferPointer<UInt32> {
-      let place = places + row &* stride
-      return UnsafeBufferPointer(start: place + 1, count: Int(place[0]))
+    @unsafe subscript(row: Int) -> ListView<UInt32> {
+      let place = unsafe places.base + row &* stride
+      return unsafe ListView(place + 1, count: Int(place[0]))
     }
   }
 
-  subscript(row: Int) -> UnsafeMutableBufferPointer<UInt32> {
-    let place = places.base + row * (capacity + 1)
-    return UnsafeMutableBufferPointer(start: place + 1, count: Int(place[0]))
+  subscript(row: Int) -> ListView<UInt32> {
+    check(row)
+    let place = unsafe places.base + row * (capacity + 1)
+    return unsafe ListView(place + 1, count: Int(place[0]))
   }
 
+  private func check(_ row: Int) { precondition(row >= 0 && row < rowCount, "row \(row) of \(rowCount)") }
+
   /// Replaces the links of a row.
-  func set(_ row: Int, to links: UnsafeBufferPointer<UInt32>) {
+  func set(_ row: Int, to links: ListView<UInt32>) {
     precondition(links.count <= capacity, "\(links.count) links exceed the capacity of \(capacity)")
-    let place = places.base + row * (capacity + 1)
-    place[0] = UInt32(links.count)
-    if let start = links.baseAddress { (place + 1).update(from: start, count: links.count) }
+    check(row)
+    let place = unsafe places.base + row * (capacity + 1)
+    unsafe place[0] = UInt32(links.count)
+    unsafe (place + 1).update(from: links.base, count: links.count)
   }
 
   /// Adds a link that is not there yet. False when the row is full.
@@ -69,9 +73,9 @@ final class LinkTable {
     let links = self[row]
     if links.contains(link) { return true }
     guard links.count < capacity else { return false }
-    let place = places.base + row * (capacity + 1)
-    place[1 + links.count] = link
-    place[0] += 1
+    let place = unsafe places.base + row * (capacity + 1)
+    unsafe place[1 + links.count] = link
+    unsafe place[0] += 1
     return true
   }
 }

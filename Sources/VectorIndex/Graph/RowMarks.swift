@@ -10,32 +10,33 @@ final class RowMarks {
   func unseen(rows: Int) -> Marks {
     if states.count < rows {
       let added = rows - states.count
-      states.grow(by: added).initialize(repeating: 0, count: added)
+      unsafe states.grow(by: added).initialize(repeating: 0, count: added)
     }
     // The next two marks spare clearing the states of all rows, except for every 127th search.
     seen &+= 2
     if seen <= 1 {
-      states.base.update(repeating: 0, count: states.count)
+      unsafe states.base.update(repeating: 0, count: states.count)
       seen = 2
     }
-    return Marks(states: states.base, seen: seen)
+    return unsafe Marks(states: states.list, seen: seen)
   }
 
   struct Marks {
-    let states: UnsafeMutablePointer<UInt8>
+    let states: ListView<UInt8>
     /// The state of rows that were seen; one more means that their neighbors were seen too. Any other: unseen.
     let seen: UInt8
 
     /// Marks rows as seen and writes those that were not to `result`, which has room for all.
-    func see(_ rows: UnsafeBufferPointer<UInt32>, unseen result: UnsafeMutablePointer<UInt32>) -> Int {
+    @unsafe func see(_ rows: some Sequence<UInt32>, unseen result: ListView<UInt32>) -> Int {
+      let (states, result) = unsafe (states.base, result.base)
       var count = 0
       for row in rows {
         // Written in any case and kept if it is new: whether it is cannot be predicted.
-        let state = states[Int(row)]
+        let state = unsafe states[Int(row)]
         let isNew = state &- seen > 1
-        result[count] = row
+        unsafe result[count] = row
         count &+= isNew ? 1 : 0
-        states[Int(row)] = isNew ? seen : state
+        unsafe states[Int(row)] = isNew ? seen : state
       }
       return count
     }

@@ -11,7 +11,7 @@ import AttentionKernels
 /// than nearest centroids do, the less the more choices there are. So here load decides only when it must: a full list
 /// is no choice, and keys choose in the order of the attention they get. The keys that matter then share lists, and
 /// those that nobody asks for fill what is left.
-struct BalancedAssignment {
+@safe struct BalancedAssignment {
   /// Keys `[count, d]`.
   let points: UnsafePointer<Float>
   /// The same in the geometry of the queries `[count, d]`.
@@ -35,18 +35,18 @@ struct BalancedAssignment {
   /// empty, numbered without gaps.
   func improve(_ assignments: UnsafeMutablePointer<UInt32>, rounds: Int) -> Int {
     let scratch = workspace.scope()
-    let order = orderByRelevance(in: scratch)
+    let order = unsafe orderByRelevance(in: scratch)
     let lists = Lists(count: listCount, dimension: dimension, queryCount: training.count, in: scratch)
     for _ in 0..<rounds {
-      updateCentroids(of: lists, assignments)
+      unsafe updateCentroids(of: lists, assignments)
       measureReach(of: lists)
-      assign(order, assignments, to: lists)
+      unsafe assign(order, assignments, to: lists)
     }
-    return KMeans.renumber(assignments, count: count, clusterCount: listCount, workspace: workspace)
+    return unsafe KMeans.renumber(assignments, count: count, clusterCount: listCount, workspace: workspace)
   }
 
   /// What a round knows of lists.
-  private struct Lists {
+  @safe private struct Lists {
     /// `[lists, d]`: means of the whitened keys.
     let centroids: UnsafeMutablePointer<Float>
     /// `[lists]`: half their squared lengths.
@@ -57,36 +57,36 @@ struct BalancedAssignment {
     let reach: UnsafeMutablePointer<Float>
 
     init(count: Int, dimension: Int, queryCount: Int, in scratch: borrowing Scratch) {
-      centroids = scratch.floats(count * dimension)
-      halfNorms = scratch.floats(count)
-      means = scratch.floats(count * dimension)
-      reach = scratch.floats(queryCount * count)
+      unsafe centroids = scratch.floats(count * dimension)
+      unsafe halfNorms = scratch.floats(count)
+      unsafe means = scratch.floats(count * dimension)
+      unsafe reach = scratch.floats(queryCount * count)
     }
   }
 
   /// Rows in the order in which they choose: those of most attention first.
   private func orderByRelevance(in result: borrowing Scratch) -> UnsafeMutablePointer<UInt32> {
-    let order = result.indices(count)
-    for i in 0..<count { order[i] = UInt32(i) }
-    guard training.count > 0 else { return order }
+    let order = unsafe result.indices(count)
+    for i in 0..<count { unsafe order[i] = UInt32(i) }
+    guard training.count > 0 else { return unsafe order }
     let scratch = workspace.scope()
-    let totals = scratch.floats(count)
+    let totals = unsafe scratch.floats(count)
     for first in stride(from: 0, to: count, by: Self.blockSize) {
       let rows = min(Self.blockSize, count - first)
       let scratch = workspace.scope()
-      let relevance = relevance(of: points + first * dimension, rows: rows, in: scratch)
+      let relevance = unsafe relevance(of: points + first * dimension, rows: rows, in: scratch)
       for i in 0..<rows {
         var total: Float = 0
-        for t in 0..<training.count { total += relevance[i * training.count + t] }
-        totals[first + i] = total
+        for t in 0..<training.count { unsafe total += relevance[i * training.count + t] }
+        unsafe totals[first + i] = total
       }
     }
-    var rows = UnsafeMutableBufferPointer(start: order, count: count)
-    rows.sort {
-      let (a, b) = (totals[Int($0)], totals[Int($1)])
+    var rows = unsafe UnsafeMutableBufferPointer(start: order, count: count)
+    unsafe rows.sort {
+      let (a, b) = unsafe (totals[Int($0)], totals[Int($1)])
       return a > b || (a == b && $0 < $1)
     }
-    return order
+    return unsafe order
   }
 
   /// Attention weights of up to ``blockSize`` keys `[rows, d]` for the training queries, `[rows, queries]`.
@@ -95,19 +95,19 @@ struct BalancedAssignment {
   {
     let d = dimension
     let queries = training.count
-    let weights = result.floats(rows * queries)
+    let weights = unsafe result.floats(rows * queries)
     let scratch = workspace.scope()
-    workspace.kernels.unsafeGEMM(
+    unsafe workspace.kernels.unsafeGEMM(
       FloatMatrix(keys, rows: rows, columns: d),
       FloatMatrix(training.queries, rows: queries, columns: d).transposed, into: weights,
       scratch: scratch.floats(Kernels.gemmScratchCount))
     for i in 0..<rows {
-      let row = weights + i * queries
+      let row = unsafe weights + i * queries
       // A query that was moved to another position may see more here than it saw in all; a share stays a share.
-      for t in 0..<queries { row[t] = min(0, row[t] - training.logSumExps[t]) }
+      for t in 0..<queries { unsafe row[t] = min(0, row[t] - training.logSumExps[t]) }
     }
-    workspace.kernels.unsafeExp(weights, weights, count: rows * queries)
-    return weights
+    unsafe workspace.kernels.unsafeExp(weights, weights, count: rows * queries)
+    return unsafe weights
   }
 
   /// Means of each list's keys, in both geometries, and half the squared lengths of the whitened ones.
@@ -115,29 +115,29 @@ struct BalancedAssignment {
     let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let (centroids, means) = (lists.centroids, lists.means)
-    let counts = scratch.indices(listCount)
-    centroids.update(repeating: 0, count: listCount * d)
-    means.update(repeating: 0, count: listCount * d)
-    counts.update(repeating: 0, count: listCount)
+    let (centroids, means) = unsafe (lists.centroids, lists.means)
+    let counts = unsafe scratch.indices(listCount)
+    unsafe centroids.update(repeating: 0, count: listCount * d)
+    unsafe means.update(repeating: 0, count: listCount * d)
+    unsafe counts.update(repeating: 0, count: listCount)
     for i in 0..<count {
-      let list = Int(assignments[i])
-      counts[list] += 1
-      kernels.unsafeAddScaled(whitened + i * d, by: 1, to: centroids + list * d, count: d)
-      kernels.unsafeAddScaled(points + i * d, by: 1, to: means + list * d, count: d)
+      let list = unsafe Int(assignments[i])
+      unsafe counts[list] += 1
+      unsafe kernels.unsafeAddScaled(whitened + i * d, by: 1, to: centroids + list * d, count: d)
+      unsafe kernels.unsafeAddScaled(points + i * d, by: 1, to: means + list * d, count: d)
     }
     for list in 0..<listCount {
-      if counts[list] == 0 {
+      if unsafe counts[list] == 0 {
         // An empty list begins anew at some key.
         let row = list * count / listCount
-        (centroids + list * d).update(from: whitened + row * d, count: d)
-        (means + list * d).update(from: points + row * d, count: d)
-        counts[list] = 1
+        unsafe (centroids + list * d).update(from: whitened + row * d, count: d)
+        unsafe (means + list * d).update(from: points + row * d, count: d)
+        unsafe counts[list] = 1
       }
-      kernels.unsafeScale(centroids + list * d, by: 1 / Float(counts[list]), count: d)
-      kernels.unsafeScale(means + list * d, by: 1 / Float(counts[list]), count: d)
+      unsafe kernels.unsafeScale(centroids + list * d, by: 1 / Float(counts[list]), count: d)
+      unsafe kernels.unsafeScale(means + list * d, by: 1 / Float(counts[list]), count: d)
     }
-    KMeans.halfNorms(of: centroids, count: listCount, dimension: d, into: lists.halfNorms)
+    unsafe KMeans.halfNorms(of: centroids, count: listCount, dimension: d, into: lists.halfNorms)
   }
 
   /// The training queries' estimated shares of attention for the lists, `[queries, lists]`: the softmax of their
@@ -147,20 +147,20 @@ struct BalancedAssignment {
     guard training.count > 0 else { return }
     let d = dimension
     let kernels = workspace.kernels
-    let reach = lists.reach
-    kernels.unsafeGEMM(
+    let reach = unsafe lists.reach
+    unsafe kernels.unsafeGEMM(
       FloatMatrix(training.queries, rows: training.count, columns: d),
       FloatMatrix(lists.means, rows: listCount, columns: d).transposed, into: reach,
       scratch: scratch.floats(Kernels.gemmScratchCount))
     for t in 0..<training.count {
-      let row = reach + t * listCount
-      var highest = row[0]
-      for list in 0..<listCount { highest = max(highest, row[list]) }
-      for list in 0..<listCount { row[list] -= highest }
-      kernels.unsafeExp(row, row, count: listCount)
+      let row = unsafe reach + t * listCount
+      var highest = unsafe row[0]
+      for list in 0..<listCount { highest = unsafe max(highest, row[list]) }
+      for list in 0..<listCount { unsafe row[list] -= highest }
+      unsafe kernels.unsafeExp(row, row, count: listCount)
       var total: Float = 0
-      for list in 0..<listCount { total += row[list] }
-      kernels.unsafeScale(row, by: 1 / total, count: listCount)
+      for list in 0..<listCount { unsafe total += row[list] }
+      unsafe kernels.unsafeScale(row, by: 1 / total, count: listCount)
     }
   }
 
@@ -171,40 +171,40 @@ struct BalancedAssignment {
     let scratch = workspace.scope()
     let d = dimension
     let kernels = workspace.kernels
-    let gathered = scratch.floats(Self.blockSize * d)
-    let gatheredKeys = scratch.floats(Self.blockSize * d)
-    let scores = scratch.floats(Self.blockSize * listCount)
-    let captured = scratch.floats(Self.blockSize * listCount)
-    let kernelScratch = scratch.floats(Kernels.gemmScratchCount)
-    let loads = scratch.indices(listCount)
-    loads.update(repeating: 0, count: listCount)
+    let gathered = unsafe scratch.floats(Self.blockSize * d)
+    let gatheredKeys = unsafe scratch.floats(Self.blockSize * d)
+    let scores = unsafe scratch.floats(Self.blockSize * listCount)
+    let captured = unsafe scratch.floats(Self.blockSize * listCount)
+    let kernelScratch = unsafe scratch.floats(Kernels.gemmScratchCount)
+    let loads = unsafe scratch.indices(listCount)
+    unsafe loads.update(repeating: 0, count: listCount)
     for first in stride(from: 0, to: count, by: Self.blockSize) {
       let rows = min(Self.blockSize, count - first)
       for i in 0..<rows {
-        let row = Int(order[first + i])
-        (gathered + i * d).update(from: whitened + row * d, count: d)
-        (gatheredKeys + i * d).update(from: points + row * d, count: d)
+        let row = unsafe Int(order[first + i])
+        unsafe (gathered + i * d).update(from: whitened + row * d, count: d)
+        unsafe (gatheredKeys + i * d).update(from: points + row * d, count: d)
       }
-      kernels.unsafeGEMM(
+      unsafe kernels.unsafeGEMM(
         FloatMatrix(gathered, rows: rows, columns: d),
         FloatMatrix(lists.centroids, rows: listCount, columns: d).transposed, into: scores,
         scratch: kernelScratch)
       if training.count > 0 {
         let scratch = workspace.scope()
-        let relevance = relevance(of: gatheredKeys, rows: rows, in: scratch)
-        kernels.unsafeGEMM(
+        let relevance = unsafe relevance(of: gatheredKeys, rows: rows, in: scratch)
+        unsafe kernels.unsafeGEMM(
           FloatMatrix(relevance, rows: rows, columns: training.count),
           FloatMatrix(lists.reach, rows: training.count, columns: listCount), into: captured,
           scratch: kernelScratch)
       } else {
-        captured.update(repeating: 0, count: rows * listCount)
+        unsafe captured.update(repeating: 0, count: rows * listCount)
       }
       for i in 0..<rows {
-        let proximity = scores + i * listCount
-        kernels.unsafeAddScaled(lists.halfNorms, by: -1, to: proximity, count: listCount)
-        let list = choose(proximity: proximity, captured: captured + i * listCount, loads: loads)
-        loads[list] += 1
-        assignments[Int(order[first + i])] = UInt32(list)
+        let proximity = unsafe scores + i * listCount
+        unsafe kernels.unsafeAddScaled(lists.halfNorms, by: -1, to: proximity, count: listCount)
+        let list = unsafe choose(proximity: proximity, captured: captured + i * listCount, loads: loads)
+        unsafe loads[list] += 1
+        unsafe assignments[Int(order[first + i])] = UInt32(list)
       }
     }
   }
@@ -216,25 +216,27 @@ struct BalancedAssignment {
   ) -> Int {
     let scratch = workspace.scope()
     let limit = max(1, min(choices, listCount))
-    let candidates = scratch.indices(limit)
+    let candidates = unsafe scratch.indices(limit)
     let capacity = capacity
-    let found = HighestScores.select(limit, of: proximity, count: listCount, into: candidates)
+    let found = unsafe HighestScores.select(limit, of: proximity, count: listCount, into: candidates)
     var best: Int?
     for i in 0..<found {
-      let list = Int(candidates[i])
-      guard loads[list] < capacity else { continue }
+      let list = unsafe Int(candidates[i])
+      guard unsafe loads[list] < capacity else { continue }
       guard let other = best else {
         best = list
         continue
       }
-      let (gain, otherGain) = (captured[list], captured[other])
-      if gain > otherGain || (gain == otherGain && proximity[list] > proximity[other]) { best = list }
+      let (gain, otherGain) = unsafe (captured[list], captured[other])
+      if unsafe gain > otherGain || (gain == otherGain && proximity[list] > proximity[other]) { best = list }
     }
     if let best { return best }
-    for list in 0..<listCount where loads[list] < capacity {
-      if best.map({ proximity[list] > proximity[$0] }) ?? true { best = list }
+    for list in 0..<listCount where unsafe loads[list] < capacity {
+      if best.map({ unsafe proximity[list] > proximity[$0] }) ?? true { best = list }
     }
-    guard let best else { preconditionFailure("\(listCount) lists of \(capacity) hold no \(count) keys") }
+    guard let best else {
+      preconditionFailure("\(listCount) lists of \(capacity) hold no \(count) keys")
+    }
     return best
   }
 }

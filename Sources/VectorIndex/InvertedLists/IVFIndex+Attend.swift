@@ -15,14 +15,14 @@ extension IVFIndex {
     let probes = min(search.probes, lists - outlierListCount) + outlierListCount
     let d = dimension
     let kernels = workspace.kernels
-    let selected = scratch.indices(lists)
+    let selected = unsafe scratch.rows(lists)
     if probes < lists {
       select(probes, for: group, marks: selected, workspace: workspace)
     } else {
-      selected.update(repeating: 1, count: lists)
+      selected.fill(1)
     }
 
-    let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: g))
+    let kernelScratch = unsafe scratch.floats(Kernels.attendScratchCount(queryCount: g))
     var read = ReadCount()
     var list = 0
     while list < lists {
@@ -31,10 +31,10 @@ extension IVFIndex {
         continue
       }
       // Lists that are neighbors in memory are read in one go.
-      let begin = Int(starts.base[list])
+      let begin = unsafe Int(starts.base[list])
       while list < lists, selected[list] != 0 { list += 1 }
-      let end = Int(starts.base[list])
-      kernels.unsafeAttend(
+      let end = unsafe Int(starts.base[list])
+      unsafe kernels.unsafeAttend(
         group.rows(dimension: d), to: rows.keyValues.from(begin), .first(end - begin), states: states,
         scratch: kernelScratch)
       recorder?.read(begin..<end)
@@ -51,18 +51,19 @@ extension IVFIndex {
 
   /// Sets `marks` `[lists]` to 1 for the union of each query's best lists, 0 elsewhere.
   private func select(
-    _ probes: Int, for group: QueryGroup, marks: UnsafeMutablePointer<UInt32>, workspace: Workspace
+    _ probes: Int, for group: QueryGroup, marks: ListView<UInt32>, workspace: Workspace
   ) {
     let scratch = workspace.scope()
     let lists = listCount
     let d = dimension
-    let scores = scratch.floats(group.count * lists)
-    workspace.kernels.unsafeDot(
+    let scores = unsafe scratch.list(group.count * lists)
+    unsafe workspace.kernels.unsafeDot(
       group.rows(dimension: d), with: PackedRows(representatives.base, stride: d), .first(lists),
-      scores: scores)
+      scores: scores.base)
     for query in 0..<group.count {
-      workspace.kernels.unsafeAddScaled(logMass.base, by: 1, to: scores + query * lists, count: lists)
+      unsafe workspace.kernels.unsafeAddScaled(
+        logMass.base, by: 1, to: scores.base + query * lists, count: lists)
     }
-    workspace.markHighest(probes, of: scores, count: lists, queryCount: group.count, marks: marks)
+    workspace.markHighest(probes, of: scores, queryCount: group.count, marks: marks)
   }
 }

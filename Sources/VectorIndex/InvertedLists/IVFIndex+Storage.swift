@@ -36,9 +36,9 @@ extension IVFIndex: StoredIndex {
     file.set("assg", build.assignment == .balanced ? 1 : 0)
     file.set("list", listCount)
     file.set("segm", segmentCount)
-    file.add("reps", representatives)
-    file.add("mass", logMass)
-    file.add("strt", starts)
+    unsafe file.add("reps", representatives)
+    unsafe file.add("mass", logMass)
+    unsafe file.add("strt", starts)
   }
 
   package convenience init(reading file: IndexFileReader) throws(IndexFileError) {

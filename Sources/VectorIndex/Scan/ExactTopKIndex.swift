@@ -30,21 +30,20 @@ package final class ExactTopKIndex: AttentionIndex {
     guard n > 0 else { return read }
     let kept = min(k, n)
     // The keys are read once for all queries of the group.
-    let scores = scratch.floats(group.count * n)
-    workspace.kernels.unsafeDot(
+    let scores = unsafe scratch.floats(group.count * n)
+    unsafe workspace.kernels.unsafeDot(
       group.rows(dimension: d), with: rows.keys, .first(n), scores: scores)
-    let top = scratch.indices(kept)
-    let topScores = scratch.floats(kept)
-    let union = RowUnion(rowCount: n, in: scratch)
+    let top = unsafe scratch.indices(kept)
+    let topScores = unsafe scratch.floats(kept)
+    let union = unsafe RowUnion(rowCount: n, in: scratch)
     for h in 0..<group.count {
-      _ = HighestScores.select(kept, of: scores + h * n, count: n, into: top)
-      for i in 0..<kept { topScores[i] = scores[h * n + Int(top[i])] }
-      workspace.kernels.unsafeSoftmaxAccumulate(
+      _ = unsafe HighestScores.select(kept, of: scores + h * n, count: n, into: top)
+      for i in 0..<kept { unsafe topScores[i] = scores[h * n + Int(top[i])] }
+      unsafe workspace.kernels.unsafeSoftmaxAccumulate(
         scores: topScores, values: rows.values, .listed(top, count: kept), to: states[h])
-      for i in 0..<kept { union.insert(top[i]) }
+      for i in 0..<kept { unsafe union.insert(top[i]) }
     }
-    let found = scratch.indices(min(n, kept * group.count))
-    let rowsRead = UnsafeBufferPointer(start: found, count: union.list(into: found))
+    let rowsRead = unsafe union.list(into: scratch.rows(min(n, kept * group.count)))
     recorder?.read(rowsRead)
     read.retrieved = rowsRead.count
     read.scored = n

@@ -20,8 +20,8 @@ extension ScanIndex {
       return read
     }
     let union = scan(group, rows: rows, in: scratch)
-    workspace.kernels.unsafeAttend(
-      group.rows(dimension: dimension), to: rows.keyValues, .listed(union.baseAddress!, count: union.count),
+    unsafe workspace.kernels.unsafeAttend(
+      group.rows(dimension: dimension), to: rows.keyValues, .listed(union),
       states: states, scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(union)
     read.retrieved = union.count
@@ -34,7 +34,7 @@ extension ScanIndex {
     _ group: QueryGroup, rows: IndexRows, states: StatePointers, workspace: Workspace
   ) {
     let scratch = workspace.scope()
-    workspace.kernels.unsafeAttend(
+    unsafe workspace.kernels.unsafeAttend(
       group.rows(dimension: dimension), to: rows.keyValues, .first(rowCount), states: states,
       scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
   }
@@ -42,34 +42,34 @@ extension ScanIndex {
   /// The union of the `k` best rows of each query by their codes and of the outliers, ascending, in `result`.
   private func scan(
     _ group: QueryGroup, rows: IndexRows, in result: borrowing Scratch
-  ) -> UnsafeBufferPointer<UInt32> {
-    let found = result.indices(min(rowCount, group.count * search.k + outliers.count))
+  ) -> ListView<UInt32> {
+    let found = unsafe result.rows(min(rowCount, group.count * search.k + outliers.count))
     let scratch = result.workspace.scope()
     let kernels = scratch.kernels
     let prepared = scorer.prepare(group, in: scratch)
-    let scores = scratch.floats(group.count * Self.scannedRows)
+    let scores = unsafe ScoreRows(scratch.list(group.count * Self.scannedRows), stride: Self.scannedRows)
     let capacity = TopRanks.capacity(limit: search.k)
-    let ranks = scratch.ranks(group.count * capacity)
-    let union = RowUnion(rowCount: rowCount, in: scratch)
-    return withUnsafeTemporaryAllocation(of: TopRanks.self, capacity: group.count) { tops in
+    let ranks = unsafe scratch.ranks(group.count * capacity)
+    let union = unsafe RowUnion(rowCount: rowCount, in: scratch)
+    return unsafe withUnsafeTemporaryAllocation(of: TopRanks.self, capacity: group.count) { tops in
       for h in 0..<group.count {
-        tops.initializeElement(at: h, to: TopRanks(limit: search.k, base: ranks + h * capacity))
+        unsafe tops.initializeElement(at: h, to: TopRanks(limit: search.k, base: ranks + h * capacity))
       }
       for first in stride(from: 0, to: rowCount, by: Self.scannedRows) {
         let range = first..<min(first + Self.scannedRows, rowCount)
         scorer.score(
-          range, of: prepared, rows: rows, scores: scores, scoreStride: Self.scannedRows, kernels: kernels)
+          range, of: prepared, rows: rows, scores: scores, kernels: kernels)
         for h in 0..<group.count {
-          tops[h].collect(
-            scores + h * Self.scannedRows, count: range.count, firstRow: first, kernels: kernels)
+          unsafe tops[h].collect(
+            scores.list.base + h * scores.stride, count: range.count, firstRow: first, kernels: kernels)
         }
       }
       for h in 0..<group.count {
-        tops[h].prune()
-        for i in 0..<tops[h].count { union.insert(Kernels.index(ofRank: tops[h].base[i])) }
+        unsafe tops[h].prune()
+        for i in unsafe 0..<tops[h].count { unsafe union.insert(Kernels.index(ofRank: tops[h].base[i])) }
       }
-      for i in 0..<outliers.count { union.insert(outliers.base[i]) }
-      return UnsafeBufferPointer(start: found, count: union.list(into: found))
+      for i in 0..<outliers.count { unsafe union.insert(outliers.base[i]) }
+      return union.list(into: found)
     }
   }
 }

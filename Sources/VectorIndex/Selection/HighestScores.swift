@@ -13,13 +13,13 @@ package struct HighestScores {
   ) -> Int {
     let size = max(0, min(limit, count))
     guard size > 0 else { return 0 }
-    for i in 0..<size { heap[i] = UInt32(i) }
-    for i in stride(from: size / 2 - 1, through: 0, by: -1) { sink(heap, size, from: i, scores) }
-    var worst = scores[Int(heap[0])]
-    for i in size..<count where scores[i] > worst {
-      heap[0] = UInt32(i)
-      sink(heap, size, from: 0, scores)
-      worst = scores[Int(heap[0])]
+    for i in 0..<size { unsafe heap[i] = UInt32(i) }
+    for i in stride(from: size / 2 - 1, through: 0, by: -1) { unsafe sink(heap, size, from: i, scores) }
+    var worst = unsafe scores[Int(heap[0])]
+    for i in size..<count where unsafe scores[i] > worst {
+      unsafe heap[0] = UInt32(i)
+      unsafe sink(heap, size, from: 0, scores)
+      worst = unsafe scores[Int(heap[0])]
     }
     return size
   }
@@ -28,19 +28,19 @@ package struct HighestScores {
     _ heap: UnsafeMutablePointer<UInt32>, _ size: Int, from start: Int, _ scores: UnsafePointer<Float>
   ) {
     var parent = start
-    let moved = heap[start]
+    let moved = unsafe heap[start]
     while 2 * parent + 1 < size {
       var child = 2 * parent + 1
-      if child + 1 < size, isWorse(heap[child + 1], heap[child], scores) { child += 1 }
-      guard isWorse(heap[child], moved, scores) else { break }
-      heap[parent] = heap[child]
+      if child + 1 < size, unsafe isWorse(heap[child + 1], heap[child], scores) { child += 1 }
+      guard unsafe isWorse(heap[child], moved, scores) else { break }
+      unsafe heap[parent] = heap[child]
       parent = child
     }
-    heap[parent] = moved
+    unsafe heap[parent] = moved
   }
 
   private static func isWorse(_ a: UInt32, _ b: UInt32, _ scores: UnsafePointer<Float>) -> Bool {
-    let (first, second) = (scores[Int(a)], scores[Int(b)])
+    let (first, second) = unsafe (scores[Int(a)], scores[Int(b)])
     return first < second || (first == second && a > b)
   }
 }

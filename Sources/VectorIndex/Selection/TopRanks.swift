@@ -8,7 +8,7 @@ package import AttentionKernels
 /// half is selected in linear time and its lowest becomes the threshold. Rows must come in ascending order for equal
 /// scores to go to the lower row. Expected cost over n random scores: n comparisons in vectors and about
 /// `4 * limit * log2(n / limit)` others.
-package struct TopRanks {
+@safe package struct TopRanks {
   package let limit: Int
   /// Room for ``capacity(limit:)``.
   package let base: UnsafeMutablePointer<UInt64>
@@ -22,7 +22,7 @@ package struct TopRanks {
 
   package init(limit: Int, base: UnsafeMutablePointer<UInt64>) {
     self.limit = limit
-    self.base = base
+    unsafe self.base = base
   }
 
   package mutating func collect(
@@ -31,7 +31,7 @@ package struct TopRanks {
     var i = 0
     while i < n {
       let part = min(Self.step, n - i)
-      count += kernels.unsafeCollect(
+      unsafe count += kernels.unsafeCollect(
         scores: scores + i, count: part, above: threshold, firstIndex: UInt32(firstRow + i),
         ranks: base + count)
       if count >= 2 * limit { prune() }
@@ -42,9 +42,9 @@ package struct TopRanks {
   /// Leaves the best `limit`, in no order.
   package mutating func prune() {
     guard count > limit else { return }
-    Self.select(base, count: count, limit: limit)
+    unsafe Self.select(base, count: count, limit: limit)
     count = limit
-    threshold = Kernels.score(ofRank: (0..<limit).reduce(UInt64.max) { min($0, base[$1]) })
+    threshold = Kernels.score(ofRank: (0..<limit).reduce(UInt64.max) { unsafe min($0, base[$1]) })
   }
 
   /// Moves the `limit` highest to the front (quickselect; ranks are all different).
@@ -52,13 +52,13 @@ package struct TopRanks {
     var low = 0
     var high = count
     while high - low > 1 {
-      let pivot = median(base[low], base[low + (high - low) / 2], base[high - 1])
+      let pivot = unsafe median(base[low], base[low + (high - low) / 2], base[high - 1])
       // Without branches on the data: which side a rank goes to is as good as random.
       var next = low
       for i in low..<high {
-        let rank = base[i]
-        base[i] = base[next]
-        base[next] = rank
+        let rank = unsafe base[i]
+        unsafe base[i] = base[next]
+        unsafe base[next] = rank
         next += rank > pivot ? 1 : 0
       }
       // Ranks above the pivot stand in low..<next; the pivot is the highest of the others.
@@ -67,9 +67,9 @@ package struct TopRanks {
       } else if limit == next {
         return
       } else {
-        if let place = (next..<high).first(where: { base[$0] == pivot }) {
-          base[place] = base[next]
-          base[next] = pivot
+        if let place = (next..<high).first(where: { unsafe base[$0] == pivot }) {
+          unsafe base[place] = base[next]
+          unsafe base[next] = pivot
         }
         low = next + 1
         if limit == low { return }

@@ -7,11 +7,11 @@ import Platform
 struct FileHeader {
   let path: String
   /// The whole file.
-  let bytes: UnsafeRawBufferPointer
+  let bytes: ByteReader
 
   /// A little-endian number of the fixed part or, after ``checkFixedPart()``, of the tables.
   func number<Number: FixedWidthInteger>(at offset: Int) -> Number {
-    ByteReader(bytes).integer(at: offset)
+    bytes.integer(at: offset)
   }
 
   private var sectionCount: Int { Int(number(at: 32) as UInt32) }
@@ -24,7 +24,7 @@ struct FileHeader {
   }
 
   func checkFixedPart() throws(IndexFileError) {
-    guard bytes.starts(with: FileLayout.magic) else { throw .notAnIndexFile(path: path) }
+    guard unsafe bytes.bytes.starts(with: FileLayout.magic) else { throw .notAnIndexFile(path: path) }
     // Before the checksum, which a later version may compute in another way.
     let version: UInt32 = number(at: 8)
     guard version == FileLayout.formatVersion else {
@@ -33,17 +33,17 @@ struct FileHeader {
     for (name, count) in [("section count", sectionCount), ("parameter count", parameterCount)] {
       _ = try integer(UInt64(count), name, in: 0...FileLayout.maximumEntries)
     }
-    guard size <= bytes.count else {
-      throw .wrongSize(path: path, expected: UInt64(size), actual: UInt64(bytes.count))
+    guard size <= bytes.byteCount else {
+      throw .wrongSize(path: path, expected: UInt64(size), actual: UInt64(bytes.byteCount))
     }
     let expected: UInt32 = number(at: FileLayout.checksumOffset)
-    let actual = CRC32C.headerChecksum(of: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
+    let actual = CRC32C.headerChecksum(of: bytes.first(size))
     guard actual == expected else {
       throw .wrongChecksum(path: path, section: "header", expected: expected, actual: actual)
     }
     let fileSize: UInt64 = number(at: 40)
-    guard fileSize == UInt64(bytes.count) else {
-      throw .wrongSize(path: path, expected: fileSize, actual: UInt64(bytes.count))
+    guard fileSize == UInt64(bytes.byteCount) else {
+      throw .wrongSize(path: path, expected: fileSize, actual: UInt64(bytes.byteCount))
     }
     let reserved: UInt64 = number(at: 48)
     let alsoReserved: UInt32 = number(at: 56)
@@ -84,9 +84,9 @@ struct FileHeader {
       }
       let (size, tooLarge) = UInt64(count).multipliedReportingOverflow(by: UInt64(elementSize))
       let (sectionEnd, tooFar) = offset.addingReportingOverflow(size)
-      guard !tooLarge, !tooFar, sectionEnd <= UInt64(bytes.count) else {
+      guard !tooLarge, !tooFar, sectionEnd <= UInt64(bytes.byteCount) else {
         throw .wrongSize(
-          path: path, expected: tooLarge || tooFar ? .max : sectionEnd, actual: UInt64(bytes.count))
+          path: path, expected: tooLarge || tooFar ? .max : sectionEnd, actual: UInt64(bytes.byteCount))
       }
       _ = try integer(UInt64(number(at: entry + 28) as UInt32), "reserved bytes of \(tag)", in: 0...0)
       // Sizes and offsets are at most the file's size, which is an Int.
@@ -96,8 +96,8 @@ struct FileHeader {
           checksum: number(at: entry + 24)))
       end = sectionEnd
     }
-    guard end == UInt64(bytes.count) else {
-      throw .wrongSize(path: path, expected: end, actual: UInt64(bytes.count))
+    guard end == UInt64(bytes.byteCount) else {
+      throw .wrongSize(path: path, expected: end, actual: UInt64(bytes.byteCount))
     }
     return sections
   }

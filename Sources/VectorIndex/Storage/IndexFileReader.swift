@@ -4,7 +4,7 @@ import Platform
 
 /// An index file, mapped. The header, its tables, the places of the sections and the size of the file are known to
 /// be right; what the sections hold is checked by whoever takes them, or all at once by ``verify()``.
-package struct IndexFileReader {
+@safe package struct IndexFileReader {
   struct Section {
     var tag: FileTag
     var elementSize: Int
@@ -46,7 +46,7 @@ package struct IndexFileReader {
         throw .wrongSize(path: file, expected: UInt64(FileLayout.fixedHeader), actual: UInt64(count))
       }
     }
-    try self.init(bytes: mapping.bytes, owner: mapping, name: name ?? file)
+    unsafe try self.init(bytes: mapping.bytes, owner: mapping, name: name ?? file)
   }
 
   /// Takes the bytes of a whole index file that lie in a larger one, in private writable memory that starts at a
@@ -59,10 +59,10 @@ package struct IndexFileReader {
       throw .wrongSize(
         path: path, expected: UInt64(FileLayout.fixedHeader), actual: UInt64(bytes.count))
     }
-    let header = FileHeader(path: path, bytes: UnsafeRawBufferPointer(bytes))
+    let header = unsafe FileHeader(path: path, bytes: ByteReader(UnsafeRawBufferPointer(bytes)))
     try header.checkFixedPart()
     self.path = path
-    self.bytes = bytes
+    unsafe self.bytes = bytes
     self.owner = owner
     kind = FileTag(code: header.number(at: 12))
     kindVersion = header.number(at: 16)
@@ -78,11 +78,11 @@ package struct IndexFileReader {
   package func verify() throws(IndexFileError) {
     var end = headerSize
     for section in sections {
-      for offset in end..<section.offset where bytes[offset] != 0 {
-        throw .invalidPadding(path: path, offset: offset, actual: bytes[offset])
+      for offset in end..<section.offset where unsafe bytes[offset] != 0 {
+        throw unsafe .invalidPadding(path: path, offset: offset, actual: bytes[offset])
       }
       end = section.offset + section.byteCount
-      let actual = CRC32C.checksum(of: UnsafeRawBufferPointer(rebasing: bytes[section.offset..<end]))
+      let actual = unsafe CRC32C.checksum(of: UnsafeRawBufferPointer(rebasing: bytes[section.offset..<end]))
       guard actual == section.checksum else {
         throw .wrongChecksum(
           path: path, section: section.tag.description, expected: section.checksum, actual: actual)
@@ -108,8 +108,8 @@ package struct IndexFileReader {
       throw .wrongCount(path: path, section: tag.description, expected: count, actual: section.count)
     }
     // A mapping starts at a page, and sections lie at multiples of 64 bytes.
-    guard count > 0, let base = bytes.baseAddress else { return RowBuffer() }
-    return RowBuffer(
+    guard count > 0, let base = unsafe bytes.baseAddress else { return RowBuffer() }
+    return unsafe RowBuffer(
       unsafeBorrowing: (base + section.offset).bindMemory(to: Element.self, capacity: count), count: count,
       owner: owner)
   }
@@ -120,7 +120,7 @@ package struct IndexFileReader {
     let mapped = try rows(tag, of: UInt32.self, count: count)
     try requireOffsets(mapped, tag, last: last)
     var result = RowBuffer<UInt32>()
-    result.grow(by: count).update(from: mapped.base, count: count)
+    unsafe result.grow(by: count).update(from: mapped.base, count: count)
     return result
   }
 
@@ -129,7 +129,7 @@ package struct IndexFileReader {
     _ tag: FileTag, of type: Element.Type = Element.self, count: Int
   ) throws(IndexFileError) -> [Element] {
     let rows = try rows(tag, of: Element.self, count: count)
-    return Array(UnsafeBufferPointer(start: rows.base, count: rows.count))
+    return unsafe Array(UnsafeBufferPointer(start: rows.base, count: rows.count))
   }
 
   /// Whether a field is there that may be left out.
@@ -177,7 +177,7 @@ extension IndexFileReader {
   ) throws(IndexFileError) {
     var lowest: UInt32 = 0
     for i in 0..<offsets.count {
-      let offset = offsets.base[i]
+      let offset = unsafe offsets.base[i]
       guard offset >= lowest, offset <= last, i > 0 || offset == 0, i < offsets.count - 1 || offset == last
       else {
         let expected = i == 0 ? "0" : i == offsets.count - 1 ? "\(last)" : "\(lowest) to \(last)"
@@ -192,10 +192,10 @@ extension IndexFileReader {
   package func requireIDs(
     _ ids: borrowing RowBuffer<UInt32>, _ tag: FileTag, below limit: Int
   ) throws(IndexFileError) {
-    for i in 0..<ids.count where ids.base[i] >= limit {
+    for i in 0..<ids.count where unsafe ids.base[i] >= limit {
       throw .invalidElement(
         path: path, section: tag.description, index: i, expected: "below \(limit)",
-        actual: String(ids.base[i]))
+        actual: unsafe String(ids.base[i]))
     }
   }
 
@@ -216,9 +216,10 @@ extension IndexFileReader {
   package func requireNumbers(
     _ values: borrowing RowBuffer<Float>, _ tag: FileTag
   ) throws(IndexFileError) {
-    for i in 0..<values.count where values.base[i].isNaN {
+    for i in 0..<values.count where unsafe values.base[i].isNaN {
       throw .invalidElement(
-        path: path, section: tag.description, index: i, expected: "a number", actual: "\(values.base[i])")
+        path: path, section: tag.description, index: i, expected: "a number",
+        actual: unsafe "\(values.base[i])")
     }
   }
 
@@ -226,10 +227,10 @@ extension IndexFileReader {
   package func requireFinite(
     _ values: borrowing RowBuffer<Float>, _ tag: FileTag
   ) throws(IndexFileError) {
-    for i in 0..<values.count where !values.base[i].isFinite {
+    for i in 0..<values.count where unsafe !values.base[i].isFinite {
       throw .invalidElement(
         path: path, section: tag.description, index: i, expected: "a finite number",
-        actual: "\(values.base[i])")
+        actual: unsafe "\(values.base[i])")
     }
   }
 }

@@ -7,8 +7,8 @@ import Platform
 #endif
 
 /// Collects what an index is made of; large arrays are not copied, and nothing is written before all is known.
-package struct IndexFileWriter {
-  private struct Section {
+@safe package struct IndexFileWriter {
+  @safe private struct Section {
     var tag: FileTag
     var elementSize: Int
     var count: Int
@@ -55,22 +55,24 @@ package struct IndexFileWriter {
   }
 
   /// Adds an array, whose memory must stay as it is until ``write(to:)`` returns.
-  package mutating func add<Element: BitwiseCopyable>(_ tag: FileTag, _ rows: borrowing RowBuffer<Element>) {
-    add(tag, rows, owner: nil)
+  @unsafe package mutating func add<Element: BitwiseCopyable>(
+    _ tag: FileTag, _ rows: borrowing RowBuffer<Element>
+  ) {
+    unsafe add(tag, rows, owner: nil)
   }
 
   /// Adds a copy of a small array.
   package mutating func add<Element: BitwiseCopyable>(_ tag: FileTag, copying elements: [Element]) {
     let copy = Copy(elements)
-    add(tag, copy.rows, owner: copy)
+    unsafe add(tag, copy.rows, owner: copy)
   }
 
-  private mutating func add<Element: BitwiseCopyable>(
+  @unsafe private mutating func add<Element: BitwiseCopyable>(
     _ tag: FileTag, _ rows: borrowing RowBuffer<Element>, owner: AnyObject?
   ) {
     precondition(!sections.contains { $0.tag == tag }, "the section \(tag) is there already")
     precondition(sections.count < FileLayout.maximumEntries, "too many sections")
-    sections.append(
+    unsafe sections.append(
       Section(
         tag: tag, elementSize: MemoryLayout<Element>.stride, count: rows.count,
         bytes: UnsafeRawBufferPointer(start: rows.base, count: rows.byteCount), owner: owner))
@@ -98,7 +100,7 @@ package struct IndexFileWriter {
     // The name is cut at a zero by the system.
     guard !path.utf8.contains(0) else { throw .system(operation: "open", path: path, code: EINVAL) }
     let temporary = "\(path).\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw .system(operation: "open", path: temporary, code: errno) }
     do throws(IndexFileError) {
       do throws(IndexFileError) {
@@ -112,9 +114,11 @@ package struct IndexFileWriter {
       }
       guard close(descriptor) == 0 else { throw .system(operation: "close", path: temporary, code: errno) }
       try check(IndexFileReader(path: temporary, name: path))
-      guard rename(temporary, path) == 0 else { throw .system(operation: "rename", path: path, code: errno) }
+      guard unsafe rename(temporary, path) == 0 else {
+        throw .system(operation: "rename", path: path, code: errno)
+      }
     } catch {
-      unlink(temporary)
+      unsafe unlink(temporary)
       throw error
     }
     syncDirectory(of: path)
@@ -125,15 +129,15 @@ package struct IndexFileWriter {
   private func syncDirectory(of path: String) {
     let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
     let directory = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    let descriptor = open(directory, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe open(directory, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return }
     fsync(descriptor)
     close(descriptor)
   }
 
   private func writeContents(to descriptor: Int32, path: String) throws(IndexFileError) {
-    try forEachPart { (bytes) throws(IndexFileError) in
-      try Self.write(bytes, to: descriptor, path: path)
+    try unsafe forEachPart { (bytes) throws(IndexFileError) in
+      try unsafe Self.write(bytes, to: descriptor, path: path)
     }
   }
 
@@ -143,16 +147,16 @@ package struct IndexFileWriter {
   ) throws(Failure) {
     let (header, offsets) = makeHeader()
     func emit(_ bytes: [UInt8]) throws(Failure) {
-      try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
-        try body(UnsafeRawBufferPointer(bytes))
+      try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+        try unsafe body(UnsafeRawBufferPointer(bytes))
       }
     }
     try emit(header)
     var position = header.count
     for (section, offset) in zip(sections, offsets) {
       try emit([UInt8](repeating: 0, count: offset - position))
-      try body(section.bytes)
-      position = offset + section.bytes.count
+      try unsafe body(section.bytes)
+      position = unsafe offset + section.bytes.count
     }
   }
 
@@ -168,7 +172,7 @@ package struct IndexFileWriter {
     for section in sections {
       let alignment = FileLayout.alignment
       offsets.append((end + alignment - 1) / alignment * alignment)
-      end = offsets[offsets.count - 1] + section.bytes.count
+      end = unsafe offsets[offsets.count - 1] + section.bytes.count
     }
     return (offsets, end)
   }
@@ -193,7 +197,7 @@ package struct IndexFileWriter {
       bytes.append(UInt32(section.elementSize))
       bytes.append(UInt64(section.count))
       bytes.append(UInt64(offset))
-      bytes.append(CRC32C.checksum(of: section.bytes))
+      unsafe bytes.append(CRC32C.checksum(of: section.bytes))
       bytes.append(UInt32(0))
     }
     for parameter in parameters {
@@ -201,9 +205,10 @@ package struct IndexFileWriter {
       bytes.append(parameter.type.rawValue)
       bytes.append(parameter.bits)
     }
-    let checksum = bytes.withUnsafeBytes { CRC32C.headerChecksum(of: $0) }
-    bytes.withUnsafeMutableBytes {
-      $0.storeBytes(of: checksum.littleEndian, toByteOffset: FileLayout.checksumOffset, as: UInt32.self)
+    let checksum = unsafe bytes.withUnsafeBytes { unsafe CRC32C.headerChecksum(of: ByteReader($0)) }
+    unsafe bytes.withUnsafeMutableBytes {
+      unsafe $0.storeBytes(
+        of: checksum.littleEndian, toByteOffset: FileLayout.checksumOffset, as: UInt32.self)
     }
     return (bytes, offsets)
   }
@@ -212,14 +217,14 @@ package struct IndexFileWriter {
   private static func write(
     _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
   ) throws(IndexFileError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
+    var rest = unsafe bytes[...]
+    while unsafe !rest.isEmpty {
       // Systems take at most about 2^31 bytes a call.
-      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
+      let part = unsafe UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
       #if canImport(Darwin)
         let written = Darwin.write(descriptor, part.baseAddress, part.count)
       #elseif canImport(Glibc)
-        let written = Glibc.write(descriptor, part.baseAddress, part.count)
+        let written = unsafe Glibc.write(descriptor, part.baseAddress, part.count)
       #else
         let written = Musl.write(descriptor, part.baseAddress, part.count)
       #endif
@@ -227,24 +232,21 @@ package struct IndexFileWriter {
         if errno == EINTR { continue }
         throw .system(operation: "write", path: path, code: errno)
       }
-      rest = rest.dropFirst(written)
+      unsafe rest = rest.dropFirst(written)
     }
   }
 }
 
 extension CRC32C {
   /// Of a header with its tables, but for the four bytes that hold this sum.
-  static func headerChecksum(of header: UnsafeRawBufferPointer) -> UInt32 {
-    var sum = CRC32C()
-    sum.update(UnsafeRawBufferPointer(rebasing: header[..<FileLayout.checksumOffset]))
-    sum.update(UnsafeRawBufferPointer(rebasing: header[FileLayout.fixedHeader...]))
-    return sum.value
+  static func headerChecksum(of header: ByteReader) -> UInt32 {
+    header.checksum(skipping: FileLayout.checksumOffset..<FileLayout.fixedHeader)
   }
 }
 
 extension [UInt8] {
   /// Appends a number in little-endian order.
   fileprivate mutating func append<Number: FixedWidthInteger>(_ number: Number) {
-    Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+    unsafe Swift.withUnsafeBytes(of: number.littleEndian) { unsafe append(contentsOf: $0) }
   }
 }

@@ -5,7 +5,7 @@ extension IndexFileWriter {
   mutating func addOutliers(_ rows: borrowing RowBuffer<UInt32>) {
     guard rows.count > 0 else { return }
     set("outl", rows.count)
-    add("outl", rows)
+    unsafe add("outl", rows)
   }
 }
 
@@ -15,10 +15,10 @@ extension IndexFileReader {
     guard hasParameter("outl") else { return RowBuffer() }
     let rows = try rows("outl", of: UInt32.self, count: integer("outl", in: 0...rowCount))
     try requireIDs(rows, "outl", below: rowCount)
-    for i in 1..<max(1, rows.count) where rows.base[i] <= rows.base[i - 1] {
+    for i in 1..<max(1, rows.count) where unsafe rows.base[i] <= rows.base[i - 1] {
       throw .invalidElement(
-        path: path, section: "outl", index: i, expected: "above \(rows.base[i - 1])",
-        actual: "\(rows.base[i])")
+        path: path, section: "outl", index: i, expected: unsafe "above \(rows.base[i - 1])",
+        actual: unsafe "\(rows.base[i])")
     }
     return rows
   }

@@ -3,9 +3,10 @@
 
 /// A contiguous, growable buffer of trivial elements that frees its memory when it goes.
 ///
-/// Growth doubles the capacity, so appending is amortized O(1). Pointers stay valid until the next growth.
+/// Growth doubles the capacity, so appending is amortized O(1). Pointers and lists stay valid until the next growth,
+/// which is for who asks for them to see; elements are asked for within bounds.
 /// The elements may lie in memory of someone else, a mapped file say, until the first growth copies them.
-package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
+@safe package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
   package private(set) var base: UnsafeMutablePointer<Element>
   package private(set) var count = 0
   package private(set) var capacity: Int
@@ -14,32 +15,38 @@ package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
 
   package init(capacity: Int = 0) {
     self.capacity = max(capacity, 1)
-    base = .allocate(capacity: self.capacity)
+    unsafe base = .allocate(capacity: self.capacity)
   }
 
   /// A buffer with a copy of an array.
   package init(_ elements: [Element]) {
     self.init(capacity: elements.count)
-    elements.withUnsafeBufferPointer { elements in
+    unsafe elements.withUnsafeBufferPointer { elements in
       guard let start = elements.baseAddress else { return }
-      grow(by: elements.count).initialize(from: start, count: elements.count)
+      unsafe grow(by: elements.count).initialize(from: start, count: elements.count)
     }
   }
 
   /// A buffer of `count` elements that are already there, in writable memory that lives as long as `owner`.
   package init(unsafeBorrowing base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
-    self.base = base
+    unsafe self.base = base
     self.count = count
     self.owner = owner
     capacity = count
   }
 
   deinit {
-    if owner == nil { base.deallocate() }
+    if owner == nil { unsafe base.deallocate() }
   }
 
   /// Whether the elements still lie in memory of someone else.
   package var isBorrowed: Bool { owner != nil }
+
+  /// The elements as they are now; valid until the next growth.
+  @unsafe package var list: ListView<Element> { unsafe ListView(base, count: count) }
+
+  /// All that fits before the next growth, elements that are none yet included.
+  @unsafe package var room: ListView<Element> { unsafe ListView(base, count: capacity) }
 
   /// Bytes in use.
   package var byteCount: Int { count * MemoryLayout<Element>.stride }
@@ -47,11 +54,11 @@ package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
   package subscript(index: Int) -> Element {
     get {
       precondition(index >= 0 && index < count, "row buffer index \(index) is outside 0..<\(count)")
-      return base[index]
+      return unsafe base[index]
     }
     set {
       precondition(index >= 0 && index < count, "row buffer index \(index) is outside 0..<\(count)")
-      base[index] = newValue
+      unsafe base[index] = newValue
     }
   }
 
@@ -61,11 +68,18 @@ package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
     precondition(additional >= 0, "a row buffer cannot grow by \(additional)")
     reserve(count + additional)
     defer { count += additional }
-    return base + count
+    return unsafe base + count
   }
 
   package mutating func append(_ element: Element) {
-    grow(by: 1).initialize(to: element)
+    unsafe grow(by: 1).initialize(to: element)
+  }
+
+  package mutating func append(contentsOf elements: Span<Element>) {
+    let target = unsafe grow(by: elements.count)
+    unsafe elements.withUnsafeBufferPointer { elements in
+      if let start = elements.baseAddress { unsafe target.update(from: start, count: elements.count) }
+    }
   }
 
   package mutating func removeAll() {
@@ -83,10 +97,10 @@ package struct RowBuffer<Element: BitwiseCopyable>: ~Copyable {
     guard minimum > capacity else { return }
     let larger = max(minimum, capacity * 2)
     let moved = UnsafeMutablePointer<Element>.allocate(capacity: larger)
-    moved.update(from: base, count: count)
-    if owner == nil { base.deallocate() }
+    unsafe moved.update(from: base, count: count)
+    if owner == nil { unsafe base.deallocate() }
     owner = nil
-    base = moved
+    unsafe base = moved
     capacity = larger
   }
 }

@@ -37,7 +37,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       discussion: "Each policy reads the context for itself. (default: retrieval,exact,host)",
       valueName: "name,..."),
     transform: AttentionChoices.init(parsing:))
-  var attention = AttentionChoices([.policy(.retrieval(RetrievalSettings())), .policy(.exact), .host])
+  var attention: AttentionChoices?
 
   @Option(help: ArgumentHelp("Decode steps at each depth.", valueName: "tokens"))
   var tokens = 96
@@ -66,8 +66,10 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         "--synthetic-period is \(syntheticPeriod), but must be in 1...\(TokenCounts.maximum).")
     }
     if rounds <= 0 { throw ValidationError("--rounds is \(rounds), but must be positive.") }
-    try retrieval.check(attention.elements)
+    try retrieval.check(choices)
   }
+
+  private var choices: [AttentionChoice] { attention?.elements ?? [.retrieval, .policy(.exact), .host] }
 
   func run() async throws {
     let command = self
@@ -83,7 +85,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     }
     settings.tokens = tokens
     settings.rounds = rounds
-    settings.attentions = try retrieval.evaluated(attention.elements)
+    settings.attentions = try retrieval.evaluated(choices)
     settings.format = store.format
     settings.isSynthetic = synthetic
     settings.syntheticPeriod = syntheticPeriod
@@ -94,16 +96,19 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     let console = Console()
     let (model, pool) = try modelOptions.load(
       console, for: depth.map { .tokens(($0.elements.max() ?? 0) + tokens) } ?? .trained)
-    let settings = try settings(trainedContext: model.description.trainedContextLength)
+    var settings = try settings(trainedContext: model.description.trainedContextLength)
+    settings.attentions = try console.possible(
+      settings.attentions, of: model, pool, isForced: attention != nil || retrieval.firstGiven != nil)
     if !synthetic { try limit.check(tokens: (settings.depths.max() ?? 0) + tokens, model: model) }
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)
     let interrupted = try console.isInterrupted {
       try benchmark.run(onPhase: { console.progress($0) })
     }
-    let report = BenchReport(
+    var report = BenchReport(
       model: model, pool: pool, text: options.textName, format: store.format, interrupted: interrupted,
       results: benchmark.results)
+    if !interrupted { report.states = try benchmark.stateCosts() }
     if options.json { try console.json(report) } else { console.output(table(report)) }
     // The number by which shells know a program that Ctrl-C ended.
     if interrupted { throw ExitCode.interrupted }
@@ -150,6 +155,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         lines.append("first and last tokens at \(result.depth), \(result.policy): \(window.summary)")
       }
     }
+    if let states = report.states { lines.append("\n" + states.summary) }
     lines.append("\nhost: llama.cpp, flash attention off, f16 cache; x host: times faster than that")
     return lines.joined(separator: "\n") + "\n"
   }

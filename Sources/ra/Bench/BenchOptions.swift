@@ -37,6 +37,8 @@ struct BenchReport<Result: Encodable>: Encodable {
   /// Whether Ctrl-C ended it early.
   var interrupted: Bool
   var results: [Result]
+  /// Of hybrid models.
+  var states: StateCosts?
 
   init(
     model: LlamaModel, pool: ThreadPool, text: String, format: KeyValueFormat, interrupted: Bool,

@@ -28,7 +28,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     help: ArgumentHelp(
       "What to measure: host, or policies as ra attention list shows them.", valueName: "name,..."),
     transform: AttentionChoices.init(parsing:))
-  var attention = AttentionChoices([.retrieval, .host])
+  var attention: AttentionChoices?
 
   @Option(help: ArgumentHelp("How often each prompt is read by each; the median counts.", valueName: "times"))
   var rounds = 1
@@ -50,11 +50,13 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     var settings = PrefillBenchmark.Settings()
     settings.lengths = depth.elements
     settings.rounds = rounds
-    settings.attentions = try retrieval.evaluated(attention.elements)
+    settings.attentions = try retrieval.evaluated(attention?.elements ?? [.retrieval, .host])
     settings.format = store.format
     let longest = depth.elements.max() ?? 0
     let (model, pool) = try modelOptions.load(console, for: .tokens(longest))
     try limit.check(tokens: longest, model: model)
+    settings.attentions = try console.possible(
+      settings.attentions, of: model, pool, isForced: attention != nil || retrieval.firstGiven != nil)
     let input = try options.tokens(count: longest, model: model)
     let benchmark = try PrefillBenchmark(model: model, pool: pool, tokens: input, settings: settings)
     let interrupted = try console.isInterrupted {

@@ -80,15 +80,18 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     let (model, pool) = try modelOptions.load(
       console, for: .tokens(max(longest, depth.elements.max() ?? 0) + tokens))
     try limit.check(tokens: longest, model: model)
+    let attentions = try console.possible(
+      [.host, .exact, .retrieval(try retrieval.settings())], of: model, pool,
+      isForced: retrieval.firstGiven != nil)
     var result = SpeedReport(
       model: model, threads: pool.threadCount, text: options.textName, format: store.format)
     func save() throws { try write(result, to: folder) }
     result.interrupted = try console.isInterrupted {
-      try measureDecode(model: model, pool: pool, console: console) {
+      try measureDecode(attentions, model: model, pool: pool, console: console) {
         result.decode += $0
         try save()
       }
-      try measurePrefill(model: model, pool: pool, console: console) {
+      try measurePrefill(attentions, model: model, pool: pool, console: console) {
         result.prefill += $0
         try save()
       }
@@ -99,7 +102,8 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   }
 
   private func measureDecode(
-    model: LlamaModel, pool: ThreadPool, console: Console, onDepth: ([DecodeResult]) throws -> Void
+    _ attentions: [EvaluatedAttention], model: LlamaModel, pool: ThreadPool, console: Console,
+    onDepth: ([DecodeResult]) throws -> Void
   ) throws {
     var settings = DecodeBenchmark.Settings()
     settings.depths = depth.elements
@@ -107,7 +111,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     settings.rounds = rounds
     settings.isSynthetic = true
     settings.syntheticPeriod = period
-    settings.attentions = [.host, .exact, .retrieval(try retrieval.settings())]
+    settings.attentions = attentions
     settings.format = store.format
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)
@@ -119,13 +123,14 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   }
 
   private func measurePrefill(
-    model: LlamaModel, pool: ThreadPool, console: Console, onLength: ([PrefillResult]) throws -> Void
+    _ attentions: [EvaluatedAttention], model: LlamaModel, pool: ThreadPool, console: Console,
+    onLength: ([PrefillResult]) throws -> Void
   ) throws {
     let lengths = prefill.elements.filter { $0 > 0 }
     guard let longest = lengths.max() else { return }
     var settings = PrefillBenchmark.Settings()
     settings.lengths = lengths
-    settings.attentions = [.host, .exact, .retrieval(try retrieval.settings())]
+    settings.attentions = attentions
     settings.format = store.format
     settings.rounds = rounds
     settings.longestRepeated = 1024

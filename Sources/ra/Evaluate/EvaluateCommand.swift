@@ -50,9 +50,10 @@ struct EvaluateCommand: AsyncParsableCommand {
     help: ArgumentHelp(
       """
       What to compare, separated by commas or repeated: host, or policies as ra attention list shows them, such as \
-      retrieval:tolerance=0.002,sink=64; also retrieval:profile=FILE. A comma before key=value belongs to the policy.
+      retrieval:tolerance=0.002,sink=64; also retrieval:profile=FILE. A comma before key=value belongs to the policy. (default: exact,retrieval; host for models whose \
+      attention cannot be taken over)
       """, valueName: "names"))
-  var attention = ["exact,retrieval"]
+  var attention: [String] = []
 
   @Option(help: ArgumentHelp("Contexts of each task and length.", valueName: "count"))
   var samples = 5
@@ -108,7 +109,7 @@ struct EvaluateCommand: AsyncParsableCommand {
 
   private func evaluate() throws {
     let console = Console()
-    let settings = try settings()
+    var settings = try settings()
     let text = try filler.map { try TextFile.read($0) } ?? BuiltInText.persuasion
     let folder = URL(fileURLWithPath: report)
     do {
@@ -118,6 +119,10 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
     let (model, pool) = try modelOptions.load(console, for: .tokens(settings.lengths.max() ?? 0))
     try limit.check(tokens: settings.lengths.max() ?? 0, model: model)
+    settings.attentions = try console.possible(
+      settings.attentions, of: model, pool, isForced: !attention.isEmpty)
+    // There is no exact attention of ours to compare with.
+    if try !model.takeover(pool: pool).isSupported { settings.fidelityTokens = 0 }
     let start = ContinuousClock.now
     let evaluation = try TaskEvaluation(
       model: model, pool: pool, settings: settings, filler: text,
@@ -164,7 +169,9 @@ struct EvaluateCommand: AsyncParsableCommand {
       try checkCount("--lengths", length)
       return length
     }
-    settings.attentions = try attention.flatMap { PolicyRegistry.splitList($0) }.map {
+    settings.attentions = try (attention.isEmpty ? ["exact,retrieval"] : attention).flatMap {
+      PolicyRegistry.splitList($0)
+    }.map {
       try EvaluatedAttention(parsing: String($0))
     }
     if settings.tasks.isEmpty, names != "none" { throw ValidationError("--tasks is empty.") }

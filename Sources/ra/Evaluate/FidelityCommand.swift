@@ -94,6 +94,7 @@ struct FidelityCommand: AsyncParsableCommand {
     let input = try TextFile.read(text)
     let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
     try limit.check(tokens: context + tokens, model: model)
+    _ = try console.takesOver(model, pool, isForced: true)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     guard let policy = try retrieval.policy(attention) else { return }
     var settings = FidelityMeasurement.Settings(contextTokens: context, decodeTokens: tokens, policy: policy)

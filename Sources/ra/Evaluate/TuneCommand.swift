@@ -76,6 +76,7 @@ struct TuneCommand: AsyncParsableCommand {
     }
     let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
     try limit.check(tokens: context + tokens, model: model)
+    _ = try console.takesOver(model, pool, isForced: true)
     var settings = RetrievalTuning.Settings()
     settings.contextTokens = context
     settings.decodeTokens = tokens

@@ -11,7 +11,7 @@ struct ModelOptions: ParsableArguments {
   var model: String
 
   @OptionGroup var threading: ThreadOptions
-  @OptionGroup var rope: RopeOptions
+  @OptionGroup var variant: VariantOptions
   @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model for contexts of a length, telling its progress on standard error.
@@ -29,7 +29,8 @@ struct ModelOptions: ParsableArguments {
     system: SystemPromptOption? = nil
   ) throws -> LlamaModel {
     var options = try devices.options(console)
-    options.ropeFactors = rope.ropeFactors
+    options.ropeFactors = variant.ropeFactors
+    options.adapters = variant.lora
     try chat?.apply(to: &options, system: system)
     return try console.loadModel(path: model, options: options, for: context)
   }

@@ -31,12 +31,33 @@ enum PlannedContext {
   }
 }
 
-struct RopeOptions: ParsableArguments {
+/// What belongs to the model besides its file.
+struct VariantOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "For models with two sets of RoPE factors, such as Phi-3 128K: the set for short or for long contexts. "
         + "(default: by the length of the context)", valueName: "short|long"))
   var ropeFactors: RopeFactors?
+
+  @Option(
+    help: ArgumentHelp(
+      "A LoRA adapter to add to the model, and how much of it; repeatable.", valueName: "file[:scale]"),
+    transform: LoRAAdapter.init(parsing:))
+  var lora: [LoRAAdapter] = []
 }
 
 extension RopeFactors: ExpressibleByArgument {}
+
+extension LoRAAdapter {
+  /// From `FILE` or `FILE:SCALE`.
+  init(parsing text: String) throws {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    let scale = parts.count > 1 ? Float(parts[parts.count - 1]) : nil
+    let path = scale == nil ? text : parts.dropLast().joined(separator: ":")
+    guard !path.isEmpty else { throw ValidationError("--lora is '\(text)', but needs a file.") }
+    if let scale, !scale.isFinite {
+      throw ValidationError("--lora has the scale \(scale), but it must be a finite number.")
+    }
+    self.init(path: path, scale: scale ?? 1)
+  }
+}

@@ -17,13 +17,14 @@ enum CommandError: Error, CustomStringConvertible {
   case blankDocument(path: String)
   case noQuestion
   case needsMemory(AttentionError)
-  case contextFull(tokens: Int, trained: Int)
+  case contextFull(tokens: Int, limit: Int, isOfMemory: Bool)
   case noTerminal(sessions: [String])
   case nothingToSave
   /// Options of a chat template that is not there.
   case noChatTemplate
   /// What the model is told before everything, when something was read already.
   case systemTooLate(name: String)
+  case notSavedByHost
 
   var description: String {
     switch self {
@@ -51,9 +52,11 @@ enum CommandError: Error, CustomStringConvertible {
       "the question is empty: give it as an argument, with --question-file or on standard input"
     case .needsMemory(let error):
       "\(ErrorAdvice.message(for: error) ?? "\(error)"); --memory-limit keeps what does not fit on the disk"
-    case .contextFull(let tokens, let trained):
-      "the conversation has \(tokens) tokens with this message, and the model was trained for \(trained); start "
+    case .contextFull(let tokens, let limit, isOfMemory: false):
+      "the conversation has \(tokens) tokens with this message, and the model was trained for \(limit); start "
         + "another one, or go on with --allow-beyond-context"
+    case .contextFull(let tokens, let limit, isOfMemory: true):
+      "the conversation has \(tokens) tokens with this message, and there is room for \(limit); start another one"
     case .noTerminal(let sessions):
       "there is no terminal to ask whether to remove \(sessions.joined(separator: ", ")); give --yes to remove without "
         + "asking"
@@ -62,6 +65,7 @@ enum CommandError: Error, CustomStringConvertible {
       "the session \(name) has begun already, so --system comes too late; give it to 'ra ingest', or to 'ra chat' with a new session"
     case .noChatTemplate:
       "the model has no chat template for --system and --chat-template-kwargs; give one with --chat-template"
+    case .notSavedByHost: "a conversation with llama.cpp's own attention cannot be saved"
     }
   }
 }

@@ -17,7 +17,8 @@ enum ErrorAdvice {
 
   private static func advice(for error: any Error) -> String? {
     switch error {
-    case GenerationError.unsupportedModel: "use --attention host to run it without retrieval"
+    case GenerationError.unsupportedModel:
+      "'ra generate', 'ra chat' and 'ra serve' run it with --attention host"
     case GenerationError.contextTooLong: "shorten the document, or go on with --allow-beyond-context"
     case GenerationError.emptyPrompt: "give --prompt, --prompt-file or text on standard input"
     case AttentionError.insufficientMemory(_, _, let available, let eightBits?) where eightBits <= available:
@@ -25,6 +26,7 @@ enum ErrorAdvice {
     case AttentionError.insufficientMemory: "use a shorter document or a smaller model"
     case SessionSetupError.incomplete(let path, _, _):
       "go on with 'ra ingest --resume --session \(path)' first"
+    case LlamaError.notALanguageModel(_, .adapter): "give it with --lora, and that model with --model"
     case LlamaError.noServerBackend: "'scripts/bootstrap --backend rpc' builds it"
     case LlamaError.chatTemplateUnusable, LlamaError.chatTemplateRefused, LlamaError.chatTemplateLostMessage:
       "give another one with --chat-template, or use --raw where a command has it"

@@ -34,6 +34,7 @@ struct AskCommand: AsyncParsableCommand {
   var keep = false
 
   @OptionGroup var memory: MemoryLimitOption
+  @OptionGroup var states: StateOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Flag(help: "Write one JSON document with the answer and statistics instead of streaming text.")
@@ -64,6 +65,7 @@ struct AskCommand: AsyncParsableCommand {
     let clock = ContinuousClock()
     let start = clock.now
     let host = try modelOptions.host(console, for: description, chat: chatTemplate)
+    states.apply(to: host)
     let loaded = clock.now
     let session = try Session.open(
       path, host: host, access: keep ? .write : .read, memoryLimit: memory.memoryLimit?.bytes)

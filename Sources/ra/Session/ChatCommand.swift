@@ -3,6 +3,7 @@ import Foundation
 import Generation
 import LineEditing
 import Platform
+import RetrievalAttention
 import Synchronization
 
 struct ChatCommand: AsyncParsableCommand {
@@ -29,25 +30,39 @@ struct ChatCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval, for a new conversation") var store: StoreOptions
 
   @Option(
-    help:
-      "How attention is computed in a new conversation: retrieval or exact, with settings as NAME:key=value,...",
+    help: """
+      How attention is computed in a new conversation: retrieval or exact, with settings as NAME:key=value,..., or \
+      host where nothing is kept. (default: retrieval; host, with the reason, for models whose attention cannot be \
+      taken over)
+      """,
     transform: AttentionChoice.init(parsing:))
-  var attention = AttentionChoice.retrieval
+  var attention: AttentionChoice?
 
   @Option(help: ArgumentHelp("Most tokens of an answer.", valueName: "tokens"))
   var maxTokens = 1024
 
   @OptionGroup var memory: MemoryLimitOption
+  @OptionGroup var states: StateOptions
   @OptionGroup var limit: ContextLimitOptions
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
-    _ = try retrieval.storedPolicy(attention, of: "a conversation needs")
+    if attention == .host, session == nil {
+      try store.checkHost()
+      try retrieval.check([.host])
+    } else {
+      _ = try policy()
+    }
     if let session {
       _ = try SessionName(session)
     } else if modelOptions.model == nil {
       throw ValidationError("Give --session, --model or both.")
     }
+  }
+
+  /// How a new conversation attends.
+  func policy() throws -> AttentionPolicy {
+    try retrieval.storedPolicy(attention ?? .retrieval, of: "a conversation that is kept needs")
   }
 
   func run() async throws {

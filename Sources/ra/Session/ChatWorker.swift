@@ -1,6 +1,7 @@
 // The conversation of 'ra chat': one owner of the context, whatever thread it runs on.
 
 import ArgumentParser
+import AttentionKernels
 import Foundation
 import Generation
 import LlamaHost
@@ -28,17 +29,30 @@ actor ChatWorker {
       let path = try SessionName(name).path()
       try open(path, name: name)
     } else {
-      let host = try command.modelOptions.host(
-        console, store: command.store, chat: command.chatTemplate, system: command.system)
-      try host.model.checkChatTemplate()
-      let runner = try GuestRunner(host: host, policy: policy(), plannedTokens: command.maxTokens)
-      chat = Chat(runner: runner, conversation: try Conversation(model: host.model))
-      console.note("talking with \(host.model.description.name ?? "the model"); /help lists commands")
+      let runner = try makeRunner()
+      try runner.model.checkChatTemplate()
+      chat = Chat(runner: runner, conversation: try Conversation(model: runner.model))
+      console.note("talking with \(runner.model.description.name ?? "the model"); /help lists commands")
     }
   }
 
-  private func policy() throws -> AttentionPolicy {
-    try command.retrieval.storedPolicy(command.attention, of: "a conversation needs")
+  /// For a conversation that is not kept.
+  private func makeRunner() throws -> any SequenceRunner {
+    let (model, pool) = try command.modelOptions.load(
+      console, chat: command.chatTemplate, system: command.system)
+    let isForced =
+      command.attention != nil || command.retrieval.firstGiven != nil
+      || command.store.format != KeyValueFormat()
+    let isOurs =
+      try command.attention != .host && console.takesOver(model, pool, isForced: isForced)
+    guard isOurs else {
+      let bytes = (SystemMemory.availableBytes ?? 4 << 30) / 2
+      return try HostRunner(
+        model: model, pool: pool, contextLength: HostRunner.contextLength(of: model, bytes: bytes))
+    }
+    let host = try GuestHost(model: model, pool: pool, format: command.store.format)
+    command.states.apply(to: host)
+    return try GuestRunner(host: host, policy: command.policy(), plannedTokens: command.maxTokens)
   }
 
   private func open(_ path: String, name: String) throws {
@@ -52,12 +66,13 @@ actor ChatWorker {
     }
     let host = try command.modelOptions.host(
       console, for: description, store: command.store, chat: command.chatTemplate, system: command.system)
+    command.states.apply(to: host)
     if !exists { try host.model.checkChatTemplate() }
     let start = ContinuousClock.now
     let session =
       exists
       ? try Session.open(path, host: host, access: .write, memoryLimit: limit)
-      : try Session.create(at: path, host: host, policy: policy(), memoryLimit: limit)
+      : try Session.create(at: path, host: host, policy: command.policy(), memoryLimit: limit)
     chat = Chat(runner: session.runner, conversation: try session.conversation(host.model))
     self.session = session
     isUnused = !exists
@@ -96,10 +111,11 @@ actor ChatWorker {
     let model = chat.runner.model
     let prompt = try chat.prompt(for: message).count
     var maximum = command.maxTokens
-    let trained = model.description.trainedContextLength
-    if trained > 0, !command.limit.allowBeyondContext {
-      guard prompt < trained else { throw CommandError.contextFull(tokens: prompt, trained: trained) }
-      maximum = min(maximum, trained - prompt)
+    if let (limit, isOfMemory) = contextLimit {
+      guard prompt < limit else {
+        throw CommandError.contextFull(tokens: prompt, limit: limit, isOfMemory: isOfMemory)
+      }
+      maximum = min(maximum, limit - prompt)
     }
     let sampler = try Sampler(settings: command.sampling.settings(), model: model)
     let result = try chat.ask(message, maximumTokens: maximum, sampler: sampler) { event in
@@ -116,6 +132,14 @@ actor ChatWorker {
     if result.stopReason == .cancelled { console.note("(stopped)") }
     if result.stopReason == .length { console.note("(stopped after \(result.tokens.count) tokens)") }
     lastTurn = GenerationReport(result, seed: sampler.seed)
+  }
+
+  /// Most tokens of the conversation; nil for any number.
+  private var contextLimit: (tokens: Int, isOfMemory: Bool)? {
+    // The host's memory is taken at the start, and does not grow.
+    if let host = chat?.runner as? HostRunner { return (host.capacity, true) }
+    let trained = chat?.runner.model.description.trainedContextLength ?? 0
+    return trained > 0 && !command.limit.allowBeyondContext ? (trained, false) : nil
   }
 
   /// Puts the last turn on the disk, if there is a session.
@@ -175,8 +199,9 @@ actor ChatWorker {
       return console.note("copied to \(path)")
     }
     guard !chat.tokens.isEmpty else { throw CommandError.nothingToSave }
+    guard let runner = chat.runner as? GuestRunner else { throw CommandError.notSavedByHost }
     try chat.complete()
-    let made = try Session.create(at: path, from: chat.runner)
+    let made = try Session.create(at: path, from: runner)
     made.keep(chat.conversation)
     try made.save()
     session = made
@@ -188,7 +213,8 @@ actor ChatWorker {
     let memory = chat.runner.memory
     var lines = [
       "context    \(formatCount(chat.tokens.count, "token")), \(formatCount(chat.turnCount, "turn")) now, "
-        + "\(chat.runner.engine.indexedTokenCount) tokens in the index"
+        + ((chat.runner as? GuestRunner).map { "\($0.context.engine.indexedTokenCount) tokens in the index" }
+          ?? "llama.cpp's own attention")
     ]
     if let session {
       let description = session.description

@@ -46,6 +46,7 @@ struct IngestCommand: AsyncParsableCommand {
   var checkpoint = 30.0
 
   @OptionGroup var memory: MemoryLimitOption
+  @OptionGroup var states: StateOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Flag(help: "Write one JSON document about the session.")
@@ -107,6 +108,7 @@ struct IngestCommand: AsyncParsableCommand {
         var conversation = try Conversation(model: vocabulary, raw: raw)
         return try conversation.read(documents).tokens.count + Self.roomForQuestions
       }, chat: chatTemplate, system: system)
+    states.apply(to: host)
     let plan = try plan(documents, host)
     let policy = try retrieval.storedPolicy(attention, of: "sessions need")
     try Task.checkCancellation()
@@ -134,6 +136,7 @@ struct IngestCommand: AsyncParsableCommand {
       return IngestReport(description, tokensRead: 0)
     }
     let host = try modelOptions.host(console, for: description, chat: chatTemplate, system: system)
+    states.apply(to: host)
     let plan = documents.isEmpty ? nil : try plan(documents, host)
     let session = try Session.open(
       description.directory, host: host, access: .write, plannedTokens: plan?.tokens.count ?? 1,

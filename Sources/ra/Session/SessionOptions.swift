@@ -46,7 +46,7 @@ struct SessionModelOptions: ParsableArguments {
   var model: String?
 
   @OptionGroup var threading: ThreadOptions
-  @OptionGroup var rope: RopeOptions
+  @OptionGroup var variant: VariantOptions
   @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model and makes it ready for guest attention, telling the progress on standard error.
@@ -56,20 +56,29 @@ struct SessionModelOptions: ParsableArguments {
     _ console: Console, for session: SessionDescription? = nil, store: StoreOptions? = nil,
     context: PlannedContext = .trained, chat: ChatTemplateOptions, system: SystemPromptOption? = nil
   ) throws -> GuestHost {
+    let (model, pool) = try load(console, for: session, context: context, chat: chat, system: system)
+    _ = try console.takesOver(model, pool, isForced: true)
+    return try GuestHost(
+      model: model, pool: pool, format: session?.format ?? store?.format ?? KeyValueFormat())
+  }
+
+  /// Loads the model, telling the progress on standard error.
+  func load(
+    _ console: Console, for session: SessionDescription? = nil, context: PlannedContext = .trained,
+    chat: ChatTemplateOptions, system: SystemPromptOption? = nil
+  ) throws -> (model: LlamaModel, pool: ThreadPool) {
     let pool = try threading.makePool()
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
       throw CommandError.modelGone(path: session.modelPath, name: session.name)
     }
     var options = try devices.options(console)
-    options.ropeFactors = rope.ropeFactors
+    options.ropeFactors = variant.ropeFactors
+    options.adapters = variant.lora.isEmpty ? session?.adapters ?? [] : variant.lora
     try chat.apply(to: &options, system: system)
     let model = try console.loadModel(
       path: model ?? session?.modelPath ?? "", options: options,
       for: session.map { .begun($0.ropeFactors) } ?? context)
-    let host = try GuestHost(
-      model: model, pool: pool, format: session?.format ?? store?.format ?? KeyValueFormat())
-    for warning in host.takeover.warnings { console.note("note: \(warning)") }
-    return host
+    return (model, pool)
   }
 }
 

@@ -61,7 +61,7 @@ extension GenerationTests {
       let folder = try SessionFolder()
       let format = KeyValueFormat(keys: .int8, values: .int8)
       let eightBits = try GuestHost(
-        model: host.model, pool: host.pool, batchCapacity: 256, format: format, takeover: host.takeover)
+        model: host.model, pool: host.pool, batchCapacity: 256, format: format)
       let reference = try GuestRunner(host: eightBits, policy: .retrieval(earlyIndex), plannedTokens: 4096)
       _ = try reference.prefill(Array(tokens[..<300]), progress: nil)
       let expected = try reference.answers(tokens[300..<308])

@@ -36,6 +36,10 @@ extension Scheduler {
     return try await start(model: TestModel.load(), settings: settings)
   }
 
+  func stop() async { await drain(until: .now) }
+}
+
+extension InferenceService {
   func answer(
     _ request: CompletionRequest, onEvent: (CompletionEvent) throws -> Void = { _ in }
   ) async throws -> Answer {
@@ -63,6 +67,4 @@ extension Scheduler {
         prompt: .chat([ChatMessage(role: .user, content: question)]), session: session, maximumTokens: tokens)
     )
   }
-
-  func stop() async { await drain(until: .now) }
 }

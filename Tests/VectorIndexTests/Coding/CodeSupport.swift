@@ -86,7 +86,9 @@ extension IndexedRows where Index == ScanIndex {
   /// Scores of the rows of a range by their codes, `[queries][range]`.
   func codeScores(_ queries: [Float], _ range: Range<Int>) -> [[Float]] {
     let m = queries.count / dimension
-    var scores = [Float](repeating: .nan, count: m * range.count)
+    let scratch = workspace.scope()
+    let found = scratch.list(m * range.count)
+    found.fill(.nan)
     queries.withUnsafeBufferPointer { queries in
       keys.withUnsafeBufferPointer { keys in
         values.withUnsafeBufferPointer { values in
@@ -98,11 +100,11 @@ extension IndexedRows where Index == ScanIndex {
             rows: IndexRows(
               keys: PackedRows(keys.baseAddress!, stride: dimension),
               values: PackedRows(values.baseAddress!, stride: dimension), count: index.rowCount),
-            scores: &scores, scoreStride: range.count, kernels: workspace.kernels)
+            scores: ScoreRows(found, stride: range.count), kernels: workspace.kernels)
         }
       }
     }
-    return (0..<m).map { Array(scores[$0 * range.count..<($0 + 1) * range.count]) }
+    return (0..<m).map { Array(found[$0 * range.count..<($0 + 1) * range.count]) }
   }
 
   /// Scores of all rows for queries in groups of `groupSize`.

@@ -1,0 +1,112 @@
+// What is done to a request before an engine's thread sees it, by whichever task brought it.
+
+import Foundation
+import LlamaHost
+import Platform
+import Synchronization
+
+/// Turns requests into what the engine's thread works on: tokens, checked limits, a place in the queue.
+struct RequestIntake: Sendable {
+  let model: LlamaModel
+  let settings: SchedulerSettings
+  let limits: EngineLimits
+  let mailbox: Mailbox
+  let prompts: PromptBuilder
+  let workers = WorkerThreads.shared
+
+  init(model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits, mailbox: Mailbox) {
+    self.model = model
+    self.settings = settings
+    self.limits = limits
+    self.mailbox = mailbox
+    prompts = PromptBuilder(model: model, contextLength: limits.contextLength)
+  }
+
+  /// Queues a request; its events come as they happen.
+  ///
+  /// - Parameter document: what stands before its conversation.
+  /// - Throws: ``ServingError``.
+  func submit(
+    _ request: CompletionRequest, document: SessionDocumentText? = nil
+  ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
+    let prompt = try await workers.run(size: request.prompt.byteCount) { [prompts, model] cancellation in
+      let prompt = try prompts.tokens(request.prompt, document: document)
+      try cancellation.check()
+      if request.sampling.grammar != nil {
+        // So that a grammar that cannot be followed is the client's error, and at once.
+        do {
+          try Sampler(settings: request.sampling, model: model).checkGrammar()
+        } catch {
+          throw ServingError.invalidParameter("grammar", message: "\(error)")
+        }
+      }
+      return prompt
+    }
+    let room = limits.contextLength - prompt.count
+    let wanted = request.maximumTokens ?? min(settings.defaultMaximumTokens, max(1, room))
+    guard wanted <= room else {
+      throw ServingError.contextTooLong(tokens: prompt.count, requested: wanted, limit: limits.contextLength)
+    }
+    try limits.check(tokens: prompt.count + wanted)
+    let (stream, continuation) = AsyncThrowingStream<CompletionEvent, any Error>.makeStream()
+    let group = RequestGroup(
+      sink: .completion(continuation), request: request, prompt: prompt, maximumTokens: wanted)
+    watch(group) { continuation.onTermination = $0 }
+    try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
+    return stream
+  }
+
+  /// Notes when nobody wants the answer any more.
+  func watch<Reason>(_ group: RequestGroup, _ install: (@escaping @Sendable (Reason) -> Void) -> Void) {
+    install { [mailbox] _ in
+      group.isCancelled.store(true, ordering: .releasing)
+      mailbox.wake()
+    }
+  }
+}
+
+extension CompletionRequest.Prompt {
+  /// Bytes to go through until its tokens are known.
+  fileprivate var byteCount: Int {
+    switch self {
+    case .text(let text, _): text.utf8.count
+    case .tokens(let tokens): tokens.count * MemoryLayout<Int32>.size
+    case .chat(let messages): messages.reduce(0) { $0 + $1.content.utf8.count }
+    }
+  }
+}
+
+/// What an engine can take, known once it runs.
+struct EngineLimits: Sendable {
+  var contextLength: Int
+  var memoryBudget: Int
+  /// Bytes of keys, values, index and samples that one more token takes.
+  var bytesPerToken: Int
+
+  func bytes(tokens: Int) -> Int { tokens * bytesPerToken }
+
+  /// Refuses what would not fit if it were alone.
+  func check(tokens: Int) throws {
+    guard bytes(tokens: tokens) <= memoryBudget else {
+      throw ServingError.outOfMemory(required: bytes(tokens: tokens), budget: memoryBudget)
+    }
+  }
+}
+
+extension ModelCard {
+  /// The card of a model that is served.
+  init(_ model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits) {
+    let file = URL(fileURLWithPath: model.description.path).deletingPathExtension().lastPathComponent
+    self.init(id: settings.modelName ?? file, contextLength: limits.contextLength, created: Date())
+  }
+}
+
+extension Thread {
+  /// Starts a thread for an engine: the host's grammar parser and graph builder recurse.
+  static func startEngine(_ body: @escaping @Sendable () -> Void) {
+    let thread = Thread(block: body)
+    thread.name = "inference"
+    thread.stackSize = 16 << 20
+    thread.start()
+  }
+}
