@@ -75,7 +75,11 @@ extension GenerationTests {
       var conversation = try Conversation(model: try vocabulary(Self.moving, system: "Be brief."))
       #expect(text(try conversation.ask("What?")).contains("Be brief."))
       let before = conversation.attributes
-      #expect(throws: LlamaError.chatTemplateRewrites) { _ = try conversation.ask("And then?") }
+      #expect {
+        _ = try conversation.ask("And then?")
+      } throws: {
+        if case LlamaError.chatTemplateRewrites = $0 { true } else { false }
+      }
       #expect(conversation.attributes == before)
     }
 
@@ -280,7 +284,7 @@ extension GenerationTests {
       // The same as all of it at once.
       let other = try GuestRunner(host: host, policy: .exact, plannedTokens: 500)
       let whole = try other.prefill(chat.tokens.dropLast(), progress: nil)
-      #expect(try Sampler(settings: .greedy, model: model).sample(logits: whole.last) == second.tokens[3])
+      #expect(try Sampler(settings: .greedy, model: model).sample(logits: whole.last) == second.tokens.last)
     }
 
     @Test func aCancelledQuestionLeavesNothing() async throws {

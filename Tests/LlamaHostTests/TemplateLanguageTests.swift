@@ -110,11 +110,17 @@ extension HostTests {
         {{ messages[0].content }}
         """
       let template = try ChatTemplate(source: source, model: TestModel.load())
-      #expect(throws: LlamaError.chatTemplateRefused(reason: "No system messages, please")) {
+      #expect {
         try template.render([ChatMessage(role: .system, content: "x")])
+      } throws: {
+        guard case LlamaError.chatTemplateRefused("No system messages, please") = $0 else { return false }
+        return true
       }
-      #expect(throws: LlamaError.chatTemplateUnusable(reason: "No system messages, please")) {
+      #expect {
         _ = try ChatTemplate(source: source, options: .init(systemPrompt: "x"), model: TestModel.load())
+      } throws: {
+        guard case LlamaError.chatTemplateUnusable("No system messages, please") = $0 else { return false }
+        return true
       }
     }
 
