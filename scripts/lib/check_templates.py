@@ -160,7 +160,7 @@ def by_jinja(template, messages, opening, arguments, wants_parts):
 def build(folder):
     """The program that fills in templates as the package does."""
     compiler = Compiler()
-    chat, llama = DEPS / "chat", DEPS / "llama"
+    chat = DEPS / "chat"
     if not (chat / "lib" / "libllama-chat.a").exists():
         raise Failure("the chat library is not there: run scripts/bootstrap.")
     objects = []
@@ -172,9 +172,7 @@ def build(folder):
         objects.append(target)
     program = folder / "render"
     libraries = [f"-L{chat / 'lib'}", "-lllama-chat"]
-    if (llama / "lib").exists():
-        libraries += [f"-L{llama / 'lib'}", "-lggml-base"]
-    libraries += [] if MAC else ["-lpthread", "-ldl", "-lm"]
+    libraries += [] if MAC else ["-lpthread", "-lm"]
     subprocess.run([*compiler.cxx, *objects, *libraries, "-o", program], check=True)
     return program
 

@@ -12,6 +12,12 @@
 
 #include "chat_templates.h"
 
+/// What ggml's assertions call, so that the program needs no ggml.
+void ggml_abort(const char *file, int line, const char *format, ...) {
+    fprintf(stderr, "%s:%d: %s\n", file, line, format);
+    abort();
+}
+
 static char *read_field(size_t *length) {
     if (scanf("%zu", length) != 1 || getchar() != ':') exit(2);
     char *field = malloc(*length + 1);
