@@ -2,7 +2,8 @@
 // RetrievalAttention: long contexts for GGUF models, with attention served from a vector index.
 //
 // Dependencies point one way (see docs/architecture.md):
-//   CLlama <- LlamaHost <---------------------------------------------+
+//   CLlamaChat <- CChatTemplates
+//   {CLlama, CChatTemplates} <- LlamaHost <---------------------------+
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
 //   AttentionModel <- {RetrievalAttention, LlamaHost}
 //   RetrievalAttention <- AttentionPolicies <- {Evaluation, ra}
@@ -61,6 +62,9 @@ let package = Package(
     .systemLibrary(
       name: "CLlama", pkgConfig: "llama",
       providers: [.brew(["llama.cpp"])]),
+    // Its templates of conversations, which installations leave out: always built by scripts/bootstrap.
+    .systemLibrary(name: "CLlamaChat", pkgConfig: "llama-chat"),
+    .target(name: "CChatTemplates", dependencies: ["CLlamaChat"]),
     .target(name: "CSystemCalls"),
     // The system: the C library, signals, outputs, inputs, mapped files.
     .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: strict),
@@ -80,7 +84,8 @@ let package = Package(
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: strict),
     .target(
-      name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
+      name: "LlamaHost", dependencies: ["AttentionModel", "CChatTemplates", "CLlama", "Platform"],
+      swiftSettings: settings),
     .target(
       name: "Generation",
       dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
@@ -198,5 +203,6 @@ let package = Package(
       ], swiftSettings: settings),
     .testTarget(
       name: "raTests", dependencies: ["ra", "NumpyFile", "Platform", "TestSupport"], swiftSettings: settings),
-  ]
+  ],
+  cxxLanguageStandard: .cxx17
 )

@@ -24,11 +24,29 @@ public final class Chat {
     tokens = runner.tokens
   }
 
-  /// What a question would be read as, to know its length in advance: ``tokens`` and then these.
+  /// All tokens that the context has when a question is read, to know their number in advance. They begin like
+  /// ``tokens``.
   public func prompt(for question: String) throws -> [Int32] {
     var next = conversation
-    return try next.ask(question)
+    return try ask(question, &next)
   }
+
+  private func ask(_ question: String, _ conversation: inout Conversation) throws -> [Int32] {
+    var other = conversation
+    let whole = try other.ask(question, following: tokens)
+    // The last answer stays as it was said where the context cannot go back to its beginning, or far behind it alone.
+    let common = zip(tokens, whole).prefix { $0 == $1 }.count
+    let context = common < runner.tokenCount ? (runner as? GuestRunner)?.context : nil
+    let place = context.map { $0.truncationPoint(atMost: common) ?? 0 } ?? common
+    guard common - place <= Self.mostReadAgain else {
+      return tokens + (try conversation.ask(question))
+    }
+    conversation = other
+    return whole
+  }
+
+  /// Tokens that are read again at most, besides those that changed: what a model reads in seconds.
+  private static let mostReadAgain = 4096
 
   /// Reads a question and generates the answer.
   ///
@@ -40,11 +58,13 @@ public final class Chat {
     _ question: String, maximumTokens: Int, sampler: Sampler, onEvent: (TextGenerator.Event) -> Void
   ) throws -> TextGenerator.Result {
     var next = conversation
-    let whole = tokens + (try next.ask(question))
-    // Where the last answer was cut off, its last token; after a cancelled question, perhaps everything.
-    let unread = Array(whole[runner.tokenCount...])
+    let whole = try ask(question, &next)
     let result: TextGenerator.Result
     do {
+      // All of it, but for an answer that is said otherwise now.
+      if !whole.starts(with: runner.tokens) { _ = try runner.keepPrefix(of: whole) }
+      // Where the last answer was cut off, its last token; after a cancelled question, perhaps everything.
+      let unread = Array(whole[runner.tokenCount...])
       result = try TextGenerator(runner: runner).generate(
         prompt: unread, maximumTokens: maximumTokens, sampler: sampler, onEvent: onEvent)
     } catch {

@@ -28,27 +28,28 @@ public struct Conversation: Sendable {
     case answer
   }
 
-  public private(set) var place = Place.start
+  public internal(set) var place = Place.start
   /// No template: texts follow each other, with empty lines between them.
   public let isRaw: Bool
   /// Text after the last document that becomes tokens together with what follows.
-  private var openText = ""
-  private let turns: ChatTemplate.Turns
-  private let tokenizer: Tokenizer
+  var openText = ""
+  /// Where in the context the template's text in front of the last answer begins, if that is known and tokens can be
+  /// changed from there on.
+  var answerStart: Int?
+  let template: ChatTemplate?
+  let tokenizer: Tokenizer
 
   private static let separator = "\n\n"
 
   /// The start of a conversation.
   ///
   /// - Parameter raw: no chat template, even if the model has one.
-  /// - Throws: the host's errors for a template that it does not know.
+  /// - Throws: the host's errors for a template that cannot be used.
   public init(model: LlamaModel, raw: Bool = false) throws {
-    let template = raw ? nil : model.chatTemplate
+    template = raw ? nil : model.chatTemplate
     isRaw = template == nil
-    turns =
-      try template?.turns()
-      ?? ChatTemplate.Turns(opening: "", answer: "", next: Self.separator, trimsContent: false)
     tokenizer = model.tokenizer
+    try template?.check()
   }
 
   /// Adds documents before the first question.
@@ -74,7 +75,7 @@ public struct Conversation: Sendable {
     }
     if place == .start, let first = ranges.first {
       // What the template says before it is not part of the first document.
-      let opening = try withBOS(tokenizer.tokenize([.template(turns.opening)]))
+      let opening = try tokenizer.withBOS(tokenizer.tokenize(template?.opening().pieces ?? []))
       let common = zip(tokens.prefix(first.tokenCount), opening).prefix { $0 == $1 }.count
       ranges[0].firstToken += common
       ranges[0].tokenCount -= common
@@ -86,12 +87,16 @@ public struct Conversation: Sendable {
   private mutating func read(_ text: String) throws -> [Int32] {
     let isFirst = place == .start
     var text = text
-    if isFirst, turns.trimsContent { text = String(text.drop { $0.isWhitespace }) }
-    var pieces: [PromptPiece] = [.content(openText + text + Self.separator)]
-    if isFirst { pieces.insert(.template(turns.opening), at: 0) }
+    var opening: [PromptPiece] = []
+    if isFirst, let template {
+      let (pieces, trimsContent) = try template.opening()
+      opening = pieces
+      if trimsContent { text = String(text.drop { $0.isWhitespace }) }
+    }
     var tokens: [Int32]
-    (tokens, openText) = try settled(pieces, continuing: !isFirst)
-    if isFirst { tokens = withBOS(tokens) }
+    (tokens, openText) = try settled(
+      opening + [.content(openText + text + Self.separator)], continuing: !isFirst)
+    if isFirst { tokens = tokenizer.withBOS(tokens) }
     place = .documents
     return tokens
   }
@@ -99,22 +104,11 @@ public struct Conversation: Sendable {
   /// Asks something, after which the model is to answer.
   ///
   /// - Returns: the tokens to read; the answer's tokens follow them in the context.
-  /// - Throws: ``GenerationError/emptyPrompt`` for a question without text, and the host's errors; nothing has changed
-  ///   then.
+  /// - Throws: ``GenerationError/emptyPrompt`` for a question without text, and the host's errors, of which
+  ///   `LlamaError.chatTemplateRewrites` tells that a second question cannot follow the first; nothing has changed
+  /// then.
   public mutating func ask(_ question: String) throws -> [Int32] {
-    guard !question.allSatisfy(\.isWhitespace) else { throw GenerationError.emptyPrompt }
-    let question = isRaw ? question : question.trimmingCharacters(in: .whitespacesAndNewlines)
-    var pieces: [PromptPiece] = [.content(openText + question), .template(turns.answer)]
-    switch place {
-    case .start: pieces.insert(.template(turns.opening), at: 0)
-    case .documents: break
-    case .answer: pieces.insert(.template(turns.next), at: 0)
-    }
-    var tokens = try tokenizer.tokenize(pieces, continuing: place != .start)
-    if place == .start { tokens = withBOS(tokens) }
-    openText = ""
-    place = .answer
-    return tokens
+    try ask([ChatMessage(role: .user, content: question)], isQuestion: true)
   }
 
   /// Continues with all messages of a conversation, as a client sends them that keeps it itself, after which the model
@@ -133,35 +127,50 @@ public struct Conversation: Sendable {
       first.append(question.content)
       rest = rest.dropFirst()
     }
-    var pieces: [PromptPiece] = [
-      .content(openText + trimmed(first.joined(separator: Self.separator))), .template(turns.answer),
-    ]
-    switch place {
-    case .start: pieces.insert(.template(turns.opening), at: 0)
-    case .documents: break
-    case .answer: pieces.insert(.template(turns.next), at: 0)
-    }
-    for message in rest {
-      if message.role != .assistant { pieces.append(.template(turns.next)) }
-      pieces.append(.content(trimmed(message.content)))
-      if message.role != .assistant { pieces.append(.template(turns.answer)) }
-    }
-    // An answer of the client's own: another one follows it.
-    if rest.last?.role == .assistant { pieces += [.template(turns.next), .template(turns.answer)] }
-    var tokens = try tokenizer.tokenize(pieces, continuing: place != .start)
-    if place == .start { tokens = withBOS(tokens) }
+    let question = ChatMessage(role: .user, content: first.joined(separator: Self.separator))
+    return try ask([question] + rest, isQuestion: false)
+  }
+
+  private mutating func ask(_ messages: [ChatMessage], isQuestion: Bool) throws -> [Int32] {
+    var tokens = try tokenizer.tokenize(
+      continuation(messages, isQuestion: isQuestion), continuing: place != .start)
+    if place == .start { tokens = tokenizer.withBOS(tokens) }
     openText = ""
+    answerStart = nil
     place = .answer
     return tokens
   }
 
-  private func trimmed(_ text: String) -> String {
-    turns.trimsContent ? text.trimmingCharacters(in: .whitespacesAndNewlines) : text
+  /// What messages, of which the first one is the user's, are behind what was read.
+  private func continuation(_ messages: [ChatMessage], isQuestion: Bool) throws -> [PromptPiece] {
+    var messages = messages
+    if isQuestion {
+      guard !messages[0].content.allSatisfy(\.isWhitespace) else { throw GenerationError.emptyPrompt }
+      if !isRaw { messages[0].content = messages[0].content.trimmingCharacters(in: .whitespacesAndNewlines) }
+    }
+    guard let template else {
+      return [.content((place == .answer ? Self.separator : openText) + plain(messages))]
+    }
+    switch place {
+    case .start:
+      return try template.pieces(messages)
+    case .documents:
+      messages[0].content = openText + messages[0].content
+      return try template.continuation(of: messages, from: 0)
+    case .answer:
+      guard try template.keepsOpening() else { throw LlamaError.chatTemplateRewrites }
+      let earlier = [ChatMessage(role: .user, content: "x"), ChatMessage(role: .assistant, content: "")]
+      return try template.continuation(of: earlier + messages, from: 1)
+    }
   }
 
-  private func withBOS(_ tokens: [Int32]) -> [Int32] {
-    guard tokenizer.addsBOS, let bos = tokenizer.bos, tokens.first != bos else { return tokens }
-    return [bos] + tokens
+  /// Messages without a template, of which the first one is the user's: answers follow questions as they are.
+  private func plain(_ messages: [ChatMessage]) -> String {
+    var text = messages[0].content
+    for message in messages.dropFirst() {
+      text += (message.role == .assistant ? "" : Self.separator) + message.content
+    }
+    return text + (messages.last?.role == .assistant ? Self.separator : "")
   }
 
   /// Beginnings of different kinds: vocabularies cut white space in front of them in different ways.
@@ -185,38 +194,5 @@ public struct Conversation: Sendable {
       return (try tokenizer.tokenize(pieces, continuing: continuing), "")
     }
     return (Array(whole[0][..<common]), String(rest.dropLast(Self.probes[0].count)))
-  }
-}
-
-extension Conversation {
-  private struct State: Codable {
-    var place: Place
-    var raw: Bool
-    var open: String
-  }
-
-  private static let attribute = "conversation"
-
-  /// What to keep with a session, in ``Session/attributes``, to continue from there.
-  public var attributes: [String: String] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    let state = State(place: place, raw: isRaw, open: openText)
-    // Strings and a flag can always be encoded.
-    guard let data = try? encoder.encode(state) else { return [:] }
-    return [Self.attribute: String(decoding: data, as: UTF8.self)]
-  }
-
-  /// Goes on where ``attributes`` were taken.
-  ///
-  /// - Throws: ``GenerationError/unknownConversation(_:)`` when they hold none that this version understands.
-  public init(continuing attributes: [String: String], model: LlamaModel) throws {
-    let text = attributes[Self.attribute] ?? ""
-    guard let state = try? JSONDecoder().decode(State.self, from: Data(text.utf8)) else {
-      throw GenerationError.unknownConversation(text)
-    }
-    try self.init(model: model, raw: state.raw)
-    place = state.place
-    openText = state.open
   }
 }

@@ -24,6 +24,8 @@ public enum GenerationError: Error, Equatable, Sendable {
   case noStateKept(position: Int, nearest: Int)
   /// A session does not tell where in a conversation it ends.
   case unknownConversation(String)
+  /// A conversation was begun with another chat template: the model's own, or one that was given.
+  case otherTemplate(isModelsOwn: Bool)
 }
 
 extension GenerationError: CustomStringConvertible {
@@ -51,6 +53,9 @@ extension GenerationError: CustomStringConvertible {
     case .noStateKept(let position, let nearest):
       "the states of the model's recurrent layers were not kept after \(position) tokens, the nearest ones are those "
         + "after \(nearest)"
+    case .otherTemplate(let isModelsOwn):
+      "the session was begun with another chat template: "
+        + (isModelsOwn ? "the model's own" : "one in place of the model's own")
     case .unknownConversation(let text):
       "the session does not tell where in a conversation it ends (\(text.isEmpty ? "nothing" : text)); it was not "
         + "made by this version's ingest or chat"

@@ -56,10 +56,14 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case textTooLong(byteCount: Int)
   /// llama.cpp gave no tokens.
   case tokenizationFailed(byteCount: Int)
-  /// The C API recognizes a fixed list of templates, and this one is not among them.
-  case chatTemplateUnknown(start: String)
+  /// A template that cannot be parsed or executed, in llama.cpp's words.
+  case chatTemplateUnusable(reason: String)
+  /// A template that does not take the messages that were given, in its own words.
+  case chatTemplateRefused(reason: String)
   /// The template left a message out.
   case chatTemplateLostMessage(index: Int, role: String)
+  /// The template changes what stands before earlier questions, so that a context cannot grow with a conversation.
+  case chatTemplateRewrites
   /// Filling a context, which needs one of the host that is empty.
   case fillingNotAllowed
   /// No device of this name takes layers.
@@ -133,8 +137,13 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
       "The host's graph holds attention that was not expected: \(detail)."
     case .textTooLong(let count): "A text of \(count) bytes is more than the tokenizer takes."
     case .tokenizationFailed(let count): "The tokenizer failed on a text of \(count) bytes."
-    case .chatTemplateUnknown(let start):
-      "The model's chat template is not one that llama.cpp knows; it starts with \"\(start)\"."
+    case .chatTemplateUnusable(let reason):
+      "The chat template cannot be used: \(Self.sentence(reason))"
+    case .chatTemplateRefused(let reason):
+      "The chat template does not take these messages: \(Self.sentence(reason))"
+    case .chatTemplateRewrites:
+      "The chat template changes what stands before earlier questions when a conversation goes on, so a context cannot "
+        + "grow with it."
     case .chatTemplateLostMessage(let index, let role):
       "The model's chat template leaves out message \(index) (\(role))."
     case .fillingNotAllowed: "Only a context that was made for it can be filled."
@@ -160,6 +169,13 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
 
   /// The same, for `localizedDescription`.
   public var errorDescription: String? { description }
+
+  /// Another's words with one full stop at the end.
+  private static func sentence(_ text: String) -> String {
+    let end = text.last.map { ".!?".contains($0) } ?? false
+    return text.split(separator: "\n", omittingEmptySubsequences: true).joined(separator: " ")
+      + (end ? "" : ".")
+  }
 
   /// The host's own words, if it had any.
   private static func reason(_ log: [String]) -> String {

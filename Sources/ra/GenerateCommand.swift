@@ -18,6 +18,8 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup(title: "Prompt") var promptOptions: PromptOptions
+  @OptionGroup(title: "Prompt") var system: SystemPromptOption
+  @OptionGroup(title: "Prompt") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
@@ -34,6 +36,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
+    try chatTemplate.check(raw: promptOptions.raw, system: system)
     try retrieval.check([attention ?? .retrieval])
     if attention == .host { try store.checkHost() }
   }
@@ -52,7 +55,9 @@ struct GenerateCommand: AsyncParsableCommand {
       try Prompt(documents: input.documents, question: input.question, model: model, raw: promptOptions.raw)
     }
     let (model, pool) = try modelOptions.load(
-      console, for: .counted { try makePrompt($0).tokens.count + maxTokens })
+      console, for: .counted { try makePrompt($0).tokens.count + maxTokens }, chat: chatTemplate,
+      system: system)
+    if !promptOptions.raw { try model.checkChatTemplate() }
     let prompt = try makePrompt(model)
     let planned = prompt.tokens.count + maxTokens
     try limit.check(tokens: planned, model: model)

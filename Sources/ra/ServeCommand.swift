@@ -24,6 +24,8 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup(title: "Network") var network: NetworkOptions
+  @OptionGroup(title: "Conversations") var system: SystemPromptOption
+  @OptionGroup(title: "Conversations") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sessions") var sessions: ServedSessionOptions
   @OptionGroup(title: "Limits") var limits: ServingLimitOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
@@ -84,7 +86,14 @@ struct ServeCommand: AsyncParsableCommand {
     try scheduling.check()
     let reservation = try network.reserve()
     let model = try modelOptions.loadModel(
-      console, for: scheduling.contextLength.map { .tokens($0) } ?? .trained)
+      console, for: scheduling.contextLength.map { .tokens($0) } ?? .trained, chat: chatTemplate,
+      system: system)
+    do {
+      try model.checkChatTemplate()
+    } catch  where chatTemplate.chatTemplate == nil && model.chatTemplateOptions == ChatTemplate.Options() {
+      // Nobody asked for this one, and texts can be completed without it.
+      console.note("chat completions are refused: \(sentence(error))")
+    }
     let service = try await start(model, scheduling, console)
     let host = network.displayedHost
     console.note("\(service.model.id): contexts of up to \(service.model.contextLength) tokens")

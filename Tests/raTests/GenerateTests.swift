@@ -15,6 +15,41 @@ import Testing
     }
   }
 
+  @Test func templatesAndSystemMessages() throws {
+    let folder = try TemporaryFolder()
+    func file(_ source: String) throws -> String {
+      let url = folder.url("template.jinja")
+      try Data(source.utf8).write(to: url)
+      return url.path
+    }
+    func tokens(_ arguments: [String]) throws -> Int {
+      let output = try Program.generate(["--prompt", "Hello", "--max-tokens", "1", "--json"] + arguments)
+      #expect(output.status == 0, "\(output.standardError)")
+      let object = try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any]
+      return try #require(object?["promptTokens"] as? Int)
+    }
+    func failure(_ arguments: [String]) throws -> String {
+      let output = try Program.generate(["--prompt", "Hello", "--max-tokens", "1"] + arguments)
+      #expect(output.status != 0)
+      return output.standardError
+    }
+    let bare = try file("{{ messages[-1].content }}{{ ' x' * count }}")
+    let short = try tokens(["--chat-template", bare, "--chat-template-kwargs", #"{"count": 1}"#])
+    #expect(try tokens(["--chat-template", bare, "--chat-template-kwargs", #"{"count": 9}"#]) == short + 8)
+    // The template's own system message is longer than this one.
+    let own = try tokens([])
+    #expect(own > 20)
+    #expect(try (10..<own).contains(tokens(["--system", "Be brief."])))
+    for (arguments, part) in [
+      (["--chat-template", try file("{{ broken")], "--chat-template"),
+      (["--chat-template", folder.url("nothing").path], "nothing"),
+      (["--chat-template-kwargs", "[]"], "--chat-template-kwargs is '[]'"),
+      (["--system", "x", "--raw"], "Give --system or --raw"),
+    ] {
+      #expect(try failure(arguments).contains(part))
+    }
+  }
+
   @Test func keysAndValuesInEightBitsTakeHalf() throws {
     func store(_ arguments: [String]) throws -> (bytes: Int, text: String?) {
       let output = try Program.generate(

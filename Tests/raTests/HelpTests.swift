@@ -9,9 +9,10 @@ import Testing
   private static let sampling = [
     "--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--seed", "--grammar",
   ]
+  private static let template = ["--chat-template", "--chat-template-kwargs"]
   private static let flags: [String: [String]] = [
-    "generate": model + retrieval + sampling + [
-      "--prompt", "--prompt-file", "--document", "--raw", "--attention", "--max-tokens", "--json",
+    "generate": model + retrieval + sampling + template + [
+      "--prompt", "--system", "--prompt-file", "--document", "--raw", "--attention", "--max-tokens", "--json",
       "--allow-beyond-context",
     ],
     "fidelity": model + retrieval + [
@@ -28,20 +29,22 @@ import Testing
     "tune": model + retrieval.filter { $0 != "--profile" } + [
       "--text", "--validate", "--target-kl", "--context", "--tokens", "--group", "--output", "--json",
     ],
-    "serve": model + retrieval + [
-      "--host", "--port", "--api-key-file", "--allow-unauthenticated", "--parallel", "--queue", "--context",
+    "serve": model + retrieval + template + [
+      "--host", "--system", "--port", "--api-key-file", "--allow-unauthenticated", "--parallel", "--queue",
+      "--context",
       "--memory", "--stall", "--max-request", "--drain", "--attention", "--name", "--log-level",
     ],
-    "ingest": model + retrieval + [
-      "--session", "--document", "--resume", "--force", "--raw", "--attention", "--checkpoint",
+    "ingest": model + retrieval + template + [
+      "--session", "--system", "--document", "--resume", "--force", "--raw", "--attention", "--checkpoint",
       "--memory-limit", "--allow-beyond-context", "--json",
     ],
-    "ask": model + sampling + [
+    "ask": model + sampling + template + [
       "--session", "<question>", "--question-file", "--max-tokens", "--keep", "--memory-limit",
       "--allow-beyond-context", "--json",
     ],
-    "chat": model + retrieval + sampling + [
-      "--session", "--attention", "--max-tokens", "--memory-limit", "--allow-beyond-context", "/help",
+    "chat": model + retrieval + sampling + template + [
+      "--session", "--system", "--attention", "--max-tokens", "--memory-limit", "--allow-beyond-context",
+      "/help",
     ],
     "session": ["list", "show", "verify", "fork", "rm"],
     "doctor": ["<model>", "--threads"] + devices,

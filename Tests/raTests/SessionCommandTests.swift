@@ -81,6 +81,45 @@ import Testing
     #expect(try home.show("book")["tokenCount"] as? Int == before)
   }
 
+  /// A template that says earlier answers otherwise, and a session that goes back to the last answer for it.
+  @Test func templatesThatChangeEarlierAnswers() throws {
+    let folder = try TemporaryFolder()
+    let template = folder.url("loud.jinja")
+    try Data(
+      #"""
+      {%- for message in messages -%}
+      {%- set content = message.content | upper if message.role == 'assistant' else message.content -%}
+      {{- '<|im_start|>' + message.role + '\n' + content + '<|im_end|>\n' -}}
+      {%- endfor -%}
+      {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}
+      """#.utf8
+    ).write(to: template)
+    let document = folder.url("note.txt")
+    try Data("The meeting is on Tuesday at noon.".utf8).write(to: document)
+    let given = ["--chat-template", template.path]
+    let ingest = try home.ra(
+      ["ingest", "-t", "1", "--session", "loud", "--document", document.path, "--model", Program.model()]
+        + given)
+    #expect(ingest.status == 0, "\(ingest.standardError)")
+    var counts: [Int] = []
+    for ask in ["When is it?", "Where is it?", "Who is there?"] {
+      let report = try home.json(
+        ["ask", "-t", "1", "--max-tokens", "8", "--session", "loud", "--keep", ask] + given)
+      let reused = try #require(report["reusedTokens"] as? Int)
+      if let last = counts.last { #expect(reused < last && reused + 12 >= last) }
+      counts.append(try #require(try home.show("loud")["tokenCount"] as? Int))
+    }
+    #expect(counts == counts.sorted())
+    #expect(try home.ra(["session", "verify", "loud"]).status == 0)
+    let other = try home.ask("loud", "When is it?")
+    #expect(other.status == 1)
+    #expect(other.standardError.contains("another chat template"))
+    #expect(other.standardError.contains("--chat-template"))
+    #expect(try home.ask("book", "When is it?", given).status == 1)
+    let late = try home.ra(["chat", "--session", "book", "--system", "Be brief."], input: "Hello\n")
+    #expect(late.status == 1 && late.standardError.contains("--system"))
+  }
+
   @Test func chatKeepsEveryTurn() throws {
     try home.copy("book", "talk")
     let chat = ["chat", "-t", "1", "--max-tokens", "6", "--session", "talk"]

@@ -1,6 +1,7 @@
 """Makes llama.cpp available to the Swift package: fetched and built, or found on the system.
 
-Whatever way, the result is one file, .deps/lib/pkgconfig/llama.pc, which Package.swift's system library target reads:
+Whatever way, the results are two files that Package.swift's system library targets read, llama.pc and llama-chat.pc in
+.deps/lib/pkgconfig. The second one is the library of chat templates, which is built here even with --system:
 
     scripts/bootstrap && swift build -c release --pkg-config-path .deps/lib/pkgconfig
 
@@ -18,6 +19,7 @@ import tempfile
 
 import console
 from backends import BACKENDS, build_backend, place_modules
+from chat_library import build_chat_library
 from console import Failure, say
 from downloads import Downloader
 from llama_source import LLAMA_COMMIT, LLAMA_VERSION, SOURCE, unpack_source
@@ -334,7 +336,8 @@ def main():
         help="compile the back end cuda for these, such as 89 or 80,90 (CMAKE_CUDA_ARCHITECTURES; default: the GPUs of"
         " this machine)",
     )
-    parser.add_argument("--system", action="store_true", help="use an installed llama.cpp, found by pkg-config")
+    parser.add_argument("--system", action="store_true", help="use an installed llama.cpp, found by pkg-config; the"
+        " library of chat templates, which installations lack, is built all the same")
     arguments = parser.parse_args()
     if arguments.jobs is None:
         affinity = getattr(os, "sched_getaffinity", None)
@@ -359,6 +362,7 @@ def main():
             with console.locked(DEPS / "lock", f"building the back end '{name}'"):
                 build_backend(name, PREFIX, arguments.jobs, Compiler(), arguments.force, arguments.cuda_architectures)
         place_modules()
+    build_chat_library(arguments.jobs, Compiler(), arguments.force, _write)
     warn_of_others()
     return status
 

@@ -20,24 +20,27 @@ SOURCE = Pin(
 SOURCE_PREFIX = "llama_cpp_python-0.3.36/vendor/llama.cpp/"
 FOLDER = DEPS / "source"
 
-# What the build reads. Of ggml's back ends only the CPU's; of vendor/ what its CMakeLists.txt asks for.
+# What the builds read. Of ggml's back ends only the CPU's; of vendor/ what its CMakeLists.txt asks for; of common/ what
+# fills in chat templates.
 WANTED = re.compile(
     r"""(CMakeLists\.txt | LICENSE | cmake/.* | include/.* | src/.*
-      | ggml/(?!src/ggml-(?!cpu/)[^/]*/).* | vendor/(.*/)?CMakeLists\.txt | vendor/hash/.*)$""",
+      | ggml/(?!src/ggml-(?!cpu/)[^/]*/).* | vendor/(.*/)?CMakeLists\.txt | vendor/hash/.*
+      | common/(jinja/.* | (json|unicode)\.(cpp|h)) | vendor/nlohmann/.* | licenses/LICENSE-jsonhpp)$""",
     re.VERBOSE,
 )
 
 
 def unpack_source(downloader):
     """Returns the folder of the source; fetches and unpacks it unless an earlier run did."""
-    marker = FOLDER / ".sha256"
-    if marker.exists() and marker.read_text() == SOURCE.sha256:
+    marker = FOLDER / ".key"
+    key = SOURCE.sha256 + "\n" + WANTED.pattern
+    if marker.exists() and marker.read_text() == key:
         return FOLDER
     partial = FOLDER.with_name("source.partial")
     for old in (partial, FOLDER):
         shutil.rmtree(old, ignore_errors=True)
     _extract(downloader, WANTED, partial)
-    (partial / ".sha256").write_text(SOURCE.sha256)
+    (partial / ".key").write_text(key)
     os.replace(partial, FOLDER)
     return FOLDER
 

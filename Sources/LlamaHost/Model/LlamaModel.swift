@@ -32,6 +32,10 @@ public final class LlamaModel: Sendable {
     public var adapters: [LoRAAdapter] = []
     /// Load no weights: enough to tokenize, not to evaluate.
     public var vocabularyOnly = false
+    /// A chat template in place of the model's own, in Jinja's language.
+    public var chatTemplate: String?
+    /// What chat templates are given beside messages.
+    public var chatTemplateOptions = ChatTemplate.Options()
 
     /// Everything on the CPU.
     public init() {}
@@ -51,18 +55,17 @@ public final class LlamaModel: Sendable {
   public let attendsToWindowsOnDevices: Bool
   /// The RoPE factors in use; nil for models that have one set, or none.
   public let ropeFactors: RopeFactors?
+  /// The chat template of the model, or the one that it was loaded with; nil when there is none. Whether it can be
+  /// used is told by ``ChatTemplate/check()``.
+  public let chatTemplate: ChatTemplate?
+  /// See ``Options/chatTemplateOptions``.
+  public let chatTemplateOptions: ChatTemplate.Options
   /// See ``Options/adapters``.
   public let adapters: [LoRAAdapter]
   let deviceMemoryLimit: Int?
   let handle: ModelHandle
   let loadedAdapters: LoadedAdapters
   private let probed = Mutex<TakeoverReport?>(nil)
-
-  /// The model's own chat template, nil when it has none.
-  public var chatTemplate: ChatTemplate? {
-    guard let source = llama_model_chat_template(handle.pointer, nil) else { return nil }
-    return ChatTemplate(source: String(cString: source), tokenizer: tokenizer)
-  }
 
   /// What its attention looks like, and whether a guest can compute it. Cost: a context of 256 positions and five tiny
   /// batches, once.
@@ -133,6 +136,13 @@ public final class LlamaModel: Sendable {
     handle = ModelHandle(pointer)
     loadedAdapters = try LoadedAdapters(adapters, model: handle, architecture: file.architecture)
     tokenizer = try Tokenizer(model: handle, path: path)
+    chatTemplateOptions = options.chatTemplateOptions
+    let template = llama_model_chat_template(pointer, nil).map { String(cString: $0) }
+    chatTemplate = (options.chatTemplate ?? template).map { [tokenizer] source in
+      ChatTemplate(
+        source: source, isModelsOwn: source == template, options: options.chatTemplateOptions,
+        tokenizer: tokenizer)
+    }
     description = ModelDescription(model: handle, file: file, vocabularySize: tokenizer.vocabularySize)
   }
 }

@@ -1,26 +1,91 @@
 // Conversations to prompts, without letting a message speak the template's language.
 
-import CLlama
+import Platform
 
-/// The template that comes with a model, as llama.cpp understands it (a fixed list of known ones, no Jinja).
+/// A model's chat template, filled in by llama.cpp's Jinja engine.
 ///
 ///     let prompt = try model.chatTemplate?.tokenize([ChatMessage(role: .user, content: "Hello")])
 ///
-/// The template is rendered with a marker in the place of each content, so that contents never take part in
-/// the search for control tokens: `<|im_end|>` inside a message stays text.
+/// Names of control tokens count only in what was written in the template itself: `<|im_end|>` inside a message stays
+/// text, whatever the template does with it. Templates see what transformers gives them: `messages`, `bos_token`,
+/// `eos_token`, `add_generation_prompt`, `tools` and `documents` as none, and the arguments of ``Options``.
 public struct ChatTemplate: Sendable {
-  /// The template as the file has it.
-  public let source: String
-  private let tokenizer: Tokenizer
+  /// What a template is given beside messages.
+  public struct Options: Sendable, Hashable {
+    /// What the model is told before everything, where messages do not begin with a system message themselves. Nil
+    /// leaves it to the template, which may have a text of its own.
+    public var systemPrompt: String?
+    /// The variable `enable_thinking`; nil leaves it out, which means what the template takes it for.
+    public var enableThinking: Bool?
+    /// More variables, as the text of a JSON object.
+    public var arguments: String?
 
-  init(source: String, tokenizer: Tokenizer) {
+    /// The template as it is.
+    public init(systemPrompt: String? = nil, enableThinking: Bool? = nil, arguments: String? = nil) {
+      self.systemPrompt = systemPrompt
+      self.enableThinking = enableThinking
+      self.arguments = arguments
+    }
+  }
+
+  /// The template, in Jinja's language.
+  public let source: String
+  public var options: Options
+  /// Whether it is the one that came with the model.
+  public let isModelsOwn: Bool
+  private let tokenizer: Tokenizer
+  /// The parsed template, or why it cannot be parsed: a model can still be used without it.
+  private let program: Result<TemplateProgram, LlamaError>
+
+  init(source: String, isModelsOwn: Bool = true, options: Options = Options(), tokenizer: Tokenizer) {
     self.source = source
+    self.isModelsOwn = isModelsOwn
+    self.options = options
     self.tokenizer = tokenizer
+    func name(_ token: Int32?) -> String {
+      token.map { tokenizer.detokenize([$0], renderSpecial: true) } ?? ""
+    }
+    let (bos, eos) = (name(tokenizer.bos), name(tokenizer.eos))
+    program = Result { () throws(LlamaError) in
+      try TemplateProgram(source: source, bos: bos, eos: eos)
+    }
+  }
+
+  /// Another template for the same model.
+  ///
+  /// - Throws: ``LlamaError/chatTemplateUnusable(reason:)`` for one that cannot be parsed, or cannot be filled in
+  ///   with a
+  ///   user's message.
+  public init(source: String, options: Options = Options(), model: LlamaModel) throws {
+    self.init(source: source, isModelsOwn: false, options: options, tokenizer: model.tokenizer)
+    try check()
+  }
+
+  /// Tells templates that cannot be used before there is something to say.
+  ///
+  /// - Throws: ``LlamaError/chatTemplateUnusable(reason:)`` when a user's message cannot be filled in with these
+  ///   options.
+  public func check() throws {
+    let message = ChatMessage(role: .user, content: "Hello")
+    do {
+      guard try render([message]).contains(message.content) else {
+        throw LlamaError.chatTemplateUnusable(reason: "it leaves out what the user says")
+      }
+    } catch LlamaError.chatTemplateRefused(let reason) {
+      throw LlamaError.chatTemplateUnusable(reason: reason)
+    }
+  }
+
+  /// Tells this template from others, for what was made with it and is kept.
+  package var fingerprint: String {
+    var source = source
+    return String(source.withUTF8 { XXH64.hash(UnsafeRawBufferPointer($0)) }, radix: 16)
   }
 
   /// The prompt as text: for display. To evaluate it use ``tokenize(_:addGenerationPrompt:)``.
   ///
-  /// - Throws: ``LlamaError/chatTemplateUnknown(start:)``.
+  /// - Throws: ``LlamaError/chatTemplateRefused(reason:)`` when the template does not take these messages,
+  ///   ``LlamaError/chatTemplateUnusable(reason:)`` when it cannot be executed.
   public func render(_ messages: [ChatMessage], addGenerationPrompt: Bool = true) throws -> String {
     try pieces(messages, addGenerationPrompt: addGenerationPrompt).map(\.text).joined()
   }
@@ -28,71 +93,26 @@ public struct ChatTemplate: Sendable {
   /// The prompt as tokens, with BOS exactly once if the vocabulary wants it.
   ///
   /// Equal to tokenizing the rendered text with control tokens recognized, when no content holds one.
+  ///
+  /// - Throws: as ``render(_:addGenerationPrompt:)`` does.
   public func tokenize(_ messages: [ChatMessage], addGenerationPrompt: Bool = true) throws -> [Int32] {
-    var tokens = try tokenizer.tokenize(pieces(messages, addGenerationPrompt: addGenerationPrompt))
-    if tokenizer.addsBOS, let bos = tokenizer.bos, tokens.first != bos { tokens.insert(bos, at: 0) }
-    return tokens
+    tokenizer.withBOS(try tokenizer.tokenize(pieces(messages, addGenerationPrompt: addGenerationPrompt)))
   }
 
-  /// The prompt cut into the template's own text and contents.
-  func pieces(_ messages: [ChatMessage], addGenerationPrompt: Bool) throws -> [PromptPiece] {
-    // Unguessable, so that no content can contain a marker; letters only, so that no template changes it.
-    let nonce = String((0..<16).map { _ in "ABCDEFGHIJKLMNOPQRSTUVWXYZ".randomElement() ?? "Q" })
-    // Tabs around it: they show whether the template trims this content.
-    let markers = messages.indices.map { "Q\(nonce)N\($0)Q" }
-    var rest = Substring(
-      try apply(
-        zip(messages, markers).map { (role: $0.role.rawValue, content: "\t\($1)\t") },
-        addGenerationPrompt: addGenerationPrompt))
-    var pieces: [PromptPiece] = []
-    for (index, message) in messages.enumerated() {
-      guard let place = rest.firstRange(of: markers[index]) else {
-        throw LlamaError.chatTemplateLostMessage(index: index, role: message.role.rawValue)
-      }
-      var before = rest[..<place.lowerBound]
-      rest = rest[place.upperBound...]
-      var content = Substring(message.content)
-      if before.last == "\t" { before.removeLast() } else { content = content.drop { $0.isWhitespace } }
-      if rest.first == "\t" {
-        rest.removeFirst()
-      } else {
-        while content.last?.isWhitespace == true { content.removeLast() }
-      }
-      pieces.append(PromptPiece(text: String(before), isContent: false))
-      pieces.append(PromptPiece(text: String(content), isContent: true))
+  /// The prompt cut into the template's own text and all else.
+  package func pieces(_ messages: [ChatMessage], addGenerationPrompt: Bool = true) throws -> [PromptPiece] {
+    var messages = messages
+    if let prompt = options.systemPrompt, messages.first?.role != .system {
+      messages.insert(ChatMessage(role: .system, content: prompt), at: 0)
     }
-    pieces.append(PromptPiece(text: String(rest), isContent: false))
-    return pieces
+    return try program.get().render(messages, addGenerationPrompt: addGenerationPrompt, options: options)
   }
+}
 
-  private func apply(_ messages: [(role: String, content: String)], addGenerationPrompt: Bool) throws
-    -> String
-  {
-    // C strings that live until the call returns.
-    var strings: [UnsafeMutablePointer<CChar>] = []
-    defer { for string in strings { string.deallocate() } }
-    func copy(_ text: String) -> UnsafePointer<CChar> {
-      let bytes = text.utf8CString
-      let string = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
-      bytes.withUnsafeBufferPointer { source in
-        if let start = source.baseAddress { string.initialize(from: start, count: source.count) }
-      }
-      strings.append(string)
-      return UnsafePointer(string)
-    }
-    let chat = messages.map { llama_chat_message(role: copy($0.role), content: copy($0.content)) }
-    // Only markers go in, so the guess of what the template adds need not be generous; asked again if it is
-    // short.
-    var capacity = 1024 + messages.reduce(0) { $0 + $1.content.utf8.count + 256 }
-    while true {
-      var buffer = [CChar](repeating: 0, count: capacity + 1)
-      let count = llama_chat_apply_template(
-        source, chat, chat.count, addGenerationPrompt, &buffer, Int32(clamping: capacity))
-      guard count >= 0 else { throw LlamaError.chatTemplateUnknown(start: String(source.prefix(60))) }
-      guard Int(count) > capacity else {
-        return String(decoding: buffer.prefix(Int(count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      }
-      capacity = Int(count)
-    }
+extension Tokenizer {
+  /// Tokens with BOS in front, exactly once, if the vocabulary wants it.
+  package func withBOS(_ tokens: [Int32]) -> [Int32] {
+    guard addsBOS, let bos, tokens.first != bos else { return tokens }
+    return [bos] + tokens
   }
 }

@@ -15,16 +15,23 @@ struct ModelOptions: ParsableArguments {
   @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model for contexts of a length, telling its progress on standard error.
-  func load(_ console: Console, for context: PlannedContext) throws -> (model: LlamaModel, pool: ThreadPool) {
+  func load(
+    _ console: Console, for context: PlannedContext, chat: ChatTemplateOptions? = nil,
+    system: SystemPromptOption? = nil
+  ) throws -> (model: LlamaModel, pool: ThreadPool) {
     let pool = try threading.makePool()
-    return (try loadModel(console, for: context), pool)
+    return (try loadModel(console, for: context, chat: chat, system: system), pool)
   }
 
   /// The same without threads.
-  func loadModel(_ console: Console, for context: PlannedContext) throws -> LlamaModel {
+  func loadModel(
+    _ console: Console, for context: PlannedContext, chat: ChatTemplateOptions? = nil,
+    system: SystemPromptOption? = nil
+  ) throws -> LlamaModel {
     var options = try devices.options(console)
     options.ropeFactors = variant.ropeFactors
     options.adapters = variant.lora
+    try chat?.apply(to: &options, system: system)
     return try console.loadModel(path: model, options: options, for: context)
   }
 }

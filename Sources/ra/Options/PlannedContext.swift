@@ -22,9 +22,11 @@ enum PlannedContext {
     case .trained: return .long
     case .begun(let factors): return factors ?? .short
     case .counted(let count):
-      var options = LlamaModel.Options()
-      options.vocabularyOnly = true
-      return file.ropeFactors(forContext: try count(LlamaModel.load(path: path, options: options)))
+      var vocabulary = LlamaModel.Options()
+      vocabulary.vocabularyOnly = true
+      vocabulary.chatTemplate = options.chatTemplate
+      vocabulary.chatTemplateOptions = options.chatTemplateOptions
+      return file.ropeFactors(forContext: try count(LlamaModel.load(path: path, options: vocabulary)))
     }
   }
 }

@@ -20,6 +20,10 @@ enum CommandError: Error, CustomStringConvertible {
   case contextFull(tokens: Int, limit: Int, isOfMemory: Bool)
   case noTerminal(sessions: [String])
   case nothingToSave
+  /// Options of a chat template that is not there.
+  case noChatTemplate
+  /// What the model is told before everything, when something was read already.
+  case systemTooLate(name: String)
   case notSavedByHost
 
   var description: String {
@@ -57,6 +61,10 @@ enum CommandError: Error, CustomStringConvertible {
       "there is no terminal to ask whether to remove \(sessions.joined(separator: ", ")); give --yes to remove without "
         + "asking"
     case .nothingToSave: "nothing was said yet"
+    case .systemTooLate(let name):
+      "the session \(name) has begun already, so --system comes too late; give it to 'ra ingest', or to 'ra chat' with a new session"
+    case .noChatTemplate:
+      "the model has no chat template for --system and --chat-template-kwargs; give one with --chat-template"
     case .notSavedByHost: "a conversation with llama.cpp's own attention cannot be saved"
     }
   }

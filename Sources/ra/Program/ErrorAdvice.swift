@@ -28,6 +28,12 @@ enum ErrorAdvice {
       "go on with 'ra ingest --resume --session \(path)' first"
     case LlamaError.notALanguageModel(_, .adapter): "give it with --lora, and that model with --model"
     case LlamaError.noServerBackend: "'scripts/bootstrap --backend rpc' builds it"
+    case LlamaError.chatTemplateUnusable, LlamaError.chatTemplateRefused, LlamaError.chatTemplateLostMessage:
+      "give another one with --chat-template, or use --raw where a command has it"
+    case LlamaError.chatTemplateRewrites:
+      "begin anew for every question, or give another one with --chat-template"
+    case GenerationError.otherTemplate(isModelsOwn: true): "leave --chat-template out"
+    case GenerationError.otherTemplate: "give it with --chat-template"
     case TaskError.lengthTooShort: "give a longer one with --lengths"
     case TaskError.fillerTooShort: "name a longer one with --filler"
     default: nil

@@ -24,6 +24,7 @@ struct AskCommand: AsyncParsableCommand {
   var questionFile: String?
 
   @OptionGroup var modelOptions: SessionModelOptions
+  @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
 
   @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
@@ -63,7 +64,7 @@ struct AskCommand: AsyncParsableCommand {
 
     let clock = ContinuousClock()
     let start = clock.now
-    let host = try modelOptions.host(console, for: description)
+    let host = try modelOptions.host(console, for: description, chat: chatTemplate)
     states.apply(to: host)
     let loaded = clock.now
     let session = try Session.open(
@@ -73,8 +74,9 @@ struct AskCommand: AsyncParsableCommand {
       conversation: try session.conversation(host.model))
     let opened = clock.now
 
-    let reused = chat.tokens.count
-    let prompt = reused + (try chat.prompt(for: text).count)
+    let whole = try chat.prompt(for: text)
+    let reused = zip(chat.tokens, whole).prefix { $0 == $1 }.count
+    let prompt = whole.count
     try limit.check(tokens: prompt + maxTokens, model: host.model)
     let sampler = try Sampler(settings: settings, model: host.model)
     let result = try chat.ask(text, maximumTokens: maxTokens, sampler: sampler) { event in

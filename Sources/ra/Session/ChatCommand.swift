@@ -23,6 +23,8 @@ struct ChatCommand: AsyncParsableCommand {
   var session: String?
 
   @OptionGroup var modelOptions: SessionModelOptions
+  @OptionGroup(title: "Conversation") var system: SystemPromptOption
+  @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Retrieval, for a new conversation") var retrieval: RetrievalOptions
   @OptionGroup(title: "Retrieval, for a new conversation") var store: StoreOptions

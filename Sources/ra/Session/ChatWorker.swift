@@ -30,6 +30,7 @@ actor ChatWorker {
       try open(path, name: name)
     } else {
       let runner = try makeRunner()
+      try runner.model.checkChatTemplate()
       chat = Chat(runner: runner, conversation: try Conversation(model: runner.model))
       console.note("talking with \(runner.model.description.name ?? "the model"); /help lists commands")
     }
@@ -37,7 +38,8 @@ actor ChatWorker {
 
   /// For a conversation that is not kept.
   private func makeRunner() throws -> any SequenceRunner {
-    let (model, pool) = try command.modelOptions.load(console)
+    let (model, pool) = try command.modelOptions.load(
+      console, chat: command.chatTemplate, system: command.system)
     let isForced =
       command.attention != nil || command.retrieval.firstGiven != nil
       || command.store.format != KeyValueFormat()
@@ -59,8 +61,13 @@ actor ChatWorker {
     guard exists || command.modelOptions.model != nil else { throw CommandError.noModel(name: name) }
     let description = exists ? try SessionDescription(at: path) : nil
     try description?.requireComplete()
-    let host = try command.modelOptions.host(console, for: description, store: command.store)
+    if command.system.system != nil, let description, description.tokenCount > 0 {
+      throw CommandError.systemTooLate(name: name)
+    }
+    let host = try command.modelOptions.host(
+      console, for: description, store: command.store, chat: command.chatTemplate, system: command.system)
     command.states.apply(to: host)
+    if !exists { try host.model.checkChatTemplate() }
     let start = ContinuousClock.now
     let session =
       exists
@@ -102,7 +109,7 @@ actor ChatWorker {
   private func generate(_ message: String) throws {
     guard let chat else { preconditionFailure("not opened") }
     let model = chat.runner.model
-    let prompt = chat.tokens.count + (try chat.prompt(for: message).count)
+    let prompt = try chat.prompt(for: message).count
     var maximum = command.maxTokens
     if let (limit, isOfMemory) = contextLimit {
       guard prompt < limit else {

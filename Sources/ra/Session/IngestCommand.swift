@@ -17,6 +17,8 @@ struct IngestCommand: AsyncParsableCommand {
 
   @OptionGroup var sessionOption: SessionOption
   @OptionGroup var modelOptions: SessionModelOptions
+  @OptionGroup(title: "Conversation") var system: SystemPromptOption
+  @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
 
   @Option(
     name: [.short, .long],
@@ -52,6 +54,7 @@ struct IngestCommand: AsyncParsableCommand {
 
   func validate() throws {
     if resume, force { throw ValidationError("Give --resume or --force, not both.") }
+    try chatTemplate.check(raw: raw, system: system)
     _ = try retrieval.storedPolicy(attention, of: "sessions need")
     guard checkpoint.isFinite, checkpoint >= 0 else {
       throw ValidationError("--checkpoint is \(checkpoint), but must be zero or more seconds.")
@@ -104,7 +107,7 @@ struct IngestCommand: AsyncParsableCommand {
       context: .counted { vocabulary in
         var conversation = try Conversation(model: vocabulary, raw: raw)
         return try conversation.read(documents).tokens.count + Self.roomForQuestions
-      })
+      }, chat: chatTemplate, system: system)
     states.apply(to: host)
     let plan = try plan(documents, host)
     let policy = try retrieval.storedPolicy(attention, of: "sessions need")
@@ -132,7 +135,7 @@ struct IngestCommand: AsyncParsableCommand {
       console.note("everything was read already")
       return IngestReport(description, tokensRead: 0)
     }
-    let host = try modelOptions.host(console, for: description)
+    let host = try modelOptions.host(console, for: description, chat: chatTemplate, system: system)
     states.apply(to: host)
     let plan = documents.isEmpty ? nil : try plan(documents, host)
     let session = try Session.open(

@@ -54,9 +54,9 @@ struct SessionModelOptions: ParsableArguments {
   /// - Parameter context: how long a new session is to become.
   func host(
     _ console: Console, for session: SessionDescription? = nil, store: StoreOptions? = nil,
-    context: PlannedContext = .trained
+    context: PlannedContext = .trained, chat: ChatTemplateOptions, system: SystemPromptOption? = nil
   ) throws -> GuestHost {
-    let (model, pool) = try load(console, for: session, context: context)
+    let (model, pool) = try load(console, for: session, context: context, chat: chat, system: system)
     _ = try console.takesOver(model, pool, isForced: true)
     return try GuestHost(
       model: model, pool: pool, format: session?.format ?? store?.format ?? KeyValueFormat())
@@ -64,7 +64,8 @@ struct SessionModelOptions: ParsableArguments {
 
   /// Loads the model, telling the progress on standard error.
   func load(
-    _ console: Console, for session: SessionDescription? = nil, context: PlannedContext = .trained
+    _ console: Console, for session: SessionDescription? = nil, context: PlannedContext = .trained,
+    chat: ChatTemplateOptions, system: SystemPromptOption? = nil
   ) throws -> (model: LlamaModel, pool: ThreadPool) {
     let pool = try threading.makePool()
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
@@ -73,6 +74,7 @@ struct SessionModelOptions: ParsableArguments {
     var options = try devices.options(console)
     options.ropeFactors = variant.ropeFactors
     options.adapters = variant.lora.isEmpty ? session?.adapters ?? [] : variant.lora
+    try chat.apply(to: &options, system: system)
     let model = try console.loadModel(
       path: model ?? session?.modelPath ?? "", options: options,
       for: session.map { .begun($0.ropeFactors) } ?? context)

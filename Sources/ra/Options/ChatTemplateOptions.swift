@@ -1,0 +1,64 @@
+// How messages become the prompt that a model was trained for.
+
+import ArgumentParser
+import Foundation
+import Generation
+import LlamaHost
+
+struct ChatTemplateOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A file with a chat template (Jinja) in place of the model's own.", valueName: "file"))
+  var chatTemplate: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Variables for the chat template, such as '{\"enable_thinking\": false}'.", valueName: "json"))
+  var chatTemplateKwargs: String?
+
+  func validate() throws {
+    guard let chatTemplateKwargs else { return }
+    let value = try? JSONSerialization.jsonObject(with: Data(chatTemplateKwargs.utf8))
+    guard value is [String: Any] else {
+      throw ValidationError("--chat-template-kwargs is '\(chatTemplateKwargs)', but must be a JSON object.")
+    }
+  }
+
+  /// Refuses these options where texts go to the model as they are.
+  func check(raw: Bool, system: SystemPromptOption) throws {
+    guard raw else { return }
+    let given = [
+      ("--chat-template", chatTemplate), ("--chat-template-kwargs", chatTemplateKwargs),
+      ("--system", system.system),
+    ]
+    if let (name, _) = given.first(where: { $0.1 != nil }) {
+      throw ValidationError("Give \(name) or --raw, not both: --raw uses no chat template.")
+    }
+  }
+
+  /// Reads the template for a model that is to be loaded.
+  func apply(to options: inout LlamaModel.Options, system: SystemPromptOption?) throws {
+    options.chatTemplate = try chatTemplate.map { try TextFile.read($0) }
+    options.chatTemplateOptions = ChatTemplate.Options(
+      systemPrompt: system?.system, arguments: chatTemplateKwargs)
+  }
+}
+
+struct SystemPromptOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "What the model is told before everything. (default: what its chat template says)", valueName: "text"))
+  var system: String?
+}
+
+/// What is known of a model's chat template once the model is loaded.
+extension LlamaModel {
+  /// Tells a template that cannot be used, and options for one that is not there.
+  func checkChatTemplate() throws {
+    guard let chatTemplate else {
+      if chatTemplateOptions != ChatTemplate.Options() { throw CommandError.noChatTemplate }
+      return
+    }
+    try chatTemplate.check()
+  }
+}
