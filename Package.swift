@@ -87,7 +87,7 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "CTexts"),
     .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: strict),
-    .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: strict),
     .target(
       name: "Evaluation",
       dependencies: [
