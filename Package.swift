@@ -80,7 +80,7 @@ let package = Package(
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: strict),
     .target(
-      name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: settings),
+      name: "LlamaHost", dependencies: ["AttentionModel", "CLlama", "Platform"], swiftSettings: strict),
     .target(
       name: "Generation",
       dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],

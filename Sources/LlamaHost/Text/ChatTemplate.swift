@@ -69,24 +69,26 @@ public struct ChatTemplate: Sendable {
     -> String
   {
     // C strings that live until the call returns.
-    var strings: [UnsafeMutablePointer<CChar>] = []
-    defer { for string in strings { string.deallocate() } }
+    var strings: [UnsafeMutablePointer<CChar>] = unsafe []
+    defer { unsafe strings.forEach { unsafe $0.deallocate() } }
     func copy(_ text: String) -> UnsafePointer<CChar> {
       let bytes = text.utf8CString
       let string = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
-      bytes.withUnsafeBufferPointer { source in
-        if let start = source.baseAddress { string.initialize(from: start, count: source.count) }
+      unsafe bytes.withUnsafeBufferPointer { source in
+        if let start = source.baseAddress { unsafe string.initialize(from: start, count: source.count) }
       }
-      strings.append(string)
-      return UnsafePointer(string)
+      unsafe strings.append(string)
+      return unsafe UnsafePointer(string)
     }
-    let chat = messages.map { llama_chat_message(role: copy($0.role), content: copy($0.content)) }
+    let chat = unsafe messages.map {
+      unsafe llama_chat_message(role: copy($0.role), content: copy($0.content))
+    }
     // Only markers go in, so the guess of what the template adds need not be generous; asked again if it is
     // short.
     var capacity = 1024 + messages.reduce(0) { $0 + $1.content.utf8.count + 256 }
     while true {
       var buffer = [CChar](repeating: 0, count: capacity + 1)
-      let count = llama_chat_apply_template(
+      let count = unsafe llama_chat_apply_template(
         source, chat, chat.count, addGenerationPrompt, &buffer, Int32(clamping: capacity))
       guard count >= 0 else { throw LlamaError.chatTemplateUnknown(start: String(source.prefix(60))) }
       guard Int(count) > capacity else {
