@@ -8,8 +8,8 @@ import Synchronization
 ///     let pool = try ThreadPool()
 ///     pool.parallel(count: heads) { head, worker in … }
 ///
-/// It owns ggml's threads and the graph by which they are called. One owner at a time: a pool computes one thing, so use
-/// it from one thread at once (it traps otherwise).
+/// It owns ggml's threads and the graph by which they are called. One owner at a time: a pool computes one thing, so
+/// use it from one thread at once (it traps otherwise).
 @safe public final class ThreadPool {
   /// ggml's own limit, GGML_MAX_N_THREADS.
   public static let threadCountRange = 1...512

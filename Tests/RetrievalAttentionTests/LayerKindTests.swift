@@ -9,7 +9,8 @@ import VectorIndex
   enum Kind: CaseIterable {
     case sinks, latent, narrowValues, chunks, cap, distance, cappedWindow, latentSinks, manyHeads
 
-    /// Forty query heads, which go through a step in blocks of ten, or six query heads for two KV heads of 32; for one of 48 where keys are latent.
+    /// Forty query heads, which go through a step in blocks of ten, or six query heads for two KV heads of 32; for one
+    /// of 48 where keys are latent.
     func shape() throws -> LayerShape {
       if self == .manyHeads {
         var shape = try LayerShape(headCount: 40, kvHeadCount: 2, headDimension: 32, scale: 0.2)

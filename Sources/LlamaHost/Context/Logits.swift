@@ -46,6 +46,7 @@ public enum Outputs: Sendable {
 /// what is to be kept.
 @safe public struct LogitRow: RandomAccessCollection {
   @usableFromInline let base: UnsafePointer<Float>
+  /// Tokens of the vocabulary.
   public let count: Int
 
   init(_ base: UnsafePointer<Float>, count: Int) {
@@ -53,7 +54,9 @@ public enum Outputs: Sendable {
     self.count = count
   }
 
+  /// Tokens are counted from 0.
   @inlinable public var startIndex: Int { 0 }
+  /// Behind the last token.
   @inlinable public var endIndex: Int { count }
 
   /// Of the token of this number. Traps for one that the vocabulary does not have.
@@ -63,6 +66,7 @@ public enum Outputs: Sendable {
     return unsafe base[token]
   }
 
+  /// Calls `body` with the memory, which is good until it returns.
   @inlinable
   public func withContiguousStorageIfAvailable<Result>(
     _ body: (UnsafeBufferPointer<Float>) throws -> Result
@@ -81,6 +85,7 @@ public enum Outputs: Sendable {
       unsafe end = unsafe row.base + row.count
     }
 
+    /// The logit of the next token, nil behind the last one.
     @inlinable
     public mutating func next() -> Float? {
       guard unsafe place != end else { return nil }
@@ -89,6 +94,7 @@ public enum Outputs: Sendable {
     }
   }
 
+  /// From the first token on.
   @inlinable public func makeIterator() -> Iterator { Iterator(self) }
 }
 
