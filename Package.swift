@@ -84,7 +84,7 @@ let package = Package(
     .target(
       name: "Generation",
       dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(name: "CTexts"),
     .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: strict),
     .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: strict),
