@@ -95,7 +95,7 @@ let package = Package(
         "Generation", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
         "CTexts",
       ],
-      swiftSettings: settings),
+      swiftSettings: strict),
     // Measurements of speed, of the machine and of kinds of index: for ra alone.
     .target(
       name: "Benchmarking",
