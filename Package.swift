@@ -103,7 +103,7 @@ let package = Package(
         "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention", "VectorIndex",
         "AttentionKernels", "Platform",
       ],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(
       name: "Serving",
       dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels"],
