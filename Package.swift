@@ -107,7 +107,7 @@ let package = Package(
     .target(
       name: "Serving",
       dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(
       name: "InferenceServer",
       dependencies: [
