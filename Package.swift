@@ -120,7 +120,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
       ],
       resources: [.embedInCode("Resources/index.html"), .embedInCode("Resources/openapi.json")],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .executableTarget(
       name: "ra",
       dependencies: [
