@@ -129,7 +129,7 @@ let package = Package(
         "RetrievalAttention", "Serving", "VectorIndex", "AttentionKernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-      ], swiftSettings: settings, linkerSettings: exportsHost),
+      ], swiftSettings: strict, linkerSettings: exportsHost),
 
     // What several of the test targets need: models, texts, folders, random numbers.
     .target(
