@@ -85,14 +85,14 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "LlamaHost", dependencies: ["AttentionModel", "CChatTemplates", "CLlama", "Platform"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(
       name: "Generation",
       dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(name: "CTexts"),
     .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: strict),
-    .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: strict),
     .target(
       name: "Evaluation",
       dependencies: [
@@ -100,7 +100,7 @@ let package = Package(
         "Generation", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
         "CTexts",
       ],
-      swiftSettings: settings),
+      swiftSettings: strict),
     // Measurements of speed, of the machine and of kinds of index: for ra alone.
     .target(
       name: "Benchmarking",
@@ -108,11 +108,11 @@ let package = Package(
         "Evaluation", "Generation", "LlamaHost", "NumpyFile", "RetrievalAttention", "VectorIndex",
         "AttentionKernels", "Platform",
       ],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(
       name: "Serving",
       dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels"],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .target(
       name: "InferenceServer",
       dependencies: [
@@ -125,7 +125,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
       ],
       resources: [.embedInCode("Resources/index.html"), .embedInCode("Resources/openapi.json")],
-      swiftSettings: settings),
+      swiftSettings: strict),
     .executableTarget(
       name: "ra",
       dependencies: [
@@ -134,7 +134,7 @@ let package = Package(
         "RetrievalAttention", "Serving", "VectorIndex", "AttentionKernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-      ], swiftSettings: settings, linkerSettings: exportsHost),
+      ], swiftSettings: strict, linkerSettings: exportsHost),
 
     // What several of the test targets need: models, texts, folders, random numbers.
     .target(

@@ -7,7 +7,7 @@ package enum BuiltInText {
   /// Jane Austen's *Persuasion*, the first volume, on which nothing is tuned.
   package static var persuasion: String {
     var count = 0
-    let start = ra_persuasion(&count)
-    return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
+    let start = unsafe ra_persuasion(&count)
+    return unsafe String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
   }
 }

@@ -110,10 +110,11 @@ struct RecurrentHistory {
 extension Context {
   /// Bytes of copies of recurrent layers' states that some contexts keep, those that several share once.
   package static func stateByteCount(of contexts: [Context]) -> Int {
-    var seen: Set<UnsafeRawPointer> = []
+    // By their addresses, which are only compared.
+    var seen: Set<UInt> = []
     return contexts.lazy.flatMap(\.recurrent.checkpoints).reduce(0) { sum, copy in
-      copy.bytes.withUnsafeBytes { bytes in
-        guard let base = bytes.baseAddress, seen.insert(base).inserted else { return sum }
+      unsafe copy.bytes.withUnsafeBytes { bytes in
+        guard let base = bytes.baseAddress, seen.insert(UInt(bitPattern: base)).inserted else { return sum }
         return sum + bytes.count
       }
     }

@@ -38,7 +38,7 @@ public enum TextFile {
         throw .textTooLarge(path: name, byteCount: byteCount, limit: limit)
       case .isDirectory: throw .unreadableFile(path: name, reason: "it is a directory")
       case .system(code: ENOENT): throw .unreadableFile(path: name, reason: "no such file")
-      case .system(let code): throw .unreadableFile(path: name, reason: String(cString: strerror(code)))
+      case .system(let code): throw .unreadableFile(path: name, reason: systemMessage(code))
       }
     }
   }

@@ -36,8 +36,8 @@ public final class AddressReservation: Sendable {
     _ = fcntl(taken, F_SETFD, FD_CLOEXEC)
     // As the server itself does: connections of the one before may still be coming to their end.
     var isReused: Int32 = 1
-    setsockopt(taken, SOL_SOCKET, SO_REUSEADDR, &isReused, socklen_t(MemoryLayout<Int32>.size))
-    guard address.withSockAddr({ bind(taken, $0, socklen_t($1)) }) == 0 else {
+    unsafe setsockopt(taken, SOL_SOCKET, SO_REUSEADDR, &isReused, socklen_t(MemoryLayout<Int32>.size))
+    guard unsafe address.withSockAddr({ unsafe bind(taken, $0, socklen_t($1)) }) == 0 else {
       throw ServerStartProblem(code: errno)
     }
     if port == 0 { release() }
@@ -60,12 +60,12 @@ public struct ServerStartProblem: Error, CustomStringConvertible {
   /// A clause without a full stop.
   public var description: String { "cannot listen there: \(reason)" }
 
-  init(code: Int32) { reason = String(cString: strerror(code)) }
+  init(code: Int32) { reason = systemMessage(code) }
 
   init(_ error: any Error) {
     reason =
       switch error {
-      case let error as IOError: String(cString: strerror(error.errnoCode))
+      case let error as IOError: systemMessage(error.errnoCode)
       case is SocketAddressError.UnknownHost: "no address is known for this name"
       default: "\(error)"
       }

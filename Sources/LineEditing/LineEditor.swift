@@ -78,7 +78,7 @@ package final class LineEditor {
   private func readKeys() -> Bool {
     var bytes = [UInt8](repeating: 0, count: 4096)
     while true {
-      let count = read(input, &bytes, bytes.count)
+      let count = unsafe read(input, &bytes, bytes.count)
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { return false }
       waiting += decoder.decode(bytes.prefix(count))
@@ -95,7 +95,7 @@ package final class LineEditor {
 
   private var columns: Int {
     var size = winsize()
-    guard ioctl(output, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    guard unsafe ioctl(output, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
     return Int(size.ws_col)
   }
 
@@ -103,7 +103,7 @@ package final class LineEditor {
     let bytes = Array(text.utf8)
     var done = 0
     while done < bytes.count {
-      let count = bytes.withUnsafeBytes { systemWrite(output, $0.baseAddress! + done, bytes.count - done) }
+      let count = systemWrite(output, bytes[done...])
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { return }
       done += count
@@ -123,17 +123,17 @@ package final class LineEditor {
 
   private func enterRawMode() -> Bool {
     var settings = termios()
-    guard tcgetattr(input, &settings) == 0 else { return false }
+    guard unsafe tcgetattr(input, &settings) == 0 else { return false }
     let before = Saved(input: input, output: output, settings: settings)
     settings.c_iflag &= ~tcflag_t(BRKINT | ICRNL | INPCK | ISTRIP | IXON)
     settings.c_lflag &= ~tcflag_t(ECHO | ICANON | IEXTEN | ISIG)
-    withUnsafeMutableBytes(of: &settings.c_cc) { characters in
-      characters[Int(VMIN)] = 1
-      characters[Int(VTIME)] = 0
+    unsafe withUnsafeMutableBytes(of: &settings.c_cc) { characters in
+      unsafe characters[Int(VMIN)] = 1
+      unsafe characters[Int(VTIME)] = 0
     }
     Self.saved.withLock { $0 = before }
     // What was typed ahead stays.
-    guard tcsetattr(input, TCSADRAIN, &settings) == 0 else { return false }
+    guard unsafe tcsetattr(input, TCSADRAIN, &settings) == 0 else { return false }
     write("\u{1B}[?2004h")
     return true
   }
@@ -143,13 +143,13 @@ package final class LineEditor {
     saved.withLock { saved in
       guard var before = saved else { return }
       saved = nil
-      let bytes = Array("\u{1B}[?2004l".utf8)
-      _ = bytes.withUnsafeBytes { systemWrite(before.output, $0.baseAddress!, bytes.count) }
-      tcsetattr(before.input, TCSADRAIN, &before.settings)
+      _ = systemWrite(before.output, Array("\u{1B}[?2004l".utf8)[...])
+      unsafe tcsetattr(before.input, TCSADRAIN, &before.settings)
     }
   }
 }
 
-private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-  write(descriptor, bytes, count)
+/// `write(2)`; inside the type above the name means its own method.
+private func systemWrite(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Int {
+  unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
 }

@@ -6,8 +6,9 @@ import CLlama
 ///
 /// A flash-attention node is asked about before it is computed. Turning it into a no-op for just that moment
 /// keeps the host from computing what we would overwrite; the CPU back end skips such nodes. The node gets
-/// its operation back right after, because graphs are used again from one decode step to the next.
-final class GuestObserver: NodeObserver {
+/// its operation back right after, because graphs are used again from one decode step to the next. That node
+/// is forgotten with the evaluation; other tensors that are remembered are only compared.
+@safe final class GuestObserver: NodeObserver {
   var guest: (any AttentionGuest)?
   var isCancelled: (() -> Bool)?
   /// What stopped the evaluation.
@@ -28,16 +29,18 @@ final class GuestObserver: NodeObserver {
   private var readCounts: [Int]
   /// Let the host compute attention as well and leave its result in the output, for comparisons.
   private let keepsHostAttention: Bool
-  private var positions = UnsafeBufferPointer<Int32>(start: nil, count: 0)
+  /// What is evaluated; nil between evaluations.
+  private var batch: TokenBatch?
   /// Rows of each sequence of the batch.
   private var sequences: [Range<Int>] = []
+  private var tokenCount: Int { batch?.count ?? 0 }
   /// What the guest calls them.
   private var numbers: [Int] = []
 
   private var disabledNode: TensorPointer?
   private var stored = StoredCacheRows()
   /// Index tensors found in order, in this evaluation; layers share them.
-  private var checkedRows: [TensorPointer] = []
+  private var checkedRows: [TensorPointer] = unsafe []
   private let staging = (
     query: StagingBuffer(), key: StagingBuffer(), value: StagingBuffer(), output: StagingBuffer()
   )
@@ -53,16 +56,16 @@ final class GuestObserver: NodeObserver {
   }
 
   /// - Parameters:
-  ///   - positions: of each token of the batch.
+  ///   - batch: stays as it is until the end.
   ///   - sequences: rows of each sequence, one behind another; positions within one follow without gaps.
   ///   - numbers: what the guest calls the sequences; 0, 1 ... when nil.
-  func begin(positions: UnsafeBufferPointer<Int32>, sequences: [Range<Int>], numbers: [Int]? = nil) {
-    self.positions = positions
+  func begin(_ batch: TokenBatch, sequences: [Range<Int>], numbers: [Int]? = nil) {
+    self.batch = batch
     self.sequences = sequences
     self.numbers = numbers ?? Array(sequences.indices)
     failure = nil
     attendedLayers = 0
-    checkedRows.removeAll(keepingCapacity: true)
+    unsafe checkedRows.removeAll(keepingCapacity: true)
     for layer in readCounts.indices { readCounts[layer] = 0 }
     stored.removeAll()
   }
@@ -71,26 +74,26 @@ final class GuestObserver: NodeObserver {
   func end() {
     restore()
     stored.removeAll()
-    positions = UnsafeBufferPointer(start: nil, count: 0)
+    batch = nil
   }
 
   override func visit(_ node: TensorPointer, isAsking: Bool) -> Bool {
-    isAsking ? ask(node) : take(node)
+    unsafe isAsking ? ask(node) : take(node)
   }
 
   private func ask(_ node: TensorPointer) -> Bool {
     // After a failure: stop at once, also in a graph that is split among back ends.
     if failure != nil { return true }
-    survey?.note(node)
-    switch node.pointee.op {
+    unsafe survey?.note(node)
+    switch unsafe node.pointee.op {
     case GGML_OP_FLASH_ATTN_EXT:
       if !keepsHostAttention {
-        node.pointee.op = GGML_OP_NONE
-        disabledNode = node
+        unsafe node.pointee.op = GGML_OP_NONE
+        unsafe disabledNode = unsafe node
       }
       return true
     case GGML_OP_SET_ROWS:
-      if let cache = HostTensor.cacheLayer(node) { noteStored(node, cache) }
+      if let cache = unsafe HostTensor.cacheLayer(node) { unsafe noteStored(node, cache) }
     default: break
     }
     return false
@@ -99,11 +102,11 @@ final class GuestObserver: NodeObserver {
   private func take(_ node: TensorPointer) -> Bool {
     restore()
     defer { stored.removeAll() }
-    guard failure == nil, node.pointee.op == GGML_OP_FLASH_ATTN_EXT else { return false }
+    guard failure == nil, unsafe node.pointee.op == GGML_OP_FLASH_ATTN_EXT else { return false }
     if survey != nil { return true }
     do {
       if Task.isCancelled || isCancelled?() == true { throw CancellationError() }
-      try attend(node)
+      try unsafe attend(node)
       attendedLayers += 1
       return true
     } catch {
@@ -113,92 +116,88 @@ final class GuestObserver: NodeObserver {
   }
 
   private func restore() {
-    disabledNode?.pointee.op = GGML_OP_FLASH_ATTN_EXT
-    disabledNode = nil
+    unsafe disabledNode?.pointee.op = GGML_OP_FLASH_ATTN_EXT
+    unsafe disabledNode = nil
   }
 
   private func noteStored(_ node: TensorPointer, _ cache: (isKey: Bool, layer: Int)) {
     if cache.isKey, readCounts.indices.contains(cache.layer) { readCounts[cache.layer] = 0 }
-    guard let rows = node.pointee.src.1 else { return }
-    let isChecked = checkedRows.contains(rows)
-    let isInOrder = isChecked || HostTensor.isInOrder(rows, count: positions.count)
-    if isInOrder, !isChecked { checkedRows.append(rows) }
-    stored.note(node, isInOrder: isInOrder)
+    guard let rows = unsafe node.pointee.src.1 else { return }
+    let isChecked = unsafe checkedRows.contains(rows)
+    let isInOrder = unsafe isChecked || HostTensor.isInOrder(rows, count: tokenCount)
+    if isInOrder, !isChecked { unsafe checkedRows.append(rows) }
+    unsafe stored.note(node, isInOrder: isInOrder)
   }
 
   private func attend(_ node: TensorPointer) throws {
-    guard let guest, let query = node.pointee.src.0, let key = node.pointee.src.1,
-      let value = node.pointee.src.2
+    guard let guest, let batch, let query = unsafe node.pointee.src.0, let key = unsafe node.pointee.src.1,
+      let value = unsafe node.pointee.src.2
     else { throw LlamaError.unexpectedAttention(detail: "a node without guest, queries, keys or values") }
-    guard let cache = HostTensor.cacheLayer(key), cache.isKey, cache.layer < readers.count,
+    guard let cache = unsafe HostTensor.cacheLayer(key), cache.isKey, cache.layer < readers.count,
       readCounts[cache.layer] < readers[cache.layer].count
     else { throw LlamaError.unexpectedAttention(detail: "keys that are in no known layer's cache") }
     let layer = readers[cache.layer][readCounts[cache.layer]]
     readCounts[cache.layer] += 1
-    try check(node, query, key, value, layer)
+    try unsafe check(node, query, key, value, layer)
     if layer.shape.keyLayer == nil {
-      try checkRows(of: key, "keys", layer.number)
-      if !layer.shape.valuesAreKeys { try checkRows(of: value, "values", layer.number) }
+      try unsafe checkRows(of: key, "keys", layer.number)
+      if !layer.shape.valuesAreKeys { try unsafe checkRows(of: value, "values", layer.number) }
     }
     // Whatever happens: nobody may touch what a device is working on.
     defer { for part in deviceParts { part.work.finish() } }
-    let attention = AttentionNode(layer: layer, output: node, query: query, key: key, value: value)
+    let attention = unsafe AttentionNode(layer: layer, output: node, query: query, key: key, value: value)
     let isStarted = try deviceParts.map { try $0.work.startsBeforeReading && start($0, attention) }
-    let queryData = UnsafePointer(
-      try read(query, byteCount: ggml_nbytes(query), staging.query).assumingMemoryBound(to: Float.self))
-    let keyData = UnsafePointer(
-      try read(key, byteCount: batchBytes(key), staging.key).assumingMemoryBound(to: UInt16.self))
+    let queryData = unsafe read(query, byteCount: ggml_nbytes(query), staging.query)
+    let keyData = unsafe read(key, byteCount: batchBytes(key), staging.key)
     let valueData =
-      layer.shape.valuesAreKeys
-      ? keyData
-      : UnsafePointer(
-        try read(value, byteCount: batchBytes(value), staging.value).assumingMemoryBound(to: UInt16.self))
-    let isDirect = HostTensor.isHostMemory(node)
-    let outputBytes = ggml_nbytes(node)
-    let output: UnsafeMutableRawPointer =
-      if keepsHostAttention || isDirect {
-        try read(node, byteCount: outputBytes, staging.output)
-      } else {
-        staging.output.reserve(outputBytes, for: HostTensor.device(node))
-      }
+      unsafe layer.shape.valuesAreKeys ? keyData : read(value, byteCount: batchBytes(value), staging.value)
+    let isDirect = unsafe HostTensor.isHostMemory(node)
+    let outputBytes = unsafe ggml_nbytes(node)
+    let output =
+      unsafe keepsHostAttention || isDirect
+      ? read(node, byteCount: outputBytes, staging.output)
+      : staging.output.reserve(outputBytes, for: HostTensor.device(node))
     let attendedRows = try zip(deviceParts, isStarted).compactMap { part, isStarted in
       if isStarted { part.work.didRead() }
       let isAtIt = try isStarted || !part.work.startsBeforeReading && start(part, attention)
       return isAtIt && part.work.writesOutput ? part.rows : nil
     }
-    let rows = TokenRows(
+    let rows = unsafe TokenRows(
       queries: StridedRows(
-        reading: queryData, tokenStride: query.pointee.nb.1 / 4, headStride: query.pointee.nb.2 / 4),
+        queryData.assumingMemoryBound(to: Float.self), tokenStride: query.pointee.nb.1 / 4,
+        headStride: query.pointee.nb.2 / 4),
       keys: StridedRows(
-        reading: keyData, tokenStride: key.pointee.nb.1 / 2, headStride: key.pointee.nb.2 / 2),
+        keyData.assumingMemoryBound(to: UInt16.self), tokenStride: key.pointee.nb.1 / 2,
+        headStride: key.pointee.nb.2 / 2),
       values: StridedRows(
-        reading: valueData, tokenStride: value.pointee.nb.1 / 2, headStride: value.pointee.nb.2 / 2),
+        valueData.assumingMemoryBound(to: UInt16.self), tokenStride: value.pointee.nb.1 / 2,
+        headStride: value.pointee.nb.2 / 2),
       output: StridedRows(
         output.assumingMemoryBound(to: Float.self), tokenStride: node.pointee.nb.2 / 4,
         headStride: node.pointee.nb.1 / 4))
     for (number, sequence) in zip(numbers, sequences) {
-      let first = Int(positions[sequence.lowerBound])
+      let first = batch.position(sequence.lowerBound)
       let call = AttentionCall(
         layer: layer.number, shape: layer.shape, tokens: first..<first + sequence.count,
         rows: rows.from(sequence.lowerBound), isAttended: attendedRows.contains { $0.overlaps(sequence) })
       try guest.attend(call, sequence: number, parallel: parallel)
     }
-    if !isDirect { write(output, to: node, besides: attendedRows) }
+    if !isDirect { unsafe write(output, to: node, besides: attendedRows) }
   }
 
   private func start(_ part: DevicePart, _ node: AttentionNode) throws -> Bool {
-    let position = Int(positions[part.rows.lowerBound])
+    guard let position = batch?.position(part.rows.lowerBound) else { return false }
     return try part.work.start(node, rows: part.rows, position: position, stored: part.stored)
   }
 
   /// Hands over the rows that no device attends to; rows of a node are contiguous.
   private func write(_ output: UnsafeRawPointer, to node: TensorPointer, besides attended: [Range<Int>]) {
-    let stride = node.pointee.nb.2
+    let stride = unsafe node.pointee.nb.2
     var first = 0
-    for rows in attended + [positions.count..<positions.count] {
+    for rows in attended + [tokenCount..<tokenCount] {
       let byteCount = (rows.lowerBound - first) * stride
       if byteCount > 0 {
-        ggml_backend_tensor_set(node, output + first * stride, first * stride, byteCount)
+        unsafe ggml_backend_tensor_set(node, output + first * stride, first * stride, byteCount)
         traffic.writtenBytes += byteCount
       }
       first = rows.upperBound
@@ -211,34 +210,37 @@ final class GuestObserver: NodeObserver {
     _ node: TensorPointer, _ query: TensorPointer, _ key: TensorPointer, _ value: TensorPointer,
     _ layer: TakeoverReport.Layer
   ) throws {
-    let tokens = Int64(positions.count)
-    let shape = query.pointee.ne
+    let tokens = Int64(tokenCount)
+    let shape = unsafe query.pointee.ne
     guard shape.0 == layer.shape.headDimension, shape.1 == tokens, shape.2 == layer.shape.headCount,
       shape.3 == 1,
-      query.pointee.type == GGML_TYPE_F32, query.pointee.nb.0 == 4
+      unsafe query.pointee.type == GGML_TYPE_F32, unsafe query.pointee.nb.0 == 4
     else {
       throw LlamaError.unexpectedAttention(
         detail: "layer \(layer.number) has queries \(shape) for \(tokens) tokens")
     }
-    guard key.pointee.ne.0 == layer.shape.headDimension, key.pointee.ne.1 >= tokens,
-      key.pointee.ne.2 == layer.shape.kvHeadCount, key.pointee.ne.3 == 1, key.pointee.type == GGML_TYPE_F16,
-      value.pointee.ne.0 == layer.shape.valueDimension, value.pointee.ne.1 >= tokens,
-      value.pointee.ne.2 == layer.shape.kvHeadCount, value.pointee.ne.3 == 1,
-      value.pointee.type == GGML_TYPE_F16, !layer.shape.valuesAreKeys || HostTensor.areKeys(value, key)
+    guard unsafe key.pointee.ne.0 == layer.shape.headDimension, unsafe key.pointee.ne.1 >= tokens,
+      unsafe key.pointee.ne.2 == layer.shape.kvHeadCount, unsafe key.pointee.ne.3 == 1,
+      unsafe key.pointee.type == GGML_TYPE_F16,
+      unsafe value.pointee.ne.0 == layer.shape.valueDimension, unsafe value.pointee.ne.1 >= tokens,
+      unsafe value.pointee.ne.2 == layer.shape.kvHeadCount, unsafe value.pointee.ne.3 == 1,
+      unsafe value.pointee.type == GGML_TYPE_F16,
+      unsafe !layer.shape.valuesAreKeys || HostTensor.areKeys(value, key)
     else {
-      throw LlamaError.unexpectedAttention(
+      throw unsafe LlamaError.unexpectedAttention(
         detail: "layer \(layer.number) has keys \(key.pointee.ne) and values \(value.pointee.ne)")
     }
-    guard node.pointee.type == GGML_TYPE_F32, node.pointee.ne.0 == layer.shape.valueDimension,
-      node.pointee.ne.1 == layer.shape.headCount, node.pointee.ne.2 == tokens
+    guard unsafe node.pointee.type == GGML_TYPE_F32, unsafe node.pointee.ne.0 == layer.shape.valueDimension,
+      unsafe node.pointee.ne.1 == layer.shape.headCount, unsafe node.pointee.ne.2 == tokens
     else {
-      throw LlamaError.unexpectedAttention(detail: "layer \(layer.number) has output \(node.pointee.ne)")
+      throw unsafe LlamaError.unexpectedAttention(
+        detail: "layer \(layer.number) has output \(node.pointee.ne)")
     }
   }
 
   /// The rows of this batch must be the cells from 0 on, in order.
   private func checkRows(of tensor: TensorPointer, _ name: String, _ layer: Int) throws {
-    guard let isInOrder = stored.isInOrder(tensor) else {
+    guard let isInOrder = unsafe stored.isInOrder(tensor) else {
       throw LlamaError.unexpectedCacheLayout(
         layer: layer, detail: "its \(name) are not stored for this batch")
     }
@@ -249,19 +251,19 @@ final class GuestObserver: NodeObserver {
 
   /// Bytes from the first to the last element of the batch's rows in a cache view.
   private func batchBytes(_ tensor: TensorPointer) -> Int {
-    let shape = tensor.pointee.ne
-    let strides = tensor.pointee.nb
-    return (positions.count - 1) * strides.1 + (Int(shape.2) - 1) * strides.2 + Int(shape.0) * strides.0
+    let shape = unsafe tensor.pointee.ne
+    let strides = unsafe tensor.pointee.nb
+    return (tokenCount - 1) * strides.1 + (Int(shape.2) - 1) * strides.2 + Int(shape.0) * strides.0
   }
 
   /// The tensor's own memory, or a copy of it when that is elsewhere.
   private func read(
     _ tensor: TensorPointer, byteCount: Int, _ staging: StagingBuffer
-  ) throws -> UnsafeMutableRawPointer {
-    if HostTensor.isHostMemory(tensor), let data = tensor.pointee.data { return data }
-    let copy = staging.reserve(byteCount, for: HostTensor.device(tensor))
-    ggml_backend_tensor_get(tensor, copy, 0, byteCount)
+  ) -> UnsafeMutableRawPointer {
+    if unsafe HostTensor.isHostMemory(tensor), let data = unsafe tensor.pointee.data { return unsafe data }
+    let copy = unsafe staging.reserve(byteCount, for: HostTensor.device(tensor))
+    unsafe ggml_backend_tensor_get(tensor, copy, 0, byteCount)
     traffic.readBytes += byteCount
-    return copy
+    return unsafe copy
   }
 }

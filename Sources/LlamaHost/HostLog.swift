@@ -39,7 +39,10 @@ public enum HostLog {
   private static let capacity = 64
 
   static func install() {
-    llama_log_set({ level, text, _ in HostLog.receive(level: level, text: text) }, nil)
+    unsafe llama_log_set(
+      { level, text, _ in
+        if let text = unsafe text { unsafe HostLog.receive(level: level, piece: String(cString: text)) }
+      }, nil)
   }
 
   /// A mark to hand to ``lines(since:)``.
@@ -54,9 +57,7 @@ public enum HostLog {
     }
   }
 
-  private static func receive(level: ggml_log_level, text: UnsafePointer<CChar>?) {
-    guard let text else { return }
-    let piece = String(cString: text)
+  private static func receive(level: ggml_log_level, piece: String) {
     var finished: [(Level, String)] = []
     var handler: (@Sendable (Level, String) -> Void)?
     state.withLock { state in

@@ -26,12 +26,12 @@ package enum ProcessorCount {
     /// The processors in the affinity mask. `sched_getaffinity` is hidden behind a GNU macro, so ask the file
     /// system.
     private static func allowedProcessors() -> [Int] {
-      guard let file = fopen("/proc/self/status", "r") else { return [] }
-      defer { fclose(file) }
-      return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+      guard let file = unsafe fopen("/proc/self/status", "r") else { return [] }
+      defer { unsafe fclose(file) }
+      return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
         guard let start = buffer.baseAddress else { return [] }
-        while fgets(start, 4096, file) != nil {
-          let line = String(cString: start)
+        while unsafe fgets(start, 4096, file) != nil {
+          let line = unsafe String(cString: start)
           let key = "Cpus_allowed_list:"
           if line.hasPrefix(key) { return processors(String(line.dropFirst(key.count))) }
         }
@@ -78,11 +78,11 @@ package enum ProcessorCount {
 
     /// The first line of a short file, nil when it is not there.
     private static func read(_ path: String) -> String? {
-      guard let file = fopen(path, "r") else { return nil }
-      defer { fclose(file) }
-      return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-        guard let start = buffer.baseAddress, fgets(start, 256, file) != nil else { return nil }
-        return String(String(cString: start).prefix { !$0.isNewline })
+      guard let file = unsafe fopen(path, "r") else { return nil }
+      defer { unsafe fclose(file) }
+      return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+        guard let start = buffer.baseAddress, unsafe fgets(start, 256, file) != nil else { return nil }
+        return unsafe String(String(cString: start).prefix { !$0.isNewline })
       }
     }
   #endif

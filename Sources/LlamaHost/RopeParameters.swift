@@ -31,13 +31,13 @@ struct RopeParameters {
   /// - Parameters:
   ///   - headDimension: width of the heads that what is rotated becomes part of.
   ///   - isAmbiguous: Whether queries and keys are rotated in different ways.
-  init(node: UnsafePointer<ggml_tensor>, headDimension: Int, isAmbiguous: Bool = false) {
-    let parameters = Self.parameters(node)
-    let factors = node.pointee.src.2.map { UnsafePointer($0) }
+  init(node: TensorPointer, headDimension: Int, isAmbiguous: Bool = false) {
+    let parameters = unsafe Self.parameters(node)
+    let factors = unsafe node.pointee.src.2
     func number(_ index: Int) -> Float { Float(bitPattern: UInt32(bitPattern: parameters[index])) }
     let count = max(0, Int(parameters[1]))
     rotatedDimensions = count
-    firstDimension = Self.firstDimension(node, headDimension: headDimension)
+    firstDimension = unsafe Self.firstDimension(node, headDimension: headDimension)
     layout =
       switch (isAmbiguous, Int(parameters[2])) {
       case (false, Int(GGML_ROPE_TYPE_NORMAL)): .adjacentPairs
@@ -52,8 +52,8 @@ struct RopeParameters {
     let scale = number(6)
     let extrapolation = number(7)
     var corrections: [Float] = [0, 0]
-    ggml_rope_yarn_corr_dims(Int32(count), originalContext, base, number(9), number(10), &corrections)
-    let divisors = factors.map { Self.read($0, count: count / 2) } ?? []
+    unsafe ggml_rope_yarn_corr_dims(Int32(count), originalContext, base, number(9), number(10), &corrections)
+    let divisors = unsafe factors.map { unsafe Self.read($0, count: count / 2) } ?? []
     // The same steps in the same order as rope_yarn() in ggml-cpu/ops.cpp, in double precision.
     inverseFrequencies = (0..<count / 2).map { pair in
       let divisor = pair < divisors.count ? Double(divisors[pair]) : 1
@@ -68,40 +68,35 @@ struct RopeParameters {
 
   /// Whether two nodes rotate in the same way.
   static func agree(
-    _ first: UnsafePointer<ggml_tensor>, _ second: UnsafePointer<ggml_tensor>, headDimension: Int
+    _ first: TensorPointer, _ second: TensorPointer, headDimension: Int
   ) -> Bool {
     // The last parameter is the offset, which depends on what the tensor is part of.
-    first.pointee.src.2 == second.pointee.src.2 && memcmp(location(first), location(second), size - 4) == 0
+    unsafe first.pointee.src.2 == second.pointee.src.2
+      && parameters(first).dropLast() == parameters(second).dropLast()
       && firstDimension(first, headDimension: headDimension)
         == firstDimension(second, headDimension: headDimension)
   }
 
   /// Where the rotated part begins: at the node's offset in a whole head; a narrower tensor is put behind the part that
   /// is not rotated.
-  private static func firstDimension(_ node: UnsafePointer<ggml_tensor>, headDimension: Int) -> Int {
-    let parameters = parameters(node)
-    return Int(node.pointee.ne.0) < headDimension
+  private static func firstDimension(_ node: TensorPointer, headDimension: Int) -> Int {
+    let parameters = unsafe parameters(node)
+    return unsafe Int(node.pointee.ne.0) < headDimension
       ? max(0, headDimension - Int(parameters[1])) : max(0, Int(parameters[15]))
   }
 
-  // GGML_MAX_OP_PARAMS is 64 bytes.
-  private static let size = 16 * MemoryLayout<Int32>.size
-  private static let offset = MemoryLayout<ggml_tensor>.offset(of: \.op_params) ?? 0
-
-  private static func location(_ node: UnsafePointer<ggml_tensor>) -> UnsafeRawPointer {
-    UnsafeRawPointer(node) + offset
+  /// 16 of them: GGML_MAX_OP_PARAMS is 64 bytes.
+  private static func parameters(_ node: TensorPointer) -> [Int32] {
+    unsafe withUnsafeBytes(of: node.pointee.op_params) { unsafe Array($0.bindMemory(to: Int32.self)) }
   }
 
-  private static func parameters(_ node: UnsafePointer<ggml_tensor>) -> [Int32] {
-    Array(UnsafeRawBufferPointer(start: location(node), count: size).bindMemory(to: Int32.self))
-  }
-
-  private static func read(_ tensor: UnsafePointer<ggml_tensor>, count: Int) -> [Float] {
-    guard tensor.pointee.type == GGML_TYPE_F32, Int(tensor.pointee.ne.0) >= count, count > 0 else {
+  private static func read(_ tensor: TensorPointer, count: Int) -> [Float] {
+    guard unsafe tensor.pointee.type == GGML_TYPE_F32, unsafe Int(tensor.pointee.ne.0) >= count, count > 0
+    else {
       return []
     }
-    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      ggml_backend_tensor_get(tensor, buffer.baseAddress, 0, count * MemoryLayout<Float>.size)
+    return unsafe [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      unsafe ggml_backend_tensor_get(tensor, buffer.baseAddress, 0, count * MemoryLayout<Float>.size)
       initialized = count
     }
   }

@@ -8,8 +8,9 @@ import Synchronization
 ///     let pool = try ThreadPool()
 ///     pool.parallel(count: heads) { head, worker in … }
 ///
-/// One owner at a time: a pool computes one thing, so use it from one thread at once (it traps otherwise).
-public final class ThreadPool {
+/// It owns ggml's threads and the graph by which they are called. One owner at a time: a pool computes one thing, so
+/// use it from one thread at once (it traps otherwise).
+@safe public final class ThreadPool {
   /// ggml's own limit, GGML_MAX_N_THREADS.
   public static let threadCountRange = 1...512
 
@@ -39,41 +40,41 @@ public final class ThreadPool {
     HostBackend.start()
     var parameters = ggml_threadpool_params_default(Int32(threadCount))
     parameters.poll = UInt32(poll)
-    guard let handle = ggml_threadpool_new(&parameters) else {
+    guard let handle = unsafe ggml_threadpool_new(&parameters) else {
       throw LlamaError.threadPoolNotCreated(threadCount: threadCount)
     }
     self.threadCount = threadCount
-    self.handle = handle
+    unsafe self.handle = unsafe handle
     job = Job()
     // A graph of one custom node, made once. The node runs on every thread, and each takes tasks until none
     // is left.
     let size = ggml_graph_overhead_custom(4, false) + 4 * ggml_tensor_overhead() + 1024
-    guard let context = ggml_init(ggml_init_params(mem_size: size, mem_buffer: nil, no_alloc: true)),
-      let graph = ggml_new_graph_custom(context, 4, false),
-      let node = ggml_custom_4d(
+    guard let context = unsafe ggml_init(ggml_init_params(mem_size: size, mem_buffer: nil, no_alloc: true)),
+      let graph = unsafe ggml_new_graph_custom(context, 4, false),
+      let node = unsafe ggml_custom_4d(
         context, GGML_TYPE_I8, 1, 1, 1, 1, nil, 0,
         { _, worker, _, state in
-          guard let state else { return }
-          Unmanaged<Job>.fromOpaque(state)._withUnsafeGuaranteedRef { $0.work(worker: Int(worker)) }
+          guard let state = unsafe state else { return }
+          unsafe Unmanaged<Job>.fromOpaque(state)._withUnsafeGuaranteedRef { $0.work(worker: Int(worker)) }
         },
         // GGML_N_TASKS_MAX, a macro: as many tasks as threads.
         -1, Unmanaged.passUnretained(job).toOpaque())
     else {
-      ggml_threadpool_free(handle)
+      unsafe ggml_threadpool_free(handle)
       throw LlamaError.threadPoolNotCreated(threadCount: threadCount)
     }
-    self.context = context
-    self.graph = graph
-    ggml_build_forward_expand(graph, node)
-    plan = ggml_graph_plan(graph, Int32(threadCount), handle)
-    workBuffer = .allocate(capacity: max(1, plan.work_size))
-    plan.work_data = workBuffer
+    unsafe self.context = unsafe context
+    unsafe self.graph = unsafe graph
+    unsafe ggml_build_forward_expand(graph, node)
+    unsafe plan = unsafe ggml_graph_plan(graph, Int32(threadCount), handle)
+    unsafe workBuffer = unsafe .allocate(capacity: max(1, plan.work_size))
+    unsafe plan.work_data = unsafe workBuffer
   }
 
   deinit {
-    ggml_threadpool_free(handle)
-    ggml_free(context)
-    workBuffer.deallocate()
+    unsafe ggml_threadpool_free(handle)
+    unsafe ggml_free(context)
+    unsafe workBuffer.deallocate()
   }
 
   /// Runs `body` once for every index in `0..<count`, on all threads, and returns when all are done.
@@ -96,7 +97,7 @@ public final class ThreadPool {
     }
     withoutActuallyEscaping(body) { body in
       job.start(count: count, body)
-      let status = ggml_graph_compute(graph, &plan)
+      let status = unsafe ggml_graph_compute(graph, &plan)
       job.finish()
       precondition(status == GGML_STATUS_SUCCESS, "ggml could not run a task on its own threads")
     }

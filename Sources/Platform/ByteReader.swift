@@ -75,6 +75,13 @@
     return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Int(count)])
   }
 
+  /// A copy of so many bytes, or of as many as there are.
+  package mutating func prefix(_ count: Int) -> [UInt8] {
+    let end = offset + Swift.min(Swift.max(0, count), remaining)
+    defer { offset = end }
+    return unsafe Array(bytes[offset..<end])
+  }
+
   /// Text of so many bytes.
   package mutating func text(_ count: UInt64) throws(Failure) -> String {
     var next = self

@@ -57,6 +57,9 @@ import Foundation
     unsafe munmap(bytes.baseAddress, bytes.count)
   }
 
+  /// For reading it from the beginning, as long as the mapping is there.
+  package var reader: ByteReader { unsafe ByteReader(UnsafeRawBufferPointer(bytes)) }
+
   /// The file, if it became shorter and something was missing when it was read; nil otherwise.
   package var cutFile: String? { watch.flatMap { $0.isCut ? $0.path : nil } }
 }

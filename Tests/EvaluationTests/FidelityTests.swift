@@ -14,8 +14,8 @@ import Testing
     // Distributions (1/2, 1/2) and (3/4, 1/4); logits may be shifted by a constant.
     let first: [Float] = [5, 5]
     let second: [Float] = [log(Float(3)), 0]
-    first.withUnsafeBufferPointer { a.append($0) }
-    second.withUnsafeBufferPointer { b.append($0) }
+    a.append(first)
+    b.append(second)
     let expected = 0.5 * log(0.5 / 0.75) + 0.5 * log(0.5 / 0.25)
     let divergence = Divergence(reference: a, other: b)
     #expect(abs(divergence.meanKL - expected) < 1e-6)
@@ -24,8 +24,8 @@ import Testing
     // One more step, equal in both but for the best token.
     let third: [Float] = [0, 1]
     let fourth: [Float] = [1, 0]
-    third.withUnsafeBufferPointer { a.append($0) }
-    fourth.withUnsafeBufferPointer { b.append($0) }
+    a.append(third)
+    b.append(fourth)
     let both = Divergence(reference: a, other: b)
     #expect(both.top1 == 0.5)
     #expect(both.p99KL > both.meanKL)
@@ -37,9 +37,9 @@ import Testing
     var record = LogitRecord()
     let uniform: [Float] = [7, 7, 7, 7]
     let sure: [Float] = [200, 0, 0, 0]
-    uniform.withUnsafeBufferPointer { record.append($0) }
+    record.append(uniform)
     #expect(abs(record.perplexity(of: [2]) - 4) < 1e-9)
-    sure.withUnsafeBufferPointer { record.append($0) }
+    record.append(sure)
     // A certain token adds nothing: the geometric mean of 4 and 1.
     #expect(abs(record.perplexity(of: [2, 0]) - 2) < 1e-6)
     #expect(LogitRecord().perplexity(of: []).isNaN)

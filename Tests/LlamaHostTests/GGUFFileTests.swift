@@ -1,5 +1,6 @@
 import Foundation
 import LlamaHost
+import Platform
 import TestSupport
 import Testing
 
@@ -9,7 +10,7 @@ extension HostTests {
     private func error(_ bytes: [UInt8]) -> GGUFError? {
       bytes.withUnsafeBytes { buffer in
         do throws(GGUFError) {
-          _ = try GGUFFile(validating: buffer, path: "memory")
+          _ = try GGUFFile(validating: ByteReader(buffer), path: "memory")
           return nil
         } catch {
           return error

@@ -11,7 +11,7 @@ extension HostTests {
     }
 
     private func sample(_ sampler: Sampler, _ logits: [Float]) throws -> Int32 {
-      try logits.withUnsafeBufferPointer { try sampler.sample(logits: $0) }
+      try sampler.sample(logits: logits)
     }
 
     /// Generates until the end of generation with the same logits at every step.

@@ -170,7 +170,8 @@ package enum HeadCapture {
     for (path, area) in [(keys, rows.keys), (values, rows.values)] {
       precondition(area.format == .float16, "rows of a capture are \(area.format.rawValue)")
       let writer = try NumpyWriter(path: path, elementType: .float16, rowShape: [rows.dimension])
-      try writer.append(bytes: UnsafeRawBufferPointer(start: area.base, count: rows.count * area.stride))
+      try unsafe writer.append(
+        bytes: UnsafeRawBufferPointer(start: area.base, count: rows.count * area.stride))
       try writer.close()
     }
   }
@@ -214,10 +215,10 @@ private final class QueryRecorder {
 
   private func row(_ call: AttentionCall, _ token: Int) -> [UInt16] {
     let d = call.shape.headDimension
-    return [UInt16](unsafeUninitializedCapacity: call.shape.headCount * d) { target, count in
+    return unsafe [UInt16](unsafeUninitializedCapacity: call.shape.headCount * d) { target, count in
       for head in 0..<call.shape.headCount {
-        let query = call.queries.row(token: token, head: head)
-        Kernels.active.unsafeConvertToFloat16(query, target.baseAddress! + head * d, count: d)
+        let query = unsafe call.queries.row(token: token, head: head)
+        unsafe Kernels.active.unsafeConvertToFloat16(query, target.baseAddress! + head * d, count: d)
       }
       count = call.shape.headCount * d
     }

@@ -6,16 +6,13 @@ import Platform
 /// Memory that is walked through before each timed call, to take the place of everything else in the caches.
 final class CacheEviction {
   let byteCount: Int
-  private let words: UnsafeMutableBufferPointer<UInt64>
+  private var words: [UInt64]
   private var round: UInt64 = 0
 
   init(byteCount: Int) {
     self.byteCount = byteCount
-    words = .allocate(capacity: byteCount / MemoryLayout<UInt64>.size)
-    words.initialize(repeating: 0)
+    words = Array(repeating: 0, count: byteCount / MemoryLayout<UInt64>.size)
   }
-
-  deinit { words.deallocate() }
 
   /// A quarter more than the largest cache; 64 MiB where its size is not known.
   static var defaultByteCount: Int {
@@ -43,6 +40,10 @@ final class CacheEviction {
   /// Writes one word of every cache line.
   func evict() {
     round &+= 1
+    Self.touch(&words, round)
+  }
+
+  private static func touch(_ words: inout [UInt64], _ round: UInt64) {
     var place = 0
     while place < words.count {
       words[place] = words[place] &+ round

@@ -23,7 +23,7 @@ package final class ExactIndex: AttentionIndex {
     var read = ReadCount()
     guard rowCount > 0 else { return read }
     let d = dimension
-    workspace.kernels.unsafeAttend(
+    unsafe workspace.kernels.unsafeAttend(
       group.rows(dimension: d), to: rows.keyValues, .first(rowCount), states: states,
       scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
     recorder?.read(0..<rowCount)

@@ -64,10 +64,10 @@ final class HeadMeasurement {
       head, queries: head.trainingQueries, positions: head.trainingPositions, workspace: workspace)
     var moved = head.trainingQueries
     let width = head.groupSize * head.dimension
-    moved.withUnsafeMutableBufferPointer { rows in
+    unsafe moved.withUnsafeMutableBufferPointer { rows in
       guard let start = rows.baseAddress, let rotary else { return }
       for (index, position) in head.trainingPositions.enumerated() {
-        rotary.shift(
+        unsafe rotary.shift(
           start + index * width, count: head.groupSize, stride: head.dimension, by: askPosition - position)
       }
     }
@@ -86,7 +86,7 @@ final class HeadMeasurement {
       clock.measure { insert(into: index, rows: rows, upTo: indexed.count) } / .seconds(1)
     var origins = [Int](repeating: 0, count: indexed.count)
     for row in origins.indices {
-      origins[row] = Int(rows.positions[indexed.lowerBound + row]) - indexed.lowerBound
+      origins[row] = unsafe Int(rows.positions[indexed.lowerBound + row]) - indexed.lowerBound
     }
     let recorder = ReadRecorder()
     var wasRead = [Bool](repeating: false, count: indexed.count)
@@ -99,8 +99,9 @@ final class HeadMeasurement {
       for query in head.queryPositions.indices {
         recorder.removeAll()
         let scratch = workspace.scope()
-        let (read, _, outputs) = attend(query, index: index, rows: rows, recorder: recorder, in: scratch)
-        compare(query, outputs, into: &samples)
+        let (read, _, outputs) = unsafe attend(
+          query, index: index, rows: rows, recorder: recorder, in: scratch)
+        unsafe compare(query, outputs, into: &samples)
         for row in recorder.rows { wasRead[origins[Int(row)]] = true }
         for h in 0..<group {
           let top = topRows[query * group + h]
@@ -111,7 +112,7 @@ final class HeadMeasurement {
         samples.bytes.append(Double(read.bytes) / Double(group))
         if isTimed(query) {
           let scratch = workspace.scope()
-          let time = attend(query, index: index, rows: rows, recorder: nil, in: scratch).time
+          let time = unsafe attend(query, index: index, rows: rows, recorder: nil, in: scratch).time
           samples.microseconds.append(time / .microseconds(1) / Double(group))
         }
       }
@@ -130,16 +131,16 @@ final class HeadMeasurement {
   private func insert(into index: any AttentionIndex, rows: WorkingRows, upTo total: Int) {
     let start = indexed.lowerBound
     // One element more: an empty array has no address.
-    (training.queries + [0]).withUnsafeBufferPointer { queries in
-      (training.outputs + [0]).withUnsafeBufferPointer { outputs in
-        (training.logSumExps + [0]).withUnsafeBufferPointer { logSumExps in
-          let learned = TrainingQueries(
+    unsafe (training.queries + [0]).withUnsafeBufferPointer { queries in
+      unsafe (training.outputs + [0]).withUnsafeBufferPointer { outputs in
+        unsafe (training.logSumExps + [0]).withUnsafeBufferPointer { logSumExps in
+          let learned = unsafe TrainingQueries(
             queries: queries.baseAddress!, outputs: outputs.baseAddress!, logSumExps: logSumExps.baseAddress!,
             count: training.logSumExps.count, groupSize: group)
           while index.rowCount < total {
             let count = min(settings.segment, total - index.rowCount)
             let first = start + index.rowCount
-            index.insert(
+            unsafe index.insert(
               NewRows(
                 keys: rows.keys.from(first), values: rows.values.from(first),
                 positions: rows.positions + first, count: count),
@@ -158,23 +159,23 @@ final class HeadMeasurement {
     _ query: Int, index: any AttentionIndex, rows: WorkingRows, recorder: ReadRecorder?,
     in result: borrowing Scratch
   ) -> (read: ReadCount, time: Duration, outputs: UnsafePointer<Float>) {
-    let outputs = result.floats(group * d)
+    let outputs = unsafe result.floats(group * d)
     let scratch = workspace.scope()
-    let states = StatePointers(count: group, dimension: d, in: scratch)
-    return head.queries.withUnsafeBufferPointer { all in
-      let queries = all.baseAddress! + query * group * d
+    let states = unsafe StatePointers(count: group, dimension: d, in: scratch)
+    return unsafe head.queries.withUnsafeBufferPointer { all in
+      let queries = unsafe all.baseAddress! + query * group * d
       let end = indexed.upperBound
-      let asked = FloatRows(queries, count: group, dimension: d)
-      states.attend(
+      let asked = unsafe FloatRows(queries, count: group, dimension: d)
+      unsafe states.attend(
         asked, to: KeyValueRows(keys: rows.keys, values: rows.values), count: indexed.lowerBound,
         workspace: workspace)
-      states.attend(
+      unsafe states.attend(
         asked, to: KeyValueRows(keys: rows.keys, values: rows.values).from(end),
         count: head.visibleRows(at: head.queryPositions[query]) - end, workspace: workspace)
       if recorder == nil { eviction.evict() }
       var read = ReadCount()
       let time = ContinuousClock().measure {
-        read = index.attend(
+        read = unsafe index.attend(
           IndexCall(
             QueryGroup(queries: queries, count: group),
             rows: IndexRows(
@@ -183,10 +184,10 @@ final class HeadMeasurement {
             dimension: d, workspace: workspace, recorder: recorder),
           states: states)
       }
-      states.finish(
+      unsafe states.finish(
         into: OutputPointers(
           outputs: outputs, logSumExps: scratch.floats(group), count: group, dimension: d))
-      return (read, time, UnsafePointer(outputs))
+      return unsafe (read, time, UnsafePointer(outputs))
     }
   }
 
@@ -196,7 +197,7 @@ final class HeadMeasurement {
       var (difference, norm) = (0.0, 0.0)
       for i in 0..<d {
         let expected = Double(references[(query * group + h) * d + i])
-        let error = Double(outputs[h * d + i]) - expected
+        let error = unsafe Double(outputs[h * d + i]) - expected
         difference += error * error
         norm += expected * expected
       }
@@ -211,7 +212,6 @@ extension HeadMeasurement {
   private static func attention(
     _ head: CapturedHead, queries: [Float], positions: [Int], workspace: Workspace
   ) -> (outputs: [Float], logSumExps: [Float]) {
-    let scratch = workspace.scope()
     let (d, group) = (head.dimension, head.groupSize)
     var outputs = [Float](repeating: 0, count: queries.count)
     var logSumExps = [Float](repeating: 0, count: positions.count * group)
@@ -220,17 +220,17 @@ extension HeadMeasurement {
     for first in stride(from: 0, to: total, by: block) {
       let count = min(block, total - first)
       let scratch = workspace.scope()
-      let states = StatePointers(count: count, dimension: d, in: scratch)
-      let begins = scratch.indices(count)
-      let ends = scratch.indices(count)
+      let states = unsafe StatePointers(count: count, dimension: d, in: scratch)
+      let begins = unsafe scratch.indices(count)
+      let ends = unsafe scratch.indices(count)
       for row in 0..<count {
-        begins[row] = 0
-        ends[row] = UInt32(head.visibleRows(at: positions[(first + row) / group]))
+        unsafe begins[row] = 0
+        unsafe ends[row] = UInt32(head.visibleRows(at: positions[(first + row) / group]))
       }
-      queries.withUnsafeBufferPointer { queries in
-        head.keys.withUnsafeBufferPointer { keys in
-          head.values.withUnsafeBufferPointer { values in
-            workspace.kernels.unsafePrefill(
+      unsafe queries.withUnsafeBufferPointer { queries in
+        unsafe head.keys.withUnsafeBufferPointer { keys in
+          unsafe head.values.withUnsafeBufferPointer { values in
+            unsafe workspace.kernels.unsafePrefill(
               FloatRows(queries.baseAddress! + first * d, count: count, dimension: d), scale: 1,
               to: KeyValueRows(
                 keys: PackedRows(keys.baseAddress!, stride: d),
@@ -240,9 +240,9 @@ extension HeadMeasurement {
           }
         }
       }
-      outputs.withUnsafeMutableBufferPointer { outputs in
-        logSumExps.withUnsafeMutableBufferPointer { logSumExps in
-          states.finish(
+      unsafe outputs.withUnsafeMutableBufferPointer { outputs in
+        unsafe logSumExps.withUnsafeMutableBufferPointer { logSumExps in
+          unsafe states.finish(
             into: OutputPointers(
               outputs: outputs.baseAddress! + first * d, logSumExps: logSumExps.baseAddress! + first,
               count: count, dimension: d))
@@ -259,27 +259,27 @@ extension HeadMeasurement {
     let scratch = workspace.scope()
     let (d, n) = (head.dimension, indexed.count)
     let kept = min(k, n)
-    let scores = scratch.floats(head.groupSize * n)
-    let top = scratch.indices(kept)
+    let scores = unsafe scratch.floats(head.groupSize * n)
+    let top = unsafe scratch.indices(kept)
     return head.queryPositions.indices.flatMap { query in
-      head.queries.withUnsafeBufferPointer { queries in
-        head.keys.withUnsafeBufferPointer { keys in
-          workspace.kernels.unsafeDot(
+      unsafe head.queries.withUnsafeBufferPointer { queries in
+        unsafe head.keys.withUnsafeBufferPointer { keys in
+          unsafe workspace.kernels.unsafeDot(
             FloatRows(queries.baseAddress! + query * head.groupSize * d, count: head.groupSize, dimension: d),
             with: PackedRows(keys.baseAddress! + indexed.lowerBound * d, stride: d), .first(n), scores: scores
           )
         }
       }
       return (0..<head.groupSize).map { h in
-        _ = HighestScores.select(kept, of: scores + h * n, count: n, into: top)
-        return (0..<kept).map { Int(top[$0]) }
+        _ = unsafe HighestScores.select(kept, of: scores + h * n, count: n, into: top)
+        return (0..<kept).map { unsafe Int(top[$0]) }
       }
     }
   }
 }
 
-/// Rows that an index may put in another order; the captured ones stay as they are.
-private final class WorkingRows {
+/// Rows that an index may put in another order; the captured ones stay as they are. It owns their memory.
+@safe private final class WorkingRows {
   let keys: PackedRows
   let values: PackedRows
   let positions: UnsafeMutablePointer<UInt32>
@@ -287,17 +287,17 @@ private final class WorkingRows {
 
   init(_ head: CapturedHead) {
     let dimension = head.keys.count / max(1, head.tokenCount)
-    memory = .allocate(capacity: head.keys.count + head.values.count)
-    memory.initialize(from: head.keys, count: head.keys.count)
-    (memory + head.keys.count).initialize(from: head.values, count: head.values.count)
-    keys = PackedRows(memory, stride: dimension)
-    values = PackedRows(memory + head.keys.count, stride: dimension)
-    positions = .allocate(capacity: head.tokenCount)
-    for row in 0..<head.tokenCount { (positions + row).initialize(to: UInt32(row)) }
+    unsafe memory = .allocate(capacity: head.keys.count + head.values.count)
+    unsafe memory.initialize(from: head.keys, count: head.keys.count)
+    unsafe (memory + head.keys.count).initialize(from: head.values, count: head.values.count)
+    keys = unsafe PackedRows(memory, stride: dimension)
+    values = unsafe PackedRows(memory + head.keys.count, stride: dimension)
+    unsafe positions = .allocate(capacity: head.tokenCount)
+    for row in 0..<head.tokenCount { unsafe (positions + row).initialize(to: UInt32(row)) }
   }
 
   deinit {
-    memory.deallocate()
-    positions.deallocate()
+    unsafe memory.deallocate()
+    unsafe positions.deallocate()
   }
 }

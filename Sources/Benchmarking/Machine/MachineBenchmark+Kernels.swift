@@ -36,21 +36,21 @@ extension MachineBenchmark {
   }
 
   private func queries(_ count: Int, dimension d: Int, in scratch: borrowing Scratch) -> FloatRows {
-    let queries = scratch.floats(count * d)
-    for i in 0..<count * d { queries[i] = Float(i * 37 % 11 - 5) / 64 }
-    return FloatRows(queries, count: count, dimension: d)
+    let queries = unsafe scratch.floats(count * d)
+    for i in 0..<count * d { unsafe queries[i] = Float(i * 37 % 11 - 5) / 64 }
+    return unsafe FloatRows(queries, count: count, dimension: d)
   }
 
   private func measureDecode(_ memory: ProbeMemory, _ d: Int, _ g: Int, keys: RowFormat, values: RowFormat) {
     let (keyStride, valueStride) = (keys.bytesPerRow(dimension: d), values.bytesPerRow(dimension: d))
     let rows = pieceBytes / (keyStride + valueStride) / 128 * 128
     let scratch = Workspace().scope()
-    let states = StatePointers(count: g, dimension: d, in: scratch)
-    let kernelScratch = scratch.floats(Kernels.attendScratchCount(queryCount: g))
+    let states = unsafe StatePointers(count: g, dimension: d, in: scratch)
+    let kernelScratch = unsafe scratch.floats(Kernels.attendScratchCount(queryCount: g))
     let queries = queries(g, dimension: d, in: scratch)
     let seconds = shortest(bytes: pieceBytes, of: memory) { offset in
       states.clear()
-      kernels.unsafeAttend(
+      unsafe kernels.unsafeAttend(
         queries,
         to: KeyValueRows(
           keys: PackedRows(base: memory.base + offset, stride: keyStride, format: keys),
@@ -58,7 +58,7 @@ extension MachineBenchmark {
             base: memory.base + offset + rows * keyStride, stride: valueStride, format: values)),
         .first(rows), states: states, scratch: kernelScratch)
     }
-    sink += states.sums[0]
+    unsafe sink += states.sums[0]
     add(
       "attend \(keys.rawValue)/\(values.rawValue)", "d \(d), \(g) queries",
       bytes: rows * (keyStride + valueStride), operations: 4 * g * d * rows, seconds: seconds)
@@ -68,14 +68,14 @@ extension MachineBenchmark {
     // Centroids of 128K keys.
     let rows = 2048
     let scratch = Workspace().scope()
-    let scores = scratch.floats(g * rows)
+    let scores = unsafe scratch.floats(g * rows)
     let queries = queries(g, dimension: d, in: scratch)
     let seconds = shortest(bytes: rows * d * 2, of: memory) { offset in
-      kernels.unsafeDot(
+      unsafe kernels.unsafeDot(
         queries, with: PackedRows(base: memory.base + offset, stride: 2 * d, format: .float16), .first(rows),
         scores: scores)
     }
-    sink += scores[0]
+    unsafe sink += scores[0]
     add(
       "centroid scan f16", "d \(d), \(g) queries", bytes: rows * d * 2, operations: 2 * g * d * rows,
       seconds: seconds)
@@ -86,21 +86,21 @@ extension MachineBenchmark {
     let rows = 32768
     let bytes = rows / Kernels.pqBlockRows * Kernels.pq4BlockByteCount(subquantizers: subquantizers)
     let scratch = Workspace().scope()
-    let scores = scratch.floats(g * rows)
-    let tables = scratch.bytes(g * subquantizers * 16)
-    for i in 0..<g * subquantizers * 16 { tables[i] = UInt8(i * 29 % 63) }
-    let scales = scratch.floats(g)
-    scales.update(repeating: 1, count: g)
-    let queries = CodeQueries(
+    let scores = unsafe scratch.floats(g * rows)
+    let tables = unsafe scratch.bytes(g * subquantizers * 16)
+    for i in 0..<g * subquantizers * 16 { unsafe tables[i] = UInt8(i * 29 % 63) }
+    let scales = unsafe scratch.floats(g)
+    unsafe scales.update(repeating: 1, count: g)
+    let queries = unsafe CodeQueries(
       tables, stride: subquantizers * 16, count: g, scales: scales, sums: scales, bases: scales)
     let seconds = shortest(bytes: bytes, of: memory) { offset in
-      kernels.unsafeDotPQ4(
+      unsafe kernels.unsafeDotPQ4(
         queries,
         with: CodeBlocks(
           (memory.base + offset).assumingMemoryBound(to: UInt8.self), width: subquantizers),
         0..<rows, scores: scores, scoreStride: rows)
     }
-    sink += scores[0]
+    unsafe sink += scores[0]
     add("code scan pq4", "d \(d), \(g) queries", bytes: bytes, operations: nil, seconds: seconds)
   }
 
@@ -108,12 +108,12 @@ extension MachineBenchmark {
     let m = Kernels.preferredPrefillRows
     let rows = 1024
     let scratch = Workspace().scope()
-    let states = StatePointers(count: m, dimension: d, in: scratch)
-    let kernelScratch = scratch.floats(Kernels.prefillScratchCount(dimension: d))
+    let states = unsafe StatePointers(count: m, dimension: d, in: scratch)
+    let kernelScratch = unsafe scratch.floats(Kernels.prefillScratchCount(dimension: d))
     let queries = queries(m, dimension: d, in: scratch)
-    let (begins, ends) = (scratch.indices(m), scratch.indices(m))
-    begins.update(repeating: 0, count: m)
-    ends.update(repeating: UInt32(rows), count: m)
+    let (begins, ends) = unsafe (scratch.indices(m), scratch.indices(m))
+    unsafe begins.update(repeating: 0, count: m)
+    unsafe ends.update(repeating: UInt32(rows), count: m)
     var best = Duration.seconds(1_000_000)
     // In the caches, as the rows of a prompt are that many queries share.
     for _ in 0..<20 * settings.rounds {
@@ -121,7 +121,7 @@ extension MachineBenchmark {
       best = min(
         best,
         ContinuousClock().measure {
-          kernels.unsafePrefill(
+          unsafe kernels.unsafePrefill(
             queries, scale: 1,
             to: KeyValueRows(
               keys: PackedRows(base: memory.base, stride: 2 * d, format: .float16),
@@ -130,7 +130,7 @@ extension MachineBenchmark {
             scratch: kernelScratch)
         })
     }
-    sink += states.sums[0]
+    unsafe sink += states.sums[0]
     add(
       "prefill f16", "d \(d), \(m) rows", bytes: rows * d * 4, operations: 4 * m * d * rows,
       seconds: best / .seconds(1))

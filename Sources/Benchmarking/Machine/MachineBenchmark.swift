@@ -100,14 +100,13 @@ package final class MachineBenchmark {
       // Each thread reads a part of its own.
       let bytes = pieceBytes / 8 * threads
       let kernels = kernels
-      let base = SendableAddress(memory.base)
       let seconds = shortest(bytes: bytes, of: memory) { offset in
         if threads == 1 {
-          sink += kernels.unsafeReadMemory(memory.base + offset, byteCount: bytes)
+          unsafe sink += kernels.unsafeReadMemory(memory.base + offset, byteCount: bytes)
         } else {
           DispatchQueue.concurrentPerform(iterations: threads) { thread in
             let part = bytes / threads
-            let sum = kernels.unsafeReadMemory(base.address + offset + thread * part, byteCount: part)
+            let sum = unsafe kernels.unsafeReadMemory(memory.base + offset + thread * part, byteCount: part)
             // Never so; without it nothing need be read.
             if sum == .infinity { print(sum) }
           }
@@ -130,12 +129,12 @@ package final class MachineBenchmark {
         order.shuffle(using: &generator)
         let count = 8192
         var best = Duration.seconds(1_000_000)
-        order.withUnsafeBufferPointer { order in
+        unsafe order.withUnsafeBufferPointer { order in
           for first in stride(from: 0, through: min(rows, count * 40) - count, by: count) {
             best = min(
               best,
               ContinuousClock().measure {
-                sink += kernels.unsafeReadRows(
+                unsafe sink += kernels.unsafeReadRows(
                   memory.base, stride: rowBytes, indices: order.baseAddress! + first, indexCount: count,
                   byteCount: rowBytes, ahead: ahead)
               })
@@ -149,10 +148,4 @@ package final class MachineBenchmark {
       }
     }
   }
-}
-
-/// Memory that several threads only read.
-private struct SendableAddress: @unchecked Sendable {
-  let address: UnsafeRawPointer
-  init(_ address: UnsafeMutableRawPointer) { self.address = UnsafeRawPointer(address) }
 }

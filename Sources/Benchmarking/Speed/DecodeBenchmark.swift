@@ -4,7 +4,7 @@ package import AttentionKernels
 package import Evaluation
 import Generation
 package import LlamaHost
-package import RetrievalAttention
+import RetrievalAttention
 
 /// Measures the time of a decode step at each depth with each attention.
 ///

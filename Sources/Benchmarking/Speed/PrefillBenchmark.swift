@@ -4,7 +4,7 @@ package import AttentionKernels
 package import Evaluation
 import Generation
 package import LlamaHost
-package import RetrievalAttention
+import RetrievalAttention
 
 /// Measures how fast prompts are read, each in a fresh context.
 ///

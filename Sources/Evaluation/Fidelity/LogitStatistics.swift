@@ -9,7 +9,7 @@ package struct LogitRecord {
 
   package init() {}
 
-  package mutating func append(_ logits: UnsafeBufferPointer<Float>) {
+  package mutating func append(_ logits: some Collection<Float>) {
     rows.append(Array(logits))
   }
 

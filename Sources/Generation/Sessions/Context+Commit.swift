@@ -1,6 +1,7 @@
 // A context goes to the disk in one step, and comes from there.
 
 import LlamaHost
+import Platform
 import RetrievalAttention
 import VectorIndex
 
@@ -18,9 +19,10 @@ extension Context {
     publish: (EngineImage) throws -> Void
   ) throws {
     let saved = (tokens + unread).map(\.littleEndian)
-    let image = try engine.freeze(
+    let image = try unsafe engine.freeze(
       to: destination,
-      extra: [(tag: "tokn", bytes: saved.withUnsafeBytes { Array($0) })] + Self.arrays(try recurrent.saved()))
+      extra: [(tag: "tokn", bytes: saved.withUnsafeBytes { unsafe Array($0) })]
+        + Self.arrays(try recurrent.saved()))
     do {
       try engine.checkFiles()
       try publish(image)
@@ -40,10 +42,9 @@ extension Context {
       throw StorageError.damaged(
         path: image.state.path, what: "tokn", expected: "\(count * 4) bytes", actual: "\(bytes.count)")
     }
-    return bytes.withUnsafeBytes { bytes in
-      (0..<bytes.count / 4).map {
-        Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
-      }
+    return unsafe bytes.withUnsafeBytes { bytes in
+      let reader = unsafe ByteReader(bytes)
+      return (0..<count).map { reader.integer(at: 4 * $0) }
     }
   }
 
@@ -51,7 +52,7 @@ extension Context {
   private static func arrays(_ states: [RecurrentSnapshot]) -> [(tag: FileTag, bytes: [UInt8])] {
     guard !states.isEmpty else { return [] }
     let positions = states.map { UInt64($0.position).littleEndian }
-    return [(tag: "rpos", bytes: positions.withUnsafeBytes { Array($0) })]
+    return unsafe [(tag: "rpos", bytes: positions.withUnsafeBytes { unsafe Array($0) })]
       + states.enumerated().map { (tag: FileTag("r", $0), bytes: $1.bytes) }
   }
 
@@ -61,10 +62,9 @@ extension Context {
   static func savedStates(in image: EngineImage, count: Int) throws -> RecurrentHistory {
     guard image.hasState("rpos") else { return RecurrentHistory() }
     let bytes = try image.stateBytes("rpos")
-    let positions = bytes.withUnsafeBytes { bytes in
-      (0..<bytes.count / 8).map {
-        Int(clamping: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)))
-      }
+    let positions = unsafe bytes.withUnsafeBytes { bytes in
+      let reader = unsafe ByteReader(bytes)
+      return (0..<bytes.count / 8).map { Int(clamping: reader.integer(at: 8 * $0, UInt64.self)) }
     }
     guard bytes.count % 8 == 0, positions.count <= RecurrentHistory.largestCount, positions.last == count,
       positions.first.map({ $0 > 0 }) ?? false, zip(positions, positions.dropFirst()).allSatisfy({ $0 < $1 })

@@ -120,7 +120,7 @@ struct ModelIdentity: Codable, Equatable {
     if layer.distanceSlopes != nil { text += ", ALiBi" }
     guard let rotary = layer.rotary else { return text + ", no known rotation" }
     let frequencies = rotary.inverseFrequencies.map(\.bitPattern.littleEndian)
-    let sum = frequencies.withUnsafeBytes { XXH64.hash($0) }
+    let sum = unsafe frequencies.withUnsafeBytes { unsafe XXH64.hash($0) }
     return text + ", \(rotary.layout) \(frequencies.count) pairs \(String(sum, radix: 16))"
   }
 }
@@ -138,7 +138,7 @@ extension ModelIdentity.Stamp {
 
   init(_ path: String) throws {
     var status = stat()
-    guard stat(path, &status) == 0 else {
+    guard unsafe stat(path, &status) == 0 else {
       throw SessionError.system(operation: "stat", path: path, code: errno)
     }
     #if canImport(Darwin)
@@ -160,28 +160,29 @@ enum ContentHash {
   static func hexadecimal(ofFiles paths: [String]) throws -> String {
     var all: [UInt64] = []
     for path in paths { all.append(try hash(ofFile: path).littleEndian) }
-    let sum = all.count == 1 ? UInt64(littleEndian: all[0]) : all.withUnsafeBytes { XXH64.hash($0) }
+    let sum =
+      unsafe all.count == 1 ? UInt64(littleEndian: all[0]) : all.withUnsafeBytes { unsafe XXH64.hash($0) }
     let digits = String(sum, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
   private static func hash(ofFile path: String) throws -> UInt64 {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw unreadable(path) }
     defer { close(descriptor) }
     var sum = XXH64()
     var chunk = [UInt8](repeating: 0, count: 4 << 20)
     while true {
       try Task.checkCancellation()
-      let count = read(descriptor, &chunk, chunk.count)
+      let count = unsafe read(descriptor, &chunk, chunk.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw unreadable(path) }
       guard count > 0 else { return sum.value }
-      chunk.withUnsafeBytes { sum.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+      unsafe chunk[..<count].withUnsafeBytes { unsafe sum.update($0) }
     }
   }
 
   private static func unreadable(_ path: String) -> GenerationError {
-    .unreadableFile(path: path, reason: String(cString: strerror(errno)))
+    .unreadableFile(path: path, reason: systemMessage(errno))
   }
 }

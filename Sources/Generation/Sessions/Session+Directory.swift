@@ -35,7 +35,7 @@ extension Session {
   }
 
   private static func linkOrCopy(_ source: String, to destination: String) throws {
-    if link(source, destination) == 0 { return }
+    if unsafe link(source, destination) == 0 { return }
     // Another file system, or one without links.
     guard errno != ENOENT else {
       throw SessionError.system(operation: "link", path: source, code: ENOENT)
@@ -75,7 +75,7 @@ extension Session {
   private static func removeFiles(_ directory: String) throws {
     // Under a name that no list shows: half removed, it would look damaged.
     let doomed = "\(directory).\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
-    guard rename(directory, doomed) == 0 else {
+    guard unsafe rename(directory, doomed) == 0 else {
       throw SessionError.system(operation: "rename", path: directory, code: errno)
     }
     do {

@@ -132,14 +132,14 @@ public final class Session {
       throw SessionError.exists(path: directory)
     }
     let temporary = "\(directory).\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
-    guard mkdir(temporary, 0o777) == 0 else {
+    guard unsafe mkdir(temporary, 0o777) == 0 else {
       throw SessionError.system(operation: "mkdir", path: temporary, code: errno)
     }
     do {
       let lock = try SessionLock(temporary)
       try fill(temporary)
       try SessionFiles.replace("\(temporary)/\(SessionManifest.fileName)", with: manifest.encoded())
-      guard rename(temporary, directory) == 0 else {
+      guard unsafe rename(temporary, directory) == 0 else {
         let code = errno
         guard code != ENOTEMPTY, code != EEXIST, code != ENOTDIR else {
           throw SessionError.exists(path: directory)

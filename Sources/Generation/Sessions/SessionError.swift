@@ -1,6 +1,7 @@
 // Errors of sessions on disk. Each says what was expected and what was found.
 
 import Foundation
+import Platform
 
 /// What is wrong with a session, or with using it.
 ///
@@ -50,7 +51,7 @@ extension SessionError: CustomStringConvertible {
     case .invalidSetting(let name, let value, let requirement):
       "\(name) is \(value), but must be \(requirement)"
     case .system(let operation, let path, let code):
-      "\(path): \(operation): \(String(cString: strerror(code)))"
+      "\(path): \(operation): \(systemMessage(code))"
     }
   }
 }

@@ -21,7 +21,7 @@ enum SessionFiles {
 
   static func read(_ path: String, atMost limit: Int, session: String) throws -> Data {
     // Not to wait for the other end of a pipe, should it be one.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       if errno == ENOENT {
         throw SessionError.notASession(path: session, reason: "there is no \(SessionManifest.fileName) in it")
@@ -30,7 +30,7 @@ enum SessionFiles {
     }
     defer { close(descriptor) }
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
+    guard unsafe fstat(descriptor, &status) == 0 else {
       throw SessionError.system(operation: "fstat", path: path, code: errno)
     }
     guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= limit else {
@@ -40,8 +40,8 @@ enum SessionFiles {
     var data = Data(count: Int(status.st_size))
     var done = 0
     while done < data.count {
-      let count = data.withUnsafeMutableBytes { bytes in
-        Foundation.read(descriptor, bytes.baseAddress! + done, bytes.count - done)
+      let count = unsafe data.withUnsafeMutableBytes { bytes in
+        unsafe Foundation.read(descriptor, bytes.baseAddress! + done, bytes.count - done)
       }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
@@ -55,25 +55,25 @@ enum SessionFiles {
   /// Makes `data` the contents of `path`, or leaves there what was there. On the disk when this returns.
   static func replace(_ path: String, with data: Data) throws {
     let temporary = "\(path).\(String(UInt64.random(in: 0 ... .max), radix: 36)).tmp"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
       throw SessionError.system(operation: "open", path: temporary, code: errno)
     }
     do {
       defer { close(descriptor) }
       let output = SegmentOutput(descriptor: descriptor, path: temporary)
-      try data.withUnsafeBytes { try output.write($0, at: 0) }
+      try unsafe data.withUnsafeBytes { try unsafe output.write($0, at: 0) }
       try output.synchronize()
     } catch {
-      unlink(temporary)
+      unsafe unlink(temporary)
       throw error
     }
     // The new segments must be in the directory before the manifest that names them is.
     let directory = (path as NSString).deletingLastPathComponent
     synchronizeDirectory(directory)
-    guard rename(temporary, path) == 0 else {
+    guard unsafe rename(temporary, path) == 0 else {
       let code = errno
-      unlink(temporary)
+      unsafe unlink(temporary)
       throw SessionError.system(operation: "rename", path: path, code: code)
     }
     synchronizeDirectory(directory)
@@ -81,7 +81,7 @@ enum SessionFiles {
 
   /// Makes new names survive a loss of power. Some file systems cannot do it, so its errors are none.
   static func synchronizeDirectory(_ path: String) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return }
     fsync(descriptor)
     close(descriptor)
@@ -92,7 +92,7 @@ enum SessionFiles {
     let names = Set(manifest.files.map(\.name))
     for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     where isTemporaryManifest(name) || isSegmentName(name) && !names.contains(name) {
-      unlink("\(directory)/\(name)")
+      unsafe unlink("\(directory)/\(name)")
     }
   }
 
@@ -101,7 +101,7 @@ enum SessionFiles {
     var total = (bytes: 0, onDisk: 0)
     for name in manifest.files.map(\.name) + [SessionManifest.fileName] {
       var status = stat()
-      guard stat("\(directory)/\(name)", &status) == 0 else { continue }
+      guard unsafe stat("\(directory)/\(name)", &status) == 0 else { continue }
       total.bytes += Int(status.st_size)
       total.onDisk += Int(status.st_blocks) * 512
     }

@@ -67,13 +67,13 @@ struct SessionManifest: Codable, Equatable {
   }
 
   private static func checksum(_ data: Data) -> UInt32 {
-    data.withUnsafeBytes { CRC32C.checksum(of: $0) }
+    unsafe data.withUnsafeBytes { unsafe CRC32C.checksum(of: $0) }
   }
 
   /// Reads and checks the manifest of a session.
   static func read(_ directory: String) throws -> SessionManifest {
     var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) else {
+    guard unsafe FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) else {
       throw SessionError.notFound(path: directory)
     }
     guard isDirectory.boolValue else {

@@ -2,8 +2,8 @@
 
 import CLlama
 
-/// Owns a C context, and keeps alive what the context points to.
-final class ContextHandle {
+/// Owns a C context, which is there for as long as this is, and keeps alive what the context points to.
+@safe final class ContextHandle {
   let pointer: OpaquePointer
   /// Nil for models that keep nothing, such as text encoders.
   let memory: OpaquePointer?
@@ -22,36 +22,36 @@ final class ContextHandle {
     self.pool = pool
     self.observer = observer
     let mark = HostLog.mark()
-    var parameters = llama_context_default_params()
-    parameters.n_ctx = UInt32(contextLength)
-    parameters.n_batch = UInt32(batchCapacity)
-    parameters.n_ubatch = UInt32(batchCapacity)
-    parameters.n_seq_max = 1
-    parameters.n_outputs_max = UInt32(outputCapacity)
-    parameters.n_threads = Int32(pool.threadCount)
-    parameters.n_threads_batch = Int32(pool.threadCount)
-    parameters.type_k = GGML_TYPE_F16
-    parameters.type_v = GGML_TYPE_F16
-    parameters.offload_kqv = !model.devices.isEmpty
-    parameters.op_offload = false
-    parameters.no_perf = true
-    parameters.kv_unified = true
+    var parameters = unsafe llama_context_default_params()
+    unsafe parameters.n_ctx = UInt32(contextLength)
+    unsafe parameters.n_batch = UInt32(batchCapacity)
+    unsafe parameters.n_ubatch = UInt32(batchCapacity)
+    unsafe parameters.n_seq_max = 1
+    unsafe parameters.n_outputs_max = UInt32(outputCapacity)
+    unsafe parameters.n_threads = Int32(pool.threadCount)
+    unsafe parameters.n_threads_batch = Int32(pool.threadCount)
+    unsafe parameters.type_k = GGML_TYPE_F16
+    unsafe parameters.type_v = GGML_TYPE_F16
+    unsafe parameters.offload_kqv = !model.devices.isEmpty
+    unsafe parameters.op_offload = false
+    unsafe parameters.no_perf = true
+    unsafe parameters.kv_unified = true
     // A full-size cache for sliding-window layers, so that all layers are laid out alike.
-    parameters.swa_full = true
-    configure(&parameters)
-    observer?.install(in: &parameters)
-    guard let pointer = llama_init_from_model(model.handle.pointer, parameters) else {
+    unsafe parameters.swa_full = true
+    unsafe configure(&parameters)
+    unsafe observer?.install(in: &parameters)
+    guard let pointer = unsafe llama_init_from_model(model.handle.pointer, parameters) else {
       throw LlamaError.contextNotCreated(
         contextLength: contextLength, batchCapacity: batchCapacity, log: HostLog.lines(since: mark))
     }
-    self.pointer = pointer
-    memory = llama_get_memory(pointer)
-    llama_attach_threadpool(pointer, pool.handle, pool.handle)
-    try model.loadedAdapters.install(in: pointer)
+    unsafe self.pointer = unsafe pointer
+    unsafe memory = unsafe llama_get_memory(pointer)
+    unsafe llama_attach_threadpool(pointer, pool.handle, pool.handle)
+    try model.loadedAdapters.install(in: self)
   }
 
   deinit {
-    llama_detach_threadpool(pointer)
-    llama_free(pointer)
+    unsafe llama_detach_threadpool(pointer)
+    unsafe llama_free(pointer)
   }
 }

@@ -60,10 +60,8 @@ extension GuestContext {
       }
       try confirm()
     }
-    guard groups.count > 1, let collectedLogits else { return logits(outputCount) }
-    return Logits(
-      start: UnsafePointer(collectedLogits.baseAddress), rowCount: outputCount,
-      vocabularySize: model.tokenizer.vocabularySize)
+    guard groups.count > 1 else { return logits(outputCount) }
+    return collectedLogits.logits(rowCount: outputCount, vocabularySize: model.tokenizer.vocabularySize)
   }
 
   /// Refuses what is no batch; returns how many tokens of each sequence need logits.
@@ -78,9 +76,7 @@ extension GuestContext {
     }
     guard !sequences.isEmpty else { throw LlamaError.emptyBatch }
     let outputCounts = try sequences.map { sequence in
-      try sequence.tokens.withUnsafeBufferPointer {
-        try check($0, startPosition: sequence.startPosition, outputs: sequence.outputs)
-      }
+      try check(sequence.tokens[...], startPosition: sequence.startPosition, outputs: sequence.outputs)
     }
     try checkOutputs(outputCounts.reduce(0, +))
     return outputCounts
@@ -107,31 +103,22 @@ extension GuestContext {
       let sequence = sequences[number]
       let first = rows.last?.upperBound ?? 0
       rows.append(first..<first + sequence.tokens.count)
-      sequence.tokens.withUnsafeBufferPointer {
-        batch.append(
-          $0, startPosition: sequence.startPosition, outputCount: sequence.outputs.count(of: $0.count),
-          sequence: id)
-      }
+      batch.append(
+        sequence.tokens[...], startPosition: sequence.startPosition,
+        outputCount: sequence.outputs.count(of: sequence.tokens.count), sequence: id)
     }
     try computeBatch(sequences: rows, numbers: numbers)
   }
 
   /// Copies the logits of a group of sequences to where they stand in the order of all.
   private func collectLogits(of group: [Int], _ outputCounts: [Int]) {
-    let size = model.tokenizer.vocabularySize
-    let needed = outputCounts.reduce(0, +) * size
-    if collectedLogits.map({ $0.count < needed }) ?? true {
-      collectedLogits?.deallocate()
-      collectedLogits = .allocate(capacity: needed)
-    }
-    guard let target = collectedLogits?.baseAddress else { return }
+    collectedLogits.reserve(outputCounts.reduce(0, +) * model.tokenizer.vocabularySize)
     let rows = logits(group.reduce(0) { $0 + outputCounts[$1] })
     var row = 0
     for number in group {
       let first = outputCounts[..<number].reduce(0, +)
       for index in 0..<outputCounts[number] {
-        guard let source = rows[row].baseAddress else { continue }
-        (target + (first + index) * size).update(from: source, count: size)
+        collectedLogits.set(first + index, to: rows[row])
         row += 1
       }
     }

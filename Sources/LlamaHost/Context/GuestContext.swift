@@ -9,7 +9,7 @@ import CLlama
 ///
 /// A batch has 1 to ``LlamaContext/batchCapacity`` tokens at any position: what comes before is the guest's knowledge.
 /// After an error the guest may have seen some layers of the batch.
-public final class GuestContext: LlamaContext {
+@safe public final class GuestContext: LlamaContext {
   /// Sequences that one batch can have.
   public let sequenceCapacity: Int
   /// What the probe found.
@@ -21,7 +21,7 @@ public final class GuestContext: LlamaContext {
   public internal(set) var deviceMemory: [DeviceMemoryUse] = []
 
   /// The devices of layers that are not on the CPU, by layer.
-  var layerDevices: [Int: ggml_backend_dev_t] = [:]
+  var layerDevices: [Int: ggml_backend_dev_t] = unsafe [:]
   /// What prompts and windows hold on devices, besides ``deviceMemory``.
   let holdings = DeviceHoldings()
   let observer: GuestObserver
@@ -30,13 +30,13 @@ public final class GuestContext: LlamaContext {
   /// The states of the one sequence of `evaluate(_:startPosition:outputs:)`.
   private let ownState = RecurrentState()
   /// Logits of a batch that was evaluated in several.
-  var collectedLogits: UnsafeMutableBufferPointer<Float>?
+  let collectedLogits = CollectedLogits()
 
   /// Whether the model has recurrent layers, whose states evaluations go on from.
   public var hasRecurrentLayers: Bool { recurrentSlots != nil }
 
   /// Whether attention nodes of any layer are on a device.
-  package var hasDeviceLayers: Bool { !layerDevices.isEmpty }
+  package var hasDeviceLayers: Bool { unsafe !layerDevices.isEmpty }
 
   /// What devices are to do in the next evaluations, in the order of the batch.
   package var deviceParts: [DevicePart] {
@@ -85,17 +85,17 @@ public final class GuestContext: LlamaContext {
     self.sequenceCapacity = sequenceCapacity
     self.takeover = report
     // As many cells as a batch has tokens: the cache is only the way from the host to us.
-    let handle = try ContextHandle(
+    let handle = try unsafe ContextHandle(
       model: model, pool: pool, contextLength: batchCapacity, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, observer: observer
     ) {
-      $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
+      unsafe $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
       // As in the probe: for one sequence alone, some models of the host attend in a way of their own. Recurrent states
       // have a backup each.
-      $0.n_seq_max = UInt32(
+      unsafe $0.n_seq_max = UInt32(
         report.isHybrid ? RecurrentSlots.sequenceCount(for: sequenceCapacity) : max(2, sequenceCapacity))
       // The host makes room for a row of logits for each sequence.
-      $0.n_outputs_max = max($0.n_outputs_max, $0.n_seq_max)
+      unsafe $0.n_outputs_max = unsafe max($0.n_outputs_max, $0.n_seq_max)
     }
     recurrentSlots = report.isHybrid ? RecurrentSlots(handle: handle, count: sequenceCapacity) : nil
     super.init(
@@ -105,11 +105,7 @@ public final class GuestContext: LlamaContext {
     try checkDeviceMemory()
   }
 
-  deinit { collectedLogits?.deallocate() }
-
-  override func compute(
-    _ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int
-  ) throws {
+  override func compute(_ tokens: ArraySlice<Int32>, startPosition: Int, outputCount: Int) throws {
     guard tokens.count <= batchCapacity else {
       throw LlamaError.batchTooLong(tokenCount: tokens.count, capacity: batchCapacity)
     }
@@ -125,12 +121,12 @@ public final class GuestContext: LlamaContext {
   /// - Parameter numbers: of the sequences, for the guest; 0, 1 ... when nil.
   func computeBatch(sequences: [Range<Int>], numbers: [Int]? = nil) throws {
     // The host forgets the last batch, so that this one fills the cells from 0 on.
-    if recurrentSlots == nil { llama_memory_clear(handle.memory, false) }
+    if recurrentSlots == nil { unsafe llama_memory_clear(handle.memory, false) }
     observer.isCancelled = isCancelled
-    observer.begin(positions: batch.positions, sequences: sequences, numbers: numbers)
+    observer.begin(batch, sequences: sequences, numbers: numbers)
     defer { observer.end() }
     let mark = HostLog.mark()
-    let code = llama_decode(handle.pointer, batch.batch)
+    let code = unsafe llama_decode(handle.pointer, batch.batch)
     // An evaluation that the callback stopped counts as a success for the host, with garbage for logits.
     if let failure = observer.failure { throw failure }
     guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }

@@ -24,24 +24,25 @@ extension HostContext {
   }
 }
 
-/// Turns the host's whole graph into no-ops while a context is being filled.
-final class FillObserver: NodeObserver {
+/// Turns the host's whole graph into no-ops while a context is being filled. Nodes are remembered until the end of one
+/// evaluation, for which the host keeps its graph.
+@safe final class FillObserver: NodeObserver {
   private var isFilling = false
-  private var skipped: [(node: TensorPointer, operation: ggml_op)] = []
+  private var skipped: [(node: TensorPointer, operation: ggml_op)] = unsafe []
 
   func begin() { isFilling = true }
 
   /// Gives all nodes their operations back: graphs are used again.
   func end() {
-    for (node, operation) in skipped { node.pointee.op = operation }
-    skipped.removeAll(keepingCapacity: true)
+    for index in unsafe skipped.indices { unsafe skipped[index].node.pointee.op = skipped[index].operation }
+    unsafe skipped.removeAll(keepingCapacity: true)
     isFilling = false
   }
 
   override func visit(_ node: TensorPointer, isAsking: Bool) -> Bool {
-    if isFilling, isAsking, node.pointee.op != GGML_OP_NONE {
-      skipped.append((node, node.pointee.op))
-      node.pointee.op = GGML_OP_NONE
+    if isFilling, isAsking, unsafe node.pointee.op != GGML_OP_NONE {
+      unsafe skipped.append((node, node.pointee.op))
+      unsafe node.pointee.op = GGML_OP_NONE
     }
     // Never a stop: the graph is computed in one go, as without an observer.
     return !isAsking

@@ -47,16 +47,16 @@ public final class HostContext: LlamaContext {
     let (monitor, filler) = (AbortMonitor(), allowsFilling ? FillObserver() : nil)
     hasStates = TakeoverProbe.keepsStates(model)
     let sequenceCount: UInt32 = hasStates ? 3 : 1
-    let handle = try ContextHandle(
+    let handle = try unsafe ContextHandle(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,
       outputCapacity: outputCapacity, observer: filler
     ) { parameters in
-      parameters.swa_full = keepsWholeCache
-      parameters.n_seq_max = sequenceCount
-      parameters.n_outputs_max = max(parameters.n_outputs_max, sequenceCount)
-      parameters.flash_attn_type =
+      unsafe parameters.swa_full = keepsWholeCache
+      unsafe parameters.n_seq_max = sequenceCount
+      unsafe parameters.n_outputs_max = unsafe max(parameters.n_outputs_max, sequenceCount)
+      unsafe parameters.flash_attn_type =
         flashAttention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED
-      monitor.install(in: &parameters)
+      unsafe monitor.install(in: &parameters)
     }
     self.contextLength = contextLength
     (abortMonitor, fillObserver) = (monitor, filler)
@@ -65,9 +65,7 @@ public final class HostContext: LlamaContext {
       shortRopeLimit: nil)
   }
 
-  override func compute(
-    _ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int
-  ) throws {
+  override func compute(_ tokens: ArraySlice<Int32>, startPosition: Int, outputCount: Int) throws {
     guard startPosition == length else {
       throw LlamaError.positionNotNext(start: startPosition, length: length)
     }
@@ -85,14 +83,13 @@ public final class HostContext: LlamaContext {
       let count = min(batchCapacity, tokens.count - done)
       let isLast = done + count == tokens.count
       batch.fill(
-        UnsafeBufferPointer(rebasing: tokens[done..<done + count]), startPosition: length,
-        outputCount: isLast ? outputCount : 0)
+        tokens.dropFirst(done).prefix(count), startPosition: length, outputCount: isLast ? outputCount : 0)
       copyStates(from: 0, to: Self.backup)
-      let code = llama_decode(handle.pointer, batch.batch)
+      let code = unsafe llama_decode(handle.pointer, batch.batch)
       guard code == 0 else {
         // Whatever part of the batch was stored: it is not kept.
         copyStates(from: Self.backup, to: 0)
-        _ = llama_memory_seq_rm(handle.memory, 0, Int32(length), -1)
+        _ = unsafe llama_memory_seq_rm(handle.memory, 0, Int32(length), -1)
         if abortMonitor.wasCancelled { throw CancellationError() }
         throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark))
       }
@@ -103,7 +100,7 @@ public final class HostContext: LlamaContext {
 
   /// An empty range copies recurrent states alone; what is computed next writes its own to other cells.
   private func copyStates(from source: Int32, to target: Int32) {
-    if hasStates { llama_memory_seq_cp(handle.memory, source, target, 0, 0) }
+    if hasStates { unsafe llama_memory_seq_cp(handle.memory, source, target, 0, 0) }
   }
 
   /// Keeps the states of recurrent layers as they are, so that ``truncate(to:)`` can come back here, and not to where
@@ -126,7 +123,7 @@ public final class HostContext: LlamaContext {
     }
     guard position < length else { return }
     if position == keptPosition { copyStates(from: Self.kept, to: 0) }
-    guard llama_memory_seq_rm(handle.memory, 0, Int32(position), -1) else {
+    guard unsafe llama_memory_seq_rm(handle.memory, 0, Int32(position), -1) else {
       throw LlamaError.cannotTruncate(position: position, length: length)
     }
     length = position
@@ -161,13 +158,13 @@ final class AbortMonitor {
 
   /// Asked before every node by the thread that evaluates, so the current task is the caller's.
   func install(in parameters: inout llama_context_params) {
-    parameters.abort_callback = { state in
-      guard let state else { return false }
-      return Unmanaged<AbortMonitor>.fromOpaque(state)._withUnsafeGuaranteedRef { monitor in
+    unsafe parameters.abort_callback = { state in
+      guard let state = unsafe state else { return false }
+      return unsafe Unmanaged<AbortMonitor>.fromOpaque(state)._withUnsafeGuaranteedRef { monitor in
         if Task.isCancelled || monitor.isCancelled?() == true { monitor.wasCancelled = true }
         return monitor.wasCancelled
       }
     }
-    parameters.abort_callback_data = Unmanaged.passUnretained(self).toOpaque()
+    unsafe parameters.abort_callback_data = unsafe Unmanaged.passUnretained(self).toOpaque()
   }
 }

@@ -46,7 +46,7 @@ public class LlamaContext {
   }
 
   /// How often the host could use its graph again. Only for diagnosis.
-  public var graphReuseCount: Int { Int(llama_perf_context(handle.pointer).n_reused) }
+  public var graphReuseCount: Int { unsafe Int(llama_perf_context(handle.pointer).n_reused) }
 
   static func check(_ name: String, _ value: Int, _ allowed: ClosedRange<Int>) throws {
     guard allowed.contains(value) else {
@@ -63,21 +63,7 @@ public class LlamaContext {
   public final func evaluate(
     _ tokens: some Collection<Int32>, startPosition: Int, outputs: Outputs = .last
   ) throws -> Logits {
-    if let logits = try tokens.withContiguousStorageIfAvailable({
-      try evaluate($0, startPosition: startPosition, outputs: outputs)
-    }) {
-      return logits
-    }
-    return try Array(tokens).withUnsafeBufferPointer {
-      try evaluate($0, startPosition: startPosition, outputs: outputs)
-    }
-  }
-
-  /// See the generic version.
-  @discardableResult
-  public final func evaluate(
-    _ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputs: Outputs = .last
-  ) throws -> Logits {
+    let tokens = ArraySlice(tokens)
     let outputCount = try check(tokens, startPosition: startPosition, outputs: outputs)
     try checkOutputs(outputCount)
     try compute(tokens, startPosition: startPosition, outputCount: outputCount)
@@ -85,13 +71,13 @@ public class LlamaContext {
   }
 
   /// Computes tokens that have been checked. Each kind of context says how; one that does not is a bug here, and traps.
-  func compute(_ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int) throws {
+  func compute(_ tokens: ArraySlice<Int32>, startPosition: Int, outputCount: Int) throws {
     preconditionFailure("a context is of the guest or of the host")
   }
 
   /// The logits of the last batch.
   final func logits(_ count: Int) -> Logits {
-    Logits(
+    unsafe Logits(
       start: count > 0 ? llama_get_logits(handle.pointer) : nil, rowCount: count,
       vocabularySize: model.tokenizer.vocabularySize)
   }
@@ -103,9 +89,7 @@ public class LlamaContext {
   }
 
   /// Refuses tokens that the host cannot evaluate; returns how many of them need logits.
-  final func check(
-    _ tokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputs: Outputs
-  ) throws -> Int {
+  final func check(_ tokens: ArraySlice<Int32>, startPosition: Int, outputs: Outputs) throws -> Int {
     guard !tokens.isEmpty else { throw LlamaError.emptyBatch }
     let size = model.tokenizer.vocabularySize
     for (index, token) in tokens.enumerated() where token < 0 || Int(token) >= size {

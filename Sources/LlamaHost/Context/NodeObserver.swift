@@ -11,12 +11,12 @@ class NodeObserver {
 
   /// Lets the host call this object, which must outlive the context.
   func install(in parameters: inout llama_context_params) {
-    parameters.cb_eval = { node, isAsking, state in
-      guard let node, let state else { return !isAsking }
-      return Unmanaged<NodeObserver>.fromOpaque(state)._withUnsafeGuaranteedRef {
-        $0.visit(node, isAsking: isAsking)
+    unsafe parameters.cb_eval = { node, isAsking, state in
+      guard let node = unsafe node, let state = unsafe state else { return !isAsking }
+      return unsafe Unmanaged<NodeObserver>.fromOpaque(state)._withUnsafeGuaranteedRef {
+        unsafe $0.visit(node, isAsking: isAsking)
       }
     }
-    parameters.cb_eval_user_data = Unmanaged.passUnretained(self).toOpaque()
+    unsafe parameters.cb_eval_user_data = unsafe Unmanaged.passUnretained(self).toOpaque()
   }
 }

@@ -89,9 +89,9 @@ final class RecurrentSlots {
 
   /// The states of a slot in the host's form.
   func copy(_ index: Int) throws -> [UInt8] {
-    let size = llama_state_seq_get_size_ext(handle.pointer, running(index), 0)
-    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
-      initialized = llama_state_seq_get_data_ext(
+    let size = unsafe llama_state_seq_get_size_ext(handle.pointer, running(index), 0)
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
+      initialized = unsafe llama_state_seq_get_data_ext(
         handle.pointer, buffer.baseAddress, size, running(index), 0)
     }
     guard size > 0, bytes.count == size else {
@@ -117,8 +117,8 @@ final class RecurrentSlots {
   }
 
   private func load(_ bytes: [UInt8], into index: Int) throws {
-    let read = bytes.withUnsafeBufferPointer {
-      llama_state_seq_set_data_ext(handle.pointer, $0.baseAddress, $0.count, running(index), 0)
+    let read = unsafe bytes.withUnsafeBufferPointer {
+      unsafe llama_state_seq_set_data_ext(handle.pointer, $0.baseAddress, $0.count, running(index), 0)
     }
     guard read == bytes.count else {
       clear(index)
@@ -133,8 +133,8 @@ final class RecurrentSlots {
   }
 
   private func copy(from source: Int32, to target: Int32) {
-    llama_memory_seq_cp(handle.memory, source, target, 0, 0)
+    unsafe llama_memory_seq_cp(handle.memory, source, target, 0, 0)
   }
 
-  private func remove(_ sequence: Int32) { _ = llama_memory_seq_rm(handle.memory, sequence, -1, -1) }
+  private func remove(_ sequence: Int32) { _ = unsafe llama_memory_seq_rm(handle.memory, sequence, -1, -1) }
 }

@@ -3,8 +3,9 @@
 import CLlama
 
 /// A batch of tokens, of one sequence at consecutive positions or of several. Arrays are reused; nothing is allocated
-/// by a decode step.
-final class TokenBatch {
+/// by a decode step. It owns them, and writes and reads within them; what `batch` gives to the host is there as long as
+/// this object.
+@safe final class TokenBatch {
   let capacity: Int
   private(set) var count = 0
   private let tokens: UnsafeMutablePointer<Int32>
@@ -17,33 +18,37 @@ final class TokenBatch {
 
   init(capacity: Int) {
     self.capacity = capacity
-    tokens = .allocate(capacity: capacity)
-    positionStorage = .allocate(capacity: capacity)
-    sequenceCounts = .allocate(capacity: capacity)
+    unsafe tokens = .allocate(capacity: capacity)
+    unsafe positionStorage = .allocate(capacity: capacity)
+    unsafe sequenceCounts = .allocate(capacity: capacity)
     // The host reads one more, as the end of the list.
-    sequences = .allocate(capacity: capacity + 1)
-    sequenceIDs = .allocate(capacity: capacity)
-    outputs = .allocate(capacity: capacity)
-    sequenceIDs.initialize(repeating: 0, count: capacity)
-    sequenceCounts.initialize(repeating: 1, count: capacity)
-    for index in 0..<capacity { (sequences + index).initialize(to: sequenceIDs + index) }
-    (sequences + capacity).initialize(to: nil)
+    unsafe sequences = .allocate(capacity: capacity + 1)
+    unsafe sequenceIDs = .allocate(capacity: capacity)
+    unsafe outputs = .allocate(capacity: capacity)
+    unsafe sequenceIDs.initialize(repeating: 0, count: capacity)
+    unsafe sequenceCounts.initialize(repeating: 1, count: capacity)
+    for index in 0..<capacity { unsafe (sequences + index).initialize(to: sequenceIDs + index) }
+    unsafe (sequences + capacity).initialize(to: nil)
   }
 
   deinit {
-    tokens.deallocate()
-    positionStorage.deallocate()
-    sequenceCounts.deallocate()
-    sequences.deallocate()
-    sequenceIDs.deallocate()
-    outputs.deallocate()
+    unsafe tokens.deallocate()
+    unsafe positionStorage.deallocate()
+    unsafe sequenceCounts.deallocate()
+    unsafe sequences.deallocate()
+    unsafe sequenceIDs.deallocate()
+    unsafe outputs.deallocate()
   }
 
-  var positions: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: positionStorage, count: count) }
+  /// The position of a token of the batch.
+  func position(_ index: Int) -> Int {
+    precondition(index >= 0 && index < count, "token \(index) of \(count)")
+    return unsafe Int(positionStorage[index])
+  }
 
   /// - Parameter outputCount: Logits are wanted for so many tokens at the end.
   func fill(
-    _ newTokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int, sequence id: Int32 = 0
+    _ newTokens: ArraySlice<Int32>, startPosition: Int, outputCount: Int, sequence id: Int32 = 0
   ) {
     count = 0
     append(newTokens, startPosition: startPosition, outputCount: outputCount, sequence: id)
@@ -53,21 +58,21 @@ final class TokenBatch {
 
   /// Adds tokens of a sequence that has none in the batch so far.
   func append(
-    _ newTokens: UnsafeBufferPointer<Int32>, startPosition: Int, outputCount: Int, sequence id: Int32
+    _ newTokens: ArraySlice<Int32>, startPosition: Int, outputCount: Int, sequence id: Int32
   ) {
     let end = count + newTokens.count
     precondition(end <= capacity, "a batch holds \(capacity) tokens, not \(end)")
-    for index in 0..<newTokens.count {
-      tokens[count + index] = newTokens[index]
-      positionStorage[count + index] = Int32(startPosition + index)
-      sequenceIDs[count + index] = id
-      outputs[count + index] = index >= newTokens.count - outputCount ? 1 : 0
+    for (index, token) in newTokens.enumerated() {
+      unsafe tokens[count + index] = token
+      unsafe positionStorage[count + index] = Int32(startPosition + index)
+      unsafe sequenceIDs[count + index] = id
+      unsafe outputs[count + index] = index >= newTokens.count - outputCount ? 1 : 0
     }
     count = end
   }
 
   var batch: llama_batch {
-    llama_batch(
+    unsafe llama_batch(
       n_tokens: Int32(count), token: tokens, embd: nil, pos: positionStorage, n_seq_id: sequenceCounts,
       seq_id: sequences, logits: outputs)
   }

@@ -62,12 +62,12 @@ public enum BackendModules {
 
   private static func load(_ path: String) -> Failure? {
     let mark = HostLog.mark()
-    guard let registry = ggml_backend_load(path) else {
+    guard let registry = unsafe ggml_backend_load(path) else {
       return Failure(path: path, reason: reason(HostLog.lines(since: mark)))
     }
     // Servers are registered one by one, when they are named.
-    let name = ggml_backend_reg_name(registry).map { String(cString: $0) }
-    guard name != remote, ggml_backend_reg_dev_count(registry) == 0 else { return nil }
+    let name = unsafe ggml_backend_reg_name(registry).map { unsafe String(cString: $0) }
+    guard name != remote, unsafe ggml_backend_reg_dev_count(registry) == 0 else { return nil }
     let log = HostLog.lines(since: mark)
     return Failure(
       path: path, reason: "it found no device" + (log.isEmpty ? "" : ": " + log.joined(separator: " | ")))

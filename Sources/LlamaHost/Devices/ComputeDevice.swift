@@ -33,7 +33,9 @@ public struct ComputeDevice: Sendable, Hashable, Encodable {
   /// All devices there are now. ``BackendModules/load()`` and ``RemoteServers/connect(to:)`` add some.
   public static func all() -> [ComputeDevice] {
     HostBackend.start()
-    return (0..<ggml_backend_dev_count()).compactMap { ggml_backend_dev_get($0).flatMap(ComputeDevice.init) }
+    return (0..<ggml_backend_dev_count()).compactMap {
+      unsafe ggml_backend_dev_get($0).flatMap(ComputeDevice.init)
+    }
   }
 
   /// The devices that a model's layers go to when nobody names any: those of other machines and all GPUs; GPUs that
@@ -60,7 +62,7 @@ public struct ComputeDevice: Sendable, Hashable, Encodable {
   }
 
   init?(_ handle: ggml_backend_dev_t) {
-    switch ggml_backend_dev_type(handle) {
+    switch unsafe ggml_backend_dev_type(handle) {
     case GGML_BACKEND_DEVICE_TYPE_CPU: kind = .cpu
     case GGML_BACKEND_DEVICE_TYPE_GPU: kind = .gpu
     case GGML_BACKEND_DEVICE_TYPE_IGPU: kind = .integratedGPU
@@ -68,17 +70,19 @@ public struct ComputeDevice: Sendable, Hashable, Encodable {
     // Several devices that pose as one.
     default: return nil
     }
-    name = ggml_backend_dev_name(handle).map { String(cString: $0) } ?? "?"
-    description = ggml_backend_dev_description(handle).map { String(cString: $0) } ?? "?"
+    name = unsafe ggml_backend_dev_name(handle).map { unsafe String(cString: $0) } ?? "?"
+    description = unsafe ggml_backend_dev_description(handle).map { unsafe String(cString: $0) } ?? "?"
     backend =
-      ggml_backend_dev_backend_reg(handle).flatMap { ggml_backend_reg_name($0) }.map { String(cString: $0) }
+      unsafe ggml_backend_dev_backend_reg(handle).flatMap { unsafe ggml_backend_reg_name($0) }.map {
+        unsafe String(cString: $0)
+      }
       ?? "?"
     var (free, total) = (0, 0)
-    ggml_backend_dev_memory(handle, &free, &total)
+    unsafe ggml_backend_dev_memory(handle, &free, &total)
     freeBytes = total > 0 ? free : nil
     totalBytes = total > 0 ? total : nil
   }
 
   /// ggml never forgets a device.
-  var handle: ggml_backend_dev_t? { ggml_backend_dev_by_name(name) }
+  var handle: ggml_backend_dev_t? { unsafe ggml_backend_dev_by_name(name) }
 }

@@ -34,12 +34,13 @@ public struct DeviceTraffic: Sendable, Hashable, Encodable {
   }
 }
 
-/// The buffers that the nodes of a graph lie in, and the devices of its layers.
-final class DeviceMemorySurvey {
-  private var seen: Set<UnsafeRawPointer> = []
+/// The buffers that the nodes of a graph lie in, and the devices of its layers, which ggml never forgets. Buffers are
+/// only compared with each other.
+@safe final class DeviceMemorySurvey {
+  private var seen: Set<ggml_backend_buffer_t> = unsafe []
   private var uses: [DeviceMemoryUse]
   /// Devices that attention nodes are computed on, by layer; none for the CPU.
-  private(set) var layerDevices: [Int: ggml_backend_dev_t] = [:]
+  private(set) var layerDevices: [Int: ggml_backend_dev_t] = unsafe [:]
 
   init(devices: [ComputeDevice]) {
     uses = devices.map { DeviceMemoryUse(device: $0.name) }
@@ -47,35 +48,35 @@ final class DeviceMemorySurvey {
 
   /// Adds the buffers of a node and of what it reads.
   func note(_ node: TensorPointer) {
-    note(buffer: node)
-    noteLayer(node)
-    withUnsafeBytes(of: node.pointee.src) { bytes in
-      for source in bytes.bindMemory(to: TensorPointer?.self) { source.map(note(buffer:)) }
+    unsafe note(buffer: node)
+    unsafe noteLayer(node)
+    unsafe withUnsafeBytes(of: node.pointee.src) { bytes in
+      unsafe bytes.bindMemory(to: TensorPointer?.self).forEach { unsafe $0.map(note(buffer:)) }
     }
   }
 
   private func noteLayer(_ node: TensorPointer) {
-    guard node.pointee.op == GGML_OP_FLASH_ATTN_EXT, let key = node.pointee.src.1,
-      let cache = HostTensor.cacheLayer(key), cache.isKey,
-      let buffer = HostTensor.buffer(node), !ggml_backend_buffer_is_host(buffer),
-      HostTensor.buffer(key).map({ !ggml_backend_buffer_is_host($0) }) == true,
-      let device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer))
+    guard unsafe node.pointee.op == GGML_OP_FLASH_ATTN_EXT, let key = unsafe node.pointee.src.1,
+      let cache = unsafe HostTensor.cacheLayer(key), cache.isKey,
+      let buffer = unsafe HostTensor.buffer(node), unsafe !ggml_backend_buffer_is_host(buffer),
+      unsafe HostTensor.buffer(key).map({ unsafe !ggml_backend_buffer_is_host($0) }) == true,
+      let device = unsafe ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer))
     else { return }
-    layerDevices[cache.layer] = device
+    unsafe layerDevices[cache.layer] = unsafe device
   }
 
   /// By device, in the order in which they were given.
   var result: [DeviceMemoryUse] { uses }
 
   private func note(buffer tensor: TensorPointer) {
-    guard let buffer = HostTensor.buffer(tensor),
-      seen.insert(UnsafeRawPointer(buffer)).inserted, !ggml_backend_buffer_is_host(buffer),
-      let device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer)),
-      let name = ggml_backend_dev_name(device).map({ String(cString: $0) }),
+    guard let buffer = unsafe HostTensor.buffer(tensor),
+      unsafe seen.insert(buffer).inserted, unsafe !ggml_backend_buffer_is_host(buffer),
+      let device = unsafe ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer)),
+      let name = unsafe ggml_backend_dev_name(device).map({ unsafe String(cString: $0) }),
       let index = uses.firstIndex(where: { $0.device == name })
     else { return }
-    let bytes = ggml_backend_buffer_get_size(buffer)
-    switch ggml_backend_buffer_get_usage(buffer) {
+    let bytes = unsafe ggml_backend_buffer_get_size(buffer)
+    switch unsafe ggml_backend_buffer_get_usage(buffer) {
     case GGML_BACKEND_BUFFER_USAGE_WEIGHTS: uses[index].weights += bytes
     case GGML_BACKEND_BUFFER_USAGE_COMPUTE: uses[index].compute += bytes
     default: uses[index].cache += bytes
@@ -95,17 +96,17 @@ extension GuestContext {
     observer.survey = survey
     defer { observer.survey = nil }
     // Any token does.
-    [Int32(0)].withUnsafeBufferPointer { batch.fill($0, startPosition: 0, outputCount: 1) }
-    llama_memory_clear(handle.memory, false)
-    observer.begin(positions: batch.positions, sequences: [0..<1])
+    batch.fill([0], startPosition: 0, outputCount: 1)
+    unsafe llama_memory_clear(handle.memory, false)
+    observer.begin(batch, sequences: [0..<1])
     defer { observer.end() }
     let mark = HostLog.mark()
-    let code = llama_decode(handle.pointer, batch.batch)
+    let code = unsafe llama_decode(handle.pointer, batch.batch)
     if let failure = observer.failure { throw failure }
     guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }
-    llama_memory_clear(handle.memory, false)
+    unsafe llama_memory_clear(handle.memory, false)
     deviceMemory = survey.result
-    layerDevices = survey.layerDevices
+    unsafe layerDevices = unsafe survey.layerDevices
   }
 
   func checkDeviceMemory() throws {

@@ -57,11 +57,11 @@ public final class DevicePrompt: DeviceWork {
     try LlamaContext.check("prompt length", end, 1...LlamaContext.positionRange.upperBound)
     self.end = end
     memory = context.deviceMemory
-    let layers = try context.layersByDevice(anywhere: anywhere) { _ in true }
+    let layers = try unsafe context.layersByDevice(anywhere: anywhere) { _ in true }
     holdings = context.holdings
-    shareOfLayer = layers.shareOfLayer
-    shares = try layers.devices.map { device, layers in
-      let stream = try DeviceStream(device, pool: context.pool)
+    shareOfLayer = unsafe layers.shareOfLayer
+    shares = try unsafe layers.devices.map { device, layers in
+      let stream = try unsafe DeviceStream(device, pool: context.pool)
       let available = [stream.availableBytes(for: context), limit].compactMap { $0 }.min()
       return try PromptShare(
         layers: layers, end: end, batchCapacity: context.batchCapacity, stream: stream, available: available)
@@ -113,7 +113,7 @@ public final class DevicePrompt: DeviceWork {
   package func finish() {
     while let (share, start) = running.popLast() {
       let waiting = ContinuousClock.now
-      ggml_backend_synchronize(share.stream.handle)
+      unsafe ggml_backend_synchronize(share.stream.handle)
       activity.sharedSeconds += (waiting - start) / .seconds(1)
       activity.waitingSeconds += (ContinuousClock.now - waiting) / .seconds(1)
     }

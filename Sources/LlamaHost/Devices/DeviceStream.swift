@@ -4,8 +4,9 @@ import CLlama
 import Platform
 
 /// A back end of its own for a device: what it computes and what the host computes there take turns on the device, but
-/// neither waits for the other's commands to be described.
-final class DeviceStream {
+/// neither waits for the other's commands to be described. The back end is there as long as this object, the device
+/// always.
+@safe final class DeviceStream {
   let device: ggml_backend_dev_t
   let name: String
   let handle: ggml_backend_t
@@ -14,27 +15,27 @@ final class DeviceStream {
 
   /// - Throws: ``LlamaError/deviceFailed(device:operation:)`` for a device that does not start.
   init(_ device: ggml_backend_dev_t, pool: ThreadPool) throws {
-    let name = ggml_backend_dev_name(device).map { String(cString: $0) } ?? "?"
-    guard let handle = ggml_backend_dev_init(device, nil) else {
+    let name = unsafe ggml_backend_dev_name(device).map { unsafe String(cString: $0) } ?? "?"
+    guard let handle = unsafe ggml_backend_dev_init(device, nil) else {
       throw LlamaError.deviceFailed(device: name, operation: "start a second time")
     }
-    self.device = device
+    unsafe self.device = unsafe device
     self.name = name
-    self.handle = handle
-    var properties = ggml_backend_dev_props()
-    ggml_backend_dev_get_props(device, &properties)
-    readsWhileComputing = properties.caps.async && properties.caps.host_buffer
-    if ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU {
-      ggml_backend_cpu_set_n_threads(handle, Int32(pool.threadCount))
-      ggml_backend_cpu_set_threadpool(handle, pool.handle)
+    unsafe self.handle = unsafe handle
+    var properties = unsafe ggml_backend_dev_props()
+    unsafe ggml_backend_dev_get_props(device, &properties)
+    readsWhileComputing = unsafe properties.caps.async && properties.caps.host_buffer
+    if unsafe ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU {
+      unsafe ggml_backend_cpu_set_n_threads(handle, Int32(pool.threadCount))
+      unsafe ggml_backend_cpu_set_threadpool(handle, pool.handle)
     }
   }
 
-  deinit { ggml_backend_free(handle) }
+  deinit { unsafe ggml_backend_free(handle) }
 
   /// Begins with a graph, which must stay as it is until it is done.
   func start(_ graph: DeviceGraph) throws {
-    let status = ggml_backend_graph_compute_async(handle, graph.graph)
+    let status = unsafe ggml_backend_graph_compute_async(handle, graph.graph)
     guard status == GGML_STATUS_SUCCESS else {
       throw LlamaError.deviceFailed(device: name, operation: "attend (status \(status.rawValue))")
     }
@@ -45,7 +46,7 @@ final class DeviceStream {
   /// Bytes that are free; nil where the device does not tell.
   var freeBytes: Int? {
     var (free, total) = (0, 0)
-    ggml_backend_dev_memory(device, &free, &total)
+    unsafe ggml_backend_dev_memory(device, &free, &total)
     return total > 0 ? free : nil
   }
 

@@ -81,11 +81,11 @@ public final class DeviceWindow: DeviceWork, FixedAttention {
   /// - Throws: ``LlamaError/promptMemoryInsufficient(device:needed:available:)``, also for the model's limit, and
   ///   ``LlamaError/noDeviceAttention(layers:)`` for a model with layers that devices do not know.
   package init(capacity: Int, context: GuestContext, anywhere: Bool = false) throws {
-    let layers = try context.layersByDevice(anywhere: anywhere) { $0.shape.slidingWindow == nil }
+    let layers = try unsafe context.layersByDevice(anywhere: anywhere) { $0.shape.slidingWindow == nil }
     holdings = context.holdings
-    shareOfLayer = layers.shareOfLayer
-    shares = try layers.devices.map { device, layers in
-      let stream = try DeviceStream(device, pool: context.pool)
+    shareOfLayer = unsafe layers.shareOfLayer
+    shares = try unsafe layers.devices.map { device, layers in
+      let stream = try unsafe DeviceStream(device, pool: context.pool)
       return try WindowShare(
         layers: layers, capacity: capacity, stream: stream, available: stream.availableBytes(for: context))
     }
@@ -114,7 +114,7 @@ public final class DeviceWindow: DeviceWork, FixedAttention {
     activity.layers += 1
     if activity.layers % Self.measuringInterval == 0 {
       // A machine far away is known to be ready only by what it answers.
-      share.readResult(into: results.reserve(share.resultSize.byteCount, for: share.stream.device))
+      share.readResult(into: results)
       activity.measuredLayers += 1
       let end = ContinuousClock.now
       activity.measuredSeconds += (end - begin) / .seconds(1)
@@ -133,20 +133,17 @@ public final class DeviceWindow: DeviceWork, FixedAttention {
   package func result() -> AttendedHeads {
     guard let (share, since) = running else { preconditionFailure("no device is at this layer") }
     let waiting = ContinuousClock.now
-    let (byteCount, outputCount) = share.resultSize
-    let memory = results.reserve(byteCount, for: share.stream.device)
-    share.readResult(into: memory)
+    let result = share.readResult(into: results)
     let now = ContinuousClock.now
     activity.cpuSeconds += (waiting - since) / .seconds(1)
     activity.waitingSeconds += (now - waiting) / .seconds(1)
     running = nil
-    let floats = UnsafePointer(memory.assumingMemoryBound(to: Float.self))
-    return AttendedHeads(outputs: floats, logSumExps: floats + outputCount)
+    return result
   }
 
   package func finish() {
     guard let share = running?.share else { return }
-    ggml_backend_synchronize(share.stream.handle)
+    unsafe ggml_backend_synchronize(share.stream.handle)
     running = nil
   }
 }

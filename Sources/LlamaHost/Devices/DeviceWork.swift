@@ -2,8 +2,8 @@
 
 import CLlama
 
-/// A flash-attention node with what it reads, after ``GuestObserver`` has checked it.
-package struct AttentionNode {
+/// A flash-attention node with what it reads, after ``GuestObserver`` has checked it: the host's, good while it waits.
+@safe package struct AttentionNode {
   var layer: TakeoverReport.Layer
   var output: TensorPointer
   var query: TensorPointer
@@ -53,16 +53,16 @@ extension GuestContext {
   ) throws -> (devices: [(ggml_backend_dev_t, [TakeoverReport.Layer])], shareOfLayer: [Int: Int]) {
     let special = takeover.layers.filter { !$0.shape.isPlain }.map(\.number)
     guard special.isEmpty else { throw LlamaError.noDeviceAttention(layers: special) }
-    let cpu = anywhere ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : nil
-    var devices: [(device: ggml_backend_dev_t, layers: [TakeoverReport.Layer])] = []
+    let cpu = unsafe anywhere ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : nil
+    var devices: [(device: ggml_backend_dev_t, layers: [TakeoverReport.Layer])] = unsafe []
     var shareOfLayer: [Int: Int] = [:]
     for layer in takeover.layers where isWanted(layer) {
-      guard let device = layerDevices[layer.number] ?? cpu else { continue }
-      let number = devices.firstIndex { $0.device == device } ?? devices.count
-      if number == devices.count { devices.append((device, [])) }
-      devices[number].layers.append(layer)
+      guard let device = unsafe layerDevices[layer.number] ?? cpu else { continue }
+      let number = unsafe devices.firstIndex { unsafe $0.device == device } ?? devices.count
+      if unsafe number == devices.count { unsafe devices.append((device, [])) }
+      unsafe devices[number].layers.append(layer)
       shareOfLayer[layer.number] = number
     }
-    return (devices, shareOfLayer)
+    return unsafe (devices, shareOfLayer)
   }
 }

@@ -29,7 +29,7 @@ package struct Greeting {
     let connection = try connect(refuse)
     defer { close(connection) }
     var request = [Self.command]
-    withUnsafeBytes(of: UInt64(Self.requestLength).littleEndian) { request += $0 }
+    unsafe withUnsafeBytes(of: UInt64(Self.requestLength).littleEndian) { unsafe request += $0 }
     request += [UInt8](repeating: 0, count: Self.requestLength)
     // No signal when the other side has closed: an error is enough.
     #if canImport(Darwin)
@@ -37,15 +37,15 @@ package struct Greeting {
     #else
       let flags = Int32(MSG_NOSIGNAL)
     #endif
-    guard send(connection, request, request.count, flags) == request.count else {
+    guard unsafe send(connection, request, request.count, flags) == request.count else {
       throw refuse("it closed the connection")
     }
     var answer = [UInt8](repeating: 0, count: 11)
     var received = 0
     while received < answer.count {
-      let count = answer.withUnsafeMutableBytes { bytes in
-        let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[received...])
-        return recv(connection, rest.baseAddress, rest.count, 0)
+      let count = unsafe answer.withUnsafeMutableBytes { bytes in
+        let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[received...])
+        return unsafe recv(connection, rest.baseAddress, rest.count, 0)
       }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
@@ -66,24 +66,25 @@ package struct Greeting {
   }
 
   private func connect(_ refuse: (String) -> LlamaError) throws -> Int32 {
-    var hints = addrinfo()
+    var hints = unsafe addrinfo()
     // As ggml does.
-    hints.ai_family = AF_INET
-    hints.ai_socktype = streamSocket
+    unsafe hints.ai_family = AF_INET
+    unsafe hints.ai_socktype = streamSocket
     var found: UnsafeMutablePointer<addrinfo>?
-    let status = getaddrinfo(host, "\(port)", &hints, &found)
-    defer { if let found { freeaddrinfo(found) } }
-    guard status == 0, let address = found?.pointee else {
-      throw refuse("the host is unknown: \(String(cString: gai_strerror(status)))")
+    let status = unsafe getaddrinfo(host, "\(port)", &hints, &found)
+    defer { if let found = unsafe found { unsafe freeaddrinfo(found) } }
+    guard status == 0, let address = unsafe found?.pointee else {
+      throw unsafe refuse("the host is unknown: \(String(cString: gai_strerror(status)))")
     }
-    let connection = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
-    guard connection >= 0 else { throw refuse(String(cString: strerror(errno))) }
+    let connection = unsafe socket(address.ai_family, address.ai_socktype, address.ai_protocol)
+    guard connection >= 0 else { throw unsafe refuse(String(cString: strerror(errno))) }
     var time = timeval(tv_sec: Self.secondsToWait, tv_usec: 0)
     // The limit for sending holds for connecting too.
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-    guard systemConnect(connection, address.ai_addr, address.ai_addrlen) == 0 else {
-      let reason = errno == EINPROGRESS || errno == EAGAIN ? "no answer" : String(cString: strerror(errno))
+    unsafe setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+    unsafe setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+    guard unsafe systemConnect(connection, address.ai_addr, address.ai_addrlen) == 0 else {
+      let reason =
+        unsafe errno == EINPROGRESS || errno == EAGAIN ? "no answer" : String(cString: strerror(errno))
       close(connection)
       throw refuse("it cannot be reached: \(reason)")
     }
@@ -94,5 +95,5 @@ package struct Greeting {
 /// `connect(2)`; inside the type above the name means its own method.
 private func systemConnect(_ socket: Int32, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Int32
 {
-  connect(socket, address, length)
+  unsafe connect(socket, address, length)
 }

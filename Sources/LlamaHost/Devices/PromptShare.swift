@@ -153,8 +153,8 @@ final class PromptShare {
     for head in 0..<layer.shape.kvHeadCount {
       try stored.withHalfPrecisionRows(layer: layer.number, kvHead: head, count: wanted, skipping: 0) {
         rows in
-        block.write(rows.keys, byteCount: wanted * keyRow, at: head * cells * keyRow)
-        block.write(rows.values, byteCount: wanted * valueRow, at: values + head * cells * valueRow)
+        unsafe block.write(rows.keys, byteCount: wanted * keyRow, at: head * cells * keyRow)
+        unsafe block.write(rows.values, byteCount: wanted * valueRow, at: values + head * cells * valueRow)
       }
     }
     rows?.count = before
@@ -169,8 +169,9 @@ final class PromptShare {
     let kept = resident[layer.number]
     guard let block = kept?.block ?? passing,
       let mask = masks.first(where: { $0.window == layer.shape.slidingWindow }),
-      let outputBuffer = HostTensor.buffer(node.output), let outputData = node.output.pointee.data,
-      let queryBuffer = HostTensor.buffer(node.query), let queryData = node.query.pointee.data
+      let outputBuffer = unsafe HostTensor.buffer(node.output),
+      let outputData = unsafe node.output.pointee.data,
+      let queryBuffer = unsafe HostTensor.buffer(node.query), let queryData = unsafe node.query.pointee.data
     else { return false }
     let visible = Self.visible(layer, before: before)
     let used = Self.cellCount(visible + rows.count)
@@ -179,44 +180,51 @@ final class PromptShare {
     sentMaskBytes += prepare(mask, visible: visible, count: rows.count, cells: used)
     graph.removeAll()
     let (d, width, heads) = (layer.shape.headDimension, layer.shape.valueDimension, layer.shape.kvHeadCount)
-    let valueBase = block.base + heads * cells * d * 2
-    func own(_ base: UnsafeMutableRawPointer, _ width: Int, from first: Int, count: Int) -> TensorPointer {
-      graph.tensor(
+    let valueOffset = heads * cells * d * 2
+    func own(_ offset: Int, _ width: Int, from first: Int, count: Int) -> TensorPointer {
+      unsafe graph.tensor(
         GGML_TYPE_F16, (width, count, heads), strides: (2 * width, 2 * width * cells), buffer: block.buffer,
-        data: base + first * 2 * width)
+        data: block.base + offset + first * 2 * width)
     }
     func new(_ tensor: TensorPointer, _ width: Int) -> TensorPointer? {
-      guard let buffer = HostTensor.buffer(tensor), let data = tensor.pointee.data else { return nil }
-      return graph.tensor(
+      guard let buffer = unsafe HostTensor.buffer(tensor), let data = unsafe tensor.pointee.data else {
+        return nil
+      }
+      return unsafe graph.tensor(
         GGML_TYPE_F16, (width, rows.count, heads), strides: (tensor.pointee.nb.1, tensor.pointee.nb.2),
         buffer: buffer, data: data + rows.lowerBound * tensor.pointee.nb.1)
     }
-    guard let newKeys = new(node.key, d), let newValues = new(node.value, width) else { return false }
-    let keyCells = own(block.base, d, from: visible, count: rows.count)
-    let valueCells = own(valueBase, width, from: visible, count: rows.count)
-    let query = node.query.pointee
-    let queries = graph.tensor(
+    guard let newKeys = unsafe new(node.key, d), let newValues = unsafe new(node.value, width) else {
+      return false
+    }
+    let keyCells = unsafe own(0, d, from: visible, count: rows.count)
+    let valueCells = unsafe own(valueOffset, width, from: visible, count: rows.count)
+    let query = unsafe node.query.pointee
+    let queries = unsafe graph.tensor(
       GGML_TYPE_F32, (d, rows.count, layer.shape.headCount), strides: (query.nb.1, query.nb.2),
       buffer: queryBuffer,
       data: queryData + rows.lowerBound * query.nb.1)
-    let keys = own(block.base, d, from: 0, count: used)
-    let values = own(valueBase, width, from: 0, count: used)
-    let seen = graph.tensor(
+    let keys = unsafe own(0, d, from: 0, count: used)
+    let values = unsafe own(valueOffset, width, from: 0, count: used)
+    let seen = unsafe graph.tensor(
       GGML_TYPE_F16, (used, rows.count, 1), strides: (2 * used, 2 * used * rows.count),
       buffer: mask.block.buffer, data: mask.block.base)
     var hasRoom = true
-    let nodes = graph.nodes { context, add in
-      _ = add(ggml_cpy(context, newKeys, keyCells), nil)
-      _ = add(ggml_cpy(context, newValues, valueCells), nil)
-      let attention = ggml_flash_attn_ext(context, queries, keys, values, seen, layer.shape.scale, 0, 0)
-      guard let attention else { return }
-      ggml_flash_attn_ext_set_prec(attention, GGML_PREC_F32)
+    let nodes = unsafe graph.nodes { context, add in
+      _ = unsafe add(ggml_cpy(context, newKeys, keyCells), nil)
+      _ = unsafe add(ggml_cpy(context, newValues, valueCells), nil)
+      let attention = unsafe ggml_flash_attn_ext(
+        context, queries, keys, values, seen, layer.shape.scale, 0, 0)
+      guard let attention = unsafe attention else { return }
+      unsafe ggml_flash_attn_ext_set_prec(attention, GGML_PREC_F32)
       // Some back ends (Metal) work behind the output, where the host has left room for its own shapes only.
-      hasRoom = ggml_backend_buffer_get_alloc_size(outputBuffer, attention) <= ggml_nbytes(attention)
+      hasRoom = unsafe ggml_backend_buffer_get_alloc_size(outputBuffer, attention) <= ggml_nbytes(attention)
       guard hasRoom else { return }
-      _ = add(attention, (outputBuffer, outputData + rows.lowerBound * node.output.pointee.nb.2))
+      _ = unsafe add(attention, (outputBuffer, outputData + rows.lowerBound * node.output.pointee.nb.2))
     }
-    guard hasRoom, nodes.allSatisfy({ ggml_backend_supports_op(stream.handle, $0) }) else { return false }
+    guard hasRoom, unsafe nodes.allSatisfy({ unsafe ggml_backend_supports_op(stream.handle, $0) }) else {
+      return false
+    }
     kept?.count = 0
     try stream.start(graph)
     kept?.count = before + rows.count
@@ -228,18 +236,18 @@ final class PromptShare {
   private func prepare(_ mask: Mask, visible: Int, count: Int, cells: Int) -> Int {
     guard mask.visible != visible || mask.count != count else { return 0 }
     let hidden: UInt16 = 0xfc00  // -infinity
-    let values = [UInt16](unsafeUninitializedCapacity: cells * count) { buffer, initialized in
+    let values = unsafe [UInt16](unsafeUninitializedCapacity: cells * count) { buffer, initialized in
       for token in 0..<count {
-        let row = UnsafeMutableBufferPointer(rebasing: buffer[token * cells..<(token + 1) * cells])
+        let row = buffer.extracting(token * cells..<(token + 1) * cells)
         let end = visible + token + 1
         let begin = mask.window.map { max(0, end - $0) } ?? 0
-        row[..<begin].initialize(repeating: hidden)
-        row[begin..<end].initialize(repeating: 0)
-        row[end...].initialize(repeating: hidden)
+        unsafe row[..<begin].initialize(repeating: hidden)
+        unsafe row[begin..<end].initialize(repeating: 0)
+        unsafe row[end...].initialize(repeating: hidden)
       }
       initialized = cells * count
     }
-    values.withUnsafeBytes { mask.block.write($0.baseAddress!, byteCount: $0.count, at: 0) }
+    mask.block.write(values, at: 0)
     (mask.visible, mask.count) = (visible, count)
     return 2 * cells * count
   }

@@ -21,8 +21,8 @@ public enum RemoteServers {
     return try addresses.flatMap { address -> [String] in
       func refuse(_ reason: String) -> LlamaError { .remoteServer(address: address, reason: reason) }
       let (host, port) = try parse(address)
-      guard let registry = ggml_backend_reg_by_name(BackendModules.remote),
-        let function = ggml_backend_reg_get_proc_address(registry, "ggml_backend_rpc_add_server")
+      guard let registry = unsafe ggml_backend_reg_by_name(BackendModules.remote),
+        let function = unsafe ggml_backend_reg_get_proc_address(registry, "ggml_backend_rpc_add_server")
       else {
         let failure = failures.first { $0.path.contains("ggml-rpc") }
         guard let failure else {
@@ -31,13 +31,13 @@ public enum RemoteServers {
         throw refuse(failure.description)
       }
       if !known(address) { try Greeting(host: host, port: port).check(refuse) }
-      guard let server = unsafeBitCast(function, to: AddServer.self)(address) else {
+      guard let server = unsafe unsafeBitCast(function, to: AddServer.self)(address) else {
         throw refuse("it offers no device")
       }
-      ggml_backend_register(server)
-      return (0..<ggml_backend_reg_dev_count(server)).compactMap { index in
-        ggml_backend_reg_dev_get(server, index).flatMap { ggml_backend_dev_name($0) }.map {
-          String(cString: $0)
+      unsafe ggml_backend_register(server)
+      return unsafe (0..<ggml_backend_reg_dev_count(server)).compactMap { index in
+        unsafe ggml_backend_reg_dev_get(server, index).flatMap { unsafe ggml_backend_dev_name($0) }.map {
+          unsafe String(cString: $0)
         }
       }
     }

@@ -78,17 +78,14 @@ final class WindowShare {
         try stored.withHalfPrecisionRows(
           layer: layer.number, kvHead: head, count: count, skipping: skipped
         ) { source in
-          rows.block.write(source.keys, byteCount: count * d * 2, at: (head * capacity + cell) * d * 2)
+          unsafe rows.block.write(source.keys, byteCount: count * d * 2, at: (head * capacity + cell) * d * 2)
           for row in 0..<count {
-            for i in 0..<width { column[i * capacity + cell + row] = source.values[row * width + i] }
+            for i in 0..<width { column[i * capacity + cell + row] = unsafe source.values[row * width + i] }
           }
         }
         cell += count
       }
-      column.withUnsafeBytes {
-        rows.block.write(
-          $0.baseAddress!, byteCount: $0.count, at: valueOffset + head * width * capacity * 2)
-      }
+      rows.block.write(column, at: valueOffset + head * width * capacity * 2)
     }
     rows.window = window
     return window.count * layer.shape.kvHeadCount * (d + width) * 2
@@ -103,59 +100,59 @@ final class WindowShare {
   func start(_ node: AttentionNode, row: Int, _ window: FixedRows) throws -> Bool {
     let layer = node.layer
     guard !isIncapable, let rows = rows[layer.number], rows.window == window, window.count < capacity,
-      let queryBuffer = HostTensor.buffer(node.query), let queryData = node.query.pointee.data,
-      let keyBuffer = HostTensor.buffer(node.key), let keyData = node.key.pointee.data,
-      let valueBuffer = HostTensor.buffer(node.value), let valueData = node.value.pointee.data
+      let queryBuffer = unsafe HostTensor.buffer(node.query), let queryData = unsafe node.query.pointee.data,
+      let keyBuffer = unsafe HostTensor.buffer(node.key), let keyData = unsafe node.key.pointee.data,
+      let valueBuffer = unsafe HostTensor.buffer(node.value), let valueData = unsafe node.value.pointee.data
     else { return false }
     let (d, width, heads) = (layer.shape.headDimension, layer.shape.valueDimension, layer.shape.kvHeadCount)
     let (g, n, last) = (layer.shape.headCount / heads, window.count + 1, window.count)
     let own = rows.block
-    let valueBase = own.base + heads * capacity * d * 2
+    let valueBase = unsafe own.base + heads * capacity * d * 2
     graph.removeAll()
-    let newKey = graph.tensor(
+    let newKey = unsafe graph.tensor(
       GGML_TYPE_F16, (d, 1, heads), strides: (node.key.pointee.nb.1, node.key.pointee.nb.2),
       buffer: keyBuffer,
       data: keyData + row * node.key.pointee.nb.1)
-    let keyCell = graph.tensor(
+    let keyCell = unsafe graph.tensor(
       GGML_TYPE_F16, (d, 1, heads), strides: (2 * d, 2 * d * capacity), buffer: own.buffer,
       data: own.base + last * 2 * d)
-    let newValue = graph.tensor(
+    let newValue = unsafe graph.tensor(
       GGML_TYPE_F16, (1, width, heads), strides: (2, node.value.pointee.nb.2), buffer: valueBuffer,
       data: valueData + row * node.value.pointee.nb.1)
-    let valueCells = graph.tensor(
+    let valueCells = unsafe graph.tensor(
       GGML_TYPE_F16, (1, width, heads), strides: (2 * capacity, 2 * capacity * width), buffer: own.buffer,
       data: valueBase + last * 2)
-    let keys = graph.tensor(
+    let keys = unsafe graph.tensor(
       GGML_TYPE_F16, (d, n, heads), strides: (2 * d, 2 * d * capacity), buffer: own.buffer, data: own.base)
-    let values = graph.tensor(
+    let values = unsafe graph.tensor(
       GGML_TYPE_F16, (n, width, heads), strides: (2 * capacity, 2 * capacity * width), buffer: own.buffer,
       data: valueBase)
-    let query = node.query.pointee
-    let queries = graph.tensor(
+    let query = unsafe node.query.pointee
+    let queries = unsafe graph.tensor(
       GGML_TYPE_F32, (d, g, heads), strides: (query.nb.2, g * query.nb.2), buffer: queryBuffer,
       data: queryData + row * query.nb.1)
     var place = 0
-    func scratchSpace() -> UnsafeMutableRawPointer {
+    func scratchSpace() -> DeviceGraph.Place {
       defer { place += Self.padded(layer.shape.headCount * n * 4) }
-      return scratch.base + place
+      return unsafe (scratch.buffer, scratch.base + place)
     }
-    let outputData = results.base
-    let sumData = results.base + outputBytes(layer)
-    let nodes = graph.nodes { context, add in
-      _ = add(ggml_cpy(context, newKey, keyCell), nil)
-      _ = add(ggml_cpy(context, newValue, valueCells), nil)
-      let scores = add(Self.product(context, keys, queries), (scratch.buffer, scratchSpace()))
-      let shares = add(
-        ggml_soft_max_ext(context, scores, nil, layer.shape.scale, 0), (scratch.buffer, scratchSpace()))
-      _ = add(Self.product(context, values, shares), (results.buffer, outputData))
-      let positive = add(ggml_clamp(context, shares, 1e-30, 1), (scratch.buffer, scratchSpace()))
-      let logarithms = add(ggml_log(context, positive), (scratch.buffer, scratchSpace()))
-      let scaled = add(ggml_scale(context, scores, layer.shape.scale), (scratch.buffer, scratchSpace()))
-      let differences = add(ggml_sub(context, scaled, logarithms), (scratch.buffer, scratchSpace()))
-      let terms = add(ggml_mul(context, positive, differences), (scratch.buffer, scratchSpace()))
-      _ = add(ggml_sum_rows(context, terms), (results.buffer, sumData))
+    let outputData = unsafe results.base
+    let sumData = unsafe results.base + outputBytes(layer)
+    let nodes = unsafe graph.nodes { context, add in
+      _ = unsafe add(ggml_cpy(context, newKey, keyCell), nil)
+      _ = unsafe add(ggml_cpy(context, newValue, valueCells), nil)
+      let scores = unsafe add(graph.product(keys, queries), scratchSpace())
+      let shares = unsafe add(
+        ggml_soft_max_ext(context, scores, nil, layer.shape.scale, 0), scratchSpace())
+      _ = unsafe add(graph.product(values, shares), (results.buffer, outputData))
+      let positive = unsafe add(ggml_clamp(context, shares, 1e-30, 1), scratchSpace())
+      let logarithms = unsafe add(ggml_log(context, positive), scratchSpace())
+      let scaled = unsafe add(ggml_scale(context, scores, layer.shape.scale), scratchSpace())
+      let differences = unsafe add(ggml_sub(context, scaled, logarithms), scratchSpace())
+      let terms = unsafe add(ggml_mul(context, positive, differences), scratchSpace())
+      _ = unsafe add(ggml_sum_rows(context, terms), (results.buffer, sumData))
     }
-    isIncapable = !nodes.allSatisfy { ggml_backend_supports_op(stream.handle, $0) }
+    isIncapable = unsafe !nodes.allSatisfy { unsafe ggml_backend_supports_op(stream.handle, $0) }
     guard !isIncapable else { return false }
     rows.window = nil
     try stream.start(graph)
@@ -167,28 +164,19 @@ final class WindowShare {
     return true
   }
 
-  private static func product(_ context: OpaquePointer, _ a: TensorPointer, _ b: TensorPointer)
-    -> TensorPointer?
-  {
-    guard let product = ggml_mul_mat(context, a, b) else { return nil }
-    ggml_mul_mat_set_prec(product, GGML_PREC_F32)
-    return product
-  }
-
   private func outputBytes(_ layer: TakeoverReport.Layer) -> Int {
     Self.padded(layer.shape.headCount * layer.shape.valueDimension * 4)
   }
 
-  /// Bytes of the present layer's result, and floats up to the log-sum-exps.
-  var resultSize: (byteCount: Int, outputCount: Int) {
-    guard let current else { return (0, 0) }
-    let outputs = outputBytes(current)
-    return (outputs + current.shape.headCount * 4, outputs / 4)
-  }
-
-  /// Waits for the present layer and reads its result.
-  func readResult(into memory: UnsafeMutableRawPointer) {
-    ggml_backend_synchronize(stream.handle)
-    results.read(memory, byteCount: resultSize.byteCount, at: 0)
+  /// Waits for the present layer and reads its result, which is there until the buffer is used again.
+  @discardableResult
+  func readResult(into buffer: StagingBuffer) -> AttendedHeads {
+    let outputs = current.map(outputBytes) ?? 0
+    let byteCount = outputs + (current?.shape.headCount ?? 0) * 4
+    let memory = unsafe buffer.reserve(byteCount, for: stream.device)
+    unsafe ggml_backend_synchronize(stream.handle)
+    unsafe results.read(memory, byteCount: byteCount, at: 0)
+    let floats = unsafe memory.assumingMemoryBound(to: Float.self)
+    return unsafe AttendedHeads(outputs: floats, logSumExps: floats + outputs / 4)
   }
 }

@@ -1,6 +1,7 @@
 // A model file that was checked before llama.cpp, whose assertions end the process, gets to see it.
 
 import CLlama
+package import Platform
 
 /// The header of a GGUF file: metadata and tensor list, every count checked against the file's size.
 ///
@@ -67,9 +68,9 @@ public struct GGUFFile: Sendable {
   }
 
   /// The same for bytes in memory, which stand for the file at `path`.
-  package init(validating bytes: UnsafeRawBufferPointer, path: String) throws(GGUFError) {
-    guard !bytes.isEmpty else { throw .empty(path: path) }
-    try self.init(GGUFHeader(path: path, bytes: bytes))
+  package init(validating bytes: ByteReader, path: String) throws(GGUFError) {
+    guard bytes.byteCount > 0 else { throw .empty(path: path) }
+    try self.init(GGUFHeader(path: path, bytes))
   }
 
   private init(_ first: GGUFHeader) throws(GGUFError) {

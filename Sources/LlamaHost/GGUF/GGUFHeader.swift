@@ -30,19 +30,20 @@ struct GGUFHeader {
     }
     // The bytes must stay mapped until the header is read.
     defer { withExtendedLifetime(file) {} }
-    try self.init(path: path, bytes: UnsafeRawBufferPointer(file.bytes))
+    try self.init(path: path, file.reader)
     guard file.cutFile == nil else {
       throw .unreadable(path: path, reason: "it became shorter while it was read")
     }
   }
 
   /// Reads the header from a file's bytes; `path` is for errors.
-  init(path: String, bytes: UnsafeRawBufferPointer) throws(GGUFError) {
+  init(path: String, _ bytes: ByteReader) throws(GGUFError) {
     self.path = path
-    byteCount = bytes.count
-    let magic = Array(bytes.prefix(4))
+    byteCount = bytes.byteCount
+    var bytes = bytes
+    let magic = bytes.prefix(4)
     guard magic == Array("GGUF".utf8) else { throw .notGGUF(path: path, firstBytes: magic) }
-    var reader = GGUFReader(path: path, ByteReader(bytes, from: magic.count))
+    var reader = GGUFReader(path: path, bytes)
     try read(&reader)
   }
 
@@ -159,7 +160,7 @@ struct GGUFHeader {
     }
     let (size, overflow) = (elementCount / blockLength).multipliedReportingOverflow(by: blockSize)
     guard !overflow else { throw bad("its size overflows") }
-    let typeName = ggml_type_name(type).map { String(cString: $0) } ?? "\(code)"
+    let typeName = unsafe ggml_type_name(type).map { unsafe String(cString: $0) } ?? "\(code)"
     return (
       GGUFFile.Tensor(name: name, shape: shape, typeName: typeName, byteCount: size, shard: 0), offset
     )

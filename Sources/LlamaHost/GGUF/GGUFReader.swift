@@ -74,13 +74,13 @@ struct GGUFReader {
   private mutating func anyText(_ what: String) throws(GGUFError) -> String {
     let length = try length(what)
     return try read(what) { (reader) throws(ByteReader.Failure) in
-      String(decoding: try reader.slice(length), as: UTF8.self)
+      unsafe String(decoding: try reader.slice(length), as: UTF8.self)
     }
   }
 
   private mutating func skipText(_ what: String) throws(GGUFError) {
     let length = try length(what)
-    _ = try read(what) { (reader) throws(ByteReader.Failure) in try reader.slice(length) }
+    _ = try unsafe read(what) { (reader) throws(ByteReader.Failure) in try unsafe reader.slice(length) }
   }
 
   mutating func valueType(_ key: String) throws(GGUFError) -> GGUFValueType {
@@ -123,8 +123,8 @@ struct GGUFReader {
           if type == .string { try skipText("\"\(key)\"") } else { _ = try scalar(type, key) }
         }
       } else {
-        _ = try read("\"\(key)\"") { (reader) throws(ByteReader.Failure) in
-          try reader.slice(UInt64(count * type.minimumSize))
+        _ = try unsafe read("\"\(key)\"") { (reader) throws(ByteReader.Failure) in
+          try unsafe reader.slice(UInt64(count * type.minimumSize))
         }
       }
       return .omitted(elementCount: count)

@@ -20,7 +20,7 @@ struct InternedLists {
   /// The number of `list`, which is the count of lists so far when it is new.
   mutating func intern(_ list: [UInt64]) -> Int {
     var hasher = Hasher()
-    list.withUnsafeBytes { hasher.combine(bytes: $0) }
+    unsafe list.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
     let hash = hasher.finalize()
     var bucket = hash & (buckets.count - 1)
     while buckets[bucket] >= 0 {

@@ -108,36 +108,35 @@ public final class LlamaModel: Sendable {
       file: file, layers: options.gpuLayers, devices: devices, limit: deviceMemoryLimit)
     let mark = HostLog.mark()
     let monitor = LoadMonitor(progress)
-    var parameters = llama_model_default_params()
-    parameters.load_mode = options.useMemoryMap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE
-    parameters.n_gpu_layers = devices.isEmpty ? 0 : Int32(clamping: options.gpuLayers)
-    parameters.vocab_only = options.vocabularyOnly
-    parameters.progress_callback = { fraction, state in
-      guard let state else { return true }
-      return Unmanaged<LoadMonitor>.fromOpaque(state).takeUnretainedValue().report(fraction)
+    var parameters = unsafe llama_model_default_params()
+    unsafe parameters.load_mode = options.useMemoryMap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE
+    unsafe parameters.n_gpu_layers = devices.isEmpty ? 0 : Int32(clamping: options.gpuLayers)
+    unsafe parameters.vocab_only = options.vocabularyOnly
+    unsafe parameters.progress_callback = { fraction, state in
+      guard let state = unsafe state else { return true }
+      return unsafe Unmanaged<LoadMonitor>.fromOpaque(state).takeUnretainedValue().report(fraction)
     }
-    parameters.progress_callback_user_data = Unmanaged.passUnretained(monitor).toOpaque()
-    var overrides = ropeFactors == .long ? MetadataOverrides(alwaysLongRopeOf: file.architecture ?? "") : nil
+    unsafe parameters.progress_callback_user_data = unsafe Unmanaged.passUnretained(monitor).toOpaque()
+    let overrides = ropeFactors == .long ? MetadataOverrides(alwaysLongRopeOf: file.architecture ?? "") : nil
     // An empty list keeps GPU back ends out of the picture altogether; none would mean all of them.
-    var handles = devices.map(\.handle) + [nil]
-    let pointer: OpaquePointer? = withExtendedLifetime(monitor) {
-      handles.withUnsafeMutableBufferPointer { handles in
-        parameters.devices = handles.baseAddress
-        return MetadataOverrides.with(&overrides) { values in
-          parameters.kv_overrides = values
-          return llama_model_load_from_file(path, parameters)
+    var handles = unsafe devices.map(\.handle) + [nil]
+    let pointer = unsafe withExtendedLifetime(monitor) {
+      unsafe handles.withUnsafeMutableBufferPointer { handles in
+        unsafe parameters.devices = handles.baseAddress
+        return unsafe MetadataOverrides.with(overrides, in: parameters) {
+          unsafe llama_model_load_from_file(path, $0)
         }
       }
     }
-    guard let pointer else {
+    guard let pointer = unsafe pointer else {
       if monitor.isCancelled { throw CancellationError() }
       throw LlamaError.modelNotLoaded(path: path, log: HostLog.lines(since: mark))
     }
-    handle = ModelHandle(pointer)
+    handle = unsafe ModelHandle(pointer)
     loadedAdapters = try LoadedAdapters(adapters, model: handle, architecture: file.architecture)
     tokenizer = try Tokenizer(model: handle, path: path)
     chatTemplateOptions = options.chatTemplateOptions
-    let template = llama_model_chat_template(pointer, nil).map { String(cString: $0) }
+    let template = unsafe llama_model_chat_template(pointer, nil).map { unsafe String(cString: $0) }
     chatTemplate = (options.chatTemplate ?? template).map { [tokenizer] source in
       ChatTemplate(
         source: source, isModelsOwn: source == template, options: options.chatTemplateOptions,

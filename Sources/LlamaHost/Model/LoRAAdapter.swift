@@ -16,10 +16,10 @@ public struct LoRAAdapter: Sendable, Hashable, Codable {
   }
 }
 
-/// Adapters that are loaded beside a model, which frees them.
+/// Adapters that are loaded beside a model, which frees them: for a context of this model, which keeps it.
 ///
 /// `@unchecked`: they never change, as the model does not.
-struct LoadedAdapters: @unchecked Sendable {
+@safe struct LoadedAdapters: @unchecked Sendable {
   private let pointers: [OpaquePointer?]
   private let scales: [Float]
 
@@ -27,7 +27,9 @@ struct LoadedAdapters: @unchecked Sendable {
   ///
   /// - Throws: ``GGUFError``, or ``LlamaError/adapterNotUsable(path:reason:)``.
   init(_ adapters: [LoRAAdapter], model: ModelHandle, architecture: String?) throws {
-    pointers = try adapters.map { try Self.load($0, model: model, architecture: architecture) }
+    unsafe pointers = try unsafe adapters.map {
+      try unsafe Self.load($0, model: model, architecture: architecture)
+    }
     scales = adapters.map(\.scale)
   }
 
@@ -44,20 +46,22 @@ struct LoadedAdapters: @unchecked Sendable {
     }
     guard adapter.scale.isFinite else { throw failure("its scale is \(adapter.scale)") }
     let mark = HostLog.mark()
-    guard let pointer = llama_adapter_lora_init(model.pointer, adapter.path) else {
+    guard let pointer = unsafe llama_adapter_lora_init(model.pointer, adapter.path) else {
       throw failure(HostLog.lines(since: mark).last ?? "llama.cpp refuses it")
     }
-    guard llama_adapter_get_alora_n_invocation_tokens(pointer) == 0 else {
+    guard unsafe llama_adapter_get_alora_n_invocation_tokens(pointer) == 0 else {
       throw failure("it acts from certain tokens of the prompt on, which is not done here")
     }
-    return pointer
+    return unsafe pointer
   }
 
   /// Adds them to a context of the model.
-  func install(in context: OpaquePointer) throws {
-    guard !pointers.isEmpty else { return }
-    var (pointers, scales) = (pointers, scales)
-    let code = llama_set_adapters_lora(context, &pointers, pointers.count, &scales)
-    guard code == 0 else { throw LlamaError.adaptersNotInstalled(count: pointers.count, code: Int(code)) }
+  func install(in context: ContextHandle) throws {
+    guard unsafe !pointers.isEmpty else { return }
+    var (pointers, scales) = unsafe (pointers, scales)
+    let code = unsafe llama_set_adapters_lora(context.pointer, &pointers, pointers.count, &scales)
+    guard code == 0 else {
+      throw unsafe LlamaError.adaptersNotInstalled(count: pointers.count, code: Int(code))
+    }
   }
 }

@@ -18,19 +18,25 @@ struct MetadataOverrides {
     var result = llama_model_kv_override()
     result.tag = LLAMA_KV_OVERRIDE_TYPE_INT
     result.val_i64 = value
-    let fits = withUnsafeMutableBytes(of: &result.key) { target in
+    let fits = unsafe withUnsafeMutableBytes(of: &result.key) { target in
       let bytes = Array(key.utf8)
       guard bytes.count < target.count else { return false }
-      target.copyBytes(from: bytes)
+      unsafe target.copyBytes(from: bytes)
       return true
     }
     return fits ? result : nil
   }
 
+  /// Calls `body` with parameters that have the values of some overrides, which are there until it returns.
   static func with<Result>(
-    _ overrides: inout MetadataOverrides?, _ body: (UnsafePointer<llama_model_kv_override>?) -> Result
+    _ overrides: MetadataOverrides?, in parameters: llama_model_params,
+    _ body: (llama_model_params) -> Result
   ) -> Result {
-    guard let values = overrides?.values else { return body(nil) }
-    return values.withUnsafeBufferPointer { body($0.baseAddress) }
+    guard let values = overrides?.values else { return unsafe body(parameters) }
+    return unsafe values.withUnsafeBufferPointer {
+      var parameters = unsafe parameters
+      unsafe parameters.kv_overrides = $0.baseAddress
+      return unsafe body(parameters)
+    }
   }
 }

@@ -56,34 +56,34 @@ public struct ModelDescription: Sendable, CustomStringConvertible {
   public let slidingWindow: Int?
 
   init(model: ModelHandle, file: GGUFFile, vocabularySize: Int) {
-    let pointer = model.pointer
+    let pointer = unsafe model.pointer
     path = file.path
     name = file.string("general.name")
     let prefix = file.architecture ?? "unknown"
     architecture = prefix
-    summary = Self.summary(pointer)
-    let layers = Int(llama_model_n_layer(pointer))
+    summary = Self.summary(model)
+    let layers = unsafe Int(llama_model_n_layer(pointer))
     layerCount = layers
     func perLayer(_ key: String, _ fallback: Int) -> [Int] {
       let values = file.integers("\(prefix).attention.\(key)") ?? []
       return (0..<layers).map { values.count == 1 ? values[0] : $0 < values.count ? values[$0] : fallback }
     }
     // A model without weights has no layers, of which the host would read the first.
-    let heads = perLayer("head_count", layers > 0 ? Int(llama_model_n_head(pointer)) : 0)
+    let heads = unsafe perLayer("head_count", layers > 0 ? Int(llama_model_n_head(pointer)) : 0)
     headCounts = heads
     // Without key-value heads in the file there is one for each query head.
     kvHeadCounts =
       file.integers("\(prefix).attention.head_count_kv") == nil ? heads : perLayer("head_count_kv", 0)
-    embeddingWidth = Int(llama_model_n_embd(pointer))
-    let derived = heads.max().map { $0 > 0 ? Int(llama_model_n_embd(pointer)) / $0 : 0 } ?? 0
+    embeddingWidth = unsafe Int(llama_model_n_embd(pointer))
+    let derived = heads.max().map { unsafe $0 > 0 ? Int(llama_model_n_embd(pointer)) / $0 : 0 } ?? 0
     keyHeadDimension = file.integer("\(prefix).attention.key_length") ?? derived
     valueHeadDimension = file.integer("\(prefix).attention.value_length") ?? derived
-    trainedContextLength = Int(llama_model_n_ctx_train(pointer))
+    trainedContextLength = unsafe Int(llama_model_n_ctx_train(pointer))
     self.vocabularySize = vocabularySize
-    parameterCount = Int(clamping: llama_model_n_params(pointer))
-    byteCount = Int(clamping: llama_model_size(pointer))
+    parameterCount = unsafe Int(clamping: llama_model_n_params(pointer))
+    byteCount = unsafe Int(clamping: llama_model_size(pointer))
     ropeLayout =
-      switch llama_model_rope_type(pointer) {
+      switch unsafe llama_model_rope_type(pointer) {
       case LLAMA_ROPE_TYPE_NORM: .adjacentPairs
       case LLAMA_ROPE_TYPE_NEOX, LLAMA_ROPE_TYPE_MROPE, LLAMA_ROPE_TYPE_IMROPE: .rotateHalf
       default: nil
@@ -94,7 +94,7 @@ public struct ModelDescription: Sendable, CustomStringConvertible {
     ropeScalingFactor = file.number("\(prefix).rope.scaling.factor")
     ropeOriginalContextLength = file.integer("\(prefix).rope.scaling.original_context_length")
     ropeDimension = file.integer("\(prefix).rope.dimension_count")
-    let window = Int(llama_model_n_swa(pointer))
+    let window = unsafe Int(llama_model_n_swa(pointer))
     slidingWindow = window > 0 ? window : nil
   }
 
@@ -110,10 +110,12 @@ public struct ModelDescription: Sendable, CustomStringConvertible {
     return parts.joined(separator: ", ")
   }
 
-  private static func summary(_ model: OpaquePointer) -> String {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-      guard let start = buffer.baseAddress, llama_model_desc(model, start, 256) > 0 else { return "" }
-      return String(cString: start)
+  private static func summary(_ model: ModelHandle) -> String {
+    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+      guard let start = buffer.baseAddress, unsafe llama_model_desc(model.pointer, start, 256) > 0 else {
+        return ""
+      }
+      return unsafe String(cString: start)
     }
   }
 }

@@ -52,8 +52,8 @@ public final class ExactAttention: AttentionGuest {
     layer.values.removeLast(layer.values.count - start * valueWidth)
     for token in 0..<call.tokenCount {
       for head in 0..<shape.kvHeadCount {
-        Self.append(call.keys.row(token: token, head: head), shape.headDimension, to: &layer.keys)
-        Self.append(call.values.row(token: token, head: head), shape.valueDimension, to: &layer.values)
+        unsafe Self.append(call.keys.row(token: token, head: head), shape.headDimension, to: &layer.keys)
+        unsafe Self.append(call.values.row(token: token, head: head), shape.valueDimension, to: &layer.values)
       }
     }
     layer.count = start + call.tokenCount
@@ -68,38 +68,40 @@ public final class ExactAttention: AttentionGuest {
 
   private func compute(_ call: AttentionCall, _ layer: Layer, _ parallel: ParallelRunner) {
     let shape = call.shape
-    let scratch = scores.map { array in
-      array.withUnsafeBufferPointer { UnsafeMutablePointer(mutating: $0.baseAddress!) }
+    let scratch = unsafe scores.map { array in
+      unsafe array.withUnsafeBufferPointer { unsafe UnsafeMutablePointer(mutating: $0.baseAddress!) }
     }
-    layer.keys.withUnsafeBufferPointer { keys in
-      layer.values.withUnsafeBufferPointer { values in
+    unsafe layer.keys.withUnsafeBufferPointer { keys in
+      unsafe layer.values.withUnsafeBufferPointer { values in
         parallel.run(call.tokenCount * shape.headCount) { task, worker in
           let (token, head) = (task / shape.headCount, task % shape.headCount)
           let kvHead = head / shape.groupSize
-          let scores = scratch[worker]
+          let scores = unsafe scratch[worker]
           let position = call.firstPosition + token
           let first = shape.firstVisible(from: position)
-          let query = call.queries.row(token: token, head: head)
+          let query = unsafe call.queries.row(token: token, head: head)
           var largest = -Float.infinity
           for key in first...position {
-            let row = keys.baseAddress! + (key * shape.kvHeadCount + kvHead) * shape.headDimension
-            scores[key] = Self.dot(query, row, shape.headDimension) * shape.scale
-            if let cap = shape.softCap { scores[key] = cap * tanh(scores[key] / cap) }
-            if let slopes = shape.distanceSlopes { scores[key] -= slopes[head] * Float(position - key) }
-            largest = max(largest, scores[key])
+            let row = unsafe keys.baseAddress! + (key * shape.kvHeadCount + kvHead) * shape.headDimension
+            unsafe scores[key] = unsafe Self.dot(query, row, shape.headDimension) * shape.scale
+            if let cap = shape.softCap { unsafe scores[key] = unsafe cap * tanh(scores[key] / cap) }
+            if let slopes = shape.distanceSlopes {
+              unsafe scores[key] -= slopes[head] * Float(position - key)
+            }
+            largest = unsafe max(largest, scores[key])
           }
           if let sinks = shape.sinks { largest = max(largest, sinks[head]) }
           let width = shape.valueDimension
-          let result = call.output.row(token: token, head: head)
-          for index in 0..<width { result[index] = 0 }
+          let result = unsafe call.output.row(token: token, head: head)
+          for index in 0..<width { unsafe result[index] = 0 }
           var total = shape.sinks.map { exp($0[head] - largest) } ?? 0
           for key in first...position {
-            let weight = exp(scores[key] - largest)
+            let weight = unsafe exp(scores[key] - largest)
             total += weight
-            let row = values.baseAddress! + (key * shape.kvHeadCount + kvHead) * width
-            for index in 0..<width { result[index] += weight * row[index] }
+            let row = unsafe values.baseAddress! + (key * shape.kvHeadCount + kvHead) * width
+            for index in 0..<width { unsafe result[index] += weight * row[index] }
           }
-          for index in 0..<width { result[index] /= total }
+          for index in 0..<width { unsafe result[index] /= total }
         }
       }
     }
@@ -111,20 +113,20 @@ public final class ExactAttention: AttentionGuest {
     var sums = SIMD8<Float>.zero
     let whole = count & ~7
     for index in stride(from: 0, to: whole, by: 8) {
-      let a = UnsafeRawPointer(left + index).loadUnaligned(as: SIMD8<Float>.self)
-      let b = UnsafeRawPointer(right + index).loadUnaligned(as: SIMD8<Float>.self)
+      let a = unsafe UnsafeRawPointer(left + index).loadUnaligned(as: SIMD8<Float>.self)
+      let b = unsafe UnsafeRawPointer(right + index).loadUnaligned(as: SIMD8<Float>.self)
       sums += a * b
     }
     var sum = sums.sum()
-    for index in whole..<count { sum += left[index] * right[index] }
+    for index in whole..<count { unsafe sum += left[index] * right[index] }
     return sum
   }
 
   private static func append(_ row: UnsafePointer<UInt16>, _ count: Int, to array: inout [Float]) {
     let old = array.count
     array.append(contentsOf: repeatElement(0, count: count))
-    array.withUnsafeMutableBufferPointer { buffer in
-      ggml_fp16_to_fp32_row(row, buffer.baseAddress! + old, Int64(count))
+    unsafe array.withUnsafeMutableBufferPointer { buffer in
+      unsafe ggml_fp16_to_fp32_row(row, buffer.baseAddress! + old, Int64(count))
     }
   }
 }

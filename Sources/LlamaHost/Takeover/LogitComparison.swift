@@ -6,9 +6,18 @@ import Platform
 public enum LogitComparison {
   /// Kullback-Leibler divergence from `reference` to `other` in nats, of the softmax of both; 0 for equal
   /// ones.
-  public static func divergence(
-    _ reference: UnsafeBufferPointer<Float>, _ other: UnsafeBufferPointer<Float>
-  ) -> Double {
+  public static func divergence(_ reference: LogitRow, _ other: LogitRow) -> Double {
+    measure(reference, other)
+  }
+
+  /// The same for copies.
+  public static func divergence(_ reference: [Float], _ other: [Float]) -> Double {
+    measure(reference, other)
+  }
+
+  private static func measure<Row: RandomAccessCollection<Float>>(
+    _ reference: Row, _ other: Row
+  ) -> Double where Row.Index == Int {
     precondition(reference.count == other.count, "\(reference.count) logits against \(other.count)")
     let (left, right) = (logNormalizer(reference), logNormalizer(other))
     var sum = 0.0
@@ -20,13 +29,6 @@ public enum LogitComparison {
     }
     // Rounding can make it slightly negative.
     return max(0, sum)
-  }
-
-  /// The same for copies.
-  public static func divergence(_ reference: [Float], _ other: [Float]) -> Double {
-    reference.withUnsafeBufferPointer { left in
-      other.withUnsafeBufferPointer { right in divergence(left, right) }
-    }
   }
 
   /// Mean divergence of rows, and the share of them that have the same largest value.
@@ -42,16 +44,19 @@ public enum LogitComparison {
   }
 
   /// Index of the largest value, the first one of equals; nil for nothing.
-  public static func best(_ logits: UnsafeBufferPointer<Float>) -> Int? {
+  public static func best(_ logits: LogitRow) -> Int? { place(in: logits) }
+
+  /// The same for a copy.
+  public static func best(_ logits: [Float]) -> Int? { place(in: logits) }
+
+  private static func place<Row: RandomAccessCollection<Float>>(in logits: Row) -> Int?
+  where Row.Index == Int {
     var best: Int?
     for index in logits.indices where best.map({ logits[index] > logits[$0] }) ?? true { best = index }
     return best
   }
 
-  /// The same for a copy.
-  public static func best(_ logits: [Float]) -> Int? { logits.withUnsafeBufferPointer { best($0) } }
-
-  private static func logNormalizer(_ logits: UnsafeBufferPointer<Float>) -> Double {
+  private static func logNormalizer(_ logits: some RandomAccessCollection<Float>) -> Double {
     let largest = Double(logits.max() ?? 0)
     return largest + log(logits.reduce(0.0) { $0 + exp(Double($1) - largest) })
   }

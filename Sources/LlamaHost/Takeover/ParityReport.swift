@@ -162,18 +162,18 @@ private final class ComparingGuest: AttentionGuest {
       ParityReport.LayerError(
         layer: call.layer, relativeError: Float((difference / max(norm, .leastNormalMagnitude)).squareRoot()))
     )
-    expected.withUnsafeBufferPointer {
+    unsafe expected.withUnsafeBufferPointer {
       guard let base = $0.baseAddress else { return }
-      call.output.scatter(
+      unsafe call.output.scatter(
         base, heads: 0..<call.shape.headCount, tokens: 0..<call.tokenCount, width: call.shape.valueDimension)
     }
   }
 
   private func read(_ call: AttentionCall) -> [Float] {
     let (heads, width) = (call.shape.headCount, call.shape.valueDimension)
-    return [Float](unsafeUninitializedCapacity: call.tokenCount * heads * width) { target, count in
+    return unsafe [Float](unsafeUninitializedCapacity: call.tokenCount * heads * width) { target, count in
       if let base = target.baseAddress {
-        call.output.gather(heads: 0..<heads, tokens: 0..<call.tokenCount, width: width, into: base)
+        unsafe call.output.gather(heads: 0..<heads, tokens: 0..<call.tokenCount, width: width, into: base)
       }
       count = target.count
     }

@@ -2,7 +2,8 @@
 
 import CLlama
 
-final class ProbeObserver: NodeObserver {
+/// Nodes are looked at when the host shows them, and remembered no longer than for the graph that they are of.
+@safe final class ProbeObserver: NodeObserver {
   struct Record {
     /// The layer whose cache it reads.
     var cacheLayer: Int
@@ -35,7 +36,7 @@ final class ProbeObserver: NodeObserver {
   private(set) var storedLayers: Set<Int> = []
   private let layerCount: Int
   private var records: [Record] = []
-  private var ropes: [TensorPointer] = []
+  private var ropes: [TensorPointer] = unsafe []
   private var stored = StoredCacheRows()
 
   init(layerCount: Int) { self.layerCount = layerCount }
@@ -59,18 +60,18 @@ final class ProbeObserver: NodeObserver {
 
   override func visit(_ node: TensorPointer, isAsking: Bool) -> Bool {
     guard isAsking else {
-      record(node)
-      ropes = []
+      unsafe record(node)
+      unsafe ropes = unsafe []
       stored.removeAll()
       return true
     }
-    switch node.pointee.op {
+    switch unsafe node.pointee.op {
     case GGML_OP_FLASH_ATTN_EXT: return true
-    case GGML_OP_ROPE: ropes.append(node)
+    case GGML_OP_ROPE: unsafe ropes.append(node)
     case GGML_OP_SET_ROWS:
-      if HostTensor.cacheLayer(node) != nil, let rows = node.pointee.src.1 {
-        stored.note(node, isInOrder: HostTensor.isInOrder(rows, count: Int(rows.pointee.ne.0)))
-        if let cache = HostTensor.cacheLayer(node), cache.isKey { storedLayers.insert(cache.layer) }
+      if unsafe HostTensor.cacheLayer(node) != nil, let rows = unsafe node.pointee.src.1 {
+        unsafe stored.note(node, isInOrder: HostTensor.isInOrder(rows, count: Int(rows.pointee.ne.0)))
+        if let cache = unsafe HostTensor.cacheLayer(node), cache.isKey { storedLayers.insert(cache.layer) }
       }
     default: break
     }
@@ -78,35 +79,38 @@ final class ProbeObserver: NodeObserver {
   }
 
   private func record(_ node: TensorPointer) {
-    guard let query = node.pointee.src.0, let key = node.pointee.src.1, let value = node.pointee.src.2,
-      let cache = HostTensor.cacheLayer(key), cache.isKey
+    guard let query = unsafe node.pointee.src.0, let key = unsafe node.pointee.src.1,
+      let value = unsafe node.pointee.src.2,
+      let cache = unsafe HostTensor.cacheLayer(key), cache.isKey
     else {
       unknownCacheCount += 1
       return
     }
     func parameter(_ value: Int32) -> Float { Float(bitPattern: UInt32(bitPattern: value)) }
-    let parameters = node.pointee.op_params
-    let tokenCount = Int(query.pointee.ne.1)
-    let (headDimension, bias) = (Int(query.pointee.ne.0), parameter(parameters.1))
-    let valuesAreKeys = HostTensor.areKeys(value, key)
-    let mask = node.pointee.src.3.map { readMask($0, tokenCount: tokenCount, isBiased: bias != 0) }
-    func type(_ tensor: TensorPointer) -> String {
-      ggml_type_name(tensor.pointee.type).map { String(cString: $0) } ?? "?"
+    let parameters = unsafe node.pointee.op_params
+    let tokenCount = unsafe Int(query.pointee.ne.1)
+    let (headDimension, bias) = unsafe (Int(query.pointee.ne.0), parameter(parameters.1))
+    let valuesAreKeys = unsafe HostTensor.areKeys(value, key)
+    let mask = unsafe node.pointee.src.3.map {
+      unsafe readMask($0, tokenCount: tokenCount, isBiased: bias != 0)
     }
-    let rope = ropes.last.map { last in
-      RopeParameters(
+    func type(_ tensor: TensorPointer) -> String {
+      unsafe ggml_type_name(tensor.pointee.type).map { unsafe String(cString: $0) } ?? "?"
+    }
+    let rope = unsafe ropes.last.map { last in
+      unsafe RopeParameters(
         node: last, headDimension: headDimension,
-        isAmbiguous: ropes.contains { !RopeParameters.agree($0, last, headDimension: headDimension) })
+        isAmbiguous: ropes.contains { unsafe !RopeParameters.agree($0, last, headDimension: headDimension) })
     }
     // Layers that read another one's keys store none.
     let isFirst = !records.contains { $0.cacheLayer == cache.layer }
-    records.append(
+    unsafe records.append(
       Record(
         cacheLayer: cache.layer, layer: cache.layer, headCount: Int(query.pointee.ne.2),
         kvHeadCount: Int(key.pointee.ne.2),
         headDimension: headDimension, valueDimension: Int(value.pointee.ne.0),
         scale: parameter(parameters.0), alibiBias: bias, softCap: parameter(parameters.2),
-        sinks: node.pointee.src.4.map { HostTensor.floats($0) }, valuesAreKeys: valuesAreKeys,
+        sinks: node.pointee.src.4.map { unsafe HostTensor.floats($0) }, valuesAreKeys: valuesAreKeys,
         keyType: type(key), valueType: type(value),
         shapeProblem: shapeProblem(node, query, key, value),
         isCausal: mask?.isCausal ?? false, seesFirstCell: mask?.seesFirstCell ?? true,
@@ -118,23 +122,25 @@ final class ProbeObserver: NodeObserver {
   private func shapeProblem(
     _ node: TensorPointer, _ query: TensorPointer, _ key: TensorPointer, _ value: TensorPointer
   ) -> String? {
-    let heads = query.pointee.ne.2
-    let kvHeads = key.pointee.ne.2
-    if query.pointee.type != GGML_TYPE_F32 || node.pointee.type != GGML_TYPE_F32 {
+    let heads = unsafe query.pointee.ne.2
+    let kvHeads = unsafe key.pointee.ne.2
+    if unsafe query.pointee.type != GGML_TYPE_F32 || node.pointee.type != GGML_TYPE_F32 {
       return "queries or outputs are not single-precision"
     }
-    if query.pointee.ne.3 != 1 || key.pointee.ne.3 != 1 || value.pointee.ne.3 != 1 {
+    if unsafe query.pointee.ne.3 != 1 || key.pointee.ne.3 != 1 || value.pointee.ne.3 != 1 {
       return "attention is split into streams"
     }
     if kvHeads < 1 || heads % kvHeads != 0 {
       return "\(heads) heads do not share \(kvHeads) key-value heads evenly"
     }
-    if value.pointee.ne.2 != kvHeads { return "keys and values have different numbers of heads" }
-    if key.pointee.ne.0 != query.pointee.ne.0 { return "queries and keys differ in width" }
-    if query.pointee.nb.0 != 4 || key.pointee.nb.0 != 2 || value.pointee.nb.0 != 2 {
+    if unsafe value.pointee.ne.2 != kvHeads { return "keys and values have different numbers of heads" }
+    if unsafe key.pointee.ne.0 != query.pointee.ne.0 { return "queries and keys differ in width" }
+    if unsafe query.pointee.nb.0 != 4 || key.pointee.nb.0 != 2 || value.pointee.nb.0 != 2 {
       return "the elements of a head are not contiguous"
     }
-    if let sinks = node.pointee.src.4, sinks.pointee.type != GGML_TYPE_F32 || sinks.pointee.ne.0 != heads {
+    if let sinks = unsafe node.pointee.src.4,
+      unsafe sinks.pointee.type != GGML_TYPE_F32 || sinks.pointee.ne.0 != heads
+    {
       return "there is not one sink for each head"
     }
     return nil
@@ -144,15 +150,15 @@ final class ProbeObserver: NodeObserver {
   private func readMask(
     _ mask: TensorPointer, tokenCount: Int, isBiased: Bool
   ) -> (isCausal: Bool, seesFirstCell: Bool) {
-    let cellCount = Int(mask.pointee.ne.0)
-    guard Int(mask.pointee.ne.1) >= tokenCount, cellCount >= tokenCount,
-      mask.pointee.type == GGML_TYPE_F16 || mask.pointee.type == GGML_TYPE_F32
+    let cellCount = unsafe Int(mask.pointee.ne.0)
+    guard unsafe Int(mask.pointee.ne.1) >= tokenCount, cellCount >= tokenCount,
+      unsafe mask.pointee.type == GGML_TYPE_F16 || mask.pointee.type == GGML_TYPE_F32
     else { return (false, false) }
-    let isHalf = mask.pointee.type == GGML_TYPE_F16
+    let isHalf = unsafe mask.pointee.type == GGML_TYPE_F16
     let size = isHalf ? 2 : 4
     let count = cellCount * tokenCount
-    let bytes = [UInt8](unsafeUninitializedCapacity: count * size) { buffer, initialized in
-      ggml_backend_tensor_get(mask, buffer.baseAddress, 0, count * size)
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count * size) { buffer, initialized in
+      unsafe ggml_backend_tensor_get(mask, buffer.baseAddress, 0, count * size)
       initialized = count * size
     }
     // Zero is visible, minus infinity is not; anything else is a bias, which only distances explain.

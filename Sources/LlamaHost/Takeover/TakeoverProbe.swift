@@ -28,14 +28,14 @@ struct TakeoverProbe {
     guard reasons.isEmpty else { return TakeoverReport(reasons: reasons, warnings: [], layers: []) }
     let observer = ProbeObserver(layerCount: model.description.layerCount)
     do {
-      let context = try ContextHandle(
+      let context = try unsafe ContextHandle(
         model: model, pool: pool, contextLength: Self.cellCount, batchCapacity: Self.batchCapacity,
         outputCapacity: Self.batchCapacity, observer: observer
       ) {
-        $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
-        $0.n_seq_max = 3
+        unsafe $0.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED
+        unsafe $0.n_seq_max = 3
       }
-      guard context.memory != nil else {
+      guard unsafe context.memory != nil else {
         return TakeoverReport(reasons: [.noCache], warnings: [], layers: [])
       }
       try decode(context, tokenCount: 3, position: 0, sequence: 0)
@@ -65,29 +65,29 @@ struct TakeoverProbe {
   /// Why the host cannot continue texts with a model, not even with its own attention; nil when it can. Trying it would
   /// end the process in one of its assertions.
   static func reasonAgainstGeneration(_ model: LlamaModel) -> TakeoverReason? {
-    let pointer = model.handle.pointer
-    if !llama_model_has_decoder(pointer) { return .noDecoder }
-    if llama_model_has_encoder(pointer) { return .encoderDecoder }
-    if llama_model_is_diffusion(pointer) { return .diffusion }
+    let pointer = unsafe model.handle.pointer
+    if unsafe !llama_model_has_decoder(pointer) { return .noDecoder }
+    if unsafe llama_model_has_encoder(pointer) { return .encoderDecoder }
+    if unsafe llama_model_is_diffusion(pointer) { return .diffusion }
     return nil
   }
 
   /// Whether states of recurrent layers can be copied from sequence to sequence by an empty range of positions.
   static func hasRecurrentStates(_ model: LlamaModel) -> Bool {
     // The memory of this one counts as hybrid for the host, and ends the process in an assertion.
-    llama_model_is_hybrid(model.handle.pointer) && model.description.architecture != "deepseek4"
+    unsafe llama_model_is_hybrid(model.handle.pointer) && model.description.architecture != "deepseek4"
   }
 
   /// Whether the host keeps states that cannot be cut, be it beside attention or alone.
   static func keepsStates(_ model: LlamaModel) -> Bool {
-    hasRecurrentStates(model) || llama_model_is_recurrent(model.handle.pointer)
+    unsafe hasRecurrentStates(model) || llama_model_is_recurrent(model.handle.pointer)
   }
 
   private func metadataReasons() -> [TakeoverReason] {
-    let pointer = model.handle.pointer
+    let pointer = unsafe model.handle.pointer
     var reasons: [TakeoverReason] = []
     if let reason = Self.reasonAgainstGeneration(model) { reasons.append(reason) }
-    if llama_model_is_recurrent(pointer) { reasons.append(.recurrent) }
+    if unsafe llama_model_is_recurrent(pointer) { reasons.append(.recurrent) }
     // No property of the model tells, and the host ends the process at positions beyond its cells.
     if model.description.architecture == "qwen4exp" { reasons.append(.hostChoosesBlocks) }
     if model.file.boolean("\(model.description.architecture).attention.causal") == false {
@@ -169,14 +169,14 @@ struct TakeoverProbe {
   private func visibility(
     key: Int, query: Int, _ context: ContextHandle, _ observer: ProbeObserver
   ) throws -> [Int: Bool] {
-    llama_memory_clear(context.memory, false)
+    unsafe llama_memory_clear(context.memory, false)
     try decode(context, tokenCount: 1, position: key, sequence: 0)
     try decode(context, tokenCount: 1, position: query - 1, sequence: 1)
     // The cell, but not the state of recurrent layers, which must be the one at the position before.
     let hasStates = Self.hasRecurrentStates(model)
-    if hasStates { llama_memory_seq_cp(context.memory, 1, 2, 0, 0) }
-    llama_memory_seq_cp(context.memory, 0, 1, -1, -1)
-    if hasStates { llama_memory_seq_cp(context.memory, 2, 1, 0, 0) }
+    if hasStates { unsafe llama_memory_seq_cp(context.memory, 1, 2, 0, 0) }
+    unsafe llama_memory_seq_cp(context.memory, 0, 1, -1, -1)
+    if hasStates { unsafe llama_memory_seq_cp(context.memory, 2, 1, 0, 0) }
     _ = observer.takeRecords()
     try decode(context, tokenCount: 1, position: query, sequence: 1)
     var result: [Int: Bool] = [:]
@@ -190,11 +190,9 @@ struct TakeoverProbe {
     let first = model.tokenizer.bos ?? 0
     let tokens = (0..<tokenCount).map { Int32((Int(first) + $0) % size) }
     let batch = TokenBatch(capacity: tokenCount)
-    tokens.withUnsafeBufferPointer {
-      batch.fill($0, startPosition: position, outputCount: 1, sequence: sequence)
-    }
+    batch.fill(tokens[...], startPosition: position, outputCount: 1, sequence: sequence)
     let mark = HostLog.mark()
-    let code = llama_decode(context.pointer, batch.batch)
+    let code = unsafe llama_decode(context.pointer, batch.batch)
     guard code == 0 else { throw LlamaError.decodeFailed(code: Int(code), log: HostLog.lines(since: mark)) }
   }
 

@@ -79,7 +79,7 @@ public struct ChatTemplate: Sendable {
   /// Tells this template from others, for what was made with it and is kept.
   package var fingerprint: String {
     var source = source
-    return String(source.withUTF8 { XXH64.hash(UnsafeRawBufferPointer($0)) }, radix: 16)
+    return String(source.withUTF8 { unsafe XXH64.hash(UnsafeRawBufferPointer($0)) }, radix: 16)
   }
 
   /// The prompt as text: for display. To evaluate it use ``tokenize(_:addGenerationPrompt:)``.

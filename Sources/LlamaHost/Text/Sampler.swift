@@ -19,7 +19,7 @@ public final class Sampler {
   private let chain: OwnedSampler
   /// Apart from the chain, so that a candidate can be checked by itself.
   private let grammar: GrammarMatcher?
-  private let candidates: UnsafeMutableBufferPointer<llama_token_data>
+  private var candidates: [llama_token_data]
 
   /// - Throws: ``SamplerError/grammar(_:)`` for one that names tokens which the model does not have.
   public init(settings: SamplerSettings, model: LlamaModel) throws {
@@ -33,38 +33,33 @@ public final class Sampler {
     } catch let error as GrammarError {
       throw SamplerError.grammar(error)
     }
-    candidates = .allocate(capacity: model.tokenizer.vocabularySize)
+    candidates = Array(repeating: llama_token_data(), count: model.tokenizer.vocabularySize)
   }
-
-  deinit { candidates.deallocate() }
 
   /// Chooses a token; ``accept(_:)`` it before the next one.
   ///
   /// - Parameter logits: One for every token of the vocabulary.
   /// - Throws: ``SamplerError``, of which ``SamplerError/grammar(_:)`` and ``SamplerError/grammarExhausted`` are the
   ///   grammar's fault. The sampler is as it was then.
-  public func sample(logits: UnsafeBufferPointer<Float>) throws -> Int32 {
+  public func sample(logits: LogitRow) throws -> Int32 { try choose(from: logits) }
+
+  /// The same for a copy of logits.
+  public func sample(logits: [Float]) throws -> Int32 { try choose(from: logits) }
+
+  private func choose(from logits: some RandomAccessCollection<Float>) throws -> Int32 {
     guard logits.count == candidates.count else {
       throw SamplerError.logitCountMismatch(count: logits.count, vocabularySize: candidates.count)
     }
-    try fill(logits)
+    try Self.fill(&candidates, logits)
     if let grammar, settings.temperature == 0 {
       // If the best token of all is allowed, it is the best allowed one, and the rest need not be checked.
       let best = choose()
       if try Self.check({ () throws(GrammarError) in try grammar.allows(best) }) { return best }
-      try fill(logits)
+      try Self.fill(&candidates, logits)
     }
     if let grammar {
       let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
-      var hasCandidate = false
-      for index in candidates.indices {
-        if !mask[Int32(index)] {
-          candidates[index].logit = -.infinity
-        } else if candidates[index].logit > -.infinity {
-          hasCandidate = true
-        }
-      }
-      guard hasCandidate else { throw SamplerError.grammarExhausted }
+      guard Self.restrict(&candidates, to: mask) else { throw SamplerError.grammarExhausted }
     }
     return choose()
   }
@@ -103,19 +98,19 @@ public final class Sampler {
           token: token, text: tokenizer.detokenize([token], renderSpecial: true))
       }
     }
-    llama_sampler_accept(chain.pointer, token)
+    unsafe llama_sampler_accept(chain.pointer, token)
   }
 
   /// Takes note of tokens of the prompt, which count for the penalties but not for the grammar.
   public func acceptPrompt(_ tokens: some Sequence<Int32>) {
     for token in tokens where token >= 0 && Int(token) < candidates.count {
-      llama_sampler_accept(chain.pointer, token)
+      unsafe llama_sampler_accept(chain.pointer, token)
     }
   }
 
   /// Back to the start: same seed, empty history, grammar from its root.
   public func reset() {
-    llama_sampler_reset(chain.pointer)
+    unsafe llama_sampler_reset(chain.pointer)
     grammar?.reset()
   }
 
@@ -125,27 +120,43 @@ public final class Sampler {
     }
   }
 
-  private func fill(_ logits: UnsafeBufferPointer<Float>) throws {
+  private static func fill(
+    _ candidates: inout [llama_token_data], _ logits: some RandomAccessCollection<Float>
+  ) throws {
     var hasCandidate = false
+    var places = candidates.mutableSpan
     for (index, logit) in logits.enumerated() {
       // NaN would survive every comparison of the samplers.
       let value = logit.isNaN ? -.infinity : logit
       if value > -.infinity { hasCandidate = true }
-      candidates.initializeElement(at: index, to: llama_token_data(id: Int32(index), logit: value, p: 0))
+      places[index] = llama_token_data(id: Int32(index), logit: value, p: 0)
     }
     guard hasCandidate else { throw SamplerError.noCandidates }
   }
 
-  private func candidateArray() -> llama_token_data_array {
-    llama_token_data_array(
-      data: candidates.baseAddress, size: candidates.count, selected: -1, sorted: false)
+  /// Leaves the candidates that a mask allows; whether there are any.
+  private static func restrict(_ candidates: inout [llama_token_data], to mask: TokenMask) -> Bool {
+    var hasCandidate = false
+    var places = candidates.mutableSpan
+    for index in places.indices {
+      if !mask[Int32(index)] {
+        places[index].logit = -.infinity
+      } else if places[index].logit > -.infinity {
+        hasCandidate = true
+      }
+    }
+    return hasCandidate
   }
 
   private func choose() -> Int32 {
-    var array = candidateArray()
-    llama_sampler_apply(chain.pointer, &array)
-    precondition(array.selected >= 0 && array.selected < array.size, "the sampler chain chose nothing")
-    return array.data[Int(array.selected)].id
+    unsafe candidates.withUnsafeMutableBufferPointer { candidates in
+      var array = unsafe llama_token_data_array(
+        data: candidates.baseAddress, size: candidates.count, selected: -1, sorted: false)
+      unsafe llama_sampler_apply(chain.pointer, &array)
+      unsafe precondition(
+        array.selected >= 0 && array.selected < array.size, "the sampler chain chose nothing")
+      return unsafe array.data[Int(array.selected)].id
+    }
   }
 
   private static func makeChain(
@@ -153,36 +164,36 @@ public final class Sampler {
   ) throws -> OwnedSampler {
     var parameters = llama_sampler_chain_default_params()
     parameters.no_perf = true
-    guard let pointer = llama_sampler_chain_init(parameters) else { throw SamplerError.noCandidates }
-    let chain = OwnedSampler(pointer)
+    guard let pointer = unsafe llama_sampler_chain_init(parameters) else { throw SamplerError.noCandidates }
+    let chain = unsafe OwnedSampler(pointer)
     // The chain owns what is added.
     func add(_ sampler: UnsafeMutablePointer<llama_sampler>?) {
-      if let sampler { llama_sampler_chain_add(pointer, sampler) }
+      if let sampler = unsafe sampler { unsafe llama_sampler_chain_add(pointer, sampler) }
     }
     if settings.hasPenalties {
-      add(
+      unsafe add(
         llama_sampler_init_penalties(
           Int32(vocabularySize), Int32(settings.penaltyWindow), settings.repetitionPenalty,
           settings.frequencyPenalty, settings.presencePenalty))
     }
     guard settings.temperature > 0 else {
-      add(llama_sampler_init_greedy())
+      unsafe add(llama_sampler_init_greedy())
       return chain
     }
-    if settings.topK > 0 { add(llama_sampler_init_top_k(Int32(settings.topK))) }
-    if settings.topP < 1 { add(llama_sampler_init_top_p(settings.topP, 1)) }
-    if settings.minP > 0 { add(llama_sampler_init_min_p(settings.minP, 1)) }
-    add(llama_sampler_init_temp(settings.temperature))
-    add(llama_sampler_init_dist(seed))
+    if settings.topK > 0 { unsafe add(llama_sampler_init_top_k(Int32(settings.topK))) }
+    if settings.topP < 1 { unsafe add(llama_sampler_init_top_p(settings.topP, 1)) }
+    if settings.minP > 0 { unsafe add(llama_sampler_init_min_p(settings.minP, 1)) }
+    unsafe add(llama_sampler_init_temp(settings.temperature))
+    unsafe add(llama_sampler_init_dist(seed))
     return chain
   }
 }
 
-/// Frees a C sampler.
-private final class OwnedSampler {
+/// Owns a C sampler, which goes with it.
+@safe private final class OwnedSampler {
   let pointer: UnsafeMutablePointer<llama_sampler>
 
-  init(_ pointer: UnsafeMutablePointer<llama_sampler>) { self.pointer = pointer }
+  init(_ pointer: UnsafeMutablePointer<llama_sampler>) { unsafe self.pointer = unsafe pointer }
 
-  deinit { llama_sampler_free(pointer) }
+  deinit { unsafe llama_sampler_free(pointer) }
 }

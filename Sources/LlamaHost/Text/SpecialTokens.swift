@@ -36,7 +36,8 @@ final class SpecialTokens: Sendable {
   }
 
   /// Cost: one pass over the vocabulary, some milliseconds.
-  init(vocabulary: OpaquePointer) {
+  init(of model: ModelHandle) {
+    let vocabulary = unsafe model.vocabulary
     var controls: [Control] = []
     var hasLineBreak = false
     var hasMixedLineBreak = false
@@ -44,12 +45,13 @@ final class SpecialTokens: Sendable {
     let controlMask = LLAMA_TOKEN_ATTR_CONTROL.rawValue | LLAMA_TOKEN_ATTR_UNKNOWN.rawValue
     let userMask = LLAMA_TOKEN_ATTR_USER_DEFINED.rawValue
     let stripMask = LLAMA_TOKEN_ATTR_LSTRIP.rawValue | LLAMA_TOKEN_ATTR_RSTRIP.rawValue
-    for token in 0..<llama_vocab_n_tokens(vocabulary) {
-      let attributes = llama_vocab_get_attr(vocabulary, token).rawValue
-      guard attributes & (controlMask | userMask) != 0, let text = llama_vocab_get_text(vocabulary, token),
-        text.pointee != 0
+    for token in unsafe 0..<llama_vocab_n_tokens(vocabulary) {
+      let attributes = unsafe llama_vocab_get_attr(vocabulary, token).rawValue
+      guard attributes & (controlMask | userMask) != 0,
+        let text = unsafe llama_vocab_get_text(vocabulary, token),
+        unsafe text.pointee != 0
       else { continue }
-      let name = String(cString: text)
+      let name = unsafe String(cString: text)
       let bytes = Array(name.utf8)
       let isControl = attributes & controlMask != 0
       names[Int(bytes[0])].append(
@@ -77,7 +79,7 @@ final class SpecialTokens: Sendable {
 
   /// Whether a text in which control tokens count can be cut at `place` without changing its tokens: in front of a
   /// control token, and not within another name.
-  func separates(_ text: UnsafeBufferPointer<UInt8>, at place: Int) -> Bool {
+  func separates(_ text: [UInt8], at place: Int) -> Bool {
     let here = names[Int(text[place])].filter { Self.has(text, $0.bytes, at: place) }
     guard !here.isEmpty, here.allSatisfy(\.begins) else { return false }
     for start in max(0, place - longestName + 1)..<place {
@@ -90,9 +92,9 @@ final class SpecialTokens: Sendable {
     return true
   }
 
-  private static func has(_ text: UnsafeBufferPointer<UInt8>, _ name: [UInt8], at place: Int) -> Bool {
+  private static func has(_ text: [UInt8], _ name: [UInt8], at place: Int) -> Bool {
     place + name.count <= text.count
-      && UnsafeBufferPointer(rebasing: text[place..<place + name.count]).elementsEqual(name)
+      && text[place..<place + name.count].elementsEqual(name)
   }
 
   /// Cuts text that the program itself wrote at the names of control tokens.

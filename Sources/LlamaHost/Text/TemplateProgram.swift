@@ -3,23 +3,24 @@
 import CChatTemplates
 
 /// Owns a template of `CChatTemplates`, which never changes and may be used from any thread.
-final class TemplateProgram: @unchecked Sendable {
+@safe final class TemplateProgram: @unchecked Sendable {
   private let pointer: OpaquePointer
 
   init(source: String, bos: String, eos: String) throws(LlamaError) {
     var error: UnsafeMutablePointer<CChar>?
-    guard let pointer = ct_template_create(source, source.utf8.count, bos, eos, &error) else {
-      throw LlamaError.chatTemplateUnusable(reason: Self.take(error))
+    guard let pointer = unsafe ct_template_create(source, source.utf8.count, bos, eos, &error) else {
+      throw unsafe LlamaError.chatTemplateUnusable(reason: Self.take(error))
     }
-    self.pointer = pointer
+    unsafe self.pointer = unsafe pointer
   }
 
-  deinit { ct_template_free(pointer) }
+  deinit { unsafe ct_template_free(pointer) }
 
+  /// The text of an error, which is freed.
   private static func take(_ error: UnsafeMutablePointer<CChar>?) -> String {
-    guard let error else { return "there is no memory for it" }
-    defer { ct_string_free(error) }
-    return String(cString: error)
+    guard let error = unsafe error else { return "there is no memory for it" }
+    defer { unsafe ct_string_free(error) }
+    return unsafe String(cString: error)
   }
 
   /// The prompt of messages, in pieces that follow each other.
@@ -27,55 +28,55 @@ final class TemplateProgram: @unchecked Sendable {
     _ messages: [ChatMessage], addGenerationPrompt: Bool, options: ChatTemplate.Options
   ) throws(LlamaError) -> [PromptPiece] {
     let strings = MessageStrings(messages, arguments: options.arguments)
-    defer { strings.deallocate() }
-    let settings = ct_options(
+    let settings = unsafe ct_options(
       add_generation_prompt: addGenerationPrompt,
       enable_thinking: options.enableThinking.map { $0 ? 1 : 0 } ?? -1,
       arguments: strings.arguments, time: -1)
     var error: UnsafeMutablePointer<CChar>?
     var isRefusal = false
-    guard
-      let prompt = ct_template_render(
+    let prompt = unsafe withExtendedLifetime(strings) {
+      unsafe ct_template_render(
         pointer, strings.messages, strings.messages.count, settings, &error, &isRefusal)
-    else {
-      let reason = Self.take(error)
+    }
+    guard let prompt = unsafe prompt else {
+      let reason = unsafe Self.take(error)
       throw isRefusal ? .chatTemplateRefused(reason: reason) : .chatTemplateUnusable(reason: reason)
     }
-    defer { ct_prompt_free(prompt) }
-    return (0..<ct_prompt_count(prompt)).map { index in
-      let piece = ct_prompt_piece(prompt, index)
-      let bytes = UnsafeRawBufferPointer(start: piece.text, count: piece.length)
-      return PromptPiece(text: String(decoding: bytes, as: UTF8.self), isContent: !piece.is_template)
+    defer { unsafe ct_prompt_free(prompt) }
+    return unsafe (0..<ct_prompt_count(prompt)).map { index in
+      let piece = unsafe ct_prompt_piece(prompt, index)
+      let bytes = unsafe UnsafeRawBufferPointer(start: piece.text, count: piece.length)
+      return unsafe PromptPiece(
+        text: String(decoding: bytes, as: UTF8.self), isContent: !piece.is_template)
     }
   }
 }
 
-/// Messages as C strings.
-private struct MessageStrings {
-  private var strings: [UnsafeMutablePointer<CChar>] = []
-  private(set) var messages: [ct_message] = []
+/// Messages as C strings, which it owns.
+@safe private final class MessageStrings {
+  private var strings: [UnsafeMutablePointer<CChar>] = unsafe []
+  private(set) var messages: [ct_message] = unsafe []
   private(set) var arguments: UnsafePointer<CChar>?
 
   init(_ messages: [ChatMessage], arguments: String?) {
-    self.messages = messages.map { message in
-      ct_message(
+    for message in messages {
+      let text = unsafe ct_message(
         role: copy(message.role.rawValue), content: copy(message.content),
         content_length: message.content.utf8.count)
+      unsafe self.messages.append(text)
     }
-    self.arguments = arguments.map { copy($0) }
+    if let arguments { unsafe self.arguments = copy(arguments) }
   }
 
-  private mutating func copy(_ text: String) -> UnsafePointer<CChar> {
+  deinit { unsafe strings.forEach { unsafe $0.deallocate() } }
+
+  private func copy(_ text: String) -> UnsafePointer<CChar> {
     let bytes = text.utf8CString
     let string = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
-    bytes.withUnsafeBufferPointer { source in
-      if let start = source.baseAddress { string.initialize(from: start, count: source.count) }
+    unsafe bytes.withUnsafeBufferPointer { source in
+      if let start = source.baseAddress { unsafe string.initialize(from: start, count: source.count) }
     }
-    strings.append(string)
-    return UnsafePointer(string)
-  }
-
-  func deallocate() {
-    for string in strings { string.deallocate() }
+    unsafe strings.append(string)
+    return unsafe UnsafePointer(string)
   }
 }

@@ -15,7 +15,7 @@ package struct TokenBound: Sendable {
   ///
   /// Cost: one pass over the vocabulary, some milliseconds.
   package init?(_ tokenizer: Tokenizer) {
-    let type = llama_vocab_type(tokenizer.vocabulary)
+    let type = unsafe llama_vocab_type(tokenizer.model.vocabulary)
     guard type == LLAMA_VOCAB_TYPE_BPE || type == LLAMA_VOCAB_TYPE_SPM else { return nil }
     var longest = 1
     var counts = [Bool](repeating: false, count: 256)
@@ -34,7 +34,7 @@ package struct TokenBound: Sendable {
   package func leastTokens(_ texts: [String]) -> Int {
     let count = texts.reduce(0) { total, text in
       var text = text
-      return total + text.withUTF8 { bytes in bytes.reduce(0) { $0 + (counts[Int($1)] ? 1 : 0) } }
+      return total + text.withUTF8 { bytes in unsafe bytes.reduce(0) { $0 + (counts[Int($1)] ? 1 : 0) } }
     }
     return (count + longestToken - 1) / longestToken
   }

@@ -16,24 +16,22 @@ public struct Tokenizer: Sendable {
   let specials: SpecialTokens
   let grammarVocabulary = GrammarVocabulary.Lazy()
   /// Keeps the vocabulary alive.
-  private let model: ModelHandle
-
-  var vocabulary: OpaquePointer? { llama_model_get_vocab(model.pointer) }
+  let model: ModelHandle
 
   init(model: ModelHandle, path: String) throws {
     self.model = model
-    guard let vocabulary = llama_model_get_vocab(model.pointer),
-      llama_vocab_type(vocabulary) != LLAMA_VOCAB_TYPE_NONE
+    guard let vocabulary = unsafe model.vocabulary,
+      unsafe llama_vocab_type(vocabulary) != LLAMA_VOCAB_TYPE_NONE
     else { throw LlamaError.modelNotLoaded(path: path, log: ["the model has no vocabulary"]) }
     func optional(_ token: llama_token) -> Int32? { token == LLAMA_TOKEN_NULL ? nil : token }
-    vocabularySize = Int(llama_vocab_n_tokens(vocabulary))
-    bos = optional(llama_vocab_bos(vocabulary))
-    eos = optional(llama_vocab_eos(vocabulary))
-    eot = optional(llama_vocab_eot(vocabulary))
-    newline = optional(llama_vocab_nl(vocabulary))
-    addsBOS = llama_vocab_get_add_bos(vocabulary)
-    addsEOS = llama_vocab_get_add_eos(vocabulary)
-    specials = SpecialTokens(vocabulary: vocabulary)
+    vocabularySize = unsafe Int(llama_vocab_n_tokens(vocabulary))
+    bos = unsafe optional(llama_vocab_bos(vocabulary))
+    eos = unsafe optional(llama_vocab_eos(vocabulary))
+    eot = unsafe optional(llama_vocab_eot(vocabulary))
+    newline = unsafe optional(llama_vocab_nl(vocabulary))
+    addsBOS = unsafe llama_vocab_get_add_bos(vocabulary)
+    addsEOS = unsafe llama_vocab_get_add_eos(vocabulary)
+    specials = SpecialTokens(of: model)
   }
 
   /// The tokens of `text`.
@@ -43,23 +41,12 @@ public struct Tokenizer: Sendable {
   ///   - parseSpecial: Turn the names of control tokens in the text into these tokens.
   /// - Throws: ``LlamaError`` for a text that the tokenizer cannot take.
   public func tokenize(_ text: String, addSpecial: Bool, parseSpecial: Bool) throws -> [Int32] {
-    var text = text
-    return try text.withUTF8 { utf8 in
-      try tokenize(utf8: utf8, addSpecial: addSpecial, parseSpecial: parseSpecial)
-    }
-  }
-
-  /// Bytes to hand over at once where a text may be cut.
-  private static let pieceSize = 1 << 15
-
-  private func tokenize(
-    utf8: UnsafeBufferPointer<UInt8>, addSpecial: Bool, parseSpecial: Bool
-  ) throws -> [Int32] {
+    let utf8 = Array(text.utf8)
     // The host's time grows with the square of the number of special tokens found in the text. Where line
     // breaks are such tokens (Gemma: 23 s for 1 MB of code), cut the text in front of some; and in front of some
     // control tokens, where these count.
     guard utf8.count > 2 * Self.pieceSize, specials.separatesLines || parseSpecial else {
-      return try tokenizeAtOnce(utf8, addSpecial: addSpecial, parseSpecial: parseSpecial)
+      return try tokenizeAtOnce(utf8[...], addSpecial: addSpecial, parseSpecial: parseSpecial)
     }
     var tokens: [Int32] = []
     if addSpecial, addsBOS, let bos { tokens.append(bos) }
@@ -74,38 +61,40 @@ public struct Tokenizer: Sendable {
         if parseSpecial, specials.separates(utf8, at: end) { break }
         end += 1
       }
-      tokens += try tokenizeAtOnce(
-        UnsafeBufferPointer(rebasing: utf8[start..<end]), addSpecial: false, parseSpecial: parseSpecial)
+      tokens += try tokenizeAtOnce(utf8[start..<end], addSpecial: false, parseSpecial: parseSpecial)
       start = end
     }
     if addSpecial, addsEOS, let eos { tokens.append(eos) }
     return tokens
   }
 
+  /// Bytes to hand over at once where a text may be cut.
+  private static let pieceSize = 1 << 15
+
   private func tokenizeAtOnce(
-    _ utf8: UnsafeBufferPointer<UInt8>, addSpecial: Bool, parseSpecial: Bool
+    _ utf8: ArraySlice<UInt8>, addSpecial: Bool, parseSpecial: Bool
   ) throws -> [Int32] {
     // One token a byte is the worst case, besides a space in front, BOS and EOS.
     guard let length = Int32(exactly: utf8.count), length < Int32.max - 8 else {
       throw LlamaError.textTooLong(byteCount: utf8.count)
     }
-    func call(_ buffer: UnsafeMutableBufferPointer<Int32>) -> Int32 {
-      // A null pointer with length 0 would still be dereferenced.
-      guard let start = utf8.baseAddress else {
-        return llama_tokenize(
-          vocabulary, "", 0, buffer.baseAddress, Int32(buffer.count), addSpecial, parseSpecial)
-      }
-      return start.withMemoryRebound(to: CChar.self, capacity: utf8.count) { characters in
-        llama_tokenize(
-          vocabulary, characters, length, buffer.baseAddress, Int32(buffer.count), addSpecial, parseSpecial)
-      }
-    }
+    let vocabulary = unsafe model.vocabulary
     // Room for the worst case would be four times too much for a long text, so guess, and ask again if wrong.
     var capacity = utf8.count < 4096 ? utf8.count + 8 : utf8.count / 2
     for _ in 0..<2 {
       var result: Int32 = 0
-      let tokens = [Int32](unsafeUninitializedCapacity: capacity) { buffer, count in
-        result = call(buffer)
+      let tokens = unsafe [Int32](unsafeUninitializedCapacity: capacity) { buffer, count in
+        result = unsafe utf8.withUnsafeBufferPointer {
+          unsafe $0.withMemoryRebound(to: CChar.self) { characters in
+            // A null pointer with length 0 would still be dereferenced.
+            guard let start = characters.baseAddress else {
+              return unsafe llama_tokenize(
+                vocabulary, "", 0, buffer.baseAddress, Int32(buffer.count), addSpecial, parseSpecial)
+            }
+            return unsafe llama_tokenize(
+              vocabulary, start, length, buffer.baseAddress, Int32(buffer.count), addSpecial, parseSpecial)
+          }
+        }
         count = max(0, Int(result))
       }
       if result >= 0 { return tokens }
@@ -130,12 +119,13 @@ public struct Tokenizer: Sendable {
     // 64 bytes hold nearly every piece; the answer is negative and tells the size when they do not.
     var capacity: Int32 = 64
     for _ in 0..<2 {
-      let count = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(capacity)) { buffer -> Int32 in
+      let count = unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(capacity)) {
+        buffer -> Int32 in
         guard let start = buffer.baseAddress else { return 0 }
-        let count = start.withMemoryRebound(to: CChar.self, capacity: buffer.count) {
-          llama_token_to_piece(vocabulary, token, $0, capacity, 0, renderSpecial)
+        let count = unsafe start.withMemoryRebound(to: CChar.self, capacity: buffer.count) {
+          unsafe llama_token_to_piece(model.vocabulary, token, $0, capacity, 0, renderSpecial)
         }
-        if count > 0 { bytes.append(contentsOf: UnsafeBufferPointer(start: start, count: Int(count))) }
+        if count > 0 { unsafe bytes.append(contentsOf: buffer.prefix(Int(count))) }
         return count
       }
       guard count < 0 else { return }
@@ -152,12 +142,12 @@ public struct Tokenizer: Sendable {
 
   /// Whether generation ends with this token: EOS, end of turn and the like.
   public func isEndOfGeneration(_ token: Int32) -> Bool {
-    contains(token) && llama_vocab_is_eog(vocabulary, token)
+    unsafe contains(token) && llama_vocab_is_eog(model.vocabulary, token)
   }
 
   /// Whether the token steers the model instead of standing for text.
   public func isControl(_ token: Int32) -> Bool {
-    contains(token) && llama_vocab_is_control(vocabulary, token)
+    unsafe contains(token) && llama_vocab_is_control(model.vocabulary, token)
   }
 
   private func contains(_ token: Int32) -> Bool { token >= 0 && Int(token) < vocabularySize }

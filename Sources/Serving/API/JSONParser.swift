@@ -5,14 +5,14 @@
 
 /// Reads one document.
 struct JSONParser {
-  private let bytes: UnsafeBufferPointer<UInt8>
+  private let bytes: [UInt8]
   private var index = 0
   private var depth = 0
 
   /// Deeper documents would exhaust the stack of whoever follows them.
   static let deepest = 128
 
-  init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
 
   mutating func parse() throws(JSONProblem) -> JSONValue {
     let value = try value()

@@ -16,10 +16,8 @@ package enum JSONValue: Sendable, Hashable {
   ///
   /// - Throws: ``JSONProblem`` with the reason and the place.
   package init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
-    self = try ContiguousArray(bytes).withUnsafeBufferPointer { (buffer) throws(JSONProblem) in
-      var parser = JSONParser(buffer)
-      return try parser.parse()
-    }
+    var parser = JSONParser(Array(bytes))
+    self = try parser.parse()
   }
 
   /// What it is, for messages.

@@ -27,7 +27,7 @@ struct AnswerText {
   /// - Parameter send: gets text that is certain, with the tokens that end in it.
   /// - Returns: why the choice is complete, or nil when it goes on.
   mutating func take(
-    _ token: Int32, logits: UnsafeBufferPointer<Float>, tokenizer: Tokenizer, send: (CompletionDelta) -> Void
+    _ token: Int32, logits: LogitRow, tokenizer: Tokenizer, send: (CompletionDelta) -> Void
   ) -> FinishReason? {
     if tokenizer.isEndOfGeneration(token) {
       flush(stops.append(decoder.finish()) + stops.finish(), send)

@@ -3,6 +3,7 @@
 import Foundation
 import Generation
 import LlamaHost
+import Platform
 import RetrievalAttention
 
 extension SchedulerCore {
@@ -183,7 +184,7 @@ final class SessionWriter: Sendable {
   static func reason(_ error: any Error) -> String {
     switch error {
     case StorageError.system(_, _, let code), SessionError.system(_, _, let code):
-      String(cString: strerror(code))
+      systemMessage(code)
     default: "\(type(of: error))"
     }
   }

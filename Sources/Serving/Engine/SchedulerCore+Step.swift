@@ -186,7 +186,7 @@ extension SchedulerCore {
     job.context.pinnedCount == nil && job.generatedTokens > Self.unindexedTokens
   }
 
-  private func choose(_ job: SequenceJob, _ logits: UnsafeBufferPointer<Float>) {
+  private func choose(_ job: SequenceJob, _ logits: LogitRow) {
     guard let sampler = job.sampler else { return }
     do {
       let token = try sampler.sample(logits: logits)

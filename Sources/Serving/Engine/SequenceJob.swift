@@ -138,7 +138,7 @@ final class SequenceJob {
   var indexedEnd: Int { context.pinnedCount ?? group.prompt.count }
 
   /// Takes a token that was chosen; returns why the choice is complete, or nil when it goes on.
-  func take(_ token: Int32, logits: UnsafeBufferPointer<Float>, tokenizer: Tokenizer) -> FinishReason? {
+  func take(_ token: Int32, logits: LogitRow, tokenizer: Tokenizer) -> FinishReason? {
     let before = generatedTokens
     let reason = text.take(token, logits: logits, tokenizer: tokenizer) {
       group.send(.delta(choice: choice, $0))

@@ -36,7 +36,7 @@ final class SessionFolder: Sendable {
   private static func problem(_ failure: FileLock.Failure, path: String) -> SessionSetupError {
     switch failure {
     case .held: .folderInUse(path: path)
-    case .system(_, let code): .unusableFolder(path: path, reason: String(cString: strerror(code)))
+    case .system(_, let code): .unusableFolder(path: path, reason: systemMessage(code))
     }
   }
 
@@ -51,7 +51,7 @@ final class SessionFolder: Sendable {
       while !FileManager.default.fileExists(atPath: place.path), place.path != "/" {
         place.deleteLastPathComponent()
       }
-      guard access("\(place.path)/.", W_OK | X_OK) == 0 else {
+      guard unsafe access("\(place.path)/.", W_OK | X_OK) == 0 else {
         throw problem(.system(operation: "access", code: errno), path: path)
       }
     }

@@ -46,10 +46,6 @@ final class StoredContext {
   static func commonCount(_ stored: [Int32], _ wanted: [Int32]) -> Int {
     let limit = min(stored.count, wanted.count - 1)
     guard limit > 0 else { return 0 }
-    return stored.withUnsafeBufferPointer { stored in
-      wanted.withUnsafeBufferPointer { wanted in
-        (0..<limit).first { stored[$0] != wanted[$0] } ?? limit
-      }
-    }
+    return (0..<limit).first { stored[$0] != wanted[$0] } ?? limit
   }
 }

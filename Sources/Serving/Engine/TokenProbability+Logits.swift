@@ -7,7 +7,7 @@ extension TokenProbability {
   /// The natural log-probability of `token` among all, and of the `count` most probable ones.
   ///
   /// Cost: two passes over the vocabulary.
-  init(token: Int32, logits: UnsafeBufferPointer<Float>, alternatives count: Int, tokenizer: Tokenizer) {
+  init(token: Int32, logits: LogitRow, alternatives count: Int, tokenizer: Tokenizer) {
     var largest = -Float.infinity
     for logit in logits where logit > largest { largest = logit }
     var sum = 0.0

@@ -1,8 +1,8 @@
 // Options of `ra bench index`: the vectors, and the settings of the indexes.
 
-public import ArgumentParser
+import ArgumentParser
 import Benchmarking
-public import Evaluation
+import Evaluation
 
 struct IndexVectorOptions: ParsableArguments {
   @Option(help: ArgumentHelp("A folder that ra capture wrote.", valueName: "folder"))

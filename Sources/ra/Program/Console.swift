@@ -83,7 +83,7 @@ final class Console {
   /// Text on standard output, at once. Where it cannot be written, the work is cancelled: nobody would see its result.
   func output(_ text: String) {
     guard StandardStream.output.write(text) != nil else { return }
-    withUnsafeCurrentTask { $0?.cancel() }
+    unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
   }
 
   private func write(_ text: String) { StandardStream.error.write(text) }

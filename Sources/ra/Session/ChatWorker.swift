@@ -91,7 +91,7 @@ actor ChatWorker {
   private var mark: String? { session.map { $0.directory + "/unfinished-turn" } }
 
   private func removeMark() {
-    if let mark { unlink(mark) }
+    if let mark { unsafe unlink(mark) }
   }
 
   /// Streams the answer to a message.
