@@ -81,8 +81,8 @@ package protocol DividedHead: HeadPolicy {
   func partCount(workers: Int) -> Int
 }
 
-/// A head that chooses keys, and whose query heads may go through a step in blocks: ``HeadPolicy/attend(_:)`` and what follows it may run for
-/// several of them at once, each as if it were the whole group.
+/// A head that chooses keys, and whose query heads may go through a step in blocks: ``HeadPolicy/attend(_:)`` and what
+/// follows it may run for several of them at once, each as if it were the whole group.
 package protocol BlockedHead: HeadPolicy {
   /// Whether it may now.
   var takesBlocks: Bool { get }
