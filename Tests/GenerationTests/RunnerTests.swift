@@ -47,7 +47,8 @@ extension GenerationTests {
 
     @Test func shortAnswersAgree() throws {
       let prompt = try Prompt(
-        documents: [], question: "What is the capital of France?", model: model, raw: false)
+        documents: [], question: "What is the capital of France? Answer with its name.", model: model,
+        raw: false)
       let host = try generate(HostRunner(model: model, pool: pool, contextLength: 128), prompt, tokens: 8)
       let exact = try generate(guest(.exact), prompt, tokens: 8)
       let retrieval = try generate(guest(.retrieval(.init())), prompt, tokens: 8)

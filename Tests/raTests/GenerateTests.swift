@@ -5,7 +5,9 @@ import Testing
 
 @Suite(.serialized) struct GenerateTests {
   @Test func textAndStatisticsGoToTheirPlaces() throws {
-    let output = try Program.generate(["--prompt", "What is the capital of France?", "--max-tokens", "6"])
+    let output = try Program.generate([
+      "--prompt", "What is the capital of France? Answer with its name.", "--max-tokens", "6",
+    ])
     #expect(output.status == 0)
     #expect(output.standardOutput.contains("capital"))
     #expect(output.standardOutput.hasSuffix("\n"))

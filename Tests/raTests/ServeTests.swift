@@ -14,7 +14,7 @@ import Testing
   @Test func refusesWrongOptions() throws {
     for (arguments, words) in [
       (["--port", "70000"], ["--port", "70000"]), (["--parallel", "0"], ["--parallel", "1...256"]),
-      (["--attention", "host"], ["host"]), (["--log-level", "loud"], ["loud"]),
+      (["--attention", "host", "--kv-type", "q8"], ["--kv-type"]), (["--log-level", "loud"], ["loud"]),
       (["--memory", "-1"], ["--memory"]),
       (["--name", ""], ["--name"]), (["--stall", "0"], ["--stall"]),
     ] {

@@ -6,7 +6,7 @@ import Testing
 
 extension SchedulerTests {
   @Suite struct CompletionTests {
-    private let capital = "What is the capital of France?"
+    private let capital = "What is the capital of France? Answer with its name."
 
     @Test func answersAndCounts() async throws {
       let scheduler = try await Scheduler.start()
@@ -141,7 +141,8 @@ extension SchedulerTests {
     @Test func manyAtOnceAreAllServed() async throws {
       let scheduler = try await Scheduler.start { $0.parallel = 3 }
       let questions = [
-        "What is the capital of France?", "What is 2+2?", "Name a color.", "Say hello.", "Who are you?",
+        "What is the capital of France? Answer with its name.", "What is 2+2?", "Name a color.", "Say hello.",
+        "Who are you?",
       ]
       let answers = try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
         for (index, question) in questions.enumerated() {

@@ -19,7 +19,7 @@ extension SchedulerTests {
     @Test func answersAsTheOtherEngineDoes() async throws {
       let host = try await start()
       let ours = try await Scheduler.start()
-      let question = "What is the capital of France?"
+      let question = "What is the capital of France? Answer with its name."
       let answer = try await host.ask(question, tokens: 24)
       let expected = try await ours.ask(question, tokens: 24)
       #expect(answer.text == expected.text)
