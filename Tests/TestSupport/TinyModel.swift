@@ -63,9 +63,11 @@ package struct TinyModel {
   }
 
   /// Nothing but what most models have.
-  package static func llama(context: UInt32) -> TinyModel {
-    var model = TinyModel("llama", context: context)
-    model.extra = [("llama.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads)))]
+  package static func llama(context: UInt32) -> TinyModel { plain("llama", context) }
+
+  private static func plain(_ architecture: String, _ context: UInt32) -> TinyModel {
+    var model = TinyModel(architecture, context: context)
+    model.extra = [("\(architecture).rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads)))]
     model.addEnds()
     for layer in 0..<layers {
       model.addNorms(layer, ["attn_norm", "ffn_norm"])
@@ -125,17 +127,7 @@ package struct TinyModel {
   }
 
   /// LLaDA, which fills gaps in a text instead of continuing it.
-  package static func llada(context: UInt32) -> TinyModel {
-    var model = TinyModel("llada", context: context)
-    model.extra = [("llada.rope.dimension_count", TinyGGUF.scalar(UInt32(width / heads)))]
-    model.addEnds()
-    for layer in 0..<layers {
-      model.addNorms(layer, ["attn_norm", "ffn_norm"])
-      model.addAttention(layer, (width, width, width))
-      model.addForward(layer)
-    }
-    return model
-  }
+  package static func llada(context: UInt32) -> TinyModel { plain("llada", context) }
 
   /// Jamba: a Mamba layer, whose state remembers the whole text, before one with attention.
   package static func jamba(context: UInt32) -> TinyModel {

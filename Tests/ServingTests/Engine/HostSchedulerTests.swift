@@ -9,11 +9,7 @@ extension SchedulerTests {
     private func start(
       _ change: (inout SchedulerSettings) -> Void = { _ in }
     ) async throws -> HostScheduler {
-      var settings = SchedulerSettings()
-      settings.threads = 1
-      settings.contextLength = 512
-      change(&settings)
-      return try await HostScheduler.start(model: TestModel.load(), settings: settings)
+      try await HostScheduler.start(model: TestModel.load(), settings: .small(contextLength: 512, change))
     }
 
     @Test func answersAsTheOtherEngineDoes() async throws {

@@ -24,16 +24,24 @@ struct Answer: Equatable {
   var text: String { texts[0] ?? "" }
 }
 
+extension SchedulerSettings {
+  /// Few threads and small limits, and what is changed.
+  static func small(contextLength: Int = 2048, _ change: (inout SchedulerSettings) -> Void)
+    -> SchedulerSettings
+  {
+    var settings = SchedulerSettings()
+    settings.threads = 1
+    settings.contextLength = contextLength
+    change(&settings)
+    return settings
+  }
+}
+
 extension Scheduler {
-  /// Starts with few threads and small limits.
   static func start(
     _ change: (inout SchedulerSettings) -> Void = { _ in }
   ) async throws -> Scheduler {
-    var settings = SchedulerSettings()
-    settings.threads = 1
-    settings.contextLength = 2048
-    change(&settings)
-    return try await start(model: TestModel.load(), settings: settings)
+    try await start(model: TestModel.load(), settings: .small(change))
   }
 
   func stop() async { await drain(until: .now) }
