@@ -56,6 +56,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.9.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
   ],
   targets: [
     // llama.cpp and ggml, built by scripts/bootstrap or installed by the system; found by pkg-config.
@@ -111,7 +112,10 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Serving",
-      dependencies: ["Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels"],
+      dependencies: [
+        "Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels",
+        .product(name: "OrderedCollections", package: "swift-collections"),
+      ],
       swiftSettings: strict),
     .target(
       name: "InferenceServer",

@@ -1,6 +1,6 @@
 #include "chat_templates.h"
 
-#include "template_text.h"
+#include "template_internals.h"
 
 #include <llama-chat/jinja/caps.h>
 #include <llama-chat/jinja/parser.h>
@@ -14,27 +14,11 @@
 #include <stdexcept>
 #include <string>
 
-struct ct_template {
-    std::string source;
-    jinja::program program;
-    jinja::value literals;
-    jinja::value bos, eos;
-    bool wants_parts = false;
-    /// Whether it asks for the date: the engine does so with std::localtime, which is for one thread at a time.
-    bool has_dates = false;
-};
-
 struct ct_prompt {
     std::vector<jinja::string_part> pieces;
 };
 
 namespace {
-
-char *copied(const std::string &text) {
-    char *copy = static_cast<char *>(std::malloc(text.size() + 1));
-    if (copy != nullptr) std::memcpy(copy, text.c_str(), text.size() + 1);
-    return copy;
-}
 
 /// The engine shows the place with an excerpt over several lines, and then the reason.
 std::string one_line(const std::string &message, bool &is_refusal) {
@@ -48,13 +32,6 @@ std::string one_line(const std::string &message, bool &is_refusal) {
     const std::string text = message.substr(start + reason.size());
     if (line == std::string::npos || end == std::string::npos) return text;
     return message.substr(line + 4, end - line - 4) + ": " + text;
-}
-
-std::string text_of(const std::exception &error, bool *is_refusal) {
-    bool refuses = false;
-    const std::string text = one_line(error.what(), refuses);
-    if (is_refusal != nullptr) *is_refusal = refuses;
-    return text;
 }
 
 jinja::value content_value(const ct_message &message, bool as_parts) {
@@ -79,26 +56,8 @@ jinja::value message_value(const ct_message &message, bool as_parts) {
     return object;
 }
 
-/// The engine calls itself for each level of a value.
-void check_depth(const char *json) {
-    int depth = 0;
-    bool in_string = false;
-    for (; *json != 0; json++) {
-        if (in_string) {
-            if (*json == '\\' && json[1] != 0) json++;
-            else if (*json == '"') in_string = false;
-        } else if (*json == '"') {
-            in_string = true;
-        } else if (*json == '[' || *json == '{') {
-            if (++depth > 200) throw std::runtime_error("the arguments are nested too deeply");
-        } else if (*json == ']' || *json == '}') {
-            depth--;
-        }
-    }
-}
-
 void set_arguments(jinja::context &context, const char *json) {
-    check_depth(json);
+    template_check_depth(json);
     const common_json object = common_json::parse(json);
     if (!object.is_object()) throw std::runtime_error("the arguments are no JSON object");
     jinja::global_from_json(context, object, false);
@@ -137,6 +96,41 @@ bool needs_parts(jinja::lexer_result &source) {
 
 }  // namespace
 
+char *template_copy(const std::string &text) {
+    char *copy = static_cast<char *>(std::malloc(text.size() + 1));
+    if (copy != nullptr) std::memcpy(copy, text.c_str(), text.size() + 1);
+    return copy;
+}
+
+char *template_error(const std::exception &error, bool *is_refusal) {
+    bool refuses = false;
+    const std::string text = one_line(error.what(), refuses);
+    if (is_refusal != nullptr) *is_refusal = refuses;
+    return template_copy(text);
+}
+
+void template_check_depth(const char *json) {
+    int depth = 0;
+    bool in_string = false;
+    for (; *json != 0; json++) {
+        if (in_string) {
+            if (*json == '\\' && json[1] != 0) json++;
+            else if (*json == '"') in_string = false;
+        } else if (*json == '"') {
+            in_string = true;
+        } else if (*json == '[' || *json == '{') {
+            if (++depth > 200) throw std::runtime_error("the arguments are nested too deeply");
+        } else if (*json == ']' || *json == '}') {
+            depth--;
+        }
+    }
+}
+
+std::mutex &template_dates() {
+    static std::mutex dates;
+    return dates;
+}
+
 ct_template *ct_template_create(const char *source, size_t length, const char *bos, const char *eos, char **error) {
     *error = nullptr;
     try {
@@ -144,15 +138,15 @@ ct_template *ct_template_create(const char *source, size_t length, const char *b
         jinja::lexer_result tokens = lexer.tokenize(std::string(source, length));
         const template_text text(tokens);
         auto result = std::make_unique<ct_template>(
-            ct_template{text.tokens.source, jinja::parse_from_tokens(text.tokens), text.literals, own_string(bos),
+            ct_template{std::string(source, length), text.tokens.source, jinja::parse_from_tokens(text.tokens), text.literals, own_string(bos),
                         own_string(eos)});
         result->wants_parts = needs_parts(tokens);
         result->has_dates = result->source.find("strftime_now") != std::string::npos;
         return result.release();
     } catch (const std::exception &exception) {
-        *error = copied(text_of(exception, nullptr));
+        *error = template_error(exception, nullptr);
     } catch (...) {
-        *error = copied("an unknown error");
+        *error = template_copy("an unknown error");
     }
     return nullptr;
 }
@@ -169,8 +163,7 @@ ct_prompt *ct_template_render(
     try {
         jinja::context context(chat_template->source);
         set_variables(context, *chat_template, messages, count, options);
-        static std::mutex dates;
-        std::unique_lock<std::mutex> lock(dates, std::defer_lock);
+        std::unique_lock<std::mutex> lock(template_dates(), std::defer_lock);
         if (chat_template->has_dates) lock.lock();
         jinja::runtime runtime(context);
         const jinja::value output = runtime.execute(chat_template->program);
@@ -178,9 +171,9 @@ ct_prompt *ct_template_render(
         prompt->pieces = std::move(jinja::runtime::gather_string_parts(output)->val_str.parts);
         return prompt.release();
     } catch (const std::exception &exception) {
-        *error = copied(text_of(exception, is_refusal));
+        *error = template_error(exception, is_refusal);
     } catch (...) {
-        *error = copied("an unknown error");
+        *error = template_copy("an unknown error");
     }
     return nullptr;
 }

@@ -36,6 +36,8 @@ public struct Conversation: Sendable {
   /// Where in the context the template's text in front of the last answer begins, if that is known and tokens can be
   /// changed from there on.
   var answerStart: Int?
+  /// The form of the answer to what was asked last; nil where that is a text and nothing else.
+  public private(set) var answerFormat: ChatFormat?
   let template: ChatTemplate?
   let tokenizer: Tokenizer
 
@@ -108,7 +110,7 @@ public struct Conversation: Sendable {
   ///   `LlamaError.chatTemplateRewrites` tells that a second question cannot follow the first; nothing has changed
   /// then.
   public mutating func ask(_ question: String) throws -> [Int32] {
-    try ask([ChatMessage(role: .user, content: question)], isQuestion: true)
+    try ask(ChatRequest([ChatMessage(role: .user, content: question)]), isQuestion: true)
   }
 
   /// Continues with all messages of a conversation, as a client sends them that keeps it itself, after which the model
@@ -119,21 +121,24 @@ public struct Conversation: Sendable {
   ///
   /// - Returns: the tokens to read.
   /// - Throws: the host's errors; nothing has changed then.
-  public mutating func ask(_ messages: [ChatMessage]) throws -> [Int32] {
-    let leading = messages.prefix { $0.role == .system }
-    var rest = messages.dropFirst(leading.count)
+  public mutating func ask(_ request: ChatRequest) throws -> [Int32] {
+    let leading = request.messages.prefix { $0.role == .system }
+    var rest = request.messages.dropFirst(leading.count)
     var first = leading.map(\.content)
     if let question = rest.first, question.role != .assistant {
       first.append(question.content)
       rest = rest.dropFirst()
     }
     let question = ChatMessage(role: .user, content: first.joined(separator: Self.separator))
-    return try ask([question] + rest, isQuestion: false)
+    var request = request
+    request.messages = [question] + rest
+    return try ask(request, isQuestion: false)
   }
 
-  private mutating func ask(_ messages: [ChatMessage], isQuestion: Bool) throws -> [Int32] {
-    var tokens = try tokenizer.tokenize(
-      continuation(messages, isQuestion: isQuestion), continuing: place != .start)
+  private mutating func ask(_ request: ChatRequest, isQuestion: Bool) throws -> [Int32] {
+    let (pieces, format) = try continuation(request, isQuestion: isQuestion)
+    var tokens = try tokenizer.tokenize(pieces, continuing: place != .start)
+    answerFormat = format
     if place == .start { tokens = tokenizer.withBOS(tokens) }
     openText = ""
     answerStart = nil
@@ -142,25 +147,31 @@ public struct Conversation: Sendable {
   }
 
   /// What messages, of which the first one is the user's, are behind what was read.
-  private func continuation(_ messages: [ChatMessage], isQuestion: Bool) throws -> [PromptPiece] {
-    var messages = messages
+  private func continuation(
+    _ request: ChatRequest, isQuestion: Bool
+  ) throws -> (pieces: [PromptPiece], format: ChatFormat?) {
+    var request = request
+    var messages = request.messages
     if isQuestion {
       guard !messages[0].content.allSatisfy(\.isWhitespace) else { throw GenerationError.emptyPrompt }
       if !isRaw { messages[0].content = messages[0].content.trimmingCharacters(in: .whitespacesAndNewlines) }
     }
     guard let template else {
-      return [.content((place == .answer ? Self.separator : openText) + plain(messages))]
+      return ([.content((place == .answer ? Self.separator : openText) + plain(messages))], nil)
     }
     switch place {
     case .start:
-      return try template.pieces(messages)
+      request.messages = messages
+      return try template.prepare(request)
     case .documents:
       messages[0].content = openText + messages[0].content
-      return try template.continuation(of: messages, from: 0)
+      request.messages = messages
+      return try template.continuation(of: request, from: 0)
     case .answer:
       guard try template.keepsOpening() else { throw LlamaError.chatTemplateRewrites }
       let earlier = [ChatMessage(role: .user, content: "x"), ChatMessage(role: .assistant, content: "")]
-      return try template.continuation(of: earlier + messages, from: 1)
+      request.messages = earlier + messages
+      return try template.continuation(of: request, from: 1)
     }
   }
 

@@ -2,6 +2,7 @@
 
 import Foundation
 import Hummingbird
+import LlamaHost
 import Serving
 
 /// Which of the two kinds of completion an answer belongs to.
@@ -15,6 +16,8 @@ enum AnswerKind {
 struct AnswerWriter {
   private struct Choice {
     var text = ""
+    var reasoning = ""
+    var calls: [ToolCall] = []
     var tokens: [TokenProbability] = []
     var reason: FinishReason?
     /// Unicode scalars written so far, for offsets.
@@ -58,6 +61,8 @@ struct AnswerWriter {
       guard choices.indices.contains(index) else { return [] }
       guard parameters.streams else {
         choices[index].text += delta.text
+        choices[index].reasoning += delta.reasoning
+        for call in delta.calls { choices[index].calls.add(call) }
         choices[index].tokens += delta.tokens
         return []
       }
@@ -84,7 +89,11 @@ struct AnswerWriter {
           id: id, created: created, model: model, systemFingerprint: Self.fingerprint,
           choices: choices.enumerated().map { index, choice in
             .init(
-              index: index, message: .init(content: choice.text),
+              index: index,
+              message: .init(
+                content: choice.text.isEmpty && !choice.calls.isEmpty ? nil : choice.text,
+                reasoningContent: choice.reasoning.isEmpty ? nil : choice.reasoning,
+                toolCalls: choice.calls.isEmpty ? nil : choice.calls.map { ToolCallBody($0) }),
               logprobs: hasLogprobs ? ChatLogprobs(choice.tokens) : nil, finishReason: choice.reason ?? .stop)
           }, usage: usage, statistics: statistics))
     case .text:
@@ -119,11 +128,23 @@ struct AnswerWriter {
   }
 
   private mutating func chunks(index: Int, delta: CompletionDelta) -> [ByteBuffer] {
-    guard !delta.text.isEmpty || !delta.tokens.isEmpty else { return [] }
-    let first = role(index)
-    let body = chunk(index: index, text: delta.text, tokens: delta.tokens, reason: nil)
-    choices[index].scalars += delta.text.unicodeScalars.count
-    return first + [body]
+    var chunks: [ByteBuffer] = []
+    if !delta.reasoning.isEmpty {
+      chunks += [piece(index, .init(reasoningContent: delta.reasoning))]
+    }
+    if !delta.text.isEmpty || !delta.tokens.isEmpty {
+      chunks += [chunk(index: index, text: delta.text, tokens: delta.tokens, reason: nil)]
+      choices[index].scalars += delta.text.unicodeScalars.count
+    }
+    for call in delta.calls { chunks += [piece(index, .init(toolCalls: [ToolCallBody(call)]))] }
+    return chunks.isEmpty ? [] : role(index) + chunks
+  }
+
+  /// A piece of a chat's choice that is no text of the answer.
+  private func piece(_ index: Int, _ delta: ChatChunk.Delta) -> ByteBuffer {
+    var chunk = chatChunk
+    chunk.choices = [.init(index: index, delta: delta)]
+    return JSONText.encode(chunk)
   }
 
   private func chunk(index: Int, text: String?, tokens: [TokenProbability], reason: FinishReason?)
@@ -186,6 +207,14 @@ struct AnswerWriter {
 
   private var textChunk: TextAnswer {
     TextAnswer(id: id, created: created, model: model, systemFingerprint: Self.fingerprint)
+  }
+}
+
+extension [ToolCall] {
+  /// Adds a piece of a call.
+  mutating func add(_ piece: AnswerChange.Call) {
+    if piece.index == count { append(ToolCall(id: piece.id ?? "", name: piece.name ?? "", arguments: "")) }
+    if indices.contains(piece.index) { self[piece.index].arguments += piece.arguments }
   }
 }
 

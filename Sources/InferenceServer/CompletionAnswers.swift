@@ -1,5 +1,6 @@
 // The bodies of answers, field by field as OpenAI's reference has them.
 
+import LlamaHost
 import Serving
 
 /// Tokens that a request used.
@@ -122,8 +123,10 @@ private func finite(_ value: Float) -> Float { value.isFinite ? value : -9999 }
 struct ChatAnswer: Encodable, Sendable {
   struct Message: Encodable, Sendable {
     var role = "assistant"
-    var content: String
+    @Nullable var content: String?
     @Nullable var refusal: String? = nil
+    var reasoningContent: String?
+    var toolCalls: [ToolCallBody]?
   }
 
   struct Choice: Encodable, Sendable {
@@ -143,11 +146,42 @@ struct ChatAnswer: Encodable, Sendable {
   var statistics: StatisticsBody?
 }
 
+/// A call of a tool, or a piece of one.
+struct ToolCallBody: Encodable, Sendable {
+  struct Function: Encodable, Sendable {
+    var name: String?
+    var arguments: String
+  }
+
+  /// In pieces alone.
+  var index: Int?
+  var id: String?
+  var type: String?
+  var function: Function
+
+  /// A piece.
+  init(_ piece: AnswerChange.Call) {
+    index = piece.index
+    id = piece.id
+    type = piece.id == nil ? nil : "function"
+    function = Function(name: piece.name, arguments: piece.arguments)
+  }
+
+  /// A whole call.
+  init(_ call: ToolCall) {
+    id = call.id
+    type = "function"
+    function = Function(name: call.name, arguments: call.arguments)
+  }
+}
+
 /// `/v1/chat/completions`, a piece.
 struct ChatChunk: Encodable, Sendable {
   struct Delta: Encodable, Sendable {
     var role: String?
     var content: String?
+    var reasoningContent: String?
+    var toolCalls: [ToolCallBody]?
   }
 
   struct Choice: Encodable, Sendable {

@@ -18,17 +18,10 @@ struct CompletionParameters {
     try checkModel(fields, model)
     // Messages are always text: parse_special would be a way for them to leave it.
     try fields.refuse("functions", "logit_bias", "audio", "prediction", "web_search_options", "parse_special")
-    if try fields.string("tool_choice") != "none" { try fields.refuse("tools") }
     if let modalities = fields["modalities"], modalities != .array([.string("text")]) {
       throw .invalid("modalities", "'modalities' must be [\"text\"].")
     }
-    guard let list = try fields.objects("messages") else {
-      throw APIError(
-        .badRequest, "'messages' is missing.", parameter: "messages", code: "missing_required_parameter")
-    }
-    guard !list.isEmpty else { throw .invalid("messages", "'messages' must have at least one message.") }
-    var messages: [ChatMessage] = []
-    for message in list { messages.append(try Self.message(message)) }
+    let conversation = try ChatFields.conversation(fields)
     var alternatives: Int?
     let top = try fields.integer("top_logprobs", 0...20)
     if try fields.flag("logprobs") == true {
@@ -40,7 +33,7 @@ struct CompletionParameters {
     let maximum = try fields.integer("max_completion_tokens", limit)
     let olderMaximum = try fields.integer("max_tokens", limit)
     return try make(
-      fields, prompt: .chat(messages),
+      fields, prompt: .chat(conversation),
       maximumTokens: maximum ?? olderMaximum, alternatives: alternatives,
       settings: settings)
   }
@@ -87,32 +80,6 @@ struct CompletionParameters {
     throw APIError(
       .notFound, "The model '\(name.prefix(100))' does not exist. This server has '\(model.id)'.",
       parameter: "model", code: "model_not_found")
-  }
-
-  private static func message(_ fields: RequestFields) throws(APIError) -> ChatMessage {
-    let names = ["developer": ChatMessage.Role.system, "function": .tool]
-    guard let name = try fields.string("role") else { throw fields.mismatch("role", "a string") }
-    guard let role = ChatMessage.Role(rawValue: name) ?? names[name] else {
-      throw .invalid(
-        fields.name("role"),
-        "'\(fields.name("role"))' must be system, developer, user, assistant or tool, not '\(name.prefix(40))'."
-      )
-    }
-    switch fields["content"] {
-    case .string(let text)?: return ChatMessage(role: role, content: text)
-    case .array?:
-      var text = ""
-      for part in try fields.objects("content") ?? [] {
-        guard try part.string("type") == "text", let piece = try part.string("text") else {
-          throw .invalid(
-            part.name("type"), "'\(part.name("type"))' must be 'text': this server reads only text.")
-        }
-        text += piece
-      }
-      return ChatMessage(role: role, content: text)
-    case nil where role == .assistant: return ChatMessage(role: role, content: "")
-    default: throw fields.mismatch("content", "a string or a list of text parts")
-    }
   }
 
   /// What both kinds of request have in common.

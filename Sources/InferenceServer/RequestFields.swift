@@ -5,7 +5,7 @@ import Serving
 
 /// A JSON object from a client. `null` counts as absent.
 struct RequestFields {
-  let fields: [String: JSONValue]
+  let fields: JSONObject
   /// Where the object stands in the request, for errors.
   private let path: String
 
@@ -23,7 +23,7 @@ struct RequestFields {
     path = ""
   }
 
-  private init(_ fields: [String: JSONValue], path: String) {
+  private init(_ fields: JSONObject, path: String) {
     self.fields = fields
     self.path = path
   }

@@ -25,7 +25,8 @@ FOLDER = DEPS / "source"
 WANTED = re.compile(
     r"""(CMakeLists\.txt | LICENSE | cmake/.* | include/.* | src/.*
       | ggml/(?!src/ggml-(?!cpu/)[^/]*/).* | vendor/(.*/)?CMakeLists\.txt | vendor/hash/.*
-      | common/(jinja/.* | (json|unicode)\.(cpp|h)) | vendor/nlohmann/.* | licenses/LICENSE-jsonhpp)$""",
+      | common/((jinja|parsers)/.* | (json|unicode|chat|chat-.*|peg-parser|json-schema.*|trie)\.(cpp|h) | (common|log)\.h)
+      | vendor/nlohmann/.* | licenses/LICENSE-jsonhpp)$""",
     re.VERBOSE,
 )
 

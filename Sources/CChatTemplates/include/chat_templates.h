@@ -82,6 +82,62 @@ void ct_prompt_free(ct_prompt *prompt);
 /// Null is allowed.
 void ct_string_free(char *text);
 
+// What goes beyond a prompt: tools, reasoning, and answers taken apart, by llama.cpp's chat library.
+
+typedef struct ct_formats ct_formats;
+typedef struct ct_format ct_format;
+typedef struct ct_triggers ct_triggers;
+
+/// What a template tells of its model's formats.
+///
+/// Returns null and sets `error` for a template that cannot be parsed. Never changes; for any number of threads.
+ct_formats *ct_formats_create(const char *source, size_t length, const char *bos, const char *eos, char **error);
+
+/// Null is allowed.
+void ct_formats_free(ct_formats *formats);
+
+/// A prompt, with the grammar and the parser of the answer to it.
+///
+/// `request` is a JSON object: `messages` and `tools` as in OpenAI's chat completions, `tool_choice` (auto, none or
+/// required), `parallel_tool_calls`, `json_schema`, `enable_thinking`, `continue_final_message` (none, content or
+/// reasoning_content: the answer goes on with the last message), `arguments` (more variables of the template).
+///
+/// Returns null and sets `error` as ct_template_render does. Takes milliseconds: a template is looked at by filling it in
+/// some dozens of times.
+ct_format *ct_formats_apply(const ct_formats *formats, const char *request, char **error, bool *is_refusal);
+
+/// Null is allowed.
+void ct_format_free(ct_format *format);
+
+/// The prompt, as ct_prompt_count and ct_prompt_piece give it.
+size_t ct_format_piece_count(const ct_format *format);
+ct_piece ct_format_piece(const ct_format *format, size_t index);
+
+/// A JSON object: `name`, `grammar` (GBNF; empty for none), `is_lazy` (the grammar begins at a trigger),
+/// `preserved_tokens` (control tokens that are part of what an answer says), `stops`, `generation_prompt`,
+/// `supports_thinking`, `thinking_start`, `thinking_ends`. The caller frees it with ct_string_free.
+char *ct_format_description(const ct_format *format, char **error);
+
+/// An answer taken apart, as a JSON object: `content`, `reasoning`, `calls` (each with `id`, `name` and `arguments`, which
+/// is the text of a JSON object). The caller frees it with ct_string_free.
+///
+/// `is_partial` takes an answer that goes on. Returns null and sets `error` for a text that is no answer in this format.
+char *ct_format_parse(const ct_format *format, const char *text, size_t length, bool is_partial, char **error);
+
+/// What begins the grammar of a format that is lazy.
+ct_triggers *ct_format_triggers(const ct_format *format, char **error);
+
+/// Null is allowed.
+void ct_triggers_free(ct_triggers *triggers);
+
+/// Where in an answer the grammar begins, in bytes; negative as long as there is no trigger.
+ptrdiff_t ct_triggers_find(const ct_triggers *triggers, const char *text, size_t length);
+
+/// A grammar (GBNF) of the texts that a JSON schema allows, which the caller frees with ct_string_free.
+///
+/// Returns null and sets `error` for a schema that is no JSON or cannot be followed.
+char *ct_schema_grammar(const char *schema, char **error);
+
 #ifdef __cplusplus
 }
 #endif

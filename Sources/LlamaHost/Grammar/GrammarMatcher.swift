@@ -12,6 +12,8 @@ final class GrammarMatcher {
   private let tokenizer: Tokenizer
   /// Those that the grammar names, in the order of ``GrammarNetwork/tokens``.
   private let named: [Int32]
+  /// Control tokens that show in the text, with their names.
+  private let shown: [Int32: [UInt8]]
   private let beginning: GrammarStates
   private var states: GrammarStates
   private var place: GrammarPlace
@@ -19,8 +21,11 @@ final class GrammarMatcher {
 
   /// - Throws: ``GrammarError/unknownToken(_:)`` and ``GrammarError/endingToken(_:)`` for tokens that the model's
   ///   vocabulary cannot give, ``GrammarError/tooAmbiguous(limit:)``.
-  init(_ grammar: Grammar, _ tokenizer: Tokenizer) throws(GrammarError) {
+  init(
+    _ grammar: Grammar, _ tokenizer: Tokenizer, shown: [Int32: [UInt8]] = [:]
+  ) throws(GrammarError) {
     network = grammar.network
+    self.shown = shown
     self.tokenizer = tokenizer
     vocabulary = tokenizer.grammarVocabulary.get(tokenizer)
     var named: [Int32] = []
@@ -56,12 +61,37 @@ final class GrammarMatcher {
     masks = [:]
   }
 
+  /// Takes a text that the prompt, or the answer up to here, has already: from the beginning of the grammar.
+  ///
+  /// - Returns: whether the grammar has it; it is at its beginning otherwise.
+  @discardableResult
+  func begin(with bytes: [UInt8]) throws(GrammarError) -> Bool {
+    reset()
+    try makeRoom()
+    var next = place
+    for byte in bytes {
+      guard let reached = try states.advance(next, byte) else {
+        reset()
+        return false
+      }
+      next = reached
+    }
+    place = next
+    return true
+  }
+
+  /// The text of a token, nil where it has none.
+  private func text(of token: Int32) -> [UInt8]? {
+    shown[token] ?? (vocabulary.texts[token] ? tokenizer.bytes(of: token) : nil)
+  }
+
   /// The tokens that may come next.
   func mask() throws(GrammarError) -> TokenMask {
     if let known = masks[place] { return known }
     try makeRoom()
     var mask = TokenMask(count: tokenizer.vocabularySize)
     try states.allow(place, vocabulary, in: &mask)
+    for token in shown.keys where try successor(token) != nil { mask.insert(token) }
     if place.partial == .none {
       var excluded: Set<Int32> = []
       for index in try states.tokens(place.state) {
@@ -107,8 +137,9 @@ final class GrammarMatcher {
   }
 
   private func successor(_ token: Int32) throws(GrammarError) -> GrammarPlace? {
-    var next: GrammarPlace? = vocabulary.texts[token] ? place : nil
-    for byte in vocabulary.texts[token] ? tokenizer.bytes(of: token) : [] {
+    let text = self.text(of: token)
+    var next = text == nil ? nil : place
+    for byte in text ?? [] {
       guard let reached = next else { break }
       next = try states.advance(reached, byte)
     }
@@ -116,7 +147,7 @@ final class GrammarMatcher {
     var matching: Set<Int> = []
     for index in try states.tokens(place.state) {
       let isNamed = named[index] == token
-      if network.tokens[index].isNegated ? !isNamed && vocabulary.texts[token] : isNamed {
+      if network.tokens[index].isNegated ? !isNamed && text != nil : isNamed {
         matching.insert(index)
       }
     }

@@ -18,10 +18,21 @@ extension ChatTemplate {
   ///
   /// - Throws: as ``opening()`` does.
   package func continuation(of messages: [ChatMessage], from index: Int) throws -> [PromptPiece] {
+    try continuation(of: ChatRequest(messages), from: index).pieces
+  }
+
+  /// The same with the form of the answer; nil where that is a text and nothing else.
+  package func continuation(
+    of request: ChatRequest, from index: Int
+  ) throws -> (pieces: [PromptPiece], format: ChatFormat?) {
     let mark = Self.mark()
-    var messages = messages
-    messages[index].content = mark + messages[index].content
-    return try cut(messages, at: index, mark: mark, addGenerationPrompt: true).after
+    var request = request
+    request.messages[index].content = mark + request.messages[index].content
+    let (pieces, format) = try prepare(request)
+    guard let place = Self.cut(pieces, at: mark) else {
+      throw LlamaError.chatTemplateLostMessage(index: index, role: request.messages[index].role.rawValue)
+    }
+    return (place.after, format)
   }
 
   /// Whether what stands before the first answer stays as it is when a conversation goes on. It does not where a
@@ -43,6 +54,16 @@ extension ChatTemplate {
     _ messages: [ChatMessage], at index: Int, mark: String, addGenerationPrompt: Bool
   ) throws -> (before: [PromptPiece], after: [PromptPiece]) {
     let pieces = try pieces(messages, addGenerationPrompt: addGenerationPrompt)
+    guard let place = Self.cut(pieces, at: mark) else {
+      throw LlamaError.chatTemplateLostMessage(index: index, role: messages[index].role.rawValue)
+    }
+    return place
+  }
+
+  /// The pieces before and after a mark; nil where there is none.
+  private static func cut(
+    _ pieces: [PromptPiece], at mark: String
+  ) -> (before: [PromptPiece], after: [PromptPiece])? {
     for (place, piece) in pieces.enumerated() {
       guard let range = piece.text.firstRange(of: mark) else { continue }
       func part(_ text: Substring) -> [PromptPiece] {
@@ -53,6 +74,6 @@ extension ChatTemplate {
         part(piece.text[range.upperBound...]) + pieces[(place + 1)...]
       )
     }
-    throw LlamaError.chatTemplateLostMessage(index: index, role: messages[index].role.rawValue)
+    return nil
   }
 }

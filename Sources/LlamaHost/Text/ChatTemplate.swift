@@ -36,6 +36,7 @@ public struct ChatTemplate: Sendable {
   private let tokenizer: Tokenizer
   /// The parsed template, or why it cannot be parsed: a model can still be used without it.
   private let program: Result<TemplateProgram, LlamaError>
+  private let formats: ChatFormats
 
   init(source: String, isModelsOwn: Bool = true, options: Options = Options(), tokenizer: Tokenizer) {
     self.source = source
@@ -46,6 +47,7 @@ public struct ChatTemplate: Sendable {
       token.map { tokenizer.detokenize([$0], renderSpecial: true) } ?? ""
     }
     let (bos, eos) = (name(tokenizer.bos), name(tokenizer.eos))
+    formats = ChatFormats(source: source, bos: bos, eos: eos)
     program = Result { () throws(LlamaError) in
       try TemplateProgram(source: source, bos: bos, eos: eos)
     }
@@ -105,7 +107,46 @@ public struct ChatTemplate: Sendable {
     if let prompt = options.systemPrompt, messages.first?.role != .system {
       messages.insert(ChatMessage(role: .system, content: prompt), at: 0)
     }
+    guard messages.allSatisfy(\.isPlain) else {
+      return try formats.apply(ChatRequest(messages).json(options)).pieces
+    }
     return try program.get().render(messages, addGenerationPrompt: addGenerationPrompt, options: options)
+  }
+
+  /// The tokens of a conversation, with BOS exactly once if the vocabulary wants it, and the form of the answer; nil
+  /// where that is a text and nothing else.
+  ///
+  /// - Throws: as ``render(_:addGenerationPrompt:)`` does.
+  public func tokenize(_ request: ChatRequest) throws -> (tokens: [Int32], format: ChatFormat?) {
+    let (pieces, format) = try prepare(request)
+    return (tokenizer.withBOS(try tokenizer.tokenize(pieces)), format)
+  }
+
+  /// Whether models that use it think before they answer, if they are not told otherwise.
+  public var supportsThinking: Bool { formats.supportsThinking }
+
+  /// The prompt of a conversation and the form of its answer.
+  ///
+  /// - Returns: no form where an answer is a text and nothing else.
+  /// - Throws: as ``render(_:addGenerationPrompt:)`` does, for tools that the template cannot present as well.
+  package func prepare(_ request: ChatRequest) throws -> (pieces: [PromptPiece], format: ChatFormat?) {
+    var request = request
+    if let prompt = options.systemPrompt, request.messages.first?.role != .system {
+      request.messages.insert(ChatMessage(role: .system, content: prompt), at: 0)
+    }
+    guard !request.isPlain || supportsThinking else {
+      do {
+        return (try pieces(request.messages), nil)
+      } catch LlamaError.chatTemplateRefused(let reason) {
+        // The library mends conversations for templates that know no system messages.
+        guard let format = try? formats.apply(request.json(options)) else {
+          throw LlamaError.chatTemplateRefused(reason: reason)
+        }
+        return (format.pieces, nil)
+      }
+    }
+    let format = try formats.apply(request.json(options))
+    return (format.pieces, format)
   }
 }
 

@@ -19,21 +19,44 @@ public final class Sampler {
   private let chain: OwnedSampler
   /// Apart from the chain, so that a candidate can be checked by itself.
   private let grammar: GrammarMatcher?
+  /// Of an answer that has a format.
+  private var guide: AnswerGuide?
+  private let format: ChatFormat?
+  private var isGrammarLost = false
   private var candidates: [llama_token_data]
 
+  /// - Parameters:
+  ///   - format: the form of the answer, whose grammar holds where the settings have none.
+  ///   - reasoningBudget: most tokens of reasoning in such an answer, which then ends; nil for no bound.
   /// - Throws: ``SamplerError/grammar(_:)`` for one that names tokens which the model does not have.
-  public init(settings: SamplerSettings, model: LlamaModel) throws {
+  public init(
+    settings: SamplerSettings, model: LlamaModel, format: ChatFormat? = nil, reasoningBudget: Int? = nil
+  ) throws {
     self.settings = settings
     tokenizer = model.tokenizer
     // The all-ones seed is the host's sign for "random".
     seed = settings.seed ?? UInt32.random(in: 0..<UInt32.max)
     chain = try Self.makeChain(settings, seed: seed, vocabularySize: model.tokenizer.vocabularySize)
     do {
-      grammar = try settings.parsedGrammar.map { try GrammarMatcher($0, model.tokenizer) }
+      self.format = format
+      let guide = format.map { AnswerGuide($0, budget: reasoningBudget, tokenizer: model.tokenizer) }
+      self.guide = guide
+      if let given = settings.parsedGrammar {
+        grammar = try GrammarMatcher(given, model.tokenizer)
+      } else {
+        grammar = try format?.grammar.map { try GrammarMatcher($0, model.tokenizer, shown: guide?.preserved ?? [:]) }
+      }
     } catch let error as GrammarError {
       throw SamplerError.grammar(error)
     }
     candidates = Array(repeating: llama_token_data(), count: model.tokenizer.vocabularySize)
+    beginFormat()
+  }
+
+  /// A grammar that holds from the first token on begins with what the prompt ends with.
+  private func beginFormat() {
+    guard let format, !format.isLazy, settings.parsedGrammar == nil else { return }
+    _ = try? grammar?.begin(with: Array(format.description.generationPrompt.utf8))
   }
 
   /// Chooses a token; ``accept(_:)`` it before the next one.
@@ -50,7 +73,9 @@ public final class Sampler {
     guard logits.count == candidates.count else {
       throw SamplerError.logitCountMismatch(count: logits.count, vocabularySize: candidates.count)
     }
+    if let forced = guide?.forcedToken { return forced }
     try Self.fill(&candidates, logits)
+    let grammar = self.activeGrammar
     if let grammar, settings.temperature == 0 {
       // If the best token of all is allowed, it is the best allowed one, and the rest need not be checked.
       let best = choose()
@@ -69,14 +94,14 @@ public final class Sampler {
   ///
   /// - Throws: ``SamplerError/grammar(_:)``, ``SamplerError/grammarExhausted``.
   public func checkGrammar() throws {
-    guard let grammar else { return }
+    guard let grammar = activeGrammar else { return }
     let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
     guard !mask.isEmpty else { throw SamplerError.grammarExhausted }
   }
 
   /// Whether the grammar allows each token of the vocabulary; all of them are without a grammar.
   package func allowedTokens() throws -> [Bool] {
-    guard let grammar else { return Array(repeating: true, count: candidates.count) }
+    guard let grammar = activeGrammar else { return Array(repeating: true, count: candidates.count) }
     let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
     return candidates.indices.map { mask[Int32($0)] }
   }
@@ -92,13 +117,23 @@ public final class Sampler {
   ///   changed then.
   public func accept(_ token: Int32) throws {
     try checkRange(token)
-    if let grammar {
+    if let grammar = activeGrammar, guide?.forcedToken != token {
       guard try Self.check({ () throws(GrammarError) in try grammar.accept(token) }) else {
         throw SamplerError.tokenForbidden(
           token: token, text: tokenizer.detokenize([token], renderSpecial: true))
       }
     }
     unsafe llama_sampler_accept(chain.pointer, token)
+    if let beginning = guide?.take(token), let grammar, settings.parsedGrammar == nil {
+      // A text that it cannot follow is no call: the model goes on as it likes.
+      isGrammarLost = !((try? grammar.begin(with: beginning)) ?? false)
+    }
+  }
+
+  /// The grammar where it holds: that of a format may wait for its trigger.
+  private var activeGrammar: GrammarMatcher? {
+    guard let guide, settings.parsedGrammar == nil else { return grammar }
+    return guide.isTriggered && !isGrammarLost ? grammar : nil
   }
 
   /// Takes note of tokens of the prompt, which count for the penalties but not for the grammar.
@@ -112,6 +147,9 @@ public final class Sampler {
   public func reset() {
     unsafe llama_sampler_reset(chain.pointer)
     grammar?.reset()
+    guide = guide?.restarted
+    isGrammarLost = false
+    beginFormat()
   }
 
   private func checkRange(_ token: Int32) throws {

@@ -84,7 +84,7 @@ public struct SamplerSettings: Sendable, Hashable {
     self.seed = seed
   }
 
-  private init(_ other: SamplerSettings, seed: UInt32?) {
+  private init(_ other: SamplerSettings, seed: UInt32?, hasGrammar: Bool = true) {
     temperature = other.temperature
     topK = other.topK
     topP = other.topP
@@ -93,12 +93,15 @@ public struct SamplerSettings: Sendable, Hashable {
     penaltyWindow = other.penaltyWindow
     frequencyPenalty = other.frequencyPenalty
     presencePenalty = other.presencePenalty
-    parsedGrammar = other.parsedGrammar
+    parsedGrammar = hasGrammar ? other.parsedGrammar : nil
     self.seed = seed
   }
 
   /// The same with another seed; the grammar is not read again.
   public func with(seed: UInt32?) -> SamplerSettings { SamplerSettings(self, seed: seed) }
+
+  /// The same without a grammar.
+  public var withoutGrammar: SamplerSettings { SamplerSettings(self, seed: seed, hasGrammar: false) }
 
   var hasPenalties: Bool {
     penaltyWindow > 0 && (repetitionPenalty != 1 || frequencyPenalty != 0 || presencePenalty != 0)

@@ -17,10 +17,22 @@ import CChatTemplates
   deinit { unsafe ct_template_free(pointer) }
 
   /// The text of an error, which is freed.
-  private static func take(_ error: UnsafeMutablePointer<CChar>?) -> String {
+  static func take(_ error: UnsafeMutablePointer<CChar>?) -> String {
     guard let error = unsafe error else { return "there is no memory for it" }
     defer { unsafe ct_string_free(error) }
     return unsafe String(cString: error)
+  }
+
+  /// A text that a function of the C interface makes, which is freed.
+  static func text(
+    _ make: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> UnsafeMutablePointer<CChar>?
+  ) throws(LlamaError) -> String {
+    var error: UnsafeMutablePointer<CChar>?
+    guard let made = unsafe make(&error) else {
+      throw unsafe .chatTemplateUnusable(reason: take(error))
+    }
+    defer { unsafe ct_string_free(made) }
+    return unsafe String(cString: made)
   }
 
   /// The prompt of messages, in pieces that follow each other.
@@ -43,12 +55,15 @@ import CChatTemplates
       throw isRefusal ? .chatTemplateRefused(reason: reason) : .chatTemplateUnusable(reason: reason)
     }
     defer { unsafe ct_prompt_free(prompt) }
-    return unsafe (0..<ct_prompt_count(prompt)).map { index in
-      let piece = unsafe ct_prompt_piece(prompt, index)
-      let bytes = unsafe UnsafeRawBufferPointer(start: piece.text, count: piece.length)
-      return unsafe PromptPiece(
-        text: String(decoding: bytes, as: UTF8.self), isContent: !piece.is_template)
-    }
+    return unsafe (0..<ct_prompt_count(prompt)).map { unsafe PromptPiece(ct_prompt_piece(prompt, $0)) }
+  }
+}
+
+extension PromptPiece {
+  /// A copy of a piece.
+  init(_ piece: ct_piece) {
+    let bytes = unsafe UnsafeRawBufferPointer(start: piece.text, count: piece.length)
+    self = unsafe PromptPiece(text: String(decoding: bytes, as: UTF8.self), isContent: !piece.is_template)
   }
 }
 

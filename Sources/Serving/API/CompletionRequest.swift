@@ -12,7 +12,7 @@ public struct CompletionRequest: Sendable {
     /// Tokens of the model's vocabulary.
     case tokens([Int32])
     /// A conversation, through the model's chat template. Names of control tokens in messages stay text.
-    case chat([ChatMessage])
+    case chat(ChatRequest)
   }
 
   /// What is to be continued or answered.
@@ -51,6 +51,8 @@ public enum FinishReason: String, Sendable, Codable {
   case stop
   /// The limit of tokens was reached.
   case length
+  /// The model asks for a tool.
+  case toolCalls = "tool_calls"
 }
 
 /// What happens to a request, in order.
@@ -71,12 +73,20 @@ public enum CompletionEvent: Sendable {
 public struct CompletionDelta: Sendable, Hashable {
   /// What came since the last event; whole characters.
   public var text: String
+  /// What the model thought meanwhile.
+  public var reasoning: String
+  /// More of the tools that it asks for.
+  public var calls: [AnswerChange.Call]
   /// The tokens whose text ends in this piece, if log-probabilities were asked for.
   public var tokens: [TokenProbability]
 
   /// A part of an answer.
-  public init(text: String, tokens: [TokenProbability] = []) {
+  public init(
+    text: String, reasoning: String = "", calls: [AnswerChange.Call] = [], tokens: [TokenProbability] = []
+  ) {
     self.text = text
+    self.reasoning = reasoning
+    self.calls = calls
     self.tokens = tokens
   }
 }

@@ -81,7 +81,7 @@ struct JSONGrammarBuilder {
     }
   }
 
-  private mutating func rule(fields: [String: JSONValue], at place: String, depth: Int) -> String {
+  private mutating func rule(fields: JSONObject, at place: String, depth: Int) -> String {
     if let reference = fields["$ref"] {
       refuse(fields, besides: ["$ref"], at: place, what: "$ref")
       return rule(reference: reference, at: place, depth: depth)
@@ -115,7 +115,7 @@ struct JSONGrammarBuilder {
     return rule(types: fields, at: place, depth: depth)
   }
 
-  private mutating func rule(types fields: [String: JSONValue], at place: String, depth: Int) -> String {
+  private mutating func rule(types fields: JSONObject, at place: String, depth: Int) -> String {
     let names: [String]
     switch fields["type"] {
     case .string(let name)?: names = [name]
@@ -163,7 +163,7 @@ struct JSONGrammarBuilder {
 
   /// Notes every keyword that is neither known here nor an annotation.
   private mutating func refuse(
-    _ fields: [String: JSONValue], besides known: Set<String>, at place: String, what: String
+    _ fields: JSONObject, besides known: Set<String>, at place: String, what: String
   ) {
     for key in fields.keys.sorted() where !known.contains(key) && !Self.annotations.contains(key) {
       _ = fail(place, "'\(key.prefix(40))' is not supported with \(what)")
@@ -199,7 +199,7 @@ struct JSONGrammarBuilder {
 
   // MARK: Types
 
-  private mutating func count(_ key: String, _ fields: [String: JSONValue], at place: String) -> Int? {
+  private mutating func count(_ key: String, _ fields: JSONObject, at place: String) -> Int? {
     guard let value = fields[key] else { return nil }
     guard let number = value.integer, (0...Self.largestRepetition).contains(number) else {
       _ = fail(place, "\(key) must be an integer from 0 to \(Self.largestRepetition)")
@@ -208,7 +208,7 @@ struct JSONGrammarBuilder {
     return number
   }
 
-  private mutating func string(_ fields: [String: JSONValue], at place: String) -> String {
+  private mutating func string(_ fields: JSONObject, at place: String) -> String {
     switch fields["format"]?.string {
     case nil: break
     case "date-time": return add("\"\\\"\" \(use("date")) \"T\" \(use("time")) \"\\\"\"")
@@ -225,7 +225,7 @@ struct JSONGrammarBuilder {
     return add("\"\\\"\" \(use("char")){\(least ?? 0),\(most.map(String.init) ?? "")} \"\\\"\"")
   }
 
-  private mutating func array(_ fields: [String: JSONValue], at place: String, depth: Int) -> String {
+  private mutating func array(_ fields: JSONObject, at place: String, depth: Int) -> String {
     let least = count("minItems", fields, at: place) ?? 0
     let most = count("maxItems", fields, at: place)
     if let most, least > most { return fail(place, "minItems \(least) is above maxItems \(most)") }
@@ -246,7 +246,7 @@ struct JSONGrammarBuilder {
     return add("\"[\" \(use("ws")) " + (least > 0 ? list : "( \(list) )?") + " \"]\"")
   }
 
-  private mutating func object(_ fields: [String: JSONValue], at place: String, depth: Int) -> String {
+  private mutating func object(_ fields: JSONObject, at place: String, depth: Int) -> String {
     var required: [String] = []
     if let list = fields["required"] {
       guard let names = list.array?.compactMap(\.string), names.count == list.array?.count else {
@@ -290,7 +290,7 @@ struct JSONGrammarBuilder {
 
   /// An object without named properties.
   private mutating func map(
-    _ fields: [String: JSONValue], required: [String], at place: String, depth: Int
+    _ fields: JSONObject, required: [String], at place: String, depth: Int
   ) -> String {
     guard required.isEmpty else { return fail(place, "required without properties is not supported") }
     switch fields["additionalProperties"] {
@@ -303,7 +303,7 @@ struct JSONGrammarBuilder {
     }
   }
 
-  private mutating func integer(_ fields: [String: JSONValue], at place: String) -> String {
+  private mutating func integer(_ fields: JSONObject, at place: String) -> String {
     func bound(_ key: String, exclusive: String, step: Int) -> Int? {
       guard let value = fields[key] ?? fields[exclusive] else { return nil }
       guard let number = value.integer, abs(number) < 1_000_000_000_000_000 else { return nil }

@@ -79,10 +79,10 @@ struct JSONParser {
     }
   }
 
-  private mutating func object() throws(JSONProblem) -> [String: JSONValue] {
+  private mutating func object() throws(JSONProblem) -> JSONObject {
     try enter()
     defer { depth -= 1 }
-    var fields: [String: JSONValue] = [:]
+    var fields: JSONObject = [:]
     if take("}") { return fields }
     while true {
       skipSpace()

@@ -1,6 +1,10 @@
 // JSON of unknown shape: requests are checked field by field, for errors that name the field.
 
 import Foundation
+package import OrderedCollections
+
+/// The fields of a JSON object in the order of its text.
+package typealias JSONObject = OrderedDictionary<String, JSONValue>
 
 /// A JSON value.
 package enum JSONValue: Sendable, Hashable {
@@ -10,7 +14,8 @@ package enum JSONValue: Sendable, Hashable {
   case number(Double)
   case string(String)
   case array([JSONValue])
-  case object([String: JSONValue])
+  /// In the order of the text: schemas show it to models.
+  case object(JSONObject)
 
   /// Parses one JSON document in UTF-8. Of fields with the same name the last one counts.
   ///
@@ -33,7 +38,7 @@ package enum JSONValue: Sendable, Hashable {
     }
   }
 
-  package var object: [String: JSONValue]? {
+  package var object: JSONObject? {
     if case .object(let fields) = self { fields } else { nil }
   }
 
@@ -53,13 +58,19 @@ package enum JSONValue: Sendable, Hashable {
     }
   }
 
-  /// The value as compact JSON text, with sorted keys.
+  /// The value as compact JSON text.
   package var text: String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    // Every case can be encoded: numbers that came from JSON are finite.
-    guard let data = try? encoder.encode(self) else { return "null" }
-    return String(decoding: data, as: UTF8.self)
+    switch self {
+    case .array(let elements): return "[" + elements.map(\.text).joined(separator: ",") + "]"
+    case .object(let fields):
+      return "{" + fields.map { JSONValue.string($0).text + ":" + $1.text }.joined(separator: ",") + "}"
+    default:
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = .withoutEscapingSlashes
+      // Every case can be encoded: numbers that came from JSON are finite.
+      guard let data = try? encoder.encode(self) else { return "null" }
+      return String(decoding: data, as: UTF8.self)
+    }
   }
 }
 
@@ -80,7 +91,9 @@ extension JSONValue: Encodable {
     case .number(let value): try container.encode(value)
     case .string(let value): try container.encode(value)
     case .array(let value): try container.encode(value)
-    case .object(let value): try container.encode(value)
+    case .object(let value):
+      // Encoders make dictionaries objects, and of ordered ones lists.
+      try container.encode(Dictionary(uniqueKeysWithValues: value.map { ($0, $1) }))
     }
   }
 }

@@ -11,15 +11,20 @@ struct AnswerText {
   private let alternatives: Int?
   private var decoder = TextStreamDecoder()
   private var stops: StopMatcher
+  /// Control tokens that belong to the answer, with their names.
+  private let preserved: [Int32: [UInt8]]
+  private var reader: AnswerReader?
   /// Tokens whose text is not certain yet, with the bytes of text up to their end.
   private var waiting: [(token: TokenProbability, end: Int)] = []
   private var bytesDecoded = 0
   private var bytesSent = 0
 
-  init(_ group: RequestGroup) {
+  init(_ group: RequestGroup, tokenizer: Tokenizer) {
     maximumTokens = group.maximumTokens
     alternatives = group.request.alternatives
-    stops = StopMatcher(stops: group.request.stop)
+    stops = StopMatcher(stops: group.request.stop + (group.format?.stops ?? []))
+    preserved = group.format?.preservedTokens(tokenizer) ?? [:]
+    reader = group.format.map { AnswerReader($0) }
   }
 
   /// Takes a token that was chosen.
@@ -30,11 +35,10 @@ struct AnswerText {
     _ token: Int32, logits: LogitRow, tokenizer: Tokenizer, send: (CompletionDelta) -> Void
   ) -> FinishReason? {
     if tokenizer.isEndOfGeneration(token) {
-      flush(stops.append(decoder.finish()) + stops.finish(), send)
-      return .stop
+      return end(.stop, send)
     }
     tokenCount += 1
-    let bytes = tokenizer.bytes(of: token)
+    let bytes = preserved[token] ?? tokenizer.bytes(of: token)
     let text = decoder.append(bytes)
     bytesDecoded += bytes.count
     if let alternatives {
@@ -43,20 +47,28 @@ struct AnswerText {
       waiting.append((probability, bytesDecoded))
     }
     flush(stops.append(text), send)
-    if stops.isStopped { return .stop }
-    guard tokenCount < maximumTokens else {
-      flush(stops.append(decoder.finish()) + stops.finish(), send)
-      return .length
-    }
-    return nil
+    if stops.isStopped { return end(.stop, send) }
+    return tokenCount < maximumTokens ? nil : end(.length, send)
   }
 
-  private mutating func flush(_ text: String, _ send: (CompletionDelta) -> Void) {
+  private mutating func end(_ reason: FinishReason, _ send: (CompletionDelta) -> Void) -> FinishReason {
+    flush(stops.append(decoder.finish()) + stops.finish(), isLast: true, send)
+    return reason == .stop && reader?.hasCalls == true ? .toolCalls : reason
+  }
+
+  private mutating func flush(_ text: String, isLast: Bool = false, _ send: (CompletionDelta) -> Void) {
     bytesSent += text.utf8.count
     // When the choice is over, what is left of tokens that began before its end comes along.
     let sent = waiting.prefix { $0.end <= bytesSent }
-    guard !text.isEmpty || !sent.isEmpty else { return }
     waiting.removeFirst(sent.count)
-    send(CompletionDelta(text: text, tokens: sent.map(\.token)))
+    guard let change = reader?.append(text, isLast: isLast) else {
+      guard !text.isEmpty || !sent.isEmpty else { return }
+      send(CompletionDelta(text: text, tokens: sent.map(\.token)))
+      return
+    }
+    guard !change.isEmpty || !sent.isEmpty else { return }
+    send(
+      CompletionDelta(
+        text: change.content, reasoning: change.reasoning, calls: change.calls, tokens: sent.map(\.token)))
   }
 }

@@ -160,8 +160,7 @@ private final class HostEngine {
 
   /// Gives one answer.
   private func answer(_ group: RequestGroup, _ progress: GroupProgress, _ choice: Int) throws {
-    let sampler = try Sampler(
-      settings: group.request.sampling.forChoice(choice), model: runner.model)
+    let sampler = try Sampler(group.request, choice: choice, format: group.format, model: runner.model)
     sampler.acceptPrompt(group.prompt)
     let kept = try runner.keepPrefix(of: group.prompt)
     let start = ContinuousClock.now
@@ -177,7 +176,7 @@ private final class HostEngine {
       if choice == 0 { group.send(.prefill(done: kept + done, total: group.prompt.count)) }
     }
     count(tokens: group.prompt.count - kept, since: start)
-    var text = AnswerText(group)
+    var text = AnswerText(group, tokenizer: runner.model.tokenizer)
     let tokenizer = runner.model.tokenizer
     while true {
       let row = logits.last

@@ -3,6 +3,12 @@
 import Generation
 import LlamaHost
 
+/// A prompt, and the form of the answer to it where that is more than a text.
+struct PreparedPrompt: Sendable {
+  var tokens: [Int32]
+  var format: ChatFormat?
+}
+
 /// Makes prompts for one model. Used by many tasks at once: models and tokenizers never change.
 struct PromptBuilder: Sendable {
   let model: LlamaModel
@@ -18,8 +24,9 @@ struct PromptBuilder: Sendable {
 
   /// The tokens of a request's prompt; a session's document stands before its conversation, before a system message as
   /// well, so that every question about it begins with the same tokens.
-  func tokens(_ prompt: CompletionRequest.Prompt, document: SessionDocumentText?) throws -> [Int32] {
+  func prepare(_ prompt: CompletionRequest.Prompt, document: SessionDocumentText?) throws -> PreparedPrompt {
     let tokens: [Int32]
+    var format: ChatFormat?
     switch prompt {
     case .text(let text, let parseSpecial):
       try refuse(document)
@@ -32,13 +39,20 @@ struct PromptBuilder: Sendable {
         throw ServingError.invalidParameter("prompt", message: "Token \(bad) is not in 0..<\(size).")
       }
       tokens = list
-    case .chat(let messages):
-      try refuseHopeless(messages.map(\.content))
+    case .chat(var request):
+      try refuseHopeless(request.messages.map(\.content))
+      // A grammar of ours does for answers that are nothing but text.
+      if request.tools.isEmpty, model.chatTemplate?.supportsThinking != true { request.schema = nil }
       do {
         if var document {
-          tokens = document.tokens + (try document.conversation.ask(messages))
+          guard request.tools.isEmpty else {
+            throw ServingError.invalidParameter(
+              "tools", message: "A session has its document before everything, where tools would have to be.")
+          }
+          tokens = document.tokens + (try document.conversation.ask(request))
+          format = document.conversation.answerFormat
         } else {
-          tokens = try chat(messages)
+          (tokens, format) = try chat(request)
         }
       } catch let error as LlamaError {
         throw ServingError.invalidParameter("messages", message: "\(error)")
@@ -47,7 +61,7 @@ struct PromptBuilder: Sendable {
     guard !tokens.isEmpty else {
       throw ServingError.invalidParameter("prompt", message: "The prompt is empty.")
     }
-    return tokens
+    return PreparedPrompt(tokens: tokens, format: format)
   }
 
   private func tokens(_ text: String, parseSpecial: Bool) throws -> [Int32] {
@@ -91,11 +105,11 @@ struct PromptBuilder: Sendable {
     }
   }
 
-  private func chat(_ messages: [ChatMessage]) throws -> [Int32] {
+  private func chat(_ request: ChatRequest) throws -> ([Int32], ChatFormat?) {
     guard let template = model.chatTemplate else {
       throw ServingError.invalidParameter(
         "messages", message: "This model has no chat template. Use /v1/completions with a plain text.")
     }
-    return try template.tokenize(messages)
+    return try template.tokenize(request)
   }
 }

@@ -30,27 +30,29 @@ struct RequestIntake: Sendable {
     _ request: CompletionRequest, document: SessionDocumentText? = nil
   ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
     let prompt = try await workers.run(size: request.prompt.byteCount) { [prompts, model] cancellation in
-      let prompt = try prompts.tokens(request.prompt, document: document)
+      let prompt = try prompts.prepare(request.prompt, document: document)
       try cancellation.check()
-      if request.sampling.grammar != nil {
+      if request.sampling.grammar != nil || prompt.format?.hasGrammar == true {
         // So that a grammar that cannot be followed is the client's error, and at once.
         do {
-          try Sampler(settings: request.sampling, model: model).checkGrammar()
+          try Sampler(request, format: prompt.format, model: model).checkGrammar()
         } catch {
           throw ServingError.invalidParameter("grammar", message: "\(error)")
         }
       }
       return prompt
     }
-    let room = limits.contextLength - prompt.count
+    let room = limits.contextLength - prompt.tokens.count
     let wanted = request.maximumTokens ?? min(settings.defaultMaximumTokens, max(1, room))
     guard wanted <= room else {
-      throw ServingError.contextTooLong(tokens: prompt.count, requested: wanted, limit: limits.contextLength)
+      throw ServingError.contextTooLong(
+        tokens: prompt.tokens.count, requested: wanted, limit: limits.contextLength)
     }
-    try limits.check(tokens: prompt.count + wanted)
+    try limits.check(tokens: prompt.tokens.count + wanted)
     let (stream, continuation) = AsyncThrowingStream<CompletionEvent, any Error>.makeStream()
     let group = RequestGroup(
-      sink: .completion(continuation), request: request, prompt: prompt, maximumTokens: wanted)
+      sink: .completion(continuation), request: request, prompt: prompt.tokens, format: prompt.format,
+      maximumTokens: wanted)
     watch(group) { continuation.onTermination = $0 }
     try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
     return stream
@@ -71,8 +73,24 @@ extension CompletionRequest.Prompt {
     switch self {
     case .text(let text, _): text.utf8.count
     case .tokens(let tokens): tokens.count * MemoryLayout<Int32>.size
-    case .chat(let messages): messages.reduce(0) { $0 + $1.content.utf8.count }
+    case .chat(let request):
+      request.messages.reduce(0) { $0 + $1.content.utf8.count }
+        + request.tools.reduce(0) { $0 + ($1.parameters?.utf8.count ?? 0) }
     }
+  }
+}
+
+extension Sampler {
+  /// Of one choice of a request.
+  convenience init(
+    _ request: CompletionRequest, choice: Int = 0, format: ChatFormat?, model: LlamaModel
+  ) throws {
+    var budget: Int?
+    if case .chat(let chat) = request.prompt { budget = chat.reasoningBudget }
+    // What a format allows is the constraint already, with what may stand around it.
+    let settings = format?.hasGrammar == true ? request.sampling.withoutGrammar : request.sampling
+    try self.init(
+      settings: settings.forChoice(choice), model: model, format: format, reasoningBudget: budget)
   }
 }
 

@@ -98,7 +98,7 @@ extension SchedulerCore {
     let group = next.group
     let sampler =
       try group.sessionID == nil
-      ? Sampler(settings: group.request.sampling.forChoice(next.choice), model: runner.model) : nil
+      ? Sampler(group.request, choice: next.choice, format: group.format, model: runner.model) : nil
     sampler?.acceptPrompt(group.prompt)
     let context =
       try found.map { try store.take($0) }
@@ -111,7 +111,8 @@ extension SchedulerCore {
     }
     context.engine.statistics = ReadStatistics()
     let job = SequenceJob(
-      group: group, progress: next.progress, choice: next.choice, context: context, sampler: sampler)
+      group: group, progress: next.progress, choice: next.choice, context: context, sampler: sampler,
+      tokenizer: runner.model.tokenizer)
     if !next.progress.isStarted {
       next.progress.isStarted = true
       next.progress.firstWork = begin

@@ -16,15 +16,20 @@ final class RequestGroup: Sendable {
   let request: CompletionRequest
   /// Tokens of the prompt.
   let prompt: [Int32]
+  /// The form of its answers; nil for a text and nothing else.
+  let format: ChatFormat?
   let maximumTokens: Int
   let arrival = ContinuousClock.now
   /// Whether nobody wants the answer any more.
   let isCancelled = Atomic(false)
 
-  init(sink: Sink, request: CompletionRequest, prompt: [Int32], maximumTokens: Int) {
+  init(
+    sink: Sink, request: CompletionRequest, prompt: [Int32], format: ChatFormat? = nil, maximumTokens: Int
+  ) {
     self.sink = sink
     self.request = request
     self.prompt = prompt
+    self.format = format
     self.maximumTokens = maximumTokens
   }
 
@@ -102,13 +107,16 @@ final class SequenceJob {
   var phase = Phase.reading(nil)
   private var text: AnswerText
 
-  init(group: RequestGroup, progress: GroupProgress, choice: Int, context: StoredContext, sampler: Sampler?) {
+  init(
+    group: RequestGroup, progress: GroupProgress, choice: Int, context: StoredContext, sampler: Sampler?,
+    tokenizer: Tokenizer
+  ) {
     self.group = group
     self.progress = progress
     self.choice = choice
     self.context = context
     self.sampler = sampler
-    text = AnswerText(group)
+    text = AnswerText(group, tokenizer: tokenizer)
   }
 
   var generatedTokens: Int { text.tokenCount }
