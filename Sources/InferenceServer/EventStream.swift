@@ -3,6 +3,8 @@
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Serving
+import Synchronization
 
 enum EventStream {
   /// An answer of server-sent events, each of which `body` sends with its argument.
@@ -11,6 +13,39 @@ enum EventStream {
   /// becomes an event of its own, since the status has been sent by then.
   static func response(
     to client: Client, onError: @escaping @Sendable (any Error) -> Void,
+    _ body: @escaping @Sendable (_ send: @Sendable (ByteBuffer) async -> Void) async throws -> Void
+  ) -> Response {
+    response(to: client, onError: onError, ending: "data: [DONE]\n\n", failure: { event($0.json) }) { send in
+      try await body { await send(event($0)) }
+    }
+  }
+
+  /// An answer of events with names, which a form makes.
+  static func named<Form: AnswerForm>(
+    to client: Client, onError: @escaping @Sendable (any Error) -> Void, form: Form,
+    _ body: @escaping @Sendable (_ send: (NamedEvent) async -> Void, _ form: FormBox<Form>) async throws -> Void
+  ) -> Response {
+    let box = FormBox(form)
+    return response(to: client, onError: onError, ending: "") { error in
+      var buffer = ByteBuffer()
+      for event in box.with({ $0.failure(error) }) { buffer.writeImmutableBuffer(frame(event)) }
+      return buffer
+    } _: { send in
+      try await body({ await send(frame($0)) }, box)
+    }
+  }
+
+  private static func frame(_ event: NamedEvent) -> ByteBuffer {
+    ByteBuffer(string: "event: \(event.name)\ndata: \(JSONValue.object(event.data).text)\n\n")
+  }
+
+  /// - Parameters:
+  ///   - ending: what stands behind the last event.
+  ///   - failure: an error as events.
+  ///   - body: sends events as they are to be written.
+  private static func response(
+    to client: Client, onError: @escaping @Sendable (any Error) -> Void, ending: String,
+    failure: @escaping @Sendable (APIError) -> ByteBuffer,
     _ body: @escaping @Sendable (_ send: @Sendable (ByteBuffer) async -> Void) async throws -> Void
   ) -> Response {
     let headers: HTTPFields = [
@@ -38,10 +73,10 @@ enum EventStream {
       }
       do {
         do {
-          for try await data in events { try await writer.write(event(data)) }
+          for try await data in events { try await writer.write(data) }
         } catch let error where !isEnd(error, of: client) {
           onError(error)
-          try await writer.write(event(APIError(error).json))
+          try await writer.write(failure(APIError(error)))
         }
       } catch {
         // The end of the server is nobody's departure.
@@ -50,7 +85,7 @@ enum EventStream {
       }
       // Who reads that this is all may close the connection at once.
       client.release()
-      try await writer.write(ByteBuffer(string: "data: [DONE]\n\n"))
+      if !ending.isEmpty { try await writer.write(ByteBuffer(string: ending)) }
       try await writer.finish(nil)
     }
     return Response(status: .ok, headers: headers, body: responseBody)
@@ -69,5 +104,19 @@ enum EventStream {
     buffer.writeImmutableBuffer(data)
     buffer.writeString("\n\n")
     return buffer
+  }
+}
+
+/// A form that a stream's work and its end share.
+final class FormBox<Form: AnswerForm>: Sendable {
+  private let form: Mutex<Form>
+
+  init(_ form: Form) { self.form = Mutex(form) }
+
+  func with<Result: Sendable>(_ body: (inout Form) -> Result) -> Result {
+    form.withLock { form in
+      let result = body(&form)
+      return result
+    }
   }
 }

@@ -74,7 +74,7 @@ extension InferenceServer {
 }
 
 /// Measures the times between the tokens of one request.
-private struct TokenClock {
+struct TokenClock {
   private let start: ContinuousClock.Instant
   private let metrics: ServerMetrics
   private var last: [Int: ContinuousClock.Instant] = [:]

@@ -79,6 +79,8 @@ public struct CompletionDelta: Sendable, Hashable {
   public var calls: [AnswerChange.Call]
   /// The tokens whose text ends in this piece, if log-probabilities were asked for.
   public var tokens: [TokenProbability]
+  /// The stop sequence that ended the choice behind this piece.
+  public var stop: String?
 
   /// A part of an answer.
   public init(

@@ -9,6 +9,8 @@ package struct StopMatcher: Sendable {
   private var pending: [UInt8] = []
   /// Whether a stop sequence has come; everything after it is dropped.
   package private(set) var isStopped = false
+  /// The stop sequence that has come.
+  package private(set) var found: String?
 
   /// - Parameter stops: texts to stop at; empty ones are ignored.
   package init(stops: [String]) {
@@ -22,6 +24,7 @@ package struct StopMatcher: Sendable {
     pending += Array(text.utf8)
     // The match that ends first wins; of those, the one that starts first.
     var match: Range<Int>?
+    var matched: [UInt8] = []
     for stop in stops {
       guard let start = Self.firstIndex(of: stop, in: pending) else { continue }
       let found = start..<start + stop.count
@@ -29,9 +32,11 @@ package struct StopMatcher: Sendable {
         continue
       }
       match = found
+      matched = stop
     }
     if let match {
       isStopped = true
+      found = String(decoding: matched, as: UTF8.self)
       defer { pending = [] }
       return String(decoding: pending[..<match.lowerBound], as: UTF8.self)
     }

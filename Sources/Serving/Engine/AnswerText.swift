@@ -11,6 +11,8 @@ struct AnswerText {
   private let alternatives: Int?
   private var decoder = TextStreamDecoder()
   private var stops: StopMatcher
+  /// The stop sequences that the client knows of.
+  private let wanted: [String]
   /// Control tokens that belong to the answer, with their names.
   private let preserved: [Int32: [UInt8]]
   private var reader: AnswerReader?
@@ -22,6 +24,7 @@ struct AnswerText {
   init(_ group: RequestGroup, tokenizer: Tokenizer) {
     maximumTokens = group.maximumTokens
     alternatives = group.request.alternatives
+    wanted = group.request.stop
     stops = StopMatcher(stops: group.request.stop + (group.format?.stops ?? []))
     preserved = group.format?.preservedTokens(tokenizer) ?? [:]
     reader = group.format.map { AnswerReader($0) }
@@ -53,6 +56,11 @@ struct AnswerText {
 
   private mutating func end(_ reason: FinishReason, _ send: (CompletionDelta) -> Void) -> FinishReason {
     flush(stops.append(decoder.finish()) + stops.finish(), isLast: true, send)
+    if let stop = stops.found, wanted.contains(stop) {
+      var delta = CompletionDelta(text: "")
+      delta.stop = stop
+      send(delta)
+    }
     return reason == .stop && reader?.hasCalls == true ? .toolCalls : reason
   }
 
