@@ -63,6 +63,7 @@ extension Request {
 /// to ask, which a page with a domain of its own can point at this machine.
 struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
   let allowedHosts: Set<String>
+  let allowedOrigins: AllowedOrigins
 
   func handle(
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
@@ -72,7 +73,9 @@ struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
       throw APIError(
         .forbidden, "This server is not known by the name '\(authority.prefix(100))'.", code: "unknown_host")
     }
-    if let origin = request.headers[.origin], origin != "null" || !allowedHosts.isEmpty {
+    if let origin = request.headers[.origin], origin != "null" || !allowedHosts.isEmpty,
+      !allowedOrigins.contains(origin)
+    {
       let page = origin.split(separator: "/", maxSplits: 2).last.map(String.init) ?? ""
       guard page == authority else {
         throw APIError(.forbidden, "Pages of other sites may not use this server.", code: "cross_origin")

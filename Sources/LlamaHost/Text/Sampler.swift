@@ -21,12 +21,16 @@ public final class Sampler {
   private let grammar: GrammarMatcher?
   private var candidates: [llama_token_data]
 
-  /// - Throws: ``SamplerError/grammar(_:)`` for one that names tokens which the model does not have.
+  /// - Throws: ``SamplerError/grammar(_:)`` for a grammar, and ``SamplerError/tokenOutOfRange(token:vocabularySize:)``
+  ///   for a bias, that names tokens which the model does not have.
   public init(settings: SamplerSettings, model: LlamaModel) throws {
     self.settings = settings
     tokenizer = model.tokenizer
     // The all-ones seed is the host's sign for "random".
     seed = settings.seed ?? UInt32.random(in: 0..<UInt32.max)
+    for token in settings.logitBias.keys where token < 0 || Int(token) >= tokenizer.vocabularySize {
+      throw SamplerError.tokenOutOfRange(token: token, vocabularySize: tokenizer.vocabularySize)
+    }
     chain = try Self.makeChain(settings, seed: seed, vocabularySize: model.tokenizer.vocabularySize)
     do {
       grammar = try settings.parsedGrammar.map { try GrammarMatcher($0, model.tokenizer) }
@@ -50,12 +54,12 @@ public final class Sampler {
     guard logits.count == candidates.count else {
       throw SamplerError.logitCountMismatch(count: logits.count, vocabularySize: candidates.count)
     }
-    try Self.fill(&candidates, logits)
+    try Self.fill(&candidates, logits, settings.logitBias)
     if let grammar, settings.temperature == 0 {
       // If the best token of all is allowed, it is the best allowed one, and the rest need not be checked.
       let best = choose()
       if try Self.check({ () throws(GrammarError) in try grammar.allows(best) }) { return best }
-      try Self.fill(&candidates, logits)
+      try Self.fill(&candidates, logits, settings.logitBias)
     }
     if let grammar {
       let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
@@ -121,7 +125,8 @@ public final class Sampler {
   }
 
   private static func fill(
-    _ candidates: inout [llama_token_data], _ logits: some RandomAccessCollection<Float>
+    _ candidates: inout [llama_token_data], _ logits: some RandomAccessCollection<Float>,
+    _ biases: [Int32: Float]
   ) throws {
     var hasCandidate = false
     var places = candidates.mutableSpan
@@ -131,6 +136,8 @@ public final class Sampler {
       if value > -.infinity { hasCandidate = true }
       places[index] = llama_token_data(id: Int32(index), logit: value, p: 0)
     }
+    for (token, bias) in biases { places[Int(token)].logit += bias }
+    if biases.values.contains(-.infinity) { hasCandidate = candidates.contains { $0.logit > -.infinity } }
     guard hasCandidate else { throw SamplerError.noCandidates }
   }
 

@@ -29,6 +29,8 @@ struct AnswerText {
   mutating func take(
     _ token: Int32, logits: LogitRow, tokenizer: Tokenizer, send: (CompletionDelta) -> Void
   ) -> FinishReason? {
+    // Who wants no token wants the prompt read.
+    guard maximumTokens > 0 else { return .length }
     if tokenizer.isEndOfGeneration(token) {
       flush(stops.append(decoder.finish()) + stops.finish(), send)
       return .stop

@@ -29,28 +29,34 @@ struct RequestIntake: Sendable {
   func submit(
     _ request: CompletionRequest, document: SessionDocumentText? = nil
   ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
-    let prompt = try await workers.run(size: request.prompt.byteCount) { [prompts, model] cancellation in
+    let (prompt, sampling) = try await workers.run(size: request.prompt.byteCount) {
+      [prompts, model] cancellation in
       let prompt = try prompts.tokens(request.prompt, document: document)
       try cancellation.check()
-      if request.sampling.grammar != nil {
+      let sampling = try prompts.sampling(of: request)
+      if sampling.grammar != nil {
         // So that a grammar that cannot be followed is the client's error, and at once.
         do {
-          try Sampler(settings: request.sampling, model: model).checkGrammar()
+          try Sampler(settings: sampling, model: model).checkGrammar()
         } catch {
           throw ServingError.invalidParameter("grammar", message: "\(error)")
         }
       }
-      return prompt
+      return (prompt, sampling)
     }
-    let room = limits.contextLength - prompt.count
-    let wanted = request.maximumTokens ?? min(settings.defaultMaximumTokens, max(1, room))
-    guard wanted <= room else {
-      throw ServingError.contextTooLong(tokens: prompt.count, requested: wanted, limit: limits.contextLength)
+    var request = request
+    request.sampling = sampling
+    let asked = request.maximumTokens ?? settings.defaultMaximumTokens
+    let least = min(asked, 1)
+    guard prompt.count + least <= limits.contextLength else {
+      throw ServingError.contextTooLong(tokens: prompt.count, requested: least, limit: limits.contextLength)
     }
-    try limits.check(tokens: prompt.count + wanted)
+    try limits.check(tokens: prompt.count + least)
+    let wanted = min(asked, limits.tokens - prompt.count)
     let (stream, continuation) = AsyncThrowingStream<CompletionEvent, any Error>.makeStream()
     let group = RequestGroup(
-      sink: .completion(continuation), request: request, prompt: prompt, maximumTokens: wanted)
+      sink: .completion(continuation), request: request, prompt: prompt, maximumTokens: wanted,
+      isShortened: wanted < asked && request.maximumTokens != nil && asked != .max)
     watch(group) { continuation.onTermination = $0 }
     try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
     return stream
@@ -71,6 +77,11 @@ extension CompletionRequest.Prompt {
     switch self {
     case .text(let text, _): text.utf8.count
     case .tokens(let tokens): tokens.count * MemoryLayout<Int32>.size
+    case .mixed(let parts, _):
+      parts.reduce(0) { count, part in
+        if case .text(let text) = part { count + text.utf8.count } else { count + MemoryLayout<Int32>.size }
+      }
+    case .infill(let prefix, let suffix): prefix.utf8.count + suffix.utf8.count
     case .chat(let messages): messages.reduce(0) { $0 + $1.content.utf8.count }
     }
   }
@@ -85,19 +96,14 @@ struct EngineLimits: Sendable {
 
   func bytes(tokens: Int) -> Int { tokens * bytesPerToken }
 
+  /// Tokens that a context can have, by its length and by the memory.
+  var tokens: Int { bytesPerToken > 0 ? min(contextLength, memoryBudget / bytesPerToken) : contextLength }
+
   /// Refuses what would not fit if it were alone.
   func check(tokens: Int) throws {
     guard bytes(tokens: tokens) <= memoryBudget else {
       throw ServingError.outOfMemory(required: bytes(tokens: tokens), budget: memoryBudget)
     }
-  }
-}
-
-extension ModelCard {
-  /// The card of a model that is served.
-  init(_ model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits) {
-    let file = URL(fileURLWithPath: model.description.path).deletingPathExtension().lastPathComponent
-    self.init(id: settings.modelName ?? file, contextLength: limits.contextLength, created: Date())
   }
 }
 
