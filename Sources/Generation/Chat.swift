@@ -5,7 +5,9 @@ public import LlamaHost
 /// A conversation in a context that grows with every question and answer.
 ///
 ///     let chat = Chat(runner: runner, conversation: try Conversation(model: model))
-///     let result = try chat.ask("Who are you?", maximumTokens: 256, sampler: sampler) { event in ... }
+///     let result = try chat.ask("Who are you?", maximumTokens: 256) { format in
+///       try Sampler(settings: settings, model: model, format: format)
+///     } onEvent: { event in ... }
 ///
 /// Only what is new is read for a question. Not thread-safe, as its runner is not.
 public final class Chat {
@@ -52,13 +54,16 @@ public final class Chat {
   ///
   /// Cancelling the task while the answer is generated ends it there, and the conversation goes on from what was said.
   ///
+  /// - Parameter sampler: makes the sampler for an answer of a format; nil for a text and nothing else.
   /// - Throws: as ``TextGenerator/generate(prompt:maximumTokens:sampler:onEvent:)`` does, and
   ///   ``GenerationError/emptyPrompt`` for a question without text. The conversation is as it was then.
   public func ask(
-    _ question: String, maximumTokens: Int, sampler: Sampler, onEvent: (TextGenerator.Event) -> Void
+    _ question: String, maximumTokens: Int, sampler makeSampler: (ChatFormat?) throws -> Sampler,
+    onEvent: (TextGenerator.Event) -> Void
   ) throws -> TextGenerator.Result {
     var next = conversation
     let whole = try ask(question, &next)
+    let sampler = try makeSampler(next.answerFormat)
     let result: TextGenerator.Result
     do {
       // All of it, but for an answer that is said otherwise now.

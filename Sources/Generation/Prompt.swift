@@ -5,6 +5,8 @@ public import LlamaHost
 /// The tokens of a prompt: documents first, so that a context can be shared by many questions, then the question.
 public struct Prompt: Sendable {
   public let tokens: [Int32]
+  /// The form of the answer; nil for a text and nothing else.
+  public let format: ChatFormat?
 
   /// Builds a prompt through the model's chat template, or as plain text.
   ///
@@ -19,9 +21,10 @@ public struct Prompt: Sendable {
     let text = parts.joined(separator: "\n\n")
     guard !text.allSatisfy(\.isWhitespace) else { throw GenerationError.emptyPrompt }
     if !raw, let template = model.chatTemplate {
-      tokens = try template.tokenize([ChatMessage(role: .user, content: text)])
+      (tokens, format) = try template.tokenize(ChatRequest([ChatMessage(role: .user, content: text)]))
     } else {
       tokens = try model.tokenizer.tokenize(text, addSpecial: true, parseSpecial: false)
+      format = nil
     }
   }
 }

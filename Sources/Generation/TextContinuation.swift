@@ -19,13 +19,14 @@ package struct TextContinuation {
   /// - Parameters:
   ///   - first: the first token, chosen already.
   ///   - tokenizer: turns tokens into text.
+  ///   - preserved: control tokens that show in the text, with their names.
   ///   - maximumTokens: positive.
   ///   - take: told each token that is not the end, with all that is known of its text; false when no more is wanted.
   ///   - read: reads a token.
   ///   - choose: the next token after the logits; nil ends the text.
   /// - Returns: text that was incomplete at the end.
   package mutating func run(
-    from first: Int32, tokenizer: Tokenizer, maximumTokens: Int,
+    from first: Int32, tokenizer: Tokenizer, preserved: [Int32: [UInt8]] = [:], maximumTokens: Int,
     take: (_ token: Int32, _ piece: String, _ text: String) throws -> Bool,
     read: (Int32) throws -> Logits, choose: (Logits) throws -> Int32?
   ) throws -> String {
@@ -37,7 +38,7 @@ package struct TextContinuation {
         break
       }
       tokens.append(token)
-      let piece = decoder.append(tokenizer.bytes(of: token))
+      let piece = decoder.append(preserved[token] ?? tokenizer.bytes(of: token))
       text += piece
       guard try take(token, piece, text), tokens.count < maximumTokens else { break }
       let logits: Logits

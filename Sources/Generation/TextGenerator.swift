@@ -11,6 +11,8 @@ public struct TextGenerator {
     case prefill(done: Int, total: Int)
     /// More of the answer; empty while a character is incomplete.
     case text(String)
+    /// More of what the model thinks before it answers.
+    case reasoning(String)
   }
 
   /// Why generation ended.
@@ -26,6 +28,8 @@ public struct TextGenerator {
   /// What was generated, with its costs.
   public struct Result: Sendable {
     public var text: String
+    /// What the model thought before; empty for nothing.
+    public var reasoning: String
     public var tokens: [Int32]
     public var stopReason: StopReason
     public var statistics: GenerationStatistics
@@ -54,20 +58,34 @@ public struct TextGenerator {
       try runner.prefill(prompt) { tell(.prefill(done: $0, total: prompt.count)) }
     }
     let prefilled = clock.now
+    let tokenizer = runner.model.tokenizer
     var continuation = TextContinuation()
+    var reader = sampler.format.map { AnswerReader($0) }
+    var answer = (text: "", reasoning: "")
+    func tell(_ piece: String, isLast: Bool = false) {
+      var text = piece
+      if let change = reader?.append(piece, isLast: isLast) {
+        text = change.content
+        answer.reasoning += change.reasoning
+        if !change.reasoning.isEmpty { onEvent(.reasoning(change.reasoning)) }
+        guard !text.isEmpty else { return }
+      }
+      answer.text += text
+      onEvent(.text(text))
+    }
     let rest = try continuation.run(
-      from: sampler.sample(logits: logits.last), tokenizer: runner.model.tokenizer,
-      maximumTokens: maximumTokens
+      from: sampler.sample(logits: logits.last), tokenizer: tokenizer,
+      preserved: sampler.format?.preservedTokens(tokenizer) ?? [:], maximumTokens: maximumTokens
     ) { token, piece, _ in
       try sampler.accept(token)
-      onEvent(.text(piece))
+      tell(piece)
       return true
     } read: {
       try runner.decode($0)
     } choose: {
       try sampler.sample(logits: $0.last)
     }
-    if !rest.isEmpty { onEvent(.text(rest)) }
+    if !rest.isEmpty || reader != nil { tell(rest, isLast: true) }
     let statistics = GenerationStatistics(
       attention: runner.attentionName, promptTokens: prompt.count, generatedTokens: continuation.tokens.count,
       prefillSeconds: (prefilled - start).seconds, decodeSteps: continuation.stepCount,
@@ -75,8 +93,8 @@ public struct TextGenerator {
       memory: runner.memory,
       reads: runner.reads)
     return Result(
-      text: continuation.text, tokens: continuation.tokens, stopReason: continuation.stopReason,
-      statistics: statistics)
+      text: answer.text, reasoning: answer.reasoning, tokens: continuation.tokens,
+      stopReason: continuation.stopReason, statistics: statistics)
   }
 }
 

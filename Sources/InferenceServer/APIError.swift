@@ -39,6 +39,13 @@ public struct APIError: Error, Equatable, Sendable {
     APIError(.badRequest, message, parameter: parameter, code: "invalid_value")
   }
 
+  /// A model that is not the one that is served.
+  static func unknownModel(_ name: String, _ model: ModelCard) -> APIError {
+    APIError(
+      .notFound, "The model '\(name.prefix(100))' does not exist. This server has '\(model.id)'.",
+      parameter: "model", code: "model_not_found")
+  }
+
   /// More connections than the server wants, all of them with a request.
   static let tooManyConnections = APIError(
     .serviceUnavailable, "The server has as many connections as it takes. Try again in a moment.",
@@ -85,6 +92,8 @@ public struct APIError: Error, Equatable, Sendable {
       self.init(.serviceUnavailable, message, type: "server_error", code: "draining", retryAfterSeconds: 5)
     case .engineFailure:
       self.init(.internalServerError, message, type: "server_error", code: "engine_failure")
+    case .unsupported:
+      self.init(.notImplemented, message, type: "not_supported_error", code: "unsupported")
     }
   }
 

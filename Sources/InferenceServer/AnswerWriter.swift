@@ -23,6 +23,8 @@ struct AnswerWriter {
     /// Unicode scalars written so far, for offsets.
     var scalars = 0
     var hasRole = false
+    /// What is repeated of the prompt.
+    var opening = ""
   }
 
   private let kind: AnswerKind
@@ -37,20 +39,26 @@ struct AnswerWriter {
   /// OpenAI's field for "the same settings of the server"; there is one set.
   private static let fingerprint = "ra"
 
-  init(kind: AnswerKind, parameters: CompletionParameters, model: String) {
+  /// - Parameter openings: what the choices of each prompt begin with, or nothing.
+  init(kind: AnswerKind, parameters: CompletionParameters, model: String, openings: [String] = []) {
     self.kind = kind
     self.parameters = parameters
     self.model = model
     id = kind.prefix + Identifier.random()
-    choices = Array(repeating: Choice(), count: parameters.request.choiceCount)
+    let perPrompt = parameters.request.choiceCount
+    choices = Array(repeating: Choice(), count: perPrompt * (1 + parameters.morePrompts.count))
+    for index in choices.indices where openings.indices.contains(index / perPrompt) {
+      choices[index].opening = openings[index / perPrompt]
+      if !parameters.streams { choices[index].text = choices[index].opening }
+    }
   }
 
   /// Takes note of an event; returns the chunks to send when streaming.
   mutating func take(_ event: CompletionEvent) -> [ByteBuffer] {
     switch event {
     case .started(let promptTokens, let cachedTokens):
-      usage.promptTokens = promptTokens
-      usage.promptTokensDetails.cachedTokens = cachedTokens
+      usage.promptTokens += promptTokens
+      usage.promptTokensDetails.cachedTokens += cachedTokens
       return []
     case .prefill(let done, let total):
       guard parameters.streams, parameters.reportsProgress else { return [] }
@@ -75,6 +83,7 @@ struct AnswerWriter {
       return role(index) + [chunk(index: index, text: nil, tokens: [], reason: reason)]
     case .completed(let costs):
       statistics = StatisticsBody(costs)
+      usage.completionTokensLimit = costs.shortenedTo
       guard parameters.streams, parameters.includesUsage else { return [] }
       return [finalChunk()]
     }
@@ -118,10 +127,14 @@ struct AnswerWriter {
 
   private var hasLogprobs: Bool { parameters.request.alternatives != nil }
 
-  /// The first chunk of a chat's choice names who speaks.
+  /// The first chunk of a chat's choice names who speaks; that of a text's may repeat the prompt.
   private mutating func role(_ index: Int) -> [ByteBuffer] {
-    guard kind == .chat, !choices[index].hasRole else { return [] }
+    guard !choices[index].hasRole else { return [] }
     choices[index].hasRole = true
+    guard kind == .chat else {
+      let opening = choices[index].opening
+      return opening.isEmpty ? [] : [chunk(index: index, text: opening, tokens: [], reason: nil)]
+    }
     var chunk = chatChunk
     chunk.choices = [.init(index: index, delta: .init(role: "assistant", content: ""))]
     return [JSONText.encode(chunk)]

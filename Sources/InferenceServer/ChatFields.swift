@@ -14,15 +14,22 @@ enum ChatFields {
     guard !list.isEmpty else { throw .invalid("messages", "'messages' must have at least one message.") }
     var messages: [ChatMessage] = []
     for message in list { messages.append(try Self.message(message)) }
-    var request = ChatRequest(messages)
-    request.tools = try tools(fields)
-    request.toolChoice = try toolChoice(fields, tools: request.tools)
-    if request.toolChoice == .none { request.tools = [] }
-    request.allowsParallelCalls = try fields.flag("parallel_tool_calls") ?? true
+    var request = try settings(fields)
+    request.messages = messages
     request.schema = try schema(fields)
     // Clients that send the beginning of an answer want its end.
     let continues = try fields.flag("continue_final_message") ?? true
     request.continuesAnswer = continues && messages.last?.role == .assistant && messages.last?.toolCalls.isEmpty == true
+    return request
+  }
+
+  /// Tools and reasoning of a request, for no messages yet.
+  static func settings(_ fields: RequestFields) throws(APIError) -> ChatRequest {
+    var request = ChatRequest([])
+    request.tools = try tools(fields)
+    request.toolChoice = try toolChoice(fields, tools: request.tools)
+    if request.toolChoice == .none { request.tools = [] }
+    request.allowsParallelCalls = try fields.flag("parallel_tool_calls") ?? true
     try reasoning(fields, of: &request)
     return request
   }
@@ -56,7 +63,7 @@ enum ChatFields {
     arguments["reasoning_effort"] = .string(effort)
   }
 
-  private static func message(_ fields: RequestFields) throws(APIError) -> ChatMessage {
+  static func message(_ fields: RequestFields) throws(APIError) -> ChatMessage {
     let names = ["developer": ChatMessage.Role.system, "function": .tool]
     guard let name = try fields.string("role") else { throw fields.mismatch("role", "a string") }
     guard let role = ChatMessage.Role(rawValue: name) ?? names[name] else {

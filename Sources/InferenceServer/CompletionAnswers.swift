@@ -11,8 +11,12 @@ struct UsageBody: Encodable, Sendable {
   var completionTokens = 0
   var totalTokens: Int { promptTokens + completionTokens }
   var promptTokensDetails = PromptDetails(cachedTokens: 0)
+  /// Most tokens of a choice, where fewer fitted into the context than were asked for. Not in OpenAI's reference.
+  var completionTokensLimit: Int?
 
-  private enum CodingKeys: CodingKey { case promptTokens, completionTokens, totalTokens, promptTokensDetails }
+  private enum CodingKeys: CodingKey {
+    case promptTokens, completionTokens, totalTokens, promptTokensDetails, completionTokensLimit
+  }
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
@@ -20,6 +24,7 @@ struct UsageBody: Encodable, Sendable {
     try container.encode(completionTokens, forKey: .completionTokens)
     try container.encode(totalTokens, forKey: .totalTokens)
     try container.encode(promptTokensDetails, forKey: .promptTokensDetails)
+    try container.encodeIfPresent(completionTokensLimit, forKey: .completionTokensLimit)
   }
 }
 

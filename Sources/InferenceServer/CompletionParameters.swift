@@ -10,14 +10,28 @@ struct CompletionParameters {
   var streams = false
   var includesUsage = false
   var reportsProgress = false
+  /// Prompts besides that of ``request``, which are continued in the same way.
+  var morePrompts: [CompletionRequest.Prompt] = []
+  /// What the answers begin with, one for each prompt; empty for nothing.
+  var openings: [Opening] = []
+
+  /// What is asked of the engine.
+  var requests: [CompletionRequest] {
+    [request]
+      + morePrompts.map { prompt in
+        var other = request
+        other.prompt = prompt
+        return other
+      }
+  }
 
   /// The body of `/v1/chat/completions`.
   static func chat(
     _ fields: RequestFields, model: ModelCard, settings: ServerSettings
   ) throws(APIError) -> CompletionParameters {
-    try checkModel(fields, model)
+    try checkModel(fields, model, settings)
     // Messages are always text: parse_special would be a way for them to leave it.
-    try fields.refuse("functions", "logit_bias", "audio", "prediction", "web_search_options", "parse_special")
+    try fields.refuse("functions", "audio", "prediction", "web_search_options", "parse_special")
     if let modalities = fields["modalities"], modalities != .array([.string("text")]) {
       throw .invalid("modalities", "'modalities' must be [\"text\"].")
     }
@@ -29,75 +43,35 @@ struct CompletionParameters {
     } else if top != nil {
       throw .invalid("top_logprobs", "'top_logprobs' needs 'logprobs' to be true.")
     }
-    let limit = 1...Int(Int32.max)
-    let maximum = try fields.integer("max_completion_tokens", limit)
-    let olderMaximum = try fields.integer("max_tokens", limit)
     return try make(
       fields, prompt: .chat(conversation),
-      maximumTokens: maximum ?? olderMaximum, alternatives: alternatives,
-      settings: settings)
+      maximumTokens: try maximumTokens(fields, ["max_completion_tokens", "max_tokens"], 1...),
+      alternatives: alternatives, settings: settings)
   }
 
-  /// The body of `/v1/completions`.
-  static func text(
+  /// What requests of other interfaces have in common with these: all but the prompt and its limit.
+  static func common(
     _ fields: RequestFields, model: ModelCard, settings: ServerSettings
   ) throws(APIError) -> CompletionParameters {
-    try checkModel(fields, model)
-    try fields.refuse("suffix", "echo", "logit_bias")
-    if let best = try fields.integer("best_of", 1...20), best != (try fields.integer("n", 1...20)) ?? 1 {
-      throw .invalid("best_of", "'best_of' is \(best), but only the value of 'n' is supported.")
-    }
-    // Whoever writes a prompt for this path has filled in a template; llama.cpp's field of this name.
-    let parseSpecial = try fields.flag("parse_special") ?? true
-    let prompt: CompletionRequest.Prompt
-    switch fields["prompt"] {
-    case .string(let text)?: prompt = .text(text, parseSpecial: parseSpecial)
-    case .array(let elements)?:
-      if elements.count == 1, let text = elements[0].string {
-        prompt = .text(text, parseSpecial: parseSpecial)
-      } else {
-        var tokens: [Int32] = []
-        for element in elements {
-          guard let token = element.integer.flatMap(Int32.init(exactly:)) else {
-            throw .invalid("prompt", "'prompt' must be a string, a list of one string, or a list of tokens.")
-          }
-          tokens.append(token)
-        }
-        prompt = .tokens(tokens)
-      }
-    case nil:
-      throw APIError(
-        .badRequest, "'prompt' is missing.", parameter: "prompt", code: "missing_required_parameter")
-    default: throw fields.mismatch("prompt", "a string or a list of tokens")
-    }
+    try checkModel(fields, model, settings)
     return try make(
-      fields, prompt: prompt, maximumTokens: try fields.integer("max_tokens", 1...Int(Int32.max)) ?? 16,
-      alternatives: try fields.integer("logprobs", 0...5), settings: settings)
-  }
-
-  private static func checkModel(_ fields: RequestFields, _ model: ModelCard) throws(APIError) {
-    guard let name = try fields.string("model"), name != model.id, name != "default" else { return }
-    throw APIError(
-      .notFound, "The model '\(name.prefix(100))' does not exist. This server has '\(model.id)'.",
-      parameter: "model", code: "model_not_found")
+      fields, prompt: .tokens([]), maximumTokens: nil, alternatives: nil, settings: settings)
   }
 
   /// What both kinds of request have in common.
-  private static func make(
+  static func make(
     _ fields: RequestFields, prompt: CompletionRequest.Prompt, maximumTokens: Int?, alternatives: Int?,
     settings: ServerSettings
   ) throws(APIError) -> CompletionParameters {
     let request = CompletionRequest(
       prompt: prompt, session: try fields.string("session"), maximumTokens: maximumTokens,
-      sampling: try sampling(fields), stop: try stops(fields),
+      sampling: try sampling(fields), logitBias: try logitBias(fields), stop: try stops(fields),
       choiceCount: try fields.integer("n", 1...settings.maximumChoices) ?? 1, alternatives: alternatives)
     var parameters = CompletionParameters(request: request)
     parameters.streams = try fields.flag("stream") ?? false
     parameters.reportsProgress = try fields.flag("return_progress") ?? false
     if let options = try fields.object("stream_options") {
-      guard parameters.streams else {
-        throw .invalid("stream_options", "'stream_options' is only possible with 'stream' true.")
-      }
+      // Without a stream it changes nothing.
       parameters.includesUsage = try options.flag("include_usage") ?? false
     }
     return parameters

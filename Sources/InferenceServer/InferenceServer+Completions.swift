@@ -13,16 +13,19 @@ extension InferenceServer {
     let start = ContinuousClock.now
     let client = await Client(context, onDeparture: metrics.countDisconnect)
     do {
-      let (parameters, events) = try await client.whilePresent {
+      let (parameters, openings, events) = try await client.whilePresent {
         let parameters = try await parse(request) { fields in
           switch kind {
           case .chat: try CompletionParameters.chat(fields, model: service.model, settings: settings)
           case .text: try CompletionParameters.text(fields, model: service.model, settings: settings)
           }
         }
-        return (parameters, try await service.complete(parameters.request))
+        var openings: [String] = []
+        for opening in parameters.openings { openings.append(try await opening.text(service)) }
+        return (parameters, openings, try await service.complete(all: parameters.requests))
       }
-      let writer = AnswerWriter(kind: kind, parameters: parameters, model: service.model.id)
+      let writer = AnswerWriter(
+        kind: kind, parameters: parameters, model: service.model.id, openings: openings)
       let clock = TokenClock(start: start, metrics: metrics)
       guard !parameters.streams else {
         return EventStream.response(to: client, onError: note) { send in

@@ -1,52 +1,15 @@
-// What does not compute: models, health, metrics, the page, the description.
+// What does not compute: health, metrics, the page, the description.
 
-import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
 import Serving
 
 extension InferenceServer {
-  private struct ModelBody: Encodable {
-    var id: String
-    var object = "model"
-    var created: Int
-    var ownedBy = "local"
-    var contextLength: Int
-
-    init(_ card: ModelCard) {
-      id = card.id
-      created = Int(card.created.timeIntervalSince1970)
-      contextLength = card.contextLength
-    }
-  }
-
-  private struct ModelList: Encodable {
-    var object = "list"
-    var data: [ModelBody]
-  }
-
-  func models() -> Response { json(ModelList(data: [ModelBody(service.model)])) }
-
-  func model(_ id: String) throws -> Response {
-    guard id.removingPercentEncoding == service.model.id else {
-      throw APIError(
-        .notFound, "The model '\(id.prefix(100))' does not exist. This server has '\(service.model.id)'.",
-        parameter: "model", code: "model_not_found")
-    }
-    return json(ModelBody(service.model))
-  }
-
   func metricsPage() async -> Response {
     Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
       body: .init(byteBuffer: ByteBuffer(string: metrics.text(await service.statistics()))))
-  }
-
-  static var noEmbeddings: APIError {
-    APIError(
-      .notFound, "This server generates text; its model makes no embeddings.",
-      code: "embeddings_not_supported")
   }
 
   static var health: Response {

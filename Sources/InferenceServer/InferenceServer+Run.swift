@@ -58,6 +58,7 @@ extension InferenceServer {
     let router = Router(context: ServerRequestContext.self)
     addRoutes(to: router)
     // Routes keep the middleware of the time they were added, so this is for unknown paths alone.
+    router.add(middleware: OriginMiddleware(allowed: AllowedOrigins(settings)))
     router.add(middleware: AnswerMiddleware(metrics: metrics, logger: logger))
     let limit = ConnectionLimit(settings.maximumConnections)
     let application = Application(

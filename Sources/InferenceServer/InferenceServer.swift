@@ -24,6 +24,7 @@ public struct InferenceServer: Sendable {
   public let settings: ServerSettings
   let logger: Logger
   let metrics = ServerMetrics()
+  let responses = ResponseStore()
   /// For parsing and for encoding long answers.
   package var workers = WorkerThreads.shared
 
@@ -37,27 +38,42 @@ public struct InferenceServer: Sendable {
     self.logger = logger
   }
 
-  /// Adds all routes.
+  /// Adds all routes. Those under `/v1` are there without it as well, and the others with it.
   public func addRoutes<Context: RequestContext>(to router: some RouterMethods<Context>) {
+    let allowed = AllowedOrigins(settings)
     let open = router.group("")
+      .add(middleware: OriginMiddleware(allowed: allowed))
       .add(middleware: AnswerMiddleware(metrics: metrics, logger: logger))
-      .add(middleware: SameSiteMiddleware(allowedHosts: settings.allowedHosts))
+      .add(middleware: SameSiteMiddleware(allowedHosts: settings.allowedHosts, allowedOrigins: allowed))
     addRoute(open, "", [.get: { _, _ in Self.page }])
     addRoute(open, "openapi.json", [.get: { _, _ in Self.description }])
-    addRoute(open, "health", [.get: { _, _ in Self.health }])
+    addRoutes(open, "health", [.get: { _, _ in Self.health }])
     let routes = open.group("").add(middleware: KeyMiddleware(keys: settings.keys))
     addRoute(routes, "metrics", [.get: { _, _ in await metricsPage() }])
-    addRoute(routes, "v1/models", [.get: { _, _ in models() }])
-    addRoute(routes, "v1/models/:id", [.get: { _, context in try model(context.parameters.get("id") ?? "") }])
-    addRoute(routes, "v1/embeddings", [.post: { _, _ in throw Self.noEmbeddings }])
-    addRoute(
-      routes, "v1/chat/completions", [.post: { try await complete($0, $1, kind: .chat) }])
-    addRoute(routes, "v1/completions", [.post: { try await complete($0, $1, kind: .text) }])
-    addRoute(
-      routes, "v1/sessions",
+    addRoutes(routes, "models", [.get: { _, _ in models() }])
+    addRoutes(routes, "models/:id", [.get: { _, context in try model(context.parameters.get("id") ?? "") }])
+    addRoutes(routes, "props", [.get: { _, _ in try properties() }])
+    addRoutes(routes, "tokenize", [.post: { request, _ in try await tokenize(request) }])
+    addRoutes(routes, "detokenize", [.post: { request, _ in try await detokenize(request) }])
+    addRoutes(routes, "apply-template", [.post: { request, _ in try await applyTemplate(request) }])
+    addRoutes(routes, "embeddings", [.post: { try await embeddings($0, $1) }])
+    for path in ["rerank", "reranking"] { addRoutes(routes, path, [.post: { try await rerank($0, $1) }]) }
+    addRoutes(routes, "chat/completions", [.post: { try await complete($0, $1, kind: .chat) }])
+    addRoutes(routes, "responses", [.post: { try await respond($0, $1) }])
+    addRoutes(
+      routes, "responses/:id",
+      [
+        .get: { _, context in try response(context.parameters.get("id") ?? "") },
+        .delete: { _, context in try deleteResponse(context.parameters.get("id") ?? "") },
+      ])
+    addRoutes(routes, "messages", [.post: { try await message($0, $1) }])
+    addRoutes(routes, "messages/count_tokens", [.post: { request, _ in try await countTokens(request) }])
+    addRoutes(routes, "completions", [.post: { try await complete($0, $1, kind: .text) }])
+    addRoutes(
+      routes, "sessions",
       [.get: { _, _ in await sessionList() }, .post: { try await createSession($0, $1) }])
-    addRoute(
-      routes, "v1/sessions/:id",
+    addRoutes(
+      routes, "sessions/:id",
       [
         .get: { _, context in try await session(context.parameters.get("id") ?? "") },
         .delete: { _, context in try await deleteSession(context.parameters.get("id") ?? "") },
@@ -66,16 +82,27 @@ public struct InferenceServer: Sendable {
 
   private typealias Handler<Context> = @Sendable (Request, Context) async throws -> Response
 
-  /// Adds a path; methods that it does not have get 405 with the list of those it has.
-  private func addRoute<Context: RequestContext>(
-    _ group: RouterGroup<Context>, _ path: RouterPath, _ handlers: [HTTPRequest.Method: Handler<Context>]
+  /// Adds a path with and without `/v1`.
+  private func addRoutes<Context: RequestContext>(
+    _ group: RouterGroup<Context>, _ path: String, _ handlers: [HTTPRequest.Method: Handler<Context>]
   ) {
+    addRoute(group, "v1/\(path)", handlers)
+    addRoute(group, path, handlers)
+  }
+
+  /// Adds a path; methods that it does not have get 405 with the list of those it has. What can be got can be asked for
+  /// without its body (RFC 9110, section 9.3.2).
+  private func addRoute<Context: RequestContext>(
+    _ group: RouterGroup<Context>, _ path: String, _ handlers: [HTTPRequest.Method: Handler<Context>]
+  ) {
+    var handlers = handlers
+    if let get = handlers[.get] { handlers[.head] = { try await get($0, $1).createHeadResponse() } }
     let allowed = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")
     for method in [HTTPRequest.Method.get, .post, .put, .patch, .delete, .head, .options] {
       if let handler = handlers[method] {
-        group.on(path, method: method) { try await handler($0, $1) }
+        group.on(RouterPath(path), method: method) { try await handler($0, $1) }
       } else {
-        group.on(path, method: method) { _, _ -> Response in
+        group.on(RouterPath(path), method: method) { _, _ -> Response in
           var error = APIError(
             .methodNotAllowed, "This path takes \(allowed), not \(method.rawValue).",
             code: "method_not_allowed")

@@ -36,9 +36,8 @@ struct MessageForm: AnswerForm {
     switch event {
     case .started(let prompt, let cached):
       (promptTokens, cachedTokens) = (prompt, cached)
-      return [
-        event("message_start", ["message": .object(message(content: [], isDone: false))]), event("ping", [:]),
-      ]
+      let start: JSONObject = ["message": .object(message(content: [], isDone: false))]
+      return [self.event("message_start", start), self.event("ping", [:])]
     case .prefill: return []
     case .delta(_, let delta): return take(delta)
     case .finished(_, let reason, let tokens):
@@ -47,12 +46,12 @@ struct MessageForm: AnswerForm {
       return []
     case .completed:
       return close() + [
-        event(
+        self.event(
           "message_delta",
           [
             "delta": .object(["stop_reason": stopReason, "stop_sequence": stopSequence]),
             "usage": .object(usage),
-          ]), event("message_stop", [:]),
+          ]), self.event("message_stop", [:]),
       ]
     }
   }

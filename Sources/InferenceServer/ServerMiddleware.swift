@@ -63,6 +63,7 @@ extension Request {
 /// to ask, which a page with a domain of its own can point at this machine.
 struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
   let allowedHosts: Set<String>
+  let allowedOrigins: AllowedOrigins
 
   func handle(
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
@@ -72,7 +73,9 @@ struct SameSiteMiddleware<Context: RequestContext>: RouterMiddleware {
       throw APIError(
         .forbidden, "This server is not known by the name '\(authority.prefix(100))'.", code: "unknown_host")
     }
-    if let origin = request.headers[.origin], origin != "null" || !allowedHosts.isEmpty {
+    if let origin = request.headers[.origin], origin != "null" || !allowedHosts.isEmpty,
+      !allowedOrigins.contains(origin)
+    {
       let page = origin.split(separator: "/", maxSplits: 2).last.map(String.init) ?? ""
       guard page == authority else {
         throw APIError(.forbidden, "Pages of other sites may not use this server.", code: "cross_origin")
@@ -96,14 +99,23 @@ struct KeyMiddleware<Context: RequestContext>: RouterMiddleware {
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
   ) async throws -> Response {
     guard !keys.isEmpty else { return try await next(request, context) }
+    // Anthropic's clients have a header of their own.
+    if let key = request.headers[.init("x-api-key")!] {
+      guard keys.contains(key) else { throw Self.unknownKey }
+      return try await next(request, context)
+    }
     guard let header = request.headers[.authorization] else {
       throw APIError(
         .unauthorized, "A key is needed: send it as 'Authorization: Bearer KEY'.", code: "missing_api_key")
     }
     let parts = header.split(separator: " ", maxSplits: 1)
     guard parts.count == 2, parts[0].lowercased() == "bearer", keys.contains(parts[1]) else {
-      throw APIError(.unauthorized, "The key is not known to this server.", code: "invalid_api_key")
+      throw Self.unknownKey
     }
     return try await next(request, context)
   }
-}
+
+
+  private static var unknownKey: APIError {
+    APIError(.unauthorized, "The key is not known to this server.", code: "invalid_api_key")
+  }}

@@ -34,6 +34,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case beyondShortRopeFactors(position: Int, original: Int)
   /// The host cannot continue texts with this model, with its own attention either.
   case notGenerative(TakeoverReason)
+  /// The model cannot turn texts into vectors, or score them; a clause with the reason.
+  case notForEmbeddings(reason: String)
   /// More rows of logits asked for than the context has room for.
   case tooManyOutputs(outputCount: Int, capacity: Int)
   /// A token, and its place in the batch, that the vocabulary does not have.
@@ -116,6 +118,7 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
         + "\(original) tokens; load it with the long ones, and read the text anew."
     case .notGenerative(let reason):
       "llama.cpp cannot continue texts with this model: \(reason)."
+    case .notForEmbeddings(let reason): "This model makes no embeddings: \(reason)."
     case .tooManyOutputs(let count, let capacity):
       "Logits of \(count) tokens were asked for, but the context was made for \(capacity)."
     case .tokenOutOfRange(let token, let index, let size):

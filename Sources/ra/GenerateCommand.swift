@@ -62,17 +62,15 @@ struct GenerateCommand: AsyncParsableCommand {
     let planned = prompt.tokens.count + maxTokens
     try limit.check(tokens: planned, model: model)
     let runner = try makeRunner(console, model, pool, planned: planned)
-    let sampler = try Sampler(settings: settings, model: model)
+    let sampler = try Sampler(
+      settings: settings, model: model, format: prompt.format, reasoningBudget: chatTemplate.reasoningBudget)
+    let printer = AnswerPrinter(console, showsReasoning: chatTemplate.showsReasoning)
     let result = try TextGenerator(runner: runner).generate(
       prompt: prompt.tokens, maximumTokens: maxTokens, sampler: sampler
     ) { event in
-      switch event {
-      case .prefill(let done, let total):
-        console.progress("reading", done: done, total: total, unit: "tokens")
-      case .text(let text):
-        console.clear()
-        if !json { console.output(text) }
-      }
+      if json, case .text = event { return }
+      if json, case .reasoning = event { return }
+      printer.show(event)
     }
     var report = GenerationReport(result, seed: sampler.seed)
     if let host = (runner as? GuestRunner)?.host {
@@ -86,7 +84,7 @@ struct GenerateCommand: AsyncParsableCommand {
     if json {
       try console.json(report)
     } else {
-      console.output(result.text.hasSuffix("\n") ? "" : "\n")
+      printer.end(result)
       console.note(report.summary)
     }
     return result.stopReason
@@ -192,6 +190,8 @@ struct SamplingOptions: ParsableArguments {
 /// What `ra generate --json` writes.
 struct GenerationReport: Encodable {
   var text: String
+  /// What the model thought before; nil for nothing.
+  var reasoning: String?
   var stopReason: TextGenerator.StopReason
   var attention: String
   var seed: UInt32
@@ -219,6 +219,7 @@ struct GenerationReport: Encodable {
   init(_ result: TextGenerator.Result, seed: UInt32) {
     let statistics = result.statistics
     text = result.text
+    reasoning = result.reasoning.isEmpty ? nil : result.reasoning
     stopReason = result.stopReason
     self.seed = seed
     attention = statistics.attention

@@ -24,6 +24,8 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup(title: "Network") var network: NetworkOptions
+  @OptionGroup(title: "Names") var names: ModelNameOptions
+  @OptionGroup(title: "Embeddings") var embeddings: EmbeddingOptions
   @OptionGroup(title: "Conversations") var system: SystemPromptOption
   @OptionGroup(title: "Conversations") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sessions") var sessions: ServedSessionOptions
@@ -34,9 +36,6 @@ struct ServeCommand: AsyncParsableCommand {
 
   @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
   var attention: AttentionChoice?
-
-  @Option(help: ArgumentHelp("The model's name for clients. (default: the file's name)", valueName: "name"))
-  var name: String?
 
   @Option(
     help: "What goes to the log on standard error: trace, debug, info, notice, warning, error, critical.")
@@ -54,9 +53,6 @@ struct ServeCommand: AsyncParsableCommand {
       throw ValidationError(
         "--log-level is '\(logLevel)', but must be one of \(Logger.Level.allCases.map(\.rawValue)).")
     }
-    if let name, name.isEmpty || name.utf8.count > 200 {
-      throw ValidationError("--name must have 1 to 200 bytes.")
-    }
   }
 
   func run() async throws {
@@ -71,11 +67,15 @@ struct ServeCommand: AsyncParsableCommand {
     server.keys = try network.keys()
     server.maximumBodyBytes = limits.maxRequest << 20
     server.drainSeconds = limits.drain
+    server.maximumChoices = limits.maxChoices
+    server.isModelStrict = names.strictModel
+    server.allowedOrigins = Set(network.allowOrigin)
     if NetworkOptions.isLoopback(network.host), server.keys.isEmpty {
       server.allowedHosts = ServerSettings.loopbackHosts.union([network.host.lowercased()])
     }
     var scheduling = SchedulerSettings()
-    scheduling.modelName = name
+    scheduling.modelName = names.name
+    scheduling.modelAliases = names.alias
     scheduling.threads = modelOptions.threading.threads
     if let policy = try retrieval.policy(attention ?? .retrieval) { scheduling.attention = policy }
     scheduling.format = store.format
@@ -88,15 +88,19 @@ struct ServeCommand: AsyncParsableCommand {
     let model = try modelOptions.loadModel(
       console, for: scheduling.contextLength.map { .tokens($0) } ?? .trained, chat: chatTemplate,
       system: system)
+    let makesEmbeddings = embeddings.pooling != nil || model.file.pooling != nil
     do {
-      try model.checkChatTemplate()
+      if !makesEmbeddings { try model.checkChatTemplate() }
     } catch  where chatTemplate.chatTemplate == nil && model.chatTemplateOptions == ChatTemplate.Options() {
       // Nobody asked for this one, and texts can be completed without it.
       console.note("chat completions are refused: \(sentence(error))")
     }
-    let service = try await start(model, scheduling, console)
+    let service =
+      makesEmbeddings
+      ? try await startEmbeddings(model, scheduling, console) : try await start(model, scheduling, console)
     let host = network.displayedHost
-    console.note("\(service.model.id): contexts of up to \(service.model.contextLength) tokens")
+    let texts = makesEmbeddings ? "texts" : "contexts"
+    console.note("\(service.model.id): \(texts) of up to \(service.model.contextLength) tokens")
     do {
       try await InferenceServer(service: service, settings: server, logger: Logger(label: "ra"))
         .run(address: .hostname(network.host, port: network.port), reservation: reservation) { port in
@@ -127,6 +131,39 @@ struct ServeCommand: AsyncParsableCommand {
   }
 }
 
+extension ServeCommand {
+  /// The engine for models that turn texts into vectors or scores.
+  private func startEmbeddings(
+    _ model: LlamaModel, _ settings: SchedulerSettings, _ console: Console
+  ) async throws -> any InferenceService {
+    guard sessions.areEmpty else {
+      throw ValidationError("This model makes embeddings, for which there are no sessions.")
+    }
+    let scheduler = try await EmbeddingScheduler.start(
+      model: model, pooling: embeddings.pooling, settings: settings)
+    let isRanking = scheduler.model.details?.abilities.contains(.reranking) == true
+    console.note(isRanking ? "this model ranks documents: POST /v1/rerank" : "this model makes embeddings")
+    return scheduler
+  }
+}
+
+struct EmbeddingOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Turn texts into vectors instead of continuing them: by the mean, the first (cls) or the last of their tokens, or "
+        + "as a reranker's scores (rank). (default: what the model was trained for)", valueName: "kind"),
+    transform: kind)
+  var pooling: Pooling?
+
+  private static func kind(_ name: String) throws -> Pooling {
+    guard let pooling = Pooling(rawValue: name) else {
+      throw ValidationError(
+        "--pooling is '\(name)', but must be one of \(Pooling.allCases.map(\.rawValue)).")
+    }
+    return pooling
+  }
+}
+
 private struct CannotListen: Error, CustomStringConvertible {
   var description: String
 }
@@ -144,13 +181,37 @@ struct NetworkOptions: ParsableArguments {
   @Flag(help: "Listen beyond this machine without keys: whoever reaches it may use it.")
   var allowUnauthenticated = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Let pages of this origin use the server from a browser, such as https://app.example. May be repeated; * is "
+        + "every origin, for servers with keys.", valueName: "origin"))
+  var allowOrigin: [String] = []
+
   func validate() throws {
+    for origin in allowOrigin { try Self.check(origin: origin, hasKeys: apiKeyFile != nil) }
     guard (0...65_535).contains(port) else {
       throw ValidationError("--port is \(port), but must be in 0...65535.")
     }
     guard Self.isLoopback(host) || apiKeyFile != nil || allowUnauthenticated else {
       throw ValidationError(
         "--host \(host) can be reached from other machines: give --api-key-file, or --allow-unauthenticated.")
+    }
+  }
+
+  private static func check(origin: String, hasKeys: Bool) throws {
+    guard origin != "*" else {
+      guard hasKeys else {
+        throw ValidationError(
+          "--allow-origin * lets every page that somebody visits use the server: give --api-key-file as well."
+        )
+      }
+      return
+    }
+    let parts = origin.components(separatedBy: "://")
+    guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty }), !parts[1].contains("/"), !origin.contains(" ")
+    else {
+      throw ValidationError(
+        "--allow-origin is '\(origin)', but must be a scheme and a host, such as https://app.example.")
     }
   }
 
@@ -182,6 +243,26 @@ struct NetworkOptions: ParsableArguments {
       return try APIKeys(parsing: try TextFile.read(apiKeyFile))
     } catch let problem as APIKeyProblem {
       throw ValidationError("--api-key-file \(apiKeyFile): \(problem).")
+    }
+  }
+}
+
+struct ModelNameOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The model's name for clients. (default: the file's name)", valueName: "name"))
+  var name: String?
+
+  @Option(
+    help: ArgumentHelp("Another name that the model has for clients. May be repeated.", valueName: "name"))
+  var alias: [String] = []
+
+  @Flag(help: "Refuse requests that call the model by another name; otherwise it answers to any.")
+  var strictModel = false
+
+  func validate() throws {
+    for (option, value) in [("--name", name)] + alias.map({ ("--alias", $0) }) {
+      if let value, value.isEmpty || value.utf8.count > 200 {
+        throw ValidationError("\(option) must have 1 to 200 bytes.")
+      }
     }
   }
 }
@@ -236,6 +317,9 @@ struct ServingLimitOptions: ParsableArguments {
       "How long a piece of a prompt may keep other answers waiting.", valueName: "milliseconds"))
   var stall = 250
 
+  @Option(help: ArgumentHelp("Most answers (n) to one prompt.", valueName: "count"))
+  var maxChoices = 32
+
   @Option(help: ArgumentHelp("Largest request, in MiB; larger ones get status 413.", valueName: "MiB"))
   var maxRequest = 32
 
@@ -248,7 +332,7 @@ struct ServingLimitOptions: ParsableArguments {
       ("--parallel", parallel, 256), ("--queue", queue, 100_000),
       ("--context", context ?? 1, Int(Int32.max) / 2),
       ("--memory", memory ?? 1, 1 << 30), ("--stall", stall, 600_000), ("--max-request", maxRequest, 1 << 20),
-      ("--drain", drain, 86_400),
+      ("--drain", drain, 86_400), ("--max-choices", maxChoices, 1024),
     ] where !(1...largest).contains(value) {
       throw ValidationError("\(name) is \(value), but must be in 1...\(largest).")
     }

@@ -42,7 +42,9 @@ import Testing
       let paths = try #require(description["paths"]?.object)
       #expect(
         Set(paths.keys) == [
-          "/", "/health", "/openapi.json", "/metrics", "/v1/models", "/v1/models/{id}", "/v1/embeddings",
+          "/", "/health", "/openapi.json", "/metrics", "/props", "/tokenize", "/detokenize",
+          "/apply-template",
+          "/v1/models", "/v1/models/{id}", "/v1/embeddings", "/v1/rerank", "/v1/reranking",
           "/v1/chat/completions", "/v1/completions", "/v1/sessions", "/v1/sessions/{id}",
         ])
       for (path, operations) in paths {

@@ -13,8 +13,7 @@ final class ScriptedService: InferenceService {
     var isDraining = false
   }
 
-  let model = ModelCard(
-    id: "scripted", contextLength: 1000, created: Date(timeIntervalSince1970: 1_700_000_000))
+  let model: ModelCard
   let words: [String]
   let pause: Duration
   /// How long it takes until a request is accepted.
@@ -27,8 +26,17 @@ final class ScriptedService: InferenceService {
 
   init(
     words: [String] = ["Four", " is", " the answer."], pause: Duration = .zero, preparation: Duration = .zero,
-    refusal: ServingError? = nil, failure: (Int, ServingError)? = nil
+    refusal: ServingError? = nil, failure: (Int, ServingError)? = nil, isPlain: Bool = false
   ) {
+    model = ModelCard(
+      id: "scripted", contextLength: 1000, created: Date(timeIntervalSince1970: 1_700_000_000),
+      aliases: ["other"],
+      details: isPlain
+        ? nil
+        : ModelDetails(
+          fileName: "scripted.gguf", family: "llama", summary: "llama tiny", parameterCount: 1234,
+          byteCount: 5678, vocabularySize: 256, embeddingWidth: 2, trainedContextLength: 4096, parallel: 3,
+          chatTemplate: "{{ messages }}"))
     self.words = words
     self.pause = pause
     self.preparation = preparation
@@ -62,6 +70,7 @@ final class ScriptedService: InferenceService {
         statistics.decodeSeconds = 2
         statistics.generatedTokens = request.choiceCount * words.count
         statistics.contextRead = 0.25
+        if let asked = request.maximumTokens, asked != .max, asked > 993 { statistics.shortenedTo = 993 }
         continuation.yield(.completed(statistics))
         continuation.finish()
       } catch {

@@ -29,6 +29,35 @@ import Testing
     }
   }
 
+  /// A prompt of 30 MB is received, parsed and tokenized beside the others.
+  @Test(arguments: ["/v1/completions", "/tokenize"])
+  func hugePromptsDelayNobody(path: String) async throws {
+    let service = ScriptedService()
+    try await TestServer.run(service) { server in
+      let text = String(repeating: "All work and no play makes Jack a dull boy. ", count: 30 << 20 / 44)
+      let body = #"{"prompt":"\#(text)","content":"\#(text.prefix(1 << 20))"}"#
+      let isDone = Atomic(false)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          defer { isDone.store(true, ordering: .releasing) }
+          #expect(try await server.post(path, body).status == 200)
+        }
+        group.addTask {
+          var longest = Duration.zero
+          while !isDone.load(ordering: .acquiring) {
+            let start = ContinuousClock.now
+            #expect(try await server.send("GET", "/health").status == 200)
+            longest = max(longest, .now - start)
+            try await Task.sleep(for: .milliseconds(20))
+          }
+          // Parsing alone takes longer than that.
+          #expect(longest < .seconds(1))
+        }
+        try await group.waitForAll()
+      }
+    }
+  }
+
   /// A request whose client leaves while it waits for a thread is not parsed any more.
   @Test func whatWaitsIsGivenUp() async throws {
     let workers = BlockedWorkers()

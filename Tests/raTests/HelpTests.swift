@@ -32,7 +32,8 @@ import Testing
     "serve": model + retrieval + template + [
       "--host", "--system", "--port", "--api-key-file", "--allow-unauthenticated", "--parallel", "--queue",
       "--context",
-      "--memory", "--stall", "--max-request", "--drain", "--attention", "--name", "--log-level",
+      "--memory", "--stall", "--max-request", "--drain", "--attention", "--name", "--log-level", "--alias",
+      "--strict-model", "--max-choices", "--allow-origin", "--pooling",
     ],
     "ingest": model + retrieval + template + [
       "--session", "--system", "--document", "--resume", "--force", "--raw", "--attention", "--checkpoint",

@@ -92,6 +92,15 @@ public struct ChatTemplate: Sendable {
     try pieces(messages, addGenerationPrompt: addGenerationPrompt).map(\.text).joined()
   }
 
+  /// The prompt of a conversation with tools as text, as ``render(_:addGenerationPrompt:)`` gives it of messages.
+  public func render(_ request: ChatRequest, addGenerationPrompt: Bool = true) throws -> String {
+    guard addGenerationPrompt || !request.isPlain else {
+      return try render(request.messages, addGenerationPrompt: false)
+    }
+    let pieces = try prepare(request).pieces
+    return pieces.map(\.text).joined()
+  }
+
   /// The prompt as tokens, with BOS exactly once if the vocabulary wants it.
   ///
   /// Equal to tokenizing the rendered text with control tokens recognized, when no content holds one.

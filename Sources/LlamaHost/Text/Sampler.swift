@@ -21,14 +21,16 @@ public final class Sampler {
   private let grammar: GrammarMatcher?
   /// Of an answer that has a format.
   private var guide: AnswerGuide?
-  private let format: ChatFormat?
+  /// The form of the answer; nil for a text and nothing else.
+  public let format: ChatFormat?
   private var isGrammarLost = false
   private var candidates: [llama_token_data]
 
   /// - Parameters:
   ///   - format: the form of the answer, whose grammar holds where the settings have none.
   ///   - reasoningBudget: most tokens of reasoning in such an answer, which then ends; nil for no bound.
-  /// - Throws: ``SamplerError/grammar(_:)`` for one that names tokens which the model does not have.
+  /// - Throws: ``SamplerError/grammar(_:)`` for a grammar, and ``SamplerError/tokenOutOfRange(token:vocabularySize:)``
+  ///   for a bias, that names tokens which the model does not have.
   public init(
     settings: SamplerSettings, model: LlamaModel, format: ChatFormat? = nil, reasoningBudget: Int? = nil
   ) throws {
@@ -36,6 +38,9 @@ public final class Sampler {
     tokenizer = model.tokenizer
     // The all-ones seed is the host's sign for "random".
     seed = settings.seed ?? UInt32.random(in: 0..<UInt32.max)
+    for token in settings.logitBias.keys where token < 0 || Int(token) >= tokenizer.vocabularySize {
+      throw SamplerError.tokenOutOfRange(token: token, vocabularySize: tokenizer.vocabularySize)
+    }
     chain = try Self.makeChain(settings, seed: seed, vocabularySize: model.tokenizer.vocabularySize)
     do {
       self.format = format
@@ -74,13 +79,13 @@ public final class Sampler {
       throw SamplerError.logitCountMismatch(count: logits.count, vocabularySize: candidates.count)
     }
     if let forced = guide?.forcedToken { return forced }
-    try Self.fill(&candidates, logits)
+    try Self.fill(&candidates, logits, settings.logitBias)
     let grammar = self.activeGrammar
     if let grammar, settings.temperature == 0 {
       // If the best token of all is allowed, it is the best allowed one, and the rest need not be checked.
       let best = choose()
       if try Self.check({ () throws(GrammarError) in try grammar.allows(best) }) { return best }
-      try Self.fill(&candidates, logits)
+      try Self.fill(&candidates, logits, settings.logitBias)
     }
     if let grammar {
       let mask = try Self.check { () throws(GrammarError) in try grammar.mask() }
@@ -159,7 +164,8 @@ public final class Sampler {
   }
 
   private static func fill(
-    _ candidates: inout [llama_token_data], _ logits: some RandomAccessCollection<Float>
+    _ candidates: inout [llama_token_data], _ logits: some RandomAccessCollection<Float>,
+    _ biases: [Int32: Float]
   ) throws {
     var hasCandidate = false
     var places = candidates.mutableSpan
@@ -169,6 +175,8 @@ public final class Sampler {
       if value > -.infinity { hasCandidate = true }
       places[index] = llama_token_data(id: Int32(index), logit: value, p: 0)
     }
+    for (token, bias) in biases { places[Int(token)].logit += bias }
+    if biases.values.contains(-.infinity) { hasCandidate = candidates.contains { $0.logit > -.infinity } }
     guard hasCandidate else { throw SamplerError.noCandidates }
   }
 

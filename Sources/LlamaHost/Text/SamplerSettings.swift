@@ -26,7 +26,9 @@ public struct SamplerSettings: Sendable, Hashable {
   public let seed: UInt32?
   /// A GBNF grammar with a rule `root` that the output must follow; see ``GrammarLimits`` for what it may cost.
   public var grammar: String? { parsedGrammar?.text }
-  let parsedGrammar: Grammar?
+  private(set) var parsedGrammar: Grammar?
+  /// What is added to the logits of some tokens before anything else; minus infinity forbids one.
+  public private(set) var logitBias: [Int32: Float] = [:]
 
   /// Always the most probable token.
   public static let greedy = SamplerSettings()
@@ -94,14 +96,40 @@ public struct SamplerSettings: Sendable, Hashable {
     frequencyPenalty = other.frequencyPenalty
     presencePenalty = other.presencePenalty
     parsedGrammar = hasGrammar ? other.parsedGrammar : nil
+    logitBias = other.logitBias
     self.seed = seed
   }
 
   /// The same with another seed; the grammar is not read again.
   public func with(seed: UInt32?) -> SamplerSettings { SamplerSettings(self, seed: seed) }
 
+  /// The same with a grammar, in GBNF.
+  ///
+  /// - Throws: ``SamplerError/grammar(_:)`` for one that is not valid or beyond ``GrammarLimits``.
+  public func with(grammar: String) throws(SamplerError) -> SamplerSettings {
+    do {
+      var settings = self
+      settings.parsedGrammar = try Grammar(grammar)
+      return settings
+    } catch {
+      throw .grammar(error)
+    }
+  }
+
   /// The same without a grammar.
   public var withoutGrammar: SamplerSettings { SamplerSettings(self, seed: seed, hasGrammar: false) }
+
+  /// The same with other biases.
+  ///
+  /// - Throws: ``SamplerError/outOfRange(name:value:range:)`` for one that is neither finite nor minus infinity.
+  public func with(logitBias: [Int32: Float]) throws(SamplerError) -> SamplerSettings {
+    for (token, bias) in logitBias where bias.isNaN || bias == .infinity {
+      throw .outOfRange(name: "bias of token \(token)", value: "\(bias)", range: "-infinity..<infinity")
+    }
+    var settings = self
+    settings.logitBias = logitBias
+    return settings
+  }
 
   var hasPenalties: Bool {
     penaltyWindow > 0 && (repetitionPenalty != 1 || frequencyPenalty != 0 || presencePenalty != 0)

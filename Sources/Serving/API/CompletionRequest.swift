@@ -11,18 +11,34 @@ public struct CompletionRequest: Sendable {
     case text(String, parseSpecial: Bool = true)
     /// Tokens of the model's vocabulary.
     case tokens([Int32])
+    /// Texts and tokens in a row; texts as for ``text(_:parseSpecial:)``.
+    case mixed([Part], parseSpecial: Bool = true)
+    /// The gap between two texts, for models that were trained to fill it. Names of control tokens in them stay text.
+    case infill(prefix: String, suffix: String)
     /// A conversation, through the model's chat template. Names of control tokens in messages stay text.
     case chat(ChatRequest)
+  }
+
+  /// A part of a prompt.
+  public enum Part: Sendable, Hashable {
+    /// Text as it is.
+    case text(String)
+    /// A token of the model's vocabulary.
+    case token(Int32)
   }
 
   /// What is to be continued or answered.
   public var prompt: Prompt
   /// The session whose document stands before the conversation, by identifier.
   public var session: String?
-  /// Most tokens to generate for each choice; nil for as many as fit into the context.
+  /// Most tokens to generate for each choice; more than fit into the context become as many as fit, which
+  /// ``CompletionStatistics/shortenedTo`` then tells, and `Int.max` asks for just that. Nil for what the engine takes
+  /// where nobody says.
   public var maximumTokens: Int?
   /// How tokens are chosen.
   public var sampling: SamplerSettings
+  /// Tokens that are to be more likely or less.
+  public var logitBias: [LogitBias]
   /// Texts that end a choice; they do not become part of it.
   public var stop: [String]
   /// How many answers to give to the same prompt.
@@ -33,12 +49,13 @@ public struct CompletionRequest: Sendable {
   /// A request.
   public init(
     prompt: Prompt, session: String? = nil, maximumTokens: Int? = nil, sampling: SamplerSettings = .greedy,
-    stop: [String] = [], choiceCount: Int = 1, alternatives: Int? = nil
+    logitBias: [LogitBias] = [], stop: [String] = [], choiceCount: Int = 1, alternatives: Int? = nil
   ) {
     self.prompt = prompt
     self.session = session
     self.maximumTokens = maximumTokens
     self.sampling = sampling
+    self.logitBias = logitBias
     self.stop = stop
     self.choiceCount = choiceCount
     self.alternatives = alternatives
@@ -136,6 +153,8 @@ public struct CompletionStatistics: Sendable, Hashable {
   public var generatedTokens = 0
   /// Share of the context's keys and values that a step looked up, from 0 to 1; nil if it was not counted.
   public var contextRead: Double?
+  /// Most tokens of a choice, where that is fewer than was asked for: what the prompt left of the context.
+  public var shortenedTo: Int?
 
   /// Nothing done yet.
   public init() {}

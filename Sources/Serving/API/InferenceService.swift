@@ -1,6 +1,7 @@
 // What a server needs of an engine. Tests implement it without a model.
 
 public import struct Foundation.Date
+public import LlamaHost
 
 /// Runs completions and keeps sessions.
 ///
@@ -15,6 +16,29 @@ public protocol InferenceService: Sendable {
   ///   step. Errors later on end the sequence.
   /// - Throws: ``ServingError`` for a request that cannot be served.
   func complete(_ request: CompletionRequest) async throws -> AsyncThrowingStream<CompletionEvent, any Error>
+
+  /// The tokens of a text.
+  ///
+  /// - Parameters:
+  ///   - addSpecial: With BOS and EOS, where the model wants them.
+  ///   - parseSpecial: Names of control tokens in it are these tokens.
+  /// - Throws: ``ServingError/unsupported(_:)`` unless the engine has an answer, as all of the following do.
+  func tokenize(_ text: String, addSpecial: Bool, parseSpecial: Bool) async throws -> [Int32]
+
+  /// The bytes of each token, names of control tokens included; possibly parts of characters.
+  func pieces(of tokens: [Int32]) async throws -> [[UInt8]]
+
+  /// What the chat template makes of a conversation, as text.
+  func prompt(of request: ChatRequest, addGenerationPrompt: Bool) async throws -> String
+
+  /// How many tokens the prompt of a request has.
+  func promptTokens(of request: CompletionRequest) async throws -> Int
+
+  /// A vector for each input.
+  func embed(_ inputs: [EmbeddingInput]) async throws -> [Embedding]
+
+  /// How well each document answers `query`.
+  func rank(_ documents: [String], query: String) async throws -> [Ranking]
 
   /// Counts and gauges of the moment.
   func statistics() async -> ServingStatistics
@@ -38,23 +62,6 @@ public protocol InferenceService: Sendable {
 
   /// Takes no more requests; those that run are finished, up to `deadline`, and then fail.
   func drain(until deadline: ContinuousClock.Instant) async
-}
-
-/// The model, as clients see it.
-public struct ModelCard: Sendable, Hashable {
-  /// The name that clients ask for.
-  public var id: String
-  /// Most tokens of prompt and answer together.
-  public var contextLength: Int
-  /// When it was made.
-  public var created: Date
-
-  /// A card.
-  public init(id: String, contextLength: Int, created: Date) {
-    self.id = id
-    self.contextLength = contextLength
-    self.created = created
-  }
 }
 
 /// A document that was read and is kept, ready for questions.

@@ -6,10 +6,11 @@
 ///     let settings = try SamplerSettings(grammar: grammar)
 ///
 /// Of JSON Schema (draft 2020-12) it takes: `type` (also a list), `enum`, `const`, `properties`, `required`,
-/// `additionalProperties`, `items`, `prefixItems`, `minItems`, `maxItems`, `minLength`, `maxLength`, `minimum` and
-/// `maximum` of integers with their exclusive forms, `format` of `date`, `time`, `date-time` and `uuid`, `anyOf`,
-/// `oneOf` (as `anyOf`), `allOf` of one schema, and `$ref` inside the document, recursion included. Annotations are
-/// ignored. Any other keyword would be broken silently, so it is refused, and all of them are named.
+/// `additionalProperties`, `propertyNames`, `patternProperties` of one pattern, `items`, `prefixItems`, `minItems`,
+/// `maxItems`, `uniqueItems` of a few values, `minLength`, `maxLength`, `pattern`, the formats of ``TextFormats``,
+/// `minimum`, `maximum` and their exclusive forms, `multipleOf`, `anyOf`, `oneOf` (as `anyOf`), `allOf` of one schema,
+/// and `$ref` inside the document, recursion included. Annotations are ignored. Any other keyword would be broken
+/// silently, so it is refused, and all of them are named.
 ///
 /// Properties come in the order of `required`, then by name: JSON objects have no order of their own. An object with
 /// `properties` takes no others.
@@ -70,12 +71,6 @@ enum JSONGrammarRules {
     "integer": (#""-"? ( "0" | [1-9] [0-9]{0,15} )"#, []),
     "boolean": (#""true" | "false""#, []),
     "null": (#""null""#, []),
-    "date": (#"[0-9]{4} "-" ( "0" [1-9] | "1" [0-2] ) "-" ( "0" [1-9] | [12] [0-9] | "3" [01] )"#, []),
-    "time": (
-      #"( [01] [0-9] | "2" [0-3] ) ":" [0-5] [0-9] ":" [0-5] [0-9] ( "." [0-9]{3} )? ( "Z" | [-+] ( [01] [0-9] | "2" [0-3] ) ":" [0-5] [0-9] )"#,
-      []
-    ),
-    "uuid": (#"hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12}"#, ["hex"]),
   ]
 
   /// The rules named and all that they use.

@@ -2,7 +2,7 @@
 
 /// Collects rules, and what is wrong with the schema.
 struct JSONGrammarBuilder {
-  private let document: JSONValue
+  let document: JSONValue
   private var rules: [(name: String, definition: String)] = []
   private var shared: Set<String> = []
   /// Rules of `$ref` targets; entered before they are built, so that they may refer to themselves.
@@ -12,7 +12,7 @@ struct JSONGrammarBuilder {
   /// Deeper schemas would exhaust the stack of whoever follows them.
   private static let deepest = 64
   /// The host unrolls repetitions, so large ones make huge grammars.
-  private static let largestRepetition = 1000
+  static let largestRepetition = 1000
   private static let mostRules = 5000
 
   init(document: JSONValue) { self.document = document }
@@ -24,18 +24,18 @@ struct JSONGrammarBuilder {
 
   // MARK: Rules
 
-  private mutating func use(_ name: String) -> String {
+  mutating func use(_ name: String) -> String {
     shared.insert(name)
     return name
   }
 
-  private mutating func add(_ definition: String) -> String {
+  mutating func add(_ definition: String) -> String {
     let name = "r\(rules.count)"
     rules.append((name, definition))
     return name
   }
 
-  private mutating func fail(_ place: String, _ reason: String) -> String {
+  mutating func fail(_ place: String, _ reason: String) -> String {
     if problems.count < 20 { problems.append("\(place): \(reason)") }
     return "\"\""
   }
@@ -139,20 +139,21 @@ struct JSONGrammarBuilder {
     for name in names {
       switch name {
       case "object":
-        known.formUnion(["properties", "required", "additionalProperties"])
+        known.formUnion([
+          "properties", "required", "additionalProperties", "propertyNames", "patternProperties",
+        ])
         parts.append(object(fields, at: place, depth: depth))
       case "array":
-        known.formUnion(["items", "prefixItems", "minItems", "maxItems"])
+        known.formUnion(["items", "prefixItems", "minItems", "maxItems", "uniqueItems"])
         parts.append(array(fields, at: place, depth: depth))
       case "string":
-        known.formUnion(["minLength", "maxLength", "format"])
+        known.formUnion(["minLength", "maxLength", "format", "pattern"])
         parts.append(string(fields, at: place))
-      case "integer":
-        known.formUnion(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"])
-        parts.append(integer(fields, at: place))
-      case "number":
-        known.insert("format")
-        parts.append(use("number"))
+      case "integer", "number":
+        known.formUnion([
+          "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format",
+        ])
+        parts.append(number(fields, at: place, isInteger: name == "integer"))
       case "boolean", "null": parts.append(use(name))
       default: return fail(place, "there is no type '\(name.prefix(40))'")
       }
@@ -175,16 +176,8 @@ struct JSONGrammarBuilder {
       return fail(place, "$ref must point into this document, such as #/$defs/name")
     }
     if let known = references[path] { return known }
-    var target = document
-    for part in path.split(separator: "/").dropFirst() {
-      let key = String(part).replacing("~1", with: "/").replacing("~0", with: "~")
-      if let next = target.object?[key] {
-        target = next
-      } else if let index = Int(key), let list = target.array, list.indices.contains(index) {
-        target = list[index]
-      } else {
-        return fail(place, "there is nothing at '\(path.prefix(80))'")
-      }
+    guard let target = target(of: path) else {
+      return fail(place, "there is nothing at '\(path.prefix(80))'")
     }
     let name = "r\(rules.count)"
     rules.append((name, ""))
@@ -199,30 +192,15 @@ struct JSONGrammarBuilder {
 
   // MARK: Types
 
-  private mutating func count(_ key: String, _ fields: JSONObject, at place: String) -> Int? {
+  mutating func count(
+    _ key: String, _ fields: JSONObject, at place: String, most: Int = Self.largestRepetition
+  ) -> Int? {
     guard let value = fields[key] else { return nil }
-    guard let number = value.integer, (0...Self.largestRepetition).contains(number) else {
-      _ = fail(place, "\(key) must be an integer from 0 to \(Self.largestRepetition)")
+    guard let number = value.integer, (0...most).contains(number) else {
+      _ = fail(place, "\(key) must be an integer from 0 to \(most)")
       return nil
     }
     return number
-  }
-
-  private mutating func string(_ fields: JSONObject, at place: String) -> String {
-    switch fields["format"]?.string {
-    case nil: break
-    case "date-time": return add("\"\\\"\" \(use("date")) \"T\" \(use("time")) \"\\\"\"")
-    case let format? where ["date", "time", "uuid"].contains(format):
-      return add("\"\\\"\" \(use(format)) \"\\\"\"")
-    case let format?: return fail(place, "format '\(format.prefix(40))' is not supported")
-    }
-    let least = count("minLength", fields, at: place)
-    let most = count("maxLength", fields, at: place)
-    guard least != nil || most != nil else { return use("string") }
-    if let least, let most, least > most {
-      return fail(place, "minLength \(least) is above maxLength \(most)")
-    }
-    return add("\"\\\"\" \(use("char")){\(least ?? 0),\(most.map(String.init) ?? "")} \"\\\"\"")
   }
 
   private mutating func array(_ fields: JSONObject, at place: String, depth: Int) -> String {
@@ -230,6 +208,9 @@ struct JSONGrammarBuilder {
     let most = count("maxItems", fields, at: place)
     if let most, least > most { return fail(place, "minItems \(least) is above maxItems \(most)") }
     if let first = fields["prefixItems"] {
+      guard fields["uniqueItems"] ?? .bool(false) == .bool(false) else {
+        return fail(place, "uniqueItems cannot be kept together with prefixItems")
+      }
       guard let schemas = first.array, !schemas.isEmpty, fields["items"] ?? .bool(false) == .bool(false),
         most ?? schemas.count >= schemas.count
       else { return fail(place, "prefixItems must list schemas, with items false and no lower maxItems") }
@@ -238,6 +219,10 @@ struct JSONGrammarBuilder {
         parts.append(rule(for: schema, at: "\(place)/prefixItems/\(index)", depth: depth + 1))
       }
       return add("\"[\" \(use("ws")) " + parts.joined(separator: " \",\" ws ") + " ws \"]\"")
+    }
+    if let value = fields["uniqueItems"], value != .bool(false) {
+      guard value == .bool(true) else { return fail(place, "uniqueItems must be true or false") }
+      return set(of: fields["items"] ?? .bool(true), least, most, at: place, depth: depth)
     }
     if most == 0 { return "\"[]\"" }
     let item = rule(for: fields["items"] ?? .bool(true), at: "\(place)/items", depth: depth + 1)
@@ -258,6 +243,10 @@ struct JSONGrammarBuilder {
       return map(fields, required: required, at: place, depth: depth)
     }
     guard let properties = properties.object else { return fail(place, "properties must be an object") }
+    // An object with named properties has no others.
+    if properties.isEmpty, fields["patternProperties"] != nil || fields["propertyNames"] != nil {
+      return fail(place, "properties without a name cannot be kept together with patterns of names")
+    }
     for name in required where properties[name] == nil {
       return fail(place, "required names '\(name.prefix(40))', which is not among the properties")
     }
@@ -293,35 +282,35 @@ struct JSONGrammarBuilder {
     _ fields: JSONObject, required: [String], at place: String, depth: Int
   ) -> String {
     guard required.isEmpty else { return fail(place, "required without properties is not supported") }
+    if let patterns = fields["patternProperties"] {
+      guard let patterns = patterns.object, patterns.count == 1, let (pattern, schema) = patterns.elements.first,
+        [nil, .bool(false), .bool(true)].contains(fields["additionalProperties"]),
+        fields["propertyNames"] == nil
+      else { return fail(place, "patternProperties must be one pattern, and nothing else about other names") }
+      let key = string(["pattern": .string(pattern)], at: "\(place)/patternProperties")
+      let value = rule(for: schema, at: "\(place)/patternProperties/\(pattern.prefix(40))", depth: depth + 1)
+      return map(key: key, value: value)
+    }
+    if let names = fields["propertyNames"] {
+      guard let keys = names.object else { return fail(place, "propertyNames must be a schema") }
+      var named = keys
+      named["type"] = .string("string")
+      let key = rule(for: .object(named), at: "\(place)/propertyNames", depth: depth + 1)
+      let schema = fields["additionalProperties"] ?? .bool(true)
+      if schema == .bool(false) { return "\"{}\"" }
+      return map(key: key, value: rule(for: schema, at: "\(place)/additionalProperties", depth: depth + 1))
+    }
     switch fields["additionalProperties"] {
     case nil, .bool(true)?: return use("object")
     case .bool(false)?: return "\"{}\""
     case let schema?:
       let value = rule(for: schema, at: "\(place)/additionalProperties", depth: depth + 1)
-      let member = add("\(use("string")) \":\" \(use("ws")) \(value)")
-      return add("\"{\" ws ( \(member) ( \",\" ws \(member) )* ws )? \"}\"")
+      return map(key: use("string"), value: value)
     }
   }
 
-  private mutating func integer(_ fields: JSONObject, at place: String) -> String {
-    func bound(_ key: String, exclusive: String, step: Int) -> Int? {
-      guard let value = fields[key] ?? fields[exclusive] else { return nil }
-      guard let number = value.integer, abs(number) < 1_000_000_000_000_000 else { return nil }
-      return fields[key] == nil ? number + step : number
-    }
-    for (inclusive, exclusive) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")] {
-      if fields[inclusive] != nil, fields[exclusive] != nil {
-        return fail(place, "give \(inclusive) or \(exclusive), not both")
-      }
-      guard let value = fields[inclusive] ?? fields[exclusive] else { continue }
-      guard let number = value.integer, abs(number) < 1_000_000_000_000_000 else {
-        return fail(place, "\(inclusive) must be an integer of at most 15 digits")
-      }
-    }
-    let low = bound("minimum", exclusive: "exclusiveMinimum", step: 1)
-    let high = bound("maximum", exclusive: "exclusiveMaximum", step: -1)
-    guard low != nil || high != nil else { return use("integer") }
-    if let low, let high, low > high { return fail(place, "minimum \(low) is above maximum \(high)") }
-    return add(IntegerRange.pattern(low: low, high: high))
+  private mutating func map(key: String, value: String) -> String {
+    let member = add("\(key) \":\" \(use("ws")) \(value)")
+    return add("\"{\" ws ( \(member) ( \",\" ws \(member) )* ws )? \"}\"")
   }
 }

@@ -24,6 +24,8 @@ public enum ServingError: Error, Equatable, Sendable {
   case draining
   /// The engine failed at this request; others go on.
   case engineFailure(String)
+  /// Something that this model or engine does not do, in a sentence.
+  case unsupported(String)
 }
 
 extension ServingError: CustomStringConvertible {
@@ -53,6 +55,7 @@ extension ServingError: CustomStringConvertible {
       "\(waiting) requests are waiting already. Try again in about \(seconds) s."
     case .draining: "The server is shutting down. Try again in a moment."
     case .engineFailure(let reason): "The engine failed: \(reason)"
+    case .unsupported(let message): message
     }
   }
 }

@@ -37,6 +37,8 @@ struct AnswerText {
   mutating func take(
     _ token: Int32, logits: LogitRow, tokenizer: Tokenizer, send: (CompletionDelta) -> Void
   ) -> FinishReason? {
+    // Who wants no token wants the prompt read.
+    guard maximumTokens > 0 else { return .length }
     if tokenizer.isEndOfGeneration(token) {
       return end(.stop, send)
     }

@@ -13,7 +13,7 @@ import Synchronization
 public final class HostScheduler: InferenceService {
   /// What it serves.
   public let model: ModelCard
-  private let intake: RequestIntake
+  let intake: RequestIntake
 
   /// Starts the engine's thread and takes memory for the context.
   ///
@@ -137,7 +137,7 @@ private final class HostEngine {
         $0.statistics.running = 0
         $0.meanSeconds += (progress.seconds - $0.meanSeconds) / 8
       }
-      group.send(.completed(progress.statistics(arrival: group.arrival)))
+      group.send(.completed(progress.statistics(of: group)))
       group.finish()
     } catch {
       let isDraining = isPastDeadline()
@@ -182,7 +182,7 @@ private final class HostEngine {
       let row = logits.last
       let token = try sampler.sample(logits: row)
       if progress.firstToken == nil { progress.firstToken = .now }
-      if !tokenizer.isEndOfGeneration(token) {
+      if group.maximumTokens > 0, !tokenizer.isEndOfGeneration(token) {
         try sampler.accept(token)
         progress.generatedTokens += 1
         mailbox.with { $0.statistics.generatedTokens += 1 }

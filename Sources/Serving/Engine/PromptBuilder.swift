@@ -34,11 +34,15 @@ struct PromptBuilder: Sendable {
       tokens = try self.tokens(text, parseSpecial: parseSpecial)
     case .tokens(let list):
       try refuse(document)
-      let size = model.tokenizer.vocabularySize
-      if let bad = list.first(where: { $0 < 0 || Int($0) >= size }) {
-        throw ServingError.invalidParameter("prompt", message: "Token \(bad) is not in 0..<\(size).")
-      }
+      try check(list)
       tokens = list
+    case .mixed(let parts, let parseSpecial):
+      try refuse(document)
+      tokens = try self.tokens(parts, parseSpecial: parseSpecial)
+    case .infill(let prefix, let suffix):
+      try refuse(document)
+      try refuseHopeless([prefix, suffix])
+      tokens = try self.tokens(prefix: prefix, suffix: suffix)
     case .chat(var request):
       try refuseHopeless(request.messages.map(\.content))
       // A grammar of ours does for answers that are nothing but text.
@@ -74,6 +78,38 @@ struct PromptBuilder: Sendable {
     return Array(tokens.dropFirst())
   }
 
+  private func tokens(_ parts: [CompletionRequest.Part], parseSpecial: Bool) throws -> [Int32] {
+    try check(parts.compactMap { if case .token(let token) = $0 { token } else { nil } })
+    try refuseHopeless(parts.compactMap { if case .text(let text) = $0 { text } else { nil } })
+    var tokens: [Int32] = []
+    for (index, part) in parts.enumerated() {
+      switch part {
+      case .token(let token): tokens.append(token)
+      case .text(let text) where index == 0: tokens = try self.tokens(text, parseSpecial: parseSpecial)
+      case .text(let text):
+        tokens += try model.tokenizer.tokenize(text, addSpecial: false, parseSpecial: parseSpecial)
+      }
+    }
+    return tokens
+  }
+
+  private func tokens(prefix: String, suffix: String) throws -> [Int32] {
+    guard let tokens = try model.tokenizer.tokenize(prefix: prefix, suffix: suffix) else {
+      let name = model.description.name ?? model.description.architecture
+      throw ServingError.invalidParameter(
+        "suffix",
+        message: "The model \(name) was not trained to fill gaps: its vocabulary has no tokens for it.")
+    }
+    return tokens
+  }
+
+  private func check(_ tokens: [Int32]) throws {
+    let size = model.tokenizer.vocabularySize
+    if let bad = tokens.first(where: { $0 < 0 || Int($0) >= size }) {
+      throw ServingError.invalidParameter("prompt", message: "Token \(bad) is not in 0..<\(size).")
+    }
+  }
+
   /// Refuses texts that cannot fit whatever their tokens are: tokenizing them could take long for nothing.
   private func refuseHopeless(_ texts: [String]) throws {
     // Short ones are looked at by their tokens alone.
@@ -106,10 +142,14 @@ struct PromptBuilder: Sendable {
   }
 
   private func chat(_ request: ChatRequest) throws -> ([Int32], ChatFormat?) {
+    try chatTemplate().tokenize(request)
+  }
+
+  func chatTemplate() throws -> ChatTemplate {
     guard let template = model.chatTemplate else {
       throw ServingError.invalidParameter(
         "messages", message: "This model has no chat template. Use /v1/completions with a plain text.")
     }
-    return try template.tokenize(request)
+    return template
   }
 }

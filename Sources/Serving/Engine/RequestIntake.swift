@@ -29,9 +29,12 @@ struct RequestIntake: Sendable {
   func submit(
     _ request: CompletionRequest, document: SessionDocumentText? = nil
   ) async throws -> AsyncThrowingStream<CompletionEvent, any Error> {
-    let prompt = try await workers.run(size: request.prompt.byteCount) { [prompts, model] cancellation in
+    let (prompt, request) = try await workers.run(size: request.prompt.byteCount) {
+      [prompts, model] cancellation in
       let prompt = try prompts.prepare(request.prompt, document: document)
       try cancellation.check()
+      var request = request
+      request.sampling = try prompts.sampling(of: request)
       if request.sampling.grammar != nil || prompt.format?.hasGrammar == true {
         // So that a grammar that cannot be followed is the client's error, and at once.
         do {
@@ -40,19 +43,20 @@ struct RequestIntake: Sendable {
           throw ServingError.invalidParameter("grammar", message: "\(error)")
         }
       }
-      return prompt
+      return (prompt, request)
     }
-    let room = limits.contextLength - prompt.tokens.count
-    let wanted = request.maximumTokens ?? min(settings.defaultMaximumTokens, max(1, room))
-    guard wanted <= room else {
-      throw ServingError.contextTooLong(
-        tokens: prompt.tokens.count, requested: wanted, limit: limits.contextLength)
+    let asked = request.maximumTokens ?? settings.defaultMaximumTokens
+    let least = min(asked, 1)
+    guard prompt.tokens.count + least <= limits.contextLength else {
+      throw ServingError.contextTooLong(tokens: prompt.tokens.count, requested: least, limit: limits.contextLength)
     }
-    try limits.check(tokens: prompt.tokens.count + wanted)
+    try limits.check(tokens: prompt.tokens.count + least)
+    let wanted = min(asked, limits.tokens - prompt.tokens.count)
     let (stream, continuation) = AsyncThrowingStream<CompletionEvent, any Error>.makeStream()
     let group = RequestGroup(
       sink: .completion(continuation), request: request, prompt: prompt.tokens, format: prompt.format,
-      maximumTokens: wanted)
+      maximumTokens: wanted,
+      isShortened: wanted < asked && request.maximumTokens != nil && asked != .max)
     watch(group) { continuation.onTermination = $0 }
     try mailbox.submit(group, limit: settings.queueLength, parallel: settings.parallel)
     return stream
@@ -69,10 +73,15 @@ struct RequestIntake: Sendable {
 
 extension CompletionRequest.Prompt {
   /// Bytes to go through until its tokens are known.
-  fileprivate var byteCount: Int {
+  var byteCount: Int {
     switch self {
     case .text(let text, _): text.utf8.count
     case .tokens(let tokens): tokens.count * MemoryLayout<Int32>.size
+    case .mixed(let parts, _):
+      parts.reduce(0) { count, part in
+        if case .text(let text) = part { count + text.utf8.count } else { count + MemoryLayout<Int32>.size }
+      }
+    case .infill(let prefix, let suffix): prefix.utf8.count + suffix.utf8.count
     case .chat(let request):
       request.messages.reduce(0) { $0 + $1.content.utf8.count }
         + request.tools.reduce(0) { $0 + ($1.parameters?.utf8.count ?? 0) }
@@ -103,19 +112,14 @@ struct EngineLimits: Sendable {
 
   func bytes(tokens: Int) -> Int { tokens * bytesPerToken }
 
+  /// Tokens that a context can have, by its length and by the memory.
+  var tokens: Int { bytesPerToken > 0 ? min(contextLength, memoryBudget / bytesPerToken) : contextLength }
+
   /// Refuses what would not fit if it were alone.
   func check(tokens: Int) throws {
     guard bytes(tokens: tokens) <= memoryBudget else {
       throw ServingError.outOfMemory(required: bytes(tokens: tokens), budget: memoryBudget)
     }
-  }
-}
-
-extension ModelCard {
-  /// The card of a model that is served.
-  init(_ model: LlamaModel, settings: SchedulerSettings, limits: EngineLimits) {
-    let file = URL(fileURLWithPath: model.description.path).deletingPathExtension().lastPathComponent
-    self.init(id: settings.modelName ?? file, contextLength: limits.contextLength, created: Date())
   }
 }
 

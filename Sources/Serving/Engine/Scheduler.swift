@@ -22,7 +22,7 @@ public final class Scheduler: InferenceService {
   public let model: ModelCard
   /// Sessions on disk that are left out because they are damaged, in sentences for whoever started this.
   public let notes: [String]
-  private let intake: RequestIntake
+  let intake: RequestIntake
   private let registry: SessionRegistry
 
   /// Starts the engine's thread: probes the model and takes memory for batches.

@@ -166,7 +166,7 @@ final class SchedulerCore {
     }
     // Who hears of the end and asks for the counts finds it in them.
     report()
-    group.send(.completed(progress.statistics(arrival: group.arrival)))
+    group.send(.completed(progress.statistics(of: group)))
     group.finish()
   }
 

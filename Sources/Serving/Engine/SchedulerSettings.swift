@@ -9,6 +9,8 @@ public import RetrievalAttention
 public struct SchedulerSettings: Sendable {
   /// The model's name for clients; the file's name when nil.
   public var modelName: String?
+  /// Other names that the model has for clients.
+  public var modelAliases: [String] = []
   /// How every context attends.
   public var attention = AttentionPolicy.retrieval(RetrievalSettings())
   /// How contexts store keys and values.

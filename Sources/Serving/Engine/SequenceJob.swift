@@ -19,18 +19,22 @@ final class RequestGroup: Sendable {
   /// The form of its answers; nil for a text and nothing else.
   let format: ChatFormat?
   let maximumTokens: Int
+  /// Whether that is fewer than was asked for.
+  let isShortened: Bool
   let arrival = ContinuousClock.now
   /// Whether nobody wants the answer any more.
   let isCancelled = Atomic(false)
 
   init(
-    sink: Sink, request: CompletionRequest, prompt: [Int32], format: ChatFormat? = nil, maximumTokens: Int
+    sink: Sink, request: CompletionRequest, prompt: [Int32], format: ChatFormat? = nil, maximumTokens: Int,
+    isShortened: Bool = false
   ) {
     self.sink = sink
     self.request = request
     self.prompt = prompt
     self.format = format
     self.maximumTokens = maximumTokens
+    self.isShortened = isShortened
   }
 
   func send(_ event: CompletionEvent) {
@@ -62,16 +66,15 @@ final class GroupProgress {
   init(choices: Int) { openChoices = choices }
 
   /// What all choices cost, when they are complete.
-  func statistics(arrival: ContinuousClock.Instant, now: ContinuousClock.Instant = .now)
-    -> CompletionStatistics
-  {
+  func statistics(of group: RequestGroup, now: ContinuousClock.Instant = .now) -> CompletionStatistics {
     var statistics = CompletionStatistics()
     let work = firstWork ?? now
     let token = firstToken ?? now
-    statistics.queueSeconds = (work - arrival) / .seconds(1)
+    statistics.queueSeconds = (work - group.arrival) / .seconds(1)
     statistics.prefillSeconds = (token - work) / .seconds(1)
     statistics.decodeSeconds = (now - token) / .seconds(1)
     statistics.generatedTokens = generatedTokens
+    if group.isShortened { statistics.shortenedTo = group.maximumTokens }
     if reads.steps > 0 { statistics.contextRead = reads.keysReadWithStatic }
     return statistics
   }

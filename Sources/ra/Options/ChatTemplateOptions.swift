@@ -16,7 +16,22 @@ struct ChatTemplateOptions: ParsableArguments {
       "Variables for the chat template, such as '{\"enable_thinking\": false}'.", valueName: "json"))
   var chatTemplateKwargs: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "on, off, or hide: whether a model that can think before it answers does, and whether its thoughts are shown. "
+        + "(default: what its chat template does)", valueName: "mode"))
+  var reasoning: ReasoningMode?
+
+  @Option(help: ArgumentHelp("Most tokens of thoughts; the answer follows then.", valueName: "tokens"))
+  var reasoningBudget: Int?
+
+  /// Whether thoughts are for the reader.
+  var showsReasoning: Bool { reasoning != .hide }
+
   func validate() throws {
+    if let reasoningBudget, reasoningBudget < 0 {
+      throw ValidationError("--reasoning-budget is \(reasoningBudget), but must not be negative.")
+    }
     guard let chatTemplateKwargs else { return }
     let value = try? JSONSerialization.jsonObject(with: Data(chatTemplateKwargs.utf8))
     guard value is [String: Any] else {
@@ -40,8 +55,15 @@ struct ChatTemplateOptions: ParsableArguments {
   func apply(to options: inout LlamaModel.Options, system: SystemPromptOption?) throws {
     options.chatTemplate = try chatTemplate.map { try TextFile.read($0) }
     options.chatTemplateOptions = ChatTemplate.Options(
-      systemPrompt: system?.system, arguments: chatTemplateKwargs)
+      systemPrompt: system?.system,
+      enableThinking: reasoning.flatMap { $0 == .on ? true : $0 == .off ? false : nil },
+      arguments: chatTemplateKwargs)
   }
+}
+
+/// Whether a model thinks before it answers.
+enum ReasoningMode: String, ExpressibleByArgument, CaseIterable {
+  case on, off, hide
 }
 
 struct SystemPromptOption: ParsableArguments {

@@ -78,15 +78,17 @@ struct AskCommand: AsyncParsableCommand {
     let reused = zip(chat.tokens, whole).prefix { $0 == $1 }.count
     let prompt = whole.count
     try limit.check(tokens: prompt + maxTokens, model: host.model)
-    let sampler = try Sampler(settings: settings, model: host.model)
-    let result = try chat.ask(text, maximumTokens: maxTokens, sampler: sampler) { event in
-      switch event {
-      case .prefill(let done, let total):
-        console.progress("reading", done: done, total: total, unit: "tokens")
-      case .text(let text):
-        console.clear()
-        if !json { console.output(text) }
-      }
+    let printer = AnswerPrinter(console, showsReasoning: chatTemplate.showsReasoning)
+    var seed: UInt32 = 0
+    let result = try chat.ask(text, maximumTokens: maxTokens) { format in
+      let sampler = try Sampler(
+        settings: settings, model: host.model, format: format, reasoningBudget: chatTemplate.reasoningBudget)
+      seed = sampler.seed
+      return sampler
+    } onEvent: { event in
+      if json, case .text = event { return }
+      if json, case .reasoning = event { return }
+      printer.show(event)
     }
     let isKept = keep && result.stopReason != .cancelled
     if isKept {
@@ -95,13 +97,13 @@ struct AskCommand: AsyncParsableCommand {
       try session.save()
     }
     let report = AskReport(
-      generation: GenerationReport(result, seed: sampler.seed), session: path, contextTokens: prompt,
+      generation: GenerationReport(result, seed: seed), session: path, contextTokens: prompt,
       reusedTokens: reused, loadSeconds: (loaded - start) / .seconds(1),
       openSeconds: (opened - loaded) / .seconds(1), isKept: isKept)
     if json {
       try console.json(report)
     } else {
-      console.output(result.text.hasSuffix("\n") ? "" : "\n")
+      printer.end(result)
       console.note(report.summary)
       if keep {
         console.note(isKept ? "kept       in \(path)" : "kept       nothing: the answer was interrupted")

@@ -117,21 +117,21 @@ actor ChatWorker {
       }
       maximum = min(maximum, limit - prompt)
     }
-    let sampler = try Sampler(settings: command.sampling.settings(), model: model)
-    let result = try chat.ask(message, maximumTokens: maximum, sampler: sampler) { event in
-      switch event {
-      case .prefill(let done, let total):
-        console.progress("reading", done: done, total: total, unit: "tokens")
-      case .text(let text):
-        console.clear()
-        console.output(text)
-      }
+    let printer = AnswerPrinter(console, showsReasoning: command.chatTemplate.showsReasoning)
+    var seed: UInt32 = 0
+    let result = try chat.ask(message, maximumTokens: maximum) { format in
+      let sampler = try Sampler(
+        settings: command.sampling.settings(), model: model, format: format,
+        reasoningBudget: command.chatTemplate.reasoningBudget)
+      seed = sampler.seed
+      return sampler
+    } onEvent: {
+      printer.show($0)
     }
-    console.clear()
-    console.output(result.text.hasSuffix("\n") ? "" : "\n")
+    printer.end(result)
     if result.stopReason == .cancelled { console.note("(stopped)") }
     if result.stopReason == .length { console.note("(stopped after \(result.tokens.count) tokens)") }
-    lastTurn = GenerationReport(result, seed: sampler.seed)
+    lastTurn = GenerationReport(result, seed: seed)
   }
 
   /// Most tokens of the conversation; nil for any number.

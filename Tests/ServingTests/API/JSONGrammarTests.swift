@@ -47,20 +47,20 @@ import Testing
 
   @Test func refusesWhatItCannotKeep() throws {
     for (schema, words) in [
-      (#"{"type":"string","pattern":"a+"}"#, ["pattern"]),
+      (#"{"type":"string","pattern":"(?=a)"}"#, ["pattern", "ahead"]),
       (
-        #"{"type":"object","properties":{"a":{"type":"number","minimum":0},"b":{"type":"x"}}}"#,
-        ["minimum", "'x'"]
+        #"{"type":"object","properties":{"a":{"type":"number","minProperties":0},"b":{"type":"x"}}}"#,
+        ["minProperties", "'x'"]
       ),
       (#"{"type":"object","properties":{"a":{}},"required":["b"]}"#, ["'b'"]),
       (#"{"$ref":"http://elsewhere/schema"}"#, ["$ref"]), (##"{"$ref":"#/$defs/none"}"##, ["none"]),
       (##"{"$ref":"#"}"##, ["itself"]), (#"{"enum":[]}"#, ["enum"]), (#"{"allOf":[{},{}]}"#, ["allOf"]),
       (#"{"type":"array","minItems":3,"maxItems":2}"#, ["minItems 3"]), (#"{"type":7}"#, ["type"]),
       (#"{"type":"string","maxLength":100000}"#, ["maxLength"]),
-      (#"{"type":"string","format":"email"}"#, ["email"]),
+      (#"{"type":"string","format":"file-path"}"#, ["file-path"]),
       (#"{"type":"integer","minimum":5,"maximum":4}"#, ["minimum 5"]), (#"{"not":{}}"#, ["not"]),
       ("false", ["schema"]),
-      (#"{"type":"integer","minimum":1e300}"#, ["15 digits"]), ("[]", ["array"]),
+      ("[]", ["array"]),
     ] {
       do {
         let text = try grammar(schema)
@@ -68,33 +68,6 @@ import Testing
       } catch let problem as JSONSchemaProblem {
         for word in words { #expect("\(problem)".contains(word), "\(problem)") }
       }
-    }
-  }
-
-  /// A pattern of digits and classes is a regular expression when quotes and spaces are taken out.
-  @Test(arguments: [
-    (0, 0), (0, 9), (0, 10), (1, 12), (7, 123), (-5, 5), (-120, -7), (99, 101), (10, 99), (200, 1999),
-    (-1, 0),
-  ])
-  func rangesOfIntegersAreExact(low: Int, high: Int) throws {
-    let pattern = IntegerRange.pattern(low: low, high: high).replacing("\"", with: "").replacing(
-      " ", with: "")
-    let regex = try Regex(pattern)
-    for value in -2500...2500 {
-      let matches = try regex.wholeMatch(in: "\(value)") != nil
-      #expect(matches == (low...high).contains(value), "\(value) in \(pattern)")
-    }
-    for text in ["", "-0", "00", "01", "+1", "1.0"] {
-      #expect(try regex.wholeMatch(in: text) == nil, "\(text)")
-    }
-  }
-
-  @Test func openRangesReachFar() throws {
-    let least = try Regex(
-      IntegerRange.pattern(low: 18, high: nil).replacing("\"", with: "").replacing(" ", with: ""))
-    for (value, expected) in [(17, false), (18, true), (99_999, true), (123_456_789_012, true), (-18, false)]
-    {
-      #expect(try (least.wholeMatch(in: "\(value)") != nil) == expected)
     }
   }
 

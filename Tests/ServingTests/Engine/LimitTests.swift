@@ -25,16 +25,10 @@ extension SchedulerTests {
         Issue.record("200 words fit into 100 tokens")
         return
       }
-      guard
-        case .contextTooLong(_, requested: 100, limit: 100) = await error(
-          CompletionRequest(prompt: .text("a"), maximumTokens: 100))
-      else {
-        Issue.record("101 tokens fit into 100")
-        return
-      }
       for request in [
         CompletionRequest(prompt: .text("")), CompletionRequest(prompt: .tokens([])),
         CompletionRequest(prompt: .tokens([-1])), CompletionRequest(prompt: .tokens([1 << 30])),
+        CompletionRequest(prompt: .mixed([])), CompletionRequest(prompt: .mixed([.text("a"), .token(-1)])),
       ] {
         guard case .invalidParameter("prompt", _) = await error(request) else {
           Issue.record("\(request.prompt) was taken")
@@ -45,6 +39,30 @@ extension SchedulerTests {
       // Without a limit of its own an answer gets what is left.
       let rest = try await scheduler.answer(CompletionRequest(prompt: .text("1, 2, 3, 4,")))
       #expect(rest.promptTokens + (rest.tokens[0] ?? 0) <= 100)
+      #expect(rest.statistics?.shortenedTo == nil)
+      await scheduler.stop()
+    }
+
+    /// Limits beyond the context become what is left of it, and the answer says so.
+    @Test func limitsAreShortenedToTheContext() async throws {
+      let scheduler = try await Scheduler.start { $0.contextLength = 40 }
+      // Without an end, every answer is as long as it may be.
+      let ends = LogitBias(.text("<|im_end|><|endoftext|>"), -.infinity)
+      func answer(_ maximum: Int?) async throws -> Answer {
+        try await scheduler.answer(
+          CompletionRequest(prompt: .text("1, 2, 3,"), maximumTokens: maximum, logitBias: [ends]))
+      }
+      let shortened = try await answer(1000)
+      let room = 40 - shortened.promptTokens
+      #expect(shortened.tokens[0] == room && shortened.statistics?.shortenedTo == room)
+      #expect(shortened.reasons[0] == .length)
+      let whole = try await answer(.max)
+      #expect(whole.tokens[0] == room && whole.statistics?.shortenedTo == nil)
+      let fitting = try await answer(5)
+      #expect(fitting.tokens[0] == 5 && fitting.statistics?.shortenedTo == nil)
+      // None at all reads the prompt.
+      let none = try await answer(0)
+      #expect(none.tokens[0] == 0 && none.text.isEmpty && none.reasons[0] == .length)
       await scheduler.stop()
     }
 
