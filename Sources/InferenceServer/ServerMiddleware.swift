@@ -18,8 +18,8 @@ struct AnswerMiddleware<Context: RequestContext>: RouterMiddleware {
       response = try await next(request, context)
     } catch {
       let answer = APIError(error)
-      // Clients that left, and a server that ends, are no failures.
-      if answer.status.code >= 500, answer.status != .serviceUnavailable {
+      // Clients that left, a server that ends, and what this model does not do are no failures.
+      if answer.status.code >= 500, answer.status != .serviceUnavailable, answer.status != .notImplemented {
         logger.error("request failed", metadata: ["error": "\(error)"])
       }
       response = answer.response

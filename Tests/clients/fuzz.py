@@ -37,6 +37,7 @@ fields = [
     "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "stop", "seed", "stream",
     "stream_options", "logprobs", "top_logprobs", "response_format", "grammar", "session", "model", "tools", "top_k",
     "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "user", "logit_bias", "return_progress",
+    "echo", "suffix", "n_predict", "best_of", "parse_special",
     "json_schema", "guided_json", "guided_choice", "guided_grammar", "structured_outputs", "format", "ebnf",
 ]
 
@@ -54,7 +55,10 @@ def mutate(value):
     # What is right after all must not take long.
     for limit in ["max_tokens", "max_completion_tokens"]:
         if isinstance(value.get(limit), int) and 2 < value[limit]:
-            value[limit] = random_.choice([2, 2**31 - 1])
+            value[limit] = random_.choice([2, 2**31])
+        # As many as fit.
+        if value.get(limit) == -1:
+            value[limit] = 2
     if value.get("max_tokens") is None:
         value["max_tokens"] = 2
     return value
@@ -63,6 +67,10 @@ def mutate(value):
 def body():
     kind = random_.random()
     path, good = random_.choice([("/v1/chat/completions", chat), ("/v1/completions", text)])
+    if kind > 0.9:
+        path = random_.choice(["/tokenize", "/detokenize", "/apply-template", "/v1/embeddings", "/v1/rerank"])
+        names = ["content", "tokens", "messages", "input", "query", "documents", "texts", "add_special", "with_pieces", "top_n"]
+        return path, json.dumps({name: random_.choice(junk) for name in random_.sample(names, 4)}).encode()
     if kind < 0.1:
         path, good = "/v1/sessions", {"text": random_.choice(junk), "name": random_.choice(junk), "stream": random_.choice(junk)}
         return path, json.dumps(good).encode()

@@ -186,18 +186,34 @@ class Schemas:
         if kind == "string" and self.random.random() < 0.6:
             schema |= self.random.choice([
                 {"minLength": 5}, {"maxLength": 1000}, {"minLength": 1000, "maxLength": 1000}, {"maxLength": 10**9}, {"minLength": 3, "maxLength": 1},
-                {"format": "date-time"}, {"format": "uuid"}, {"pattern": "(a*)*b"}])
-        if kind == "integer" and self.random.random() < 0.6:
-            schema |= {"minimum": self.random.choice([0, -5, 10**14, 1e300]), "maximum": self.random.choice([7, 10**14, -10**15])}
+                {"format": self.random.choice(["date-time", "uuid", "email", "uri", "duration", "ipv6", "base64", "none"])},
+                {"pattern": self.pattern(0)}, {"pattern": "^[a-z]{3}$", "minLength": 2}, {"pattern": "^\\w+$", "maxLength": 900}])
+        if kind in ("integer", "number") and self.random.random() < 0.6:
+            schema |= {"minimum": self.random.choice([0, -5, 10**14, 1e300, 0.125]), "maximum": self.random.choice([7, 10**14, -10**15, 1e-9])}
+        if kind in ("integer", "number") and self.random.random() < 0.3:
+            schema |= {"multipleOf": self.random.choice([1, 2, 7, 127, 128, 997, 0.01, 1e-7, 10**12, 12800, 0, -1])}
         if kind == "array":
             schema |= {"items": self.part(depth + 1)}
+            if self.random.random() < 0.2:
+                schema |= {"uniqueItems": True, "items": {"enum": list(range(self.random.choice([1, 5, 8, 9])))}}
             if self.random.random() < 0.5:
                 schema |= {"minItems": self.random.choice([0, 3, 1000]), "maxItems": self.random.choice([2, 1000, 10**7])}
         if kind == "object":
             schema |= {"properties": {f"p{n}": self.part(depth + 1) for n in range(self.random.randint(0, 6))}}
             if self.random.random() < 0.3:
                 schema = {"type": "object", "additionalProperties": self.part(depth + 1)}
+                schema |= self.random.choice([{}, {"propertyNames": {"pattern": self.pattern(0)}}])
         return schema
+
+    def pattern(self, depth):
+        """A regular expression: mostly valid, often expensive."""
+        parts = []
+        for _ in range(self.random.randint(1, 4)):
+            part = self.random.choice(["a", ".", "[a-z]", "[^\\s\"]", "\\d", "\\W", "(?:ab|a|b)", "(a*)*", "(x+x+)+y", "\\.", "[à-ÿ日]", "^", "$"])
+            if depth < 3 and self.random.random() < 0.3:
+                part = f"({self.pattern(depth + 1)})"
+            parts.append(part + self.random.choice(["", "", "", "*", "+?", "?", "{3}", "{2,900}", "{1000,}", "{5,2}"]))
+        return self.random.choice(["^", "", ""]) + self.random.choice(["", "", "|"]).join(parts) + self.random.choice(["$", "", "", "(?=x)", "\\1", "("])
 
 
 def bodies():

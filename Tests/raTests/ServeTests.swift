@@ -17,6 +17,12 @@ import Testing
       (["--attention", "host", "--kv-type", "q8"], ["--kv-type"]), (["--log-level", "loud"], ["loud"]),
       (["--memory", "-1"], ["--memory"]),
       (["--name", ""], ["--name"]), (["--stall", "0"], ["--stall"]),
+      (["--alias", "a", "--alias", ""], ["--alias"]),
+      (["--max-choices", "0"], ["--max-choices", "1...1024"]),
+      (["--allow-origin", "*"], ["--allow-origin", "--api-key-file"]),
+      (["--allow-origin", "app.example"], ["app.example", "https://"]),
+      (["--allow-origin", "https://app.example/page"], ["/page"]),
+      (["--pooling", "sum"], ["--pooling", "sum", "mean"]),
     ] {
       let output = try Program.run(["serve", "--model", "none.gguf"] + arguments)
       expectRefusal(output)
