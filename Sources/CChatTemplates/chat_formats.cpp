@@ -197,6 +197,9 @@ common_chat_templates_inputs inputs_of(const json &request) {
     inputs.add_generation_prompt = inputs.continue_final_message == COMMON_CHAT_CONTINUATION_NONE;
     inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
     inputs.enable_thinking = request.value("enable_thinking", true);
+    if (request.contains("time")) {
+        inputs.now = std::chrono::system_clock::from_time_t(static_cast<std::time_t>(request.at("time").get<long>()));
+    }
     if (request.contains("arguments")) {
         for (const auto &[name, value] : request.at("arguments").items()) {
             inputs.chat_template_kwargs[name] = value.dump();
@@ -214,6 +217,15 @@ json list_of(const std::vector<std::string> &texts) {
     json list = json::array();
     for (const auto &text : texts) list.push_back(text);
     return list;
+}
+
+/// Takes what may be said in front of a call out of a grammar: models that say much would never come to it.
+void force_call(std::string &grammar) {
+    const size_t start = grammar.find("root ::= ");
+    if (start == std::string::npos) return;
+    const size_t end = std::min(grammar.find('\n', start), grammar.size());
+    static const std::regex content("until-[0-9]+\\?? (?=(space )?\\(?(tool|[a-z0-9]+-tool))");
+    grammar.replace(start, end - start, std::regex_replace(grammar.substr(start, end - start), content, ""));
 }
 
 template <typename Body>
@@ -266,6 +278,7 @@ ct_format *ct_formats_apply(const ct_formats *formats, const char *request, char
             format->params = common_chat_templates_apply(formats->templates.get(), inputs_of(fields));
         }
         format->pieces = pieces_of(made, format->params, fields);
+        if (choice_of(fields) == COMMON_CHAT_TOOL_CHOICE_REQUIRED) force_call(format->params.grammar);
         format->parser = common_chat_parser_params(format->params);
         format->parser.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
         format->parser.is_continuation = fields.value("continue_final_message", std::string("none")) != "none";

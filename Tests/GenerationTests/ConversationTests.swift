@@ -189,13 +189,13 @@ extension GenerationTests {
         let read = try conversation.read([(name: "a", text: "First text.")]).tokens
         let rest = Array(messages.drop { $0.role == .system }.dropFirst())
         let whole = try template.tokenize([message(.user, "First text.\n\n" + first)] + rest)
-        #expect(read + (try conversation.ask(messages)) == whole)
+        #expect(read + (try conversation.ask(ChatRequest(messages))) == whole)
       }
       // What no template has a turn for still ends where the model is to answer.
       for messages in [[], [message(.assistant, "Hello.")], [message(.system, "Be short.")]] {
         var conversation = try Conversation(model: model)
         _ = try conversation.read([(name: "a", text: "First text.")])
-        #expect(text(try conversation.ask(messages)).hasSuffix("<|im_start|>assistant\n"))
+        #expect(text(try conversation.ask(ChatRequest(messages))).hasSuffix("<|im_start|>assistant\n"))
         #expect(conversation.place == .answer)
       }
     }
@@ -267,7 +267,7 @@ extension GenerationTests {
       let chat = Chat(runner: runner, conversation: try Conversation(model: model))
       func ask(_ question: String) throws -> TextGenerator.Result {
         try chat.ask(
-          question, maximumTokens: 4, sampler: Sampler(settings: .greedy, model: model)
+          question, maximumTokens: 4, sampler: { _ in try Sampler(settings: .greedy, model: model) }
         ) { _ in }
       }
       let first = try ask("Count from one to ten.")
@@ -292,7 +292,7 @@ extension GenerationTests {
       let runner = try GuestRunner(host: host, policy: .exact, plannedTokens: 3000)
       let chat = Chat(runner: runner, conversation: try Conversation(model: model))
       _ = try chat.ask(
-        "Hello.", maximumTokens: 3, sampler: Sampler(settings: .greedy, model: model)
+        "Hello.", maximumTokens: 3, sampler: { _ in try Sampler(settings: .greedy, model: model) }
       ) { _ in }
       let before = chat.tokens
       let long = try String(TestText.read("alice.txt").prefix(4000))
@@ -300,7 +300,7 @@ extension GenerationTests {
       let task = Task {
         while !Task.isCancelled { await Task.yield() }
         _ = try loan.chat.ask(
-          long, maximumTokens: 3, sampler: Sampler(settings: .greedy, model: loan.chat.runner.model)
+          long, maximumTokens: 3, sampler: { _ in try Sampler(settings: .greedy, model: loan.chat.runner.model) }
         ) { _ in }
       }
       task.cancel()

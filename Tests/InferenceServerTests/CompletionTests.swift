@@ -32,10 +32,11 @@ import Testing
       #expect(json["statistics/context_read"]?.number == 0.25)
     }
     let request = try #require(service.requests.first)
-    guard case .chat(let messages) = request.prompt else {
+    guard case .chat(let conversation) = request.prompt else {
       Issue.record("not a conversation")
       return
     }
+    let messages = conversation.messages
     #expect(messages.map(\.role) == [.system, .user])
     #expect(messages.map(\.content) == ["Be brief.", "2+2?"])
     #expect(request.session == "ses-9")

@@ -78,7 +78,10 @@ import Testing
     (message(#""grammar":"root ::= [z-a]""#), "grammar", "z comes after a"),
     (message(#""grammar":"root ::= \"a\"{1000000}""#), "grammar", "300000"),
     (message(#""grammar":"root ::= \"a\" root""#), "grammar", "never end"),
-    (message(#""tools":[{"type":"function"}]"#), "tools", "not supported"),
+    (message(#""tools":[{"type":"function"}]"#), "tools[0].name", "must be a string"),
+    (message(#""tools":[{"type":"web_search"}]"#), "tools[0].type", "runs no tools of its own"),
+    (message(#""tools":[{"type":"function","function":{"name":"a b"}}]"#), "tools[0].function.name", "a b"),
+    (message(#""tool_choice":"required""#), "tool_choice", "there are no 'tools'"),
     (message(#""logit_bias":7"#), "logit_bias", "pairs"),
     (message(#""modalities":["audio"]"#), "modalities", "text"),
   ]

@@ -15,6 +15,9 @@ final class ScriptedService: InferenceService {
 
   let model: ModelCard
   let words: [String]
+  /// In place of words.
+  let deltas: [CompletionDelta]?
+  let reason: FinishReason
   let pause: Duration
   /// How long it takes until a request is accepted.
   let preparation: Duration
@@ -25,7 +28,8 @@ final class ScriptedService: InferenceService {
   let state = Mutex(State())
 
   init(
-    words: [String] = ["Four", " is", " the answer."], pause: Duration = .zero, preparation: Duration = .zero,
+    words: [String] = ["Four", " is", " the answer."], deltas: [CompletionDelta]? = nil,
+    reason: FinishReason = .stop, pause: Duration = .zero, preparation: Duration = .zero,
     refusal: ServingError? = nil, failure: (Int, ServingError)? = nil, isPlain: Bool = false
   ) {
     model = ModelCard(
@@ -38,6 +42,8 @@ final class ScriptedService: InferenceService {
           byteCount: 5678, vocabularySize: 256, embeddingWidth: 2, trainedContextLength: 4096, parallel: 3,
           chatTemplate: "{{ messages }}"))
     self.words = words
+    self.deltas = deltas
+    self.reason = reason
     self.pause = pause
     self.preparation = preparation
     self.refusal = refusal
@@ -62,9 +68,10 @@ final class ScriptedService: InferenceService {
           for (index, word) in words.enumerated() {
             try await Task.sleep(for: pause)
             if let failure, failure.words == index { throw failure.error }
-            continuation.yield(.delta(choice: choice, delta(word, request)))
+            if deltas == nil { continuation.yield(.delta(choice: choice, delta(word, request))) }
           }
-          continuation.yield(.finished(choice: choice, reason: .stop, tokens: words.count))
+          for delta in deltas ?? [] { continuation.yield(.delta(choice: choice, delta)) }
+          continuation.yield(.finished(choice: choice, reason: reason, tokens: words.count))
         }
         var statistics = CompletionStatistics()
         statistics.decodeSeconds = 2

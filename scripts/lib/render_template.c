@@ -2,7 +2,7 @@
 //
 // Reads fields from standard input and writes some to standard output, each as "LENGTH:BYTES". In: source, BOS, EOS, number
 // of cases; for each case generation prompt (0 or 1), time, arguments (empty for none), number of messages, and role and
-// content of each. Out: the error, if the template can't be parsed; else nothing, and 1 where it wants parts; for each case
+// content of each; or 2 and a request of ct_formats_apply. Out: the error, if the template can't be parsed; else nothing, and 1 where it wants parts; for each case
 // "ok", "refused" or "error", number of pieces (1 for the two others), and for each whether it is the template's own, and
 // its text.
 
@@ -11,12 +11,6 @@
 #include <string.h>
 
 #include "chat_templates.h"
-
-/// What ggml's assertions call, so that the program needs no ggml.
-void ggml_abort(const char *file, int line, const char *format, ...) {
-    fprintf(stderr, "%s:%d: %s\n", file, line, format);
-    abort();
-}
 
 static char *read_field(size_t *length) {
     if (scanf("%zu", length) != 1 || getchar() != ':') exit(2);
@@ -46,8 +40,39 @@ static void write_number(size_t number) {
     write_text(text);
 }
 
-static void render_case(const ct_template *chat_template) {
-    ct_options options = {.add_generation_prompt = read_number() != 0, .enable_thinking = -1};
+static void write_failure(const char *error, bool is_refusal) {
+    write_text(is_refusal ? "refused" : "error");
+    write_text("1");
+    write_text("0");
+    write_text(error);
+}
+
+static void write_piece(ct_piece piece) {
+    write_text(piece.is_template ? "1" : "0");
+    write_field(piece.text, piece.length);
+}
+
+static void apply_case(const ct_formats *formats) {
+    char *error;
+    bool is_refusal;
+    ct_format *format = ct_formats_apply(formats, read_text(), &error, &is_refusal);
+    if (format == NULL) {
+        write_failure(error, is_refusal);
+        return;
+    }
+    write_text("ok");
+    write_number(ct_format_piece_count(format));
+    for (size_t i = 0; i < ct_format_piece_count(format); i++) write_piece(ct_format_piece(format, i));
+    ct_format_free(format);
+}
+
+static void render_case(const ct_template *chat_template, const ct_formats *formats) {
+    const long kind = read_number();
+    if (kind == 2) {
+        apply_case(formats);
+        return;
+    }
+    ct_options options = {.add_generation_prompt = kind != 0, .enable_thinking = -1};
     options.time = read_number();
     char *arguments = read_text();
     options.arguments = *arguments ? arguments : NULL;
@@ -61,19 +86,12 @@ static void render_case(const ct_template *chat_template) {
     bool is_refusal;
     ct_prompt *prompt = ct_template_render(chat_template, messages, count, options, &error, &is_refusal);
     if (prompt == NULL) {
-        write_text(is_refusal ? "refused" : "error");
-        write_text("1");
-        write_text("0");
-        write_text(error);
+        write_failure(error, is_refusal);
         return;
     }
     write_text("ok");
     write_number(ct_prompt_count(prompt));
-    for (size_t i = 0; i < ct_prompt_count(prompt); i++) {
-        const ct_piece piece = ct_prompt_piece(prompt, i);
-        write_text(piece.is_template ? "1" : "0");
-        write_field(piece.text, piece.length);
-    }
+    for (size_t i = 0; i < ct_prompt_count(prompt); i++) write_piece(ct_prompt_piece(prompt, i));
     ct_prompt_free(prompt);
 }
 
@@ -84,7 +102,10 @@ int main(void) {
     write_text(chat_template == NULL ? error : "");
     if (chat_template == NULL) return 0;
     write_text(ct_template_wants_parts(chat_template) ? "1" : "0");
-    for (long cases = read_number(); cases > 0; cases--) render_case(chat_template);
+    ct_formats *formats = ct_formats_create(source, length, bos, eos, &error);
+    if (formats == NULL) return 3;
+    for (long cases = read_number(); cases > 0; cases--) render_case(chat_template, formats);
+    ct_formats_free(formats);
     ct_template_free(chat_template);
     return 0;
 }

@@ -44,12 +44,17 @@ public struct AnswerReader: Sendable {
   private var text = ""
   /// What was told.
   private var told = ChatAnswer()
-  private var ids: [String] = []
+  private let beginning: ChatAnswer
   private var lastLook = ContinuousClock.now
   private var cost = Duration.zero
 
   /// Of an answer that begins.
-  public init(_ format: ChatFormat) { self.format = format }
+  public init(_ format: ChatFormat) {
+    self.format = format
+    // What the prompt has of the answer already is not told again.
+    told = format.parse("", isPartial: true) ?? ChatAnswer()
+    beginning = told
+  }
 
   /// Whether the answer asks for a tool.
   public var hasCalls: Bool { !told.calls.isEmpty }
@@ -71,10 +76,10 @@ public struct AnswerReader: Sendable {
     if let answer = format.parse(text, isPartial: !isLast) { return answer }
     if isLast {
       // Cut off in the middle of a call, or no answer in this form.
-      if let answer = format.parse(text, isPartial: true), answer != ChatAnswer() { return answer }
-      if told == ChatAnswer() {
-        var plain = ChatAnswer()
-        plain.content = text
+      if let answer = format.parse(text, isPartial: true), answer != beginning { return answer }
+      if told == beginning {
+        var plain = beginning
+        plain.content += text
         return plain
       }
     }

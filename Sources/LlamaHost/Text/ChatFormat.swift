@@ -29,6 +29,8 @@ public struct ChatAnswer: Sendable, Hashable, Decodable {
   let grammar: Grammar?
   /// What begins the grammar, nil where it holds from the first token on.
   private let triggers: OpaquePointer?
+  /// Names of the tools that an answer may call.
+  private let toolNames: [String]
 
   struct Description: Decodable, Sendable {
     var grammar: String
@@ -50,8 +52,12 @@ public struct ChatAnswer: Sendable, Hashable, Decodable {
   /// Whether the grammar holds only behind a trigger.
   var isLazy: Bool { unsafe triggers != nil }
 
-  init(_ made: OpaquePointer) throws(LlamaError) {
+  /// - Parameters:
+  ///   - tools: what an answer may call.
+  ///   - plainGrammar: of an answer, in place of the format's own.
+  init(_ made: OpaquePointer, tools: [ChatTool], plainGrammar: Grammar?) throws(LlamaError) {
     unsafe pointer = unsafe made
+    toolNames = tools.map(\.name)
     var pieces: [PromptPiece] = []
     for index in unsafe 0..<ct_format_piece_count(made) {
       unsafe pieces.append(PromptPiece(ct_format_piece(made, index)))
@@ -62,9 +68,9 @@ public struct ChatAnswer: Sendable, Hashable, Decodable {
       let decoder = JSONDecoder()
       decoder.keyDecodingStrategy = .convertFromSnakeCase
       description = try decoder.decode(Description.self, from: Data(text.utf8))
-      grammar = description.grammar.isEmpty ? nil : try Grammar(description.grammar)
+      grammar = try plainGrammar ?? (description.grammar.isEmpty ? nil : Grammar(description.grammar))
       var error: UnsafeMutablePointer<CChar>?
-      unsafe triggers = unsafe description.isLazy && grammar != nil ? ct_format_triggers(made, &error) : nil
+      unsafe triggers = unsafe description.isLazy && plainGrammar == nil && grammar != nil ? ct_format_triggers(made, &error) : nil
       if unsafe error != nil { throw unsafe LlamaError.chatTemplateUnusable(reason: TemplateProgram.take(error)) }
     } catch {
       unsafe ct_format_free(made)
@@ -93,7 +99,9 @@ public struct ChatAnswer: Sendable, Hashable, Decodable {
         }
       }
     }
-    return parsed.flatMap { try? JSONDecoder().decode(ChatAnswer.self, from: Data($0.utf8)) }
+    let answer = parsed.flatMap { try? JSONDecoder().decode(ChatAnswer.self, from: Data($0.utf8)) }
+    guard !toolNames.isEmpty else { return answer }
+    return answer.map { PlainTools.found($0, names: toolNames, isPartial: isPartial) }
   }
 
   /// Where in an answer the grammar begins, in bytes; nil as long as nothing has begun it.
@@ -142,7 +150,9 @@ final class ChatFormats: Sendable {
   }
 
   /// - Throws: ``LlamaError/chatTemplateRefused(reason:)``, ``LlamaError/chatTemplateUnusable(reason:)``.
-  func apply(_ request: String) throws(LlamaError) -> ChatFormat {
+  func apply(
+    _ request: String, tools: [ChatTool] = [], plainGrammar: Grammar? = nil
+  ) throws(LlamaError) -> ChatFormat {
     let library = try library()
     var error: UnsafeMutablePointer<CChar>?
     var isRefusal = false
@@ -150,7 +160,7 @@ final class ChatFormats: Sendable {
       let reason = unsafe TemplateProgram.take(error)
       throw isRefusal ? .chatTemplateRefused(reason: reason) : .chatTemplateUnusable(reason: reason)
     }
-    return try unsafe ChatFormat(format)
+    return try unsafe ChatFormat(format, tools: tools, plainGrammar: plainGrammar)
   }
 
   private func library() throws(LlamaError) -> Library {

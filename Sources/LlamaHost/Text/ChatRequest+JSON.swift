@@ -89,7 +89,7 @@ extension ChatRequest {
     return data.map { String(decoding: $0, as: UTF8.self) }
   }
 
-  private static func quoted(_ text: String) -> String {
+  static func quoted(_ text: String) -> String {
     // A string can always be encoded.
     (try? JSONEncoder().encode(text)).map { String(decoding: $0, as: UTF8.self) } ?? "\"\""
   }

@@ -19,12 +19,21 @@ public struct ChatTemplate: Sendable {
     public var enableThinking: Bool?
     /// More variables, as the text of a JSON object.
     public var arguments: String?
+    /// Most tokens of thoughts where a request says nothing; nil for no bound.
+    public var reasoningBudget: Int?
+    /// Whether thoughts are told.
+    public var showsReasoning: Bool
 
     /// The template as it is.
-    public init(systemPrompt: String? = nil, enableThinking: Bool? = nil, arguments: String? = nil) {
+    public init(
+      systemPrompt: String? = nil, enableThinking: Bool? = nil, arguments: String? = nil,
+      reasoningBudget: Int? = nil, showsReasoning: Bool = true
+    ) {
       self.systemPrompt = systemPrompt
       self.enableThinking = enableThinking
       self.arguments = arguments
+      self.reasoningBudget = reasoningBudget
+      self.showsReasoning = showsReasoning
     }
   }
 
@@ -116,9 +125,7 @@ public struct ChatTemplate: Sendable {
     if let prompt = options.systemPrompt, messages.first?.role != .system {
       messages.insert(ChatMessage(role: .system, content: prompt), at: 0)
     }
-    guard messages.allSatisfy(\.isPlain) else {
-      return try formats.apply(ChatRequest(messages).json(options)).pieces
-    }
+    guard messages.allSatisfy(\.isPlain) else { return try format(ChatRequest(messages)).pieces }
     return try program.get().render(messages, addGenerationPrompt: addGenerationPrompt, options: options)
   }
 
@@ -154,8 +161,23 @@ public struct ChatTemplate: Sendable {
         return (format.pieces, nil)
       }
     }
-    let format = try formats.apply(request.json(options))
+    let format = try format(request)
     return (format.pieces, format)
+  }
+
+  /// The format of a conversation. Where the template says nothing of its tools, a system message does.
+  private func format(_ request: ChatRequest) throws -> ChatFormat {
+    guard let tool = request.tools.first else { return try formats.apply(request.json(options)) }
+    var tools = request.tools
+    if case .tool(let name) = request.toolChoice { tools = tools.filter { $0.name == name } }
+    // A template may also refuse what it does not know.
+    let own = Result { try formats.apply(request.json(options), tools: tools) }
+    if case .success(let format) = own, format.pieces.contains(where: { $0.text.contains(tool.name) }) { return format }
+    // What is wrong with the request itself is told.
+    _ = try request.json(options)
+    let isForced = request.toolChoice != .automatic && request.toolChoice != .none
+    let plain = try isForced ? PlainTools.grammar(tools) : nil
+    return try formats.apply(PlainTools.told(request).json(options), tools: tools, plainGrammar: plain)
   }
 }
 

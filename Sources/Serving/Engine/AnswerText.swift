@@ -16,17 +16,19 @@ struct AnswerText {
   /// Control tokens that belong to the answer, with their names.
   private let preserved: [Int32: [UInt8]]
   private var reader: AnswerReader?
+  private let showsReasoning: Bool
   /// Tokens whose text is not certain yet, with the bytes of text up to their end.
   private var waiting: [(token: TokenProbability, end: Int)] = []
   private var bytesDecoded = 0
   private var bytesSent = 0
 
-  init(_ group: RequestGroup, tokenizer: Tokenizer) {
+  init(_ group: RequestGroup, model: LlamaModel) {
     maximumTokens = group.maximumTokens
     alternatives = group.request.alternatives
     wanted = group.request.stop
     stops = StopMatcher(stops: group.request.stop + (group.format?.stops ?? []))
-    preserved = group.format?.preservedTokens(tokenizer) ?? [:]
+    preserved = group.format?.preservedTokens(model.tokenizer) ?? [:]
+    showsReasoning = model.chatTemplate?.options.showsReasoning ?? true
     reader = group.format.map { AnswerReader($0) }
   }
 
@@ -71,11 +73,12 @@ struct AnswerText {
     // When the choice is over, what is left of tokens that began before its end comes along.
     let sent = waiting.prefix { $0.end <= bytesSent }
     waiting.removeFirst(sent.count)
-    guard let change = reader?.append(text, isLast: isLast) else {
+    guard var change = reader?.append(text, isLast: isLast) else {
       guard !text.isEmpty || !sent.isEmpty else { return }
       send(CompletionDelta(text: text, tokens: sent.map(\.token)))
       return
     }
+    if !showsReasoning { change.reasoning = "" }
     guard !change.isEmpty || !sent.isEmpty else { return }
     send(
       CompletionDelta(

@@ -176,7 +176,7 @@ private final class HostEngine {
       if choice == 0 { group.send(.prefill(done: kept + done, total: group.prompt.count)) }
     }
     count(tokens: group.prompt.count - kept, since: start)
-    var text = AnswerText(group, tokenizer: runner.model.tokenizer)
+    var text = AnswerText(group, model: runner.model)
     let tokenizer = runner.model.tokenizer
     while true {
       let row = logits.last

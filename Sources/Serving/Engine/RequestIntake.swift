@@ -94,8 +94,8 @@ extension Sampler {
   convenience init(
     _ request: CompletionRequest, choice: Int = 0, format: ChatFormat?, model: LlamaModel
   ) throws {
-    var budget: Int?
-    if case .chat(let chat) = request.prompt { budget = chat.reasoningBudget }
+    var budget = model.chatTemplate?.options.reasoningBudget
+    if case .chat(let chat) = request.prompt, let own = chat.reasoningBudget { budget = own }
     // What a format allows is the constraint already, with what may stand around it.
     let settings = format?.hasGrammar == true ? request.sampling.withoutGrammar : request.sampling
     try self.init(

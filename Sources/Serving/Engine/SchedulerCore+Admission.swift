@@ -112,7 +112,7 @@ extension SchedulerCore {
     context.engine.statistics = ReadStatistics()
     let job = SequenceJob(
       group: group, progress: next.progress, choice: next.choice, context: context, sampler: sampler,
-      tokenizer: runner.model.tokenizer)
+      model: runner.model)
     if !next.progress.isStarted {
       next.progress.isStarted = true
       next.progress.firstWork = begin

@@ -112,14 +112,14 @@ final class SequenceJob {
 
   init(
     group: RequestGroup, progress: GroupProgress, choice: Int, context: StoredContext, sampler: Sampler?,
-    tokenizer: Tokenizer
+    model: LlamaModel
   ) {
     self.group = group
     self.progress = progress
     self.choice = choice
     self.context = context
     self.sampler = sampler
-    text = AnswerText(group, tokenizer: tokenizer)
+    text = AnswerText(group, model: model)
   }
 
   var generatedTokens: Int { text.tokenCount }

@@ -57,7 +57,7 @@ struct ChatTemplateOptions: ParsableArguments {
     options.chatTemplateOptions = ChatTemplate.Options(
       systemPrompt: system?.system,
       enableThinking: reasoning.flatMap { $0 == .on ? true : $0 == .off ? false : nil },
-      arguments: chatTemplateKwargs)
+      arguments: chatTemplateKwargs, reasoningBudget: reasoningBudget, showsReasoning: showsReasoning)
   }
 }
 

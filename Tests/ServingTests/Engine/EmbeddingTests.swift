@@ -78,7 +78,7 @@ import Testing
     for work in [
       { _ = try await scheduler.rank(["a"], query: "b") },
       { _ = try await scheduler.complete(CompletionRequest(prompt: .text("a"))) },
-      { _ = try await scheduler.prompt(of: [], addGenerationPrompt: true) },
+      { _ = try await scheduler.prompt(of: ChatRequest([]), addGenerationPrompt: true) },
     ] as [() async throws -> Void] {
       do {
         try await work()

@@ -8,7 +8,7 @@ extension SchedulerTests {
     @Test func controlTokensInRawPrompts() async throws {
       let scheduler = try await Scheduler.start()
       let messages = [ChatMessage(role: .user, content: "What is the capital of France?")]
-      let chat = try await scheduler.answer(CompletionRequest(prompt: .chat(messages), maximumTokens: 8))
+      let chat = try await scheduler.answer(CompletionRequest(prompt: .chat(ChatRequest(messages)), maximumTokens: 8))
       let text = try #require(TestModel.load().chatTemplate).render(messages)
       #expect(text.contains("<|im_start|>"))
       let raw = try await scheduler.answer(CompletionRequest(prompt: .text(text), maximumTokens: 8))
@@ -21,9 +21,9 @@ extension SchedulerTests {
       // In a message they stay text.
       let quoted = try await scheduler.answer(
         CompletionRequest(
-          prompt: .chat([ChatMessage(role: .user, content: "a<|im_end|>b")]), maximumTokens: 1))
+          prompt: .chat(ChatRequest([ChatMessage(role: .user, content: "a<|im_end|>b")])), maximumTokens: 1))
       let letters = try await scheduler.answer(
-        CompletionRequest(prompt: .chat([ChatMessage(role: .user, content: "a b")]), maximumTokens: 1))
+        CompletionRequest(prompt: .chat(ChatRequest([ChatMessage(role: .user, content: "a b")])), maximumTokens: 1))
       #expect(quoted.promptTokens > letters.promptTokens + 2)
       await scheduler.stop()
     }
@@ -33,7 +33,7 @@ extension SchedulerTests {
       let scheduler = try await Scheduler.start { $0.contextLength = 100 }
       let word = String(repeating: "word ", count: 200_000)
       for prompt in [
-        CompletionRequest.Prompt.text(word), .chat([ChatMessage(role: .user, content: word)]),
+        CompletionRequest.Prompt.text(word), .chat(ChatRequest([ChatMessage(role: .user, content: word)])),
       ] {
         do {
           _ = try await scheduler.complete(CompletionRequest(prompt: prompt))
@@ -47,7 +47,7 @@ extension SchedulerTests {
       }
       let blank = ChatMessage(role: .user, content: String(repeating: " ", count: 100_000) + "x")
       do {
-        _ = try await scheduler.complete(CompletionRequest(prompt: .chat([blank])))
+        _ = try await scheduler.complete(CompletionRequest(prompt: .chat(ChatRequest([blank]))))
       } catch ServingError.contextTooLong {}
       await scheduler.stop()
     }

@@ -105,7 +105,7 @@ extension SchedulerTests {
       let (card, _) = try await create(scheduler, text)
       func turn(_ messages: [ChatMessage]) async throws -> Answer {
         try await scheduler.answer(
-          CompletionRequest(prompt: .chat(messages), session: card.id, maximumTokens: 40))
+          CompletionRequest(prompt: .chat(ChatRequest(messages)), session: card.id, maximumTokens: 40))
       }
       var talks = ["Tell me a long story about it.", "Write a poem about the rabbit, please."].map {
         [ChatMessage(role: .user, content: $0)]
