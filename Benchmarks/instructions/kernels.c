@@ -67,7 +67,8 @@ MEASURE(attend_q8) {
 }
 MEASURE(prefill_f16) {
   kernels->prefill(
-    query_rows(d), 48 * m / 3, 1, f16_rows(d, 0), f16_rows(d, rows), rows, d, begins, ends, states, scratch);
+    query_rows(d), 48 * m / 3, 1, f16_rows(d, 0), f16_rows(d, rows), NULL, NULL, rows, d, begins, ends, states,
+    scratch);
 }
 MEASURE(assign_f32) {
   kernels->assign_f32((ak_rows_f32){floats, d}, 256, (ak_rows_f32){floats, d}, 64, d, worths, items, chances, scratch);

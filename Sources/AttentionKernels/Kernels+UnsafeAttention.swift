@@ -87,7 +87,8 @@ extension Kernels {
     scratch: UnsafeMutablePointer<Float>
   ) {
     unsafe table.pointee.prefill(
-      queries.rows, queries.count, scale, rows.keys.rows, rows.values.rows, visible.keyCount,
-      queries.dimension, visible.begins, visible.ends, states.states, scratch)
+      queries.rows, queries.count, scale, rows.keys.rows, rows.values.rows, visible.selection.indices,
+      visible.biases, visible.selection.count, queries.dimension, visible.begins, visible.ends, states.states,
+      scratch)
   }
 }

@@ -87,17 +87,30 @@ package struct KeyValueRows {
   }
 }
 
-/// Which of `keyCount` keys each query of a prompt sees: `begins[r] ..< ends[r]`, clamped to `keyCount`; may be empty.
+/// Which of some keys each query of a prompt sees: `begins[r] ..< ends[r]`, clamped to their count; may be empty.
 @safe package struct VisibleKeys {
   /// `[queries]`.
   package var begins: UnsafePointer<UInt32>
   /// `[queries]`.
   package var ends: UnsafePointer<UInt32>
-  package var keyCount: Int
+  /// The keys, which `begins` and `ends` count.
+  package var selection: RowSelection
+  /// `[selection.count]`: added to all scores of each key, if given.
+  package var biases: UnsafePointer<Float>?
 
-  package init(begins: UnsafePointer<UInt32>, ends: UnsafePointer<UInt32>, keyCount: Int) {
+  /// Keys of a selection.
+  package init(
+    begins: UnsafePointer<UInt32>, ends: UnsafePointer<UInt32>, of selection: RowSelection,
+    biases: UnsafePointer<Float>? = nil
+  ) {
     unsafe self.begins = begins
     unsafe self.ends = ends
-    self.keyCount = keyCount
+    self.selection = selection
+    unsafe self.biases = biases
+  }
+
+  /// The first `keyCount` keys.
+  package init(begins: UnsafePointer<UInt32>, ends: UnsafePointer<UInt32>, keyCount: Int) {
+    unsafe self.init(begins: begins, ends: ends, of: .first(keyCount))
   }
 }

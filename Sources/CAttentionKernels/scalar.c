@@ -142,8 +142,9 @@ static void ak_attend_scalar(
 }
 
 static void ak_prefill_scalar(
-  ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, size_t n, size_t d,
-  const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
+  ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, const uint32_t *indices,
+  const float *biases, size_t n, size_t d, const uint32_t *begin, const uint32_t *end, ak_states states,
+  float *scratch) {
   for (size_t r = 0; r < m; r++) {
     size_t last = ak_min(end[r], n);
     if (begin[r] >= last) continue;
@@ -151,9 +152,10 @@ static void ak_prefill_scalar(
     for (size_t k = 0; k < d; k++) query[k] = queries.data[r * queries.stride + k] * scale;
     ak_rows_f32 query_row = {query, d};
     ak_states state = {states.max + r, states.sum + r, states.acc + r * states.acc_stride, states.acc_stride};
+    const size_t first = indices ? 0 : begin[r];
     ak_attend_scalar(
-      query_row, 1, ak_rows_from(keys, begin[r]), ak_rows_from(values, begin[r]), NULL, NULL, last - begin[r], d,
-      state, scratch);
+      query_row, 1, ak_rows_from(keys, first), ak_rows_from(values, first), indices ? indices + begin[r] : NULL,
+      biases ? biases + begin[r] : NULL, last - begin[r], d, state, scratch);
   }
 }
 

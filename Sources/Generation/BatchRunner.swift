@@ -214,6 +214,7 @@ private final class BatchGuest: AttentionGuest {
     let item = items[sequence]
     var options = item.options
     options.attendedPromptEnd = item.prompt?.end
+    options.promptEnd = item.promptEnd
     if let window = item.window, window.isRunning { options.fixed = window }
     try readers[sequence].attend(call, options: options, parallel: parallel)
     failedItem = nil

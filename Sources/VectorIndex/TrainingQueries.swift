@@ -27,7 +27,7 @@
   }
 
   /// The queries of at most so many tokens, evenly spread, in `scratch` when that leaves any out.
-  func thinned(to tokens: Int, dimension d: Int, in scratch: borrowing Scratch) -> TrainingQueries {
+  package func thinned(to tokens: Int, dimension d: Int, in scratch: borrowing Scratch) -> TrainingQueries {
     let g = max(1, groupSize)
     let all = count / g
     guard all > tokens else { return self }

@@ -75,6 +75,47 @@ import Testing
     }
   }
 
+  /// Runs of neighbors and single rows, more than a block has; biases as large as scores.
+  @Test(arguments: SIMDLevel.supported, [(5, 64), (50, 33), (300, 16)])
+  func prefillReadsListedRowsWithBiases(_ level: SIMDLevel, _ shape: (queries: Int, dimension: Int)) throws {
+    let kernels = try Kernels(level: level)
+    let (m, d, n) = (shape.queries, shape.dimension, 400)
+    let queries = try Matrix<Float>.random(m, d, seed: 51, scale: 2)
+    let keys = try Matrix<UInt16>.random(n, d, gap: d % 2, seed: 52)
+    let values = try Matrix<UInt16>.random(n, d, seed: 53)
+    let listed: [Int] = (0..<n).filter { $0 % 50 < 30 || $0 % 7 == 0 }
+    let indices: [UInt32] = listed.map { UInt32($0) }
+    let biases: [Float] = listed.map { Float($0 * 31 % 17) / 8 - 1 }
+    let keyValues = indices.map { keys.values(Int($0)) }
+    let valueValues = indices.map { values.values(Int($0)) }
+    for visibility in Visibility.allCases {
+      let ranges = (0..<m).map { visibility.range($0, m, indices.count) }
+      let (begins, ends) = (ranges.map(\.0), ranges.map(\.1))
+      for isBiased in [false, true] {
+        var states = try SoftmaxStates(count: m, dimension: d)
+        keys.rows { keyRows in
+          values.rows { valueRows in
+            kernels.prefill(
+              queries, scale: 0.5, KeyValueRows(keys: keyRows, values: valueRows), count: n,
+              visible: (begins, ends), indices: indices, biases: isBiased ? biases : nil, states: &states)
+          }
+        }
+        let references = (0..<m).map { r in
+          let end = min(Int(ends[r]), indices.count)
+          let seen = Int(begins[r]) < end ? Int(begins[r])..<end : 0..<0
+          let query = queries.values(r).map { $0 * 0.5 }
+          return attention(
+            seen.map {
+              (dotProduct(query, keyValues[$0]) + (isBiased ? Double(biases[$0]) : 0), valueValues[$0])
+            }, dimension: d)
+        }
+        let error = difference(states, references)
+        #expect(error.output < Tolerance.attention, "\(visibility) \(isBiased)")
+        #expect(error.lse < Tolerance.logSumExp, "\(visibility) \(isBiased)")
+      }
+    }
+  }
+
   @Test(arguments: SIMDLevel.supported) func prefillContinuesAndAgreesWithDecode(_ level: SIMDLevel) throws {
     let kernels = try Kernels(level: level)
     let (m, n, d) = (40, 500, 64)

@@ -96,7 +96,8 @@ extension Kernels {
 
   func prefill(
     _ queries: Matrix<Float>, scale: Float, _ rows: KeyValueRows, count: Int,
-    visible: (begins: [UInt32], ends: [UInt32]), states: inout SoftmaxStates
+    visible: (begins: [UInt32], ends: [UInt32]), indices: [UInt32]? = nil, biases: [Float]? = nil,
+    states: inout SoftmaxStates
   ) {
     var scratch = [Float](
       repeating: .nan, count: Self.prefillScratchCount(dimension: queries.shape.dimension))
@@ -104,10 +105,15 @@ extension Kernels {
       queries.rows { queries in
         visible.begins.span.address { begins in
           visible.ends.span.address { ends in
-            unsafePrefill(
-              queries, scale: scale, to: rows,
-              visible: VisibleKeys(begins: begins, ends: ends, keyCount: count), states: states,
-              scratch: &scratch)
+            selected(indices, of: count) { selection in
+              func call(_ biases: UnsafePointer<Float>?) {
+                unsafePrefill(
+                  queries, scale: scale, to: rows,
+                  visible: VisibleKeys(begins: begins, ends: ends, of: selection, biases: biases),
+                  states: states, scratch: &scratch)
+              }
+              if let biases { biases.span.address { call($0) } } else { call(nil) }
+            }
           }
         }
       }

@@ -52,6 +52,7 @@ package final class PrefillBenchmark {
   private struct Sample {
     var seconds: Double
     var indexSeconds: Double
+    var keysRead: Double?
   }
 
   /// Throws ``Generation/GenerationError/invalidCount(name:value:requirement:)`` for settings that make no sense
@@ -120,7 +121,9 @@ package final class PrefillBenchmark {
         tell(.prefill(name: contender.name, done: $0, total: length))
       }
     }
-    return Sample(seconds: (clock.now - start).seconds, indexSeconds: runner.indexSeconds)
+    return Sample(
+      seconds: (clock.now - start).seconds, indexSeconds: runner.indexSeconds,
+      keysRead: (runner as? GuestRunner)?.engine.promptReads.share)
   }
 
   private func summary(_ samples: [[Sample]], length: Int) -> [PrefillResult] {
@@ -140,6 +143,7 @@ package final class PrefillBenchmark {
       case .ours(let name, _):
         result.policy = name
         result.indexShare = index.median
+        result.keysRead = samples.last?.keysRead
       }
       results.append(result)
     }
@@ -167,6 +171,8 @@ package struct PrefillResult: Sendable, Codable {
   package var spread: TimeSpread
   /// Share of the time that went into building the index, 0...1; nil for the host.
   package var indexShare: Double?
+  /// Share of the keys, 0...1, that were read for a token; estimates count as keys. Nil for the host.
+  package var keysRead: Double?
 
   /// The names of the host's two rows.
   static let hostPolicy = "host"

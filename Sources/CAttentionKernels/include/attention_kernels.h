@@ -203,11 +203,13 @@ typedef struct ak_kernels {
     size_t n, size_t d, ak_states states, float *scratch);
 
   // Attention of many queries, each multiplied by scale, query r over the keys begin[r] ..< end[r] (clamped
-  // to n; may be empty). Key blocks nobody sees are not read. Best with m a multiple of 48, up to
-  // AK_PREFILL_ROWS. scratch: ak_prefill_scratch(d).
+  // to n; may be empty). Keys and values are keys[i] and values[i], or those of indices[i] unless indices is NULL:
+  // neighbors are best listed together. Unless biases is NULL, biases[i] is added to every query's score i. Key blocks
+  // nobody sees are not read. Best with m a multiple of 48, up to AK_PREFILL_ROWS. scratch: ak_prefill_scratch(d).
   void (*prefill)(
-    ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, size_t n, size_t d,
-    const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch);
+    ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, const uint32_t *indices,
+    const float *biases, size_t n, size_t d, const uint32_t *begin, const uint32_t *end, ak_states states,
+    float *scratch);
 
   // Adds n scores to the running maximum and sum of one query's softmax.
   void (*add_mass_f32)(const float *scores, size_t n, float *max, float *sum);

@@ -43,13 +43,28 @@ static void store_rows(const ak_prefill *p, const ak_states *states, size_t firs
   }
 }
 
-// Unpacks `count` keys and values. Values are stored in slices of AK_TILE_ROWS columns, so that the tile that
-// multiplies a slice reads memory in order.
-static void load_block(const ak_prefill *p, ak_rows keys, ak_rows values, size_t count) {
+// Which keys and values a call reads.
+typedef struct ak_prefill_keys {
+  ak_rows keys, values;
+  const uint32_t *indices;  // NULL for the first ones
+  const float *biases;      // NULL for none
+} ak_prefill_keys;
+
+// Unpacks `count` keys and values from number `base` on. Values are stored in slices of AK_TILE_ROWS columns, so that
+// the tile that multiplies a slice reads memory in order.
+static void load_block(const ak_prefill *p, const ak_prefill_keys *from, size_t base, size_t count) {
   enum { slice = AK_TILE_ROWS };
-  AK_FN(unpack)(keys, count, p->d, p->keys, p->d);
+  const uint32_t *indices = from->indices ? from->indices + base : NULL;
+  for (size_t i = 0; i < count;) {
+    size_t run = indices ? 1 : count;
+    while (i + run < count && indices[i + run] == indices[i + run - 1] + 1) run++;
+    const size_t row = indices ? indices[i] : base;
+    AK_FN(unpack)(ak_rows_from(from->keys, row), run, p->d, p->keys + i * p->d, p->d);
+    i += run;
+  }
   for (size_t i = 0; i < count; i++) {
-    AK_FN(unpack)(ak_rows_from(values, i), 1, p->d, p->row, p->d);
+    const size_t row = indices ? indices[i] : base + i;
+    AK_FN(unpack)(ak_rows_from(from->values, row), 1, p->d, p->row, p->d);
     float *target = p->values + i * slice;
     for (size_t k = 0; k < p->padded; k += slice) {
       memcpy(target + k * AK_PREFILL_BLOCK, p->row + k, slice * sizeof(float));
@@ -133,8 +148,16 @@ static void weigh_panel(const ak_prefill *p, size_t first, size_t width, ak_visi
   }
 }
 
+// Fills the rows of a panel's scores with the biases of their keys.
+static void fill_biases(float *scores, size_t width, const float *biases, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const ak_v bias = v_set(biases[i]);
+    for (size_t j = 0; j < width; j += AK_LANES) v_store(scores + i * width + j, bias);
+  }
+}
+
 static void attend_block(
-  const ak_prefill *p, const uint32_t *begin, const uint32_t *end, size_t base, size_t count) {
+  const ak_prefill *p, const float *biases, const uint32_t *begin, const uint32_t *end, size_t base, size_t count) {
   enum { tile = AK_TILE_ROWS };
   for (size_t i = 0; i < p->rows; i += AK_PANEL) {
     const size_t lanes = ak_min(AK_PANEL, p->rows - i);
@@ -142,22 +165,23 @@ static void attend_block(
     if (visible.low >= visible.high) continue;
     const size_t vectors = panel_vectors(lanes), width = vectors * AK_LANES;
     const size_t keys = visible.high - visible.low;
+    float *seen = p->scores + visible.low * width;
+    if (biases) fill_biases(seen, width, biases + base + visible.low, keys);
     product(
-      vectors, keys, p->keys + visible.low * p->d, p->d, 1, p->queries + i * p->d, p->d,
-      p->scores + visible.low * width, width, 0);
+      vectors, keys, p->keys + visible.low * p->d, p->d, 1, p->queries + i * p->d, p->d, seen, width, biases != NULL);
     if (visible.partial) mask_scores(p->scores, width, visible, begin + i, end + i, lanes, base, count);
     weigh_panel(p, i, width, visible);
     for (size_t c = 0; c < p->d; c += tile) {
       product(
-        vectors, ak_min(tile, p->d - c), p->values + c * AK_PREFILL_BLOCK + visible.low * tile, 1, tile,
-        p->scores + visible.low * width, keys, p->acc + i * p->d + c * width, width, 1);
+        vectors, ak_min(tile, p->d - c), p->values + c * AK_PREFILL_BLOCK + visible.low * tile, 1, tile, seen, keys,
+        p->acc + i * p->d + c * width, width, 1);
     }
   }
 }
 
 static void prefill_rows(
-  size_t first, size_t rows, ak_rows_f32 queries, float scale, ak_rows keys, ak_rows values, size_t n,
-  size_t d, const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
+  size_t first, size_t rows, ak_rows_f32 queries, float scale, const ak_prefill_keys *from, size_t n, size_t d,
+  const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
   size_t low = n, high = 0;
   for (size_t r = first; r < first + rows; r++) {
     if (begin[r] >= ak_min(end[r], n)) continue;
@@ -180,20 +204,21 @@ static void prefill_rows(
   load_rows(&p, queries, scale, &states, first);
   for (size_t base = low; base < high; base += AK_PREFILL_BLOCK) {
     const size_t count = ak_min(AK_PREFILL_BLOCK, high - base);
-    load_block(&p, ak_rows_from(keys, base), ak_rows_from(values, base), count);
-    attend_block(&p, begin + first, end + first, base, count);
+    load_block(&p, from, base, count);
+    attend_block(&p, from->biases, begin + first, end + first, base, count);
   }
   store_rows(&p, &states, first);
 }
 
 // Rows beyond AK_PREFILL_ROWS go in even shares of whole panels.
 static void AK_FN(prefill)(
-  ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, size_t n, size_t d,
-  const uint32_t *begin, const uint32_t *end, ak_states states, float *scratch) {
+  ak_rows_f32 queries, size_t m, float scale, ak_rows keys, ak_rows values, const uint32_t *indices,
+  const float *biases, size_t n, size_t d, const uint32_t *begin, const uint32_t *end, ak_states states,
+  float *scratch) {
+  const ak_prefill_keys from = {keys, values, indices, biases};
   const size_t shares = (m + AK_PREFILL_ROWS - 1) / AK_PREFILL_ROWS;
   const size_t share = shares ? ak_round_up((m + shares - 1) / shares, AK_PANEL) : 0;
   for (size_t r = 0; r < m; r += share) {
-    prefill_rows(
-      r, ak_min(share, m - r), queries, scale, keys, values, n, d, begin, end, states, scratch);
+    prefill_rows(r, ak_min(share, m - r), queries, scale, &from, n, d, begin, end, states, scratch);
   }
 }

@@ -8,10 +8,10 @@ public import VectorIndex
 
 /// Compares the next-token distributions of a policy with those of full attention over a long context.
 ///
-/// The context is read with exact attention, and once more where the policy stores it in another format; then the same
-/// tokens are decoded one by one (teacher-forced) with exact attention, with the policy, and with the host's own
-/// attention. The distance between the host and exact attention, which compute the same thing, is the noise floor:
-/// nothing can be told apart below it.
+/// The context is read with exact attention, and once more where the policy reads it otherwise or stores it in another
+/// format; then the same tokens are decoded one by one (teacher-forced) with exact attention, with the policy, and
+/// with the host's own attention. The distance between the host and exact attention, which compute the same thing, is
+/// the noise floor: nothing can be told apart below it.
 public final class FidelityMeasurement {
   /// Whose distributions are the reference.
   public enum Reference: String, Sendable, CaseIterable, Codable {
@@ -70,6 +70,12 @@ public final class FidelityMeasurement {
   private let tokens: [Int32]
   private let exact: LogitRecord
   private let host: LogitRecord?
+  private let exactSeconds: Double
+  private let seconds: Double
+  /// Reads the context with another policy and tells how long that took.
+  private let read: (AttentionPolicy) throws -> (runner: GuestRunner, seconds: Double)
+  /// What reading the context as the policy does has cost; nil where that is exact.
+  public private(set) var reading: PromptReadingReport?
   private let onPhase: (Phase) -> Void
 
   /// Reads the context and decodes with exact attention and with the host.
@@ -99,24 +105,34 @@ public final class FidelityMeasurement {
     let context = Array(tokens[..<contextTokens])
     let decoded = tokens[contextTokens..<contextTokens + decodeTokens]
 
-    func read(_ policy: AttentionPolicy, _ format: KeyValueFormat) throws -> GuestRunner {
+    func read(
+      _ policy: AttentionPolicy, _ format: KeyValueFormat
+    ) throws -> (runner: GuestRunner, seconds: Double) {
       let runner = try GuestRunner(
         model: model, pool: pool, policy: policy, plannedTokens: contextTokens + decodeTokens, format: format)
+      let clock = ContinuousClock()
+      let start = clock.now
       _ = try runner.prefill(context) { onPhase(.prefill(done: $0, total: contextTokens)) }
-      return runner
+      return (runner, (clock.now - start).seconds)
     }
+    self.read = { try read($0, format) }
     func exactRecord(_ runner: GuestRunner) throws -> LogitRecord {
-      try Self.record(decoded, runner: runner, name: "exact", onPhase: onPhase)
+      try Self.exactRecord(decoded, runner: runner, contextTokens: contextTokens, onPhase: onPhase)
     }
-    if format == KeyValueFormat() {
-      runner = try read(policy, format)
-      runner.options.isExact = true
+    if format == KeyValueFormat(), policy.retrieval?.prefillTolerance ?? 0 == 0 {
+      (runner, seconds) = try read(policy, format)
       exact = try exactRecord(runner)
-      try runner.truncate(to: contextTokens)
-      runner.options.isExact = false
+      exactSeconds = seconds
     } else {
-      exact = try exactRecord(read(.exact, KeyValueFormat()))
-      runner = try read(policy, format)
+      let reference = try read(.exact, KeyValueFormat())
+      (exact, exactSeconds) = (try exactRecord(reference.runner), reference.seconds)
+      (runner, seconds) = try read(policy, format)
+    }
+
+    if (policy.retrieval?.prefillTolerance ?? 0) > 0 {
+      reading = PromptReadingReport(
+        runner, seconds: (seconds, exactSeconds), record: try exactRecord(runner), reference: exact,
+        next: self.tokens[(contextTokens + 1)...])
     }
 
     func hostRecord(flashAttention: Bool) throws -> LogitRecord {
@@ -174,7 +190,36 @@ public final class FidelityMeasurement {
       noiseFloor: noiseFloor,
       hostNoise: hostNoise,
       headError: heads.flatMap { HeadErrors.mean($0.outputError) },
-      recoveredMass: heads.flatMap { HeadErrors.mean($0.recoveredMass) }, heads: heads)
+      recoveredMass: heads.flatMap { HeadErrors.mean($0.recoveredMass) }, heads: heads, reading: reading)
+  }
+
+  /// Reads the context once more, with clusters that are worth another tolerance, and compares tokens that are decoded
+  /// exactly behind it with those behind a context that was read exactly.
+  ///
+  /// Costs a reading of the context. Traps for a policy without clusters.
+  public func measureReading(prefillTolerance: Float) throws -> PromptReadingReport {
+    guard var settings = runner.engine.policy.retrieval else {
+      preconditionFailure("\(runner.engine.policy) reads prompts exactly")
+    }
+    settings.prefillTolerance = prefillTolerance
+    let (other, seconds) = try read(.retrieval(settings))
+    let record = try Self.exactRecord(
+      tokens[contextTokens..<contextTokens + decodeTokens], runner: other, contextTokens: contextTokens,
+      onPhase: onPhase)
+    return PromptReadingReport(
+      other, seconds: (seconds, exactSeconds), record: record, reference: exact,
+      next: tokens[(contextTokens + 1)...])
+  }
+
+  /// Decodes exactly and goes back.
+  private static func exactRecord(
+    _ decoded: ArraySlice<Int32>, runner: GuestRunner, contextTokens: Int, onPhase: (Phase) -> Void
+  ) throws -> LogitRecord {
+    runner.options.isExact = true
+    defer { runner.options.isExact = false }
+    let exact = try record(decoded, runner: runner, name: "exact", onPhase: onPhase)
+    try runner.truncate(to: contextTokens)
+    return exact
   }
 
   /// Decodes some tokens once more, with exact attention beside the policy's in every head.
@@ -243,4 +288,6 @@ public struct FidelityReport: Sendable, Codable {
   public var recoveredMass: Double?
   /// What single heads lost, if asked for.
   public var heads: HeadErrors?
+  /// What reading the context has lost, which ``meanKL`` has in it; nil where it was read exactly.
+  public var reading: PromptReadingReport?
 }

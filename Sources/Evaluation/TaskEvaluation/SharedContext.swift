@@ -14,7 +14,7 @@ struct AttentionFamily {
 /// Runners that have read a context together, and go back to its end after each question.
 ///
 /// Prompts are read with exact attention under every policy, so that all runners but llama.cpp's own read with one pass
-/// of the model; each keeps its own rows and index.
+/// of the model; each keeps its own rows and index. An attention that is alone reads as it would elsewhere.
 final class SharedContext {
   let tokens: [Int32]
   private let families: [AttentionFamily]
@@ -62,12 +62,17 @@ final class SharedContext {
     return place
   }
 
+  private var isAlone: Bool { families.count == 1 && families[0].members.count == 1 }
+
   /// Reads a prompt with all runners.
   private func readAlong(_ prompt: [Int32], progress: ((Int) -> Void)?) throws -> Logits {
     let guests = runners.compactMap { $0 as? GuestRunner }
     guard guests.count == runners.count else { return try runners[0].prefill(prompt, progress: progress) }
     // Who has read while exact was active would not look after its index.
-    for guest in guests { guest.options.isExact = false }
+    for guest in guests {
+      guest.options.isExact = false
+      guest.options.readsAllKeys = !isAlone
+    }
     // Rows in the order of the text give all others the very bits that they would come to alone.
     let reader = guests.firstIndex { !$0.engine.policy.movesRows } ?? 0
     let others = guests.indices.filter { $0 != reader }.map { guests[$0] }
@@ -110,6 +115,7 @@ final class SharedContext {
       try runners[place].truncate(to: count)
     } catch AttentionError.cannotTruncate {
       runners[place] = try makeRunner(families[place].leader)
+      (runners[place] as? GuestRunner)?.options.readsAllKeys = !isAlone
       _ = try runners[place].prefill(tokens, progress: progress)
       guard count > tokens.count else { return }
       next[place] = LogitComparison.best(try runners[place].prefill(question, progress: nil).last).map(

@@ -20,9 +20,18 @@ struct StoredPolicy: Codable, Equatable {
   /// The policy; nil for one that this version does not know.
   var policy: AttentionPolicy? { try? PolicyRegistry.standard.parse(text) }
 
+  /// How a context was read is part of what it is: where the text does not say, all prompts were read exactly.
+  private static func completed(_ text: String) -> String {
+    let parts = text.split(separator: ":", maxSplits: 1)
+    guard parts.count == 2, parts[0] == RetrievalSettings.name,
+      !parts[1].split(separator: ",").contains(where: { $0.hasPrefix("prefill=") })
+    else { return text }
+    return text + ",prefill=0.0"
+  }
+
   init(from decoder: any Decoder) throws {
     if let text = try? decoder.singleValueContainer().decode(String.self) {
-      self.text = text
+      self.text = Self.completed(text)
     } else {
       text = try FirstFormat(from: decoder).text
     }
@@ -76,6 +85,7 @@ struct StoredPolicy: Codable, Equatable {
       settings.search.expansion = stored.expansion
       settings.search.minimumGroupedClusters = stored.minimumGroupedClusters
       settings.search.maximumRetrieved = stored.maximumRetrieved
+      settings.prefillTolerance = 0
       settings.layerTolerances = stored.layerTolerances ?? []
       return AttentionPolicy.retrieval(settings).completeDescription
     }

@@ -1,28 +1,46 @@
-// Reading a prompt: exact attention whatever the policy, which sees queries and outputs.
+// Reading a prompt: exact attention whatever the policy, which sees queries and outputs; or, where retrieval has an
+// index already and may use it, keys that are chosen for a tile of tokens.
 
 import AttentionKernels
 import Platform
 import VectorIndex
 
 extension AttentionEngine {
-  /// Several tokens: exact causal attention, a tile of tokens of one KV head a task.
-  func prefill(_ call: AttentionCall, followers: [AttentionEngine], parallel: ParallelRunner) {
+  /// Several tokens: causal attention, a tile of tokens of one KV head a task.
+  ///
+  /// - Parameters:
+  ///   - followers: what they see is exact.
+  func prefill(
+    _ call: AttentionCall, options: CallOptions, followers: [AttentionEngine], parallel: ParallelRunner
+  ) {
     let layer = layerShape(of: call)
     let layerHeads = heads(of: call.layer)
     let engines = [self] + followers
     for engine in engines { engine.openPromptStart = engine.openPromptStart ?? engine.tokenCount }
     if layer.isBent { return attendBent(call, parallel: parallel) }
-    let g = layer.groupSize
-    let tileTokens = max(1, Kernels.preferredPrefillRows / g)
-    let tiles = (call.tokenCount + tileTokens - 1) / tileTokens
-    parallel.run(layerHeads.count * tiles) { index, worker in
-      // Late tiles see more keys; they go first, so that the last task to finish is a short one.
-      let tile = tiles - 1 - index / layerHeads.count
-      let tokens = tile * tileTokens..<min(call.tokenCount, (tile + 1) * tileTokens)
-      attendTile(
-        Tile(call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: call.endPosition),
-        tokens: tokens, learners: engines, workspace: workspaces[worker])
+    let end = options.promptEnd ?? call.endPosition
+    let mayChoose = followers.isEmpty && !options.readsAllKeys
+    if mayChoose, end > call.endPosition {
+      for head in layerHeads { head.prompting?.promptContinues() }
     }
+    let chooses = mayChoose && layerHeads.allSatisfy { $0.prompting?.choosesForPrompts ?? false }
+    var tokens = (exact: Array(0..<call.tokenCount), chosen: [Int]())
+    if chooses { tokens = divide(call, head: layerHeads[0], promptEnd: end) }
+    // Tiles that read all keys go first, and late ones, which see more, so that the last task to finish is a short one.
+    let exactTiles = tiles(of: tokens.exact, layer: layer)
+    let allTiles = exactTiles.reversed() + tiles(of: tokens.chosen, layer: layer).reversed()
+    promptComputed.prepare(chooses ? layerHeads.count * allTiles.count : 0)
+    let computed = promptComputed.list
+    parallel.run(layerHeads.count * allTiles.count) { index, worker in
+      let number = index / layerHeads.count
+      let tile = Tile(
+        call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: call.endPosition,
+        isChoosing: number >= exactTiles.count)
+      let count = attendTile(
+        tile, tokens: allTiles[number], learners: engines, workspace: workspaces[worker])
+      if chooses { computed[index] = count }
+    }
+    count(call, layer: layer, computed: chooses ? computed : nil)
     let readers = engines.flatMap { engine in
       // Layers that read another one's keys are not its prompt.
       engine.heads[call.layer].enumerated().compactMap { number, head in
@@ -33,6 +51,41 @@ extension AttentionEngine {
       let (kvHead, reader) = readers[index]
       reader.didPrefill(HeadBatch(call: call, layer: layer, kvHead: kvHead), workspace: workspaces[worker])
     }
+  }
+
+  /// Which tokens of a batch read all keys: those that are learned from, and the last ones of the prompt.
+  private func divide(
+    _ call: AttentionCall, head: EngineHead, promptEnd: Int
+  ) -> (exact: [Int], chosen: [Int]) {
+    var (exact, chosen): ([Int], [Int]) = ([], [])
+    for token in 0..<call.tokenCount {
+      let position = call.firstPosition + token
+      let isExact =
+        position >= promptEnd - Self.exactLastTokens
+        || head.prompting?.learns(from: position, promptEnd: promptEnd) ?? true
+      if isExact { exact.append(token) } else { chosen.append(token) }
+    }
+    return (exact, chosen)
+  }
+
+  /// The last tokens of a prompt are its question, and what its answer follows from.
+  static let exactLastTokens = 64
+
+  private func tiles(of tokens: [Int], layer: LayerShape) -> [ArraySlice<Int>] {
+    let tileTokens = max(1, Kernels.preferredPrefillRows / layer.groupSize)
+    return stride(from: 0, to: tokens.count, by: tileTokens).map {
+      tokens[$0..<min(tokens.count, $0 + tileTokens)]
+    }
+  }
+
+  /// Notes what a batch's attention has cost.
+  ///
+  /// - Parameter computed: products, by task; nil where all keys were read.
+  private func count(_ call: AttentionCall, layer: LayerShape, computed: ListView<Int>?) {
+    guard layer.slidingWindow == nil else { return }
+    let visible =
+      layer.headCount * call.tokenCount * (call.firstPosition + call.endPosition + 1) / 2
+    promptReads += PromptReads(visible: visible, computed: computed?.reduce(0, +) ?? visible)
   }
 
   /// Takes in a layer's part of a prompt whose attention is computed elsewhere, by a GPU say: keys, values, and what
@@ -92,17 +145,21 @@ extension AttentionEngine {
     var kvHead: Int
     /// Which tokens are learned from is decided as if the batch ended there.
     var batchEnd: Int
+    /// Whether the head chooses keys; nothing is learned from the tokens then.
+    var isChoosing = false
   }
 
-  /// Exact causal attention of some tokens of a batch, in rising order.
+  /// Causal attention of some tokens of a batch, in rising order.
   ///
   /// - Parameter learners: engines whose heads see queries and outputs.
+  /// - Returns: products of a query with a key.
+  @discardableResult
   private func attendTile(
     _ tile: Tile, tokens: some RandomAccessCollection<Int>, learners: [AttentionEngine], workspace: Workspace
-  ) {
+  ) -> Int {
     let (call, layer, kvHead) = (tile.call, tile.layer, tile.kvHead)
     let scratch = workspace.scope()
-    guard let firstToken = tokens.first, let lastToken = tokens.last else { return }
+    guard let firstToken = tokens.first, let lastToken = tokens.last else { return 0 }
     let head = heads(of: call.layer)[kvHead]
     let g = layer.groupSize
     let d = layer.headDimension
@@ -111,29 +168,39 @@ extension AttentionEngine {
     let queries = unsafe scratch.floats(count * d)
     unsafe call.queries.gather(
       heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: queries)
-    let visibleBegin = unsafe scratch.indices(count)
-    let visibleEnd = unsafe scratch.indices(count)
+    let visibleBegin = unsafe scratch.rows(count)
+    let visibleEnd = unsafe scratch.rows(count)
     let rowsBefore = head.rows.count - call.tokenCount
     for (number, token) in tokens.enumerated() {
       let row = rowsBefore + token
       for h in 0..<g {
         let query = number * g + h
-        unsafe visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
-        unsafe visibleEnd[query] = UInt32(row + 1)
+        visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
+        visibleEnd[query] = UInt32(row + 1)
       }
     }
     let states = unsafe StatePointers(count: count, dimension: d, in: scratch)
-    // Rows before the first one that any query of the tile sees are left out; offsets then start there.
-    let first = head.firstVisibleRow(for: rowsBefore + firstToken)
-    for query in 0..<count {
-      unsafe visibleBegin[query] -= UInt32(first)
-      unsafe visibleEnd[query] -= UInt32(first)
+    let group = unsafe FloatRows(queries, count: count, dimension: d)
+    var computed = 0
+    if tile.isChoosing, let prompting = head.prompting {
+      computed = prompting.attend(
+        PromptTile(
+          queries: group, scale: layer.scale, visibleEnds: visibleEnd, groupSize: g, states: states,
+          workspace: workspace))
+    } else {
+      // Rows before the first one that any query of the tile sees are left out; offsets then start there.
+      let first = head.firstVisibleRow(for: rowsBefore + firstToken)
+      for query in 0..<count {
+        visibleBegin[query] -= UInt32(first)
+        visibleEnd[query] -= UInt32(first)
+        computed += Int(visibleEnd[query])
+      }
+      unsafe kernels.unsafePrefill(
+        group, scale: layer.scale, to: head.rows.keyValues.from(first),
+        visible: VisibleKeys(
+          begins: visibleBegin.base, ends: visibleEnd.base, keyCount: rowsBefore + lastToken + 1 - first),
+        states: states, scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
     }
-    unsafe kernels.unsafePrefill(
-      FloatRows(queries, count: count, dimension: d), scale: layer.scale, to: head.rows.keyValues.from(first),
-      visible: VisibleKeys(
-        begins: visibleBegin, ends: visibleEnd, keyCount: rowsBefore + lastToken + 1 - first), states: states,
-      scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
     let outputs = unsafe states.accumulators
     let logSumExps = unsafe scratch.floats(count)
     let finished = unsafe OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: d)
@@ -147,7 +214,7 @@ extension AttentionEngine {
     if !call.isAttended {
       hand(finished, to: call, kvHead: kvHead, tokens: tokens, kernels: kernels)
     }
-    for engine in learners {
+    for engine in tile.isChoosing ? [] : learners {
       let head = engine.heads(of: call.layer)[kvHead]
       for (number, token) in tokens.enumerated() {
         let position = call.firstPosition + token
@@ -162,5 +229,6 @@ extension AttentionEngine {
           workspace: workspace)
       }
     }
+    return computed
   }
 }

@@ -6,7 +6,9 @@ import VectorIndex
 /// Stores all keys and values of one sequence and computes its attention, layer by layer.
 ///
 /// A host hands each layer's queries, keys and values to ``attend(_:parallel:)`` and gets the attention output
-/// back. Batches of several tokens (prefill) attend exactly; single tokens (decode) attend as the policy says.
+/// back. Batches of several tokens (prefill) attend exactly, but for those of long prompts under retrieval, which
+/// choose keys for many tokens together (``RetrievalSettings/prefillTolerance``); single tokens (decode) attend as the
+/// policy says.
 /// After each batch of all layers, call ``updateIndex(finishing:askPosition:parallel:)``.
 ///
 /// One owner; not thread-safe. Work inside a call is spread with the ``AttentionModel/ParallelRunner`` it is given.
@@ -38,6 +40,9 @@ public final class AttentionEngine {
   var storage = StorageState()
   var workspaces: [Workspace] = []
   var decoding = DecodeMemory()
+  /// What reading prompts has cost.
+  package var promptReads = PromptReads()
+  var promptComputed = PromptCounts()
 
   /// Reserves address space for `capacity` tokens; memory is used as tokens come.
   ///
@@ -199,7 +204,7 @@ public final class AttentionEngine {
       decode(call, options: options, parallel: parallel)
       if let start { profile?.end(start, workspaces) }
     } else {
-      prefill(call, followers: [], parallel: parallel)
+      prefill(call, options: options, followers: [], parallel: parallel)
     }
     end(call)
   }

@@ -5,8 +5,10 @@ package import AttentionModel
 /// What is special about a call.
 package struct CallOptions {
   /// Exact attention over the same rows, whatever the policy, which does not learn of the token: to compare with. For
-  /// single tokens; prompts are read exactly in any case.
+  /// single tokens.
   package var isExact = false
+  /// Prompts read all keys, whatever the policy: for comparisons over one context.
+  package var readsAllKeys = false
   /// Attention to a generated token's fixed rows from elsewhere.
   ///
   /// The index is searched before that attention is known. How much it weighs is told from a few of the fixed rows, and
@@ -15,6 +17,9 @@ package struct CallOptions {
   package var fixed: (any FixedAttention)?
   /// Position behind the last token of a prompt that devices attend to; the last tokens before it are learned from.
   package var attendedPromptEnd: Int?
+  /// Position behind the last token of the prompt that the tokens are of; nil when that is not known, or the batch ends
+  /// it. The last tokens before it read all keys.
+  package var promptEnd: Int?
   package var observer: AttentionObserver?
 
   package init(isExact: Bool = false, observer: AttentionObserver? = nil) {

@@ -5,9 +5,10 @@ package import AttentionModel
 /// An engine that attends, and engines of other policies that read the same prompt along.
 ///
 /// Followers get the rows of each batch, and their policies see its queries and outputs as if they had computed it,
-/// which costs copies of the rows. Bit for bit the same, since prompts are read with exact attention under every
-/// policy. All have the same shape and have read the same tokens. While there are any, single tokens too are read as a
-/// prompt. Each is told by itself when to update its index, and takes back a batch by itself.
+/// which costs copies of the rows. Bit for bit the same as if each read by itself with exact attention: while there
+/// are followers, no keys are chosen for a prompt. All have the same shape and have read the same tokens. While there
+/// are any, single tokens too are read as a prompt. Each is told by itself when to update its index, and takes back a
+/// batch by itself.
 package struct PromptReader {
   package let engine: AttentionEngine
   package let followers: [AttentionEngine]
@@ -31,7 +32,7 @@ package struct PromptReader {
     options.observer?.onCall?(call)
     engine.begin(call, workers: parallel.workerCount)
     for follower in followers { follower.begin(call, workers: 0) }
-    engine.prefill(call, followers: followers, parallel: parallel)
+    engine.prefill(call, options: options, followers: followers, parallel: parallel)
     engine.end(call)
     for follower in followers { follower.end(call) }
   }

@@ -19,6 +19,7 @@ final class EngineHead {
   let evicting: (any EvictingHead)?
   let tunable: (any TunableHead)?
   let rewindable: (any RewindableHead)?
+  let prompting: (any PromptHead)?
   /// Nil also for kinds of index that have no format on disk.
   let storable: (any StorableHead)?
 
@@ -36,6 +37,7 @@ final class EngineHead {
     evicting = policy as? any EvictingHead
     tunable = policy as? any TunableHead
     rewindable = policy as? any RewindableHead
+    prompting = policy as? any PromptHead
     storable = (policy as? any StorableHead).flatMap { $0.isStorable ? $0 : nil }
   }
 

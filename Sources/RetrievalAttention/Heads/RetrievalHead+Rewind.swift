@@ -5,7 +5,7 @@ import VectorIndex
 
 extension RetrievalHead: RewindableHead {
   package func rewinding(to count: Int) throws(AttentionError) -> (() -> Void)? {
-    guard index.rowCount > 0, count < settings.sinkCount + index.rowCount else { return nil }
+    guard index.rowCount > 0 || draft != nil, count < movedEnd else { return nil }
     guard let order = rows.order(below: count) else {
       throw .cannotTruncate(to: count, indexed: indexedRowCount)
     }
@@ -14,6 +14,7 @@ extension RetrievalHead: RewindableHead {
       rows.reorder(order)
       samples.forget(from: order.count)
       index = empty
+      draft = nil
     }
   }
 }

@@ -13,6 +13,8 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
   /// The index, when its work can be divided.
   private(set) var clusters: ClusterIndex?
+  /// Clusters of rows that wait to be indexed, while a prompt is read: its rows follow those of ``index``.
+  var draft: ClusterIndex?
   /// Of the decode step that is going on, for each block of query heads.
   private let plans: [PlanBox]
 
@@ -24,7 +26,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   package let samples: TrainingSamples
   let settings: IndexedSegments
   private let makeIndex: () throws(AttentionError) -> any AttentionIndex
-  private let rotary: RotaryEmbedding?
+  let rotary: RotaryEmbedding?
 
   /// - Parameter makeIndex: an empty index of any kind.
   package init(
@@ -55,7 +57,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     }
   }
 
-  private var indexedEnd: Int { settings.sinkCount + index.rowCount }
+  var indexedEnd: Int { settings.sinkCount + index.rowCount }
   /// Rows of the window: everything behind the index.
   package var windowRows: Int { rows.count - indexedEnd }
   private var usesIndex: Bool { index.rowCount > 0 }
@@ -63,7 +65,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   package var takesBlocks: Bool { usesIndex && clusters != nil }
 
   package var indexedRowCount: Int { index.rowCount }
-  package var indexByteCount: Int { index.byteCount }
+  package var indexByteCount: Int { index.byteCount + (draft?.byteCount ?? 0) }
   package var sampleByteCount: Int { samples.byteCount }
 
   package func partCount(workers: Int) -> Int {
@@ -75,9 +77,16 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   package var shareCount: Int { usesIndex && clusters != nil ? ClusterPlan.maximumSlices : 0 }
 
   package func checkTruncation(to count: Int) throws(AttentionError) {
-    guard index.rowCount == 0 || count >= indexedEnd else {
-      throw .cannotTruncate(to: count, indexed: indexedEnd)
+    guard index.rowCount == 0 && draft == nil || count >= movedEnd else {
+      throw .cannotTruncate(to: count, indexed: movedEnd)
     }
+  }
+
+  /// The first row from which on all rows are in the order of the text.
+  var movedEnd: Int {
+    var end = rows.count
+    while end > indexedEnd, unsafe Int(rows.positions[end - 1]) == end - 1 { end -= 1 }
+    return end
   }
 
   package func truncate(to count: Int) throws(AttentionError) {
@@ -176,11 +185,18 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   }
 
   package func needsUpdate(_ moment: UpdateMoment) -> Bool {
-    nextSegment(finishing: moment != .betweenBatches) > 0
+    moment == .betweenBatches
+      ? nextSegment(finishing: false) > 0 || draftableRows > 0
+      : nextSegment(finishing: true) > 0 || (draft?.rowCount ?? 0) > 0
   }
 
   package func update(_ moment: UpdateMoment, askPosition: Int, workspace: Workspace) {
     updateIndex(finishing: moment != .betweenBatches, askPosition: askPosition, workspace: workspace)
+    if moment == .betweenBatches {
+      updateDraft(workspace: workspace)
+    } else {
+      draft = nil
+    }
   }
 
   /// Rows that the next call of ``updateIndex(finishing:askPosition:workspace:)`` would insert first; 0 for none.
@@ -201,6 +217,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   package func updateIndex(finishing: Bool, askPosition: Int, workspace: Workspace) {
     var count = nextSegment(finishing: finishing)
     guard count > 0 else { return }
+    if let search { draft = draft?.nextDraft(search: search) }
     let scratch = workspace.scope()
     let training = samples.trainingSet(
       askPosition: askPosition, rotary: rotary, keyOffsets: rows.keyOffsets, in: scratch)

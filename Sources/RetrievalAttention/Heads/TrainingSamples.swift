@@ -45,8 +45,11 @@ package final class TrainingSamples {
   package func wants(position: Int, batchEnd: Int) -> Bool {
     // Not one whose slot a later token of the batch takes: they may come at once and in any order.
     position % Self.stride == 0
-      ? position + Self.stride * stridedCount >= batchEnd : position >= batchEnd - Self.recentCount
+      ? isKept(position, at: batchEnd) : position >= batchEnd - Self.recentCount
   }
+
+  /// Whether a token on the stride is still kept when the text has `end` tokens.
+  func isKept(_ position: Int, at end: Int) -> Bool { position + Self.stride * stridedCount >= end }
 
   /// Keeps the queries and outputs `[groupSize, d]` and denominators `[groupSize]` of one token.
   ///

@@ -1,6 +1,7 @@
 // The choice of a method of attention.
 
-/// How attention over a long context is computed while tokens are generated. Prompts are read with exact attention.
+/// How attention over a long context is computed while tokens are generated. Prompts are read with exact attention, but
+/// for long ones under retrieval (``RetrievalSettings/prefillTolerance``).
 ///
 ///     let policy = AttentionPolicy.retrieval(RetrievalSettings())
 ///

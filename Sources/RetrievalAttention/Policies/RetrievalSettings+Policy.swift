@@ -9,6 +9,9 @@ package struct IndexedSegments: Sendable, Hashable {
   package var segmentCount = 8192
   package var insertionCount = 512
   package var minimumIndexedCount = 0
+  /// As ``RetrievalSettings/prefillTolerance``; 0 where the index cannot be read for many tokens at once.
+  package var prefillTolerance: Float = 0
+  package var prefillStart = 0
 }
 
 extension RetrievalSettings: PolicySettings {
@@ -50,6 +53,11 @@ extension RetrievalSettings: PolicySettings {
     .flag("codes", \.build.usesCodes, "Whether keys have codes, by which the best of a cluster are told."),
     .integer("iterations", \.build.iterations, 1...Int(UInt32.max), "Rounds of clustering."),
     .seed("seed", \.build.seed, "Of the random choices of clustering."),
+    .real(
+      "prefill", \.prefillTolerance, 0...Float.greatestFiniteMagnitude,
+      "What a cluster must be worth to be read for a prompt's tokens; 0 reads prompts exactly."),
+    .integer(
+      "prefill-start", \.prefillStart, 0...Int(UInt32.max), "First tokens that prompts read exactly."),
     .layerValues("layers", \.layerTolerances, "A tolerance for each layer, as a profile has them."),
   ]
 
@@ -63,7 +71,8 @@ extension RetrievalSettings: PolicySettings {
       rows: rows,
       settings: IndexedSegments(
         sinkCount: sinkCount, windowCount: windowCount, segmentCount: segmentCount,
-        insertionCount: insertionCount, minimumIndexedCount: minimumIndexedCount),
+        insertionCount: insertionCount, minimumIndexedCount: minimumIndexedCount,
+        prefillTolerance: prefillTolerance, prefillStart: prefillStart),
       groupSize: place.layer.groupSize, rotary: place.layer.rotary
     ) { [build] () throws(AttentionError) in
       ClusterIndex(dimension: dimension, build: build, search: search)

@@ -15,6 +15,12 @@ public struct RetrievalSettings: Sendable, Hashable {
   public var insertionCount = 512
   /// With fewer tokens than this between sink and window there is no index: exact attention is faster there.
   public var minimumIndexedCount = 1536
+  /// What a cluster must be worth to be read for tokens of a prompt, as a share of their attention for each key: lower
+  /// reads more, and errs less. 0 reads prompts exactly. The first ``prefillStart`` tokens are read exactly in any
+  /// case, and so are the last 64 of a prompt and those that the index learns from.
+  public var prefillTolerance: Float = 1e-4
+  /// First tokens that are read exactly, whatever ``prefillTolerance`` is: below, nothing is won by choosing.
+  public var prefillStart = 4096
   public var build = ClusterIndex.BuildParameters()
   public var search = ClusterIndex.SearchParameters()
   /// Tolerance of the search in each layer, instead of the one in ``search``; empty: all layers alike. Layers differ in
@@ -35,6 +41,7 @@ public struct RetrievalSettings: Sendable, Hashable {
     }
     for (name, value) in [
       ("sinkCount", sinkCount), ("minimumIndexedCount", minimumIndexedCount),
+      ("prefillStart", prefillStart),
       ("minimumGroupedClusters", search.minimumGroupedClusters),
     ] where value < 0 {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "zero or positive")
@@ -44,12 +51,14 @@ public struct RetrievalSettings: Sendable, Hashable {
     let counts = [
       ("sinkCount", sinkCount), ("windowCount", windowCount), ("segmentCount", segmentCount),
       ("insertionCount", insertionCount), ("minimumIndexedCount", minimumIndexedCount),
+      ("prefillStart", prefillStart),
     ]
     for (name, value) in counts where value > limit {
       throw .invalidSetting(name: name, value: "\(value)", requirement: "at most \(limit)")
     }
     for (name, value) in [
       ("tolerance", search.tolerance), ("refinement", search.refinement),
+      ("prefillTolerance", prefillTolerance),
       ("spreadFactor", search.spreadFactor), ("expansion", search.expansion),
     ] + layerTolerances.map({ ("layerTolerances", $0) })
     where !(value >= 0 && value.isFinite) {

@@ -20,7 +20,7 @@ extension ClusterIndex {
       new.separating(apart, workspace: workspace), training: training, workspace: workspace)
     appendOutliers(apart.count, clusters: clusters)
     commitSegment(rows: n, clusters: clusters)
-    updateExactTolerance(all: all, training: training, workspace: workspace)
+    if draft == nil { updateExactTolerance(all: all, training: training, workspace: workspace) }
   }
 
   /// Appends the clusters of new rows, at least one, and returns how many.
@@ -93,10 +93,13 @@ extension ClusterIndex {
     let maps = unsafe (keys: scratch.list(size), queries: scratch.list(size))
     if codes.isTrained {
       unsafe scratch.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys.base, count: size)
+    } else if let draft, draft.takeMap(into: maps.keys) {
+      return maps
     } else {
       unsafe QueryGeometry.maps(
         queries: training.queries, count: training.count, dimension: dimension, workspace: scratch.workspace,
         keyMap: maps.keys.base, queryMap: maps.queries.base)
+      draft?.setMap(maps.keys)
     }
     return maps
   }

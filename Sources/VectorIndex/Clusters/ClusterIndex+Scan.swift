@@ -178,11 +178,11 @@ extension ClusterIndex {
   }
 
   /// With factors up to e^8 sums stay finite, and beyond them a share tells little.
-  private static let maximumLogFactor: Float = 8
+  static let maximumLogFactor: Float = 8
   /// Beyond e^24 an estimate tells nothing of what a cluster hides from a query, and every cluster is looked into.
   /// Heads of models stay below e^12; queries far longer than those learned from, or than the keys of an index that
   /// learned from none, do not.
-  private static let blindLogFactor: Float = 24
+  static let blindLogFactor: Float = 24
 }
 
 /// What was learned of clusters or groups, and what that says of them for some queries.

@@ -96,6 +96,8 @@ public final class ClusterIndex: AttentionIndex {
   /// For each query head of a group: at this tolerance, and below, all rows are read. Learned when rows are inserted; 0
   /// where it pays to choose.
   public internal(set) var exactTolerance: Float = 0
+  /// Nil but for an index of rows that another one will soon take.
+  var draft: DraftGeometry?
 
   public init(dimension: Int, build: BuildParameters = .init(), search: SearchParameters = .init()) {
     precondition(dimension > 0, "the head dimension \(dimension) is not positive")

@@ -10,7 +10,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     commandName: "prefill", abstract: "Speed of reading prompts of several lengths.",
     discussion: """
       Each prompt is read in a fresh context. The host reads it without and with flash attention; the faster of the \
-      two is called the host's. Ours includes building the index.
+      two is called the host's. Ours includes building the index, and reads once with chosen keys and once with all.
 
       Example: ra bench prefill --model model.gguf --depth 2048,8192 --text book.txt
       """)
@@ -51,6 +51,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     settings.lengths = depth.elements
     settings.rounds = rounds
     settings.attentions = try retrieval.evaluated(attention?.elements ?? [.retrieval, .host])
+    if attention == nil { settings.attentions.insert(try allKeys(), at: 1) }
     settings.format = store.format
     let longest = depth.elements.max() ?? 0
     let (model, pool) = try modelOptions.load(console, for: .tokens(longest))
@@ -69,10 +70,17 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     if interrupted { throw ExitCode.interrupted }
   }
 
+  /// Retrieval whose prompts are read exactly.
+  private func allKeys() throws -> EvaluatedAttention {
+    var settings = try retrieval.settings()
+    settings.prefillTolerance = 0
+    return EvaluatedAttention(name: "all keys", policy: .retrieval(settings))
+  }
+
   private func table(_ report: BenchReport<PrefillResult>) -> String {
     var lines = [
       report.heading,
-      " tokens  attention    tokens/s   seconds  (min-max)        x host   index  configuration",
+      " tokens  attention    tokens/s   seconds  (min-max)        x host   index    keys  configuration",
     ]
     for result in report.results {
       let host = report.results.first { $0.policy == "host" && $0.length == result.length }
@@ -83,10 +91,12 @@ struct BenchPrefillCommand: AsyncParsableCommand {
           (String(format: "%.2f", result.seconds), 9),
           (String(format: "(%.2f-%.2f)", result.spread.minimum, result.spread.maximum), -15), (ratio, 7),
           (result.indexShare.map { String(format: "%.1f %%", $0 * 100) } ?? "-", 7),
+          (result.keysRead.map { String(format: "%.1f %%", $0 * 100) } ?? "-", 8),
           (result.configuration ?? "", -9),
         ]))
     }
     lines.append("\nx host: times faster than the host's faster configuration; index: its share of the time")
+    lines.append("keys: share of the keys that were read for a token, of those that exact attention reads")
     return lines.joined(separator: "\n") + "\n"
   }
 }

@@ -11,7 +11,7 @@ struct FidelityCommand: AsyncParsableCommand {
     commandName: "fidelity",
     abstract: "Measure how far an attention policy is from full attention, on your model and text.",
     discussion: """
-      Reads a context with exact attention, then decodes the tokens that follow it in the text one by one, with \
+      Reads a context with exact attention, and once more as the policy reads it where that is another way, then decodes the tokens that follow it in the text one by one, with \
       exact attention, with the policy and with the host. The distance between host and exact attention, which \
       compute the same thing, is the noise floor of the measurement. With --kv-type q8 the distance has the rounding in \
       it: exact attention reads f16.
@@ -48,6 +48,12 @@ struct FidelityCommand: AsyncParsableCommand {
       "Measure with these tolerances too, over the same index; repeatable.", valueName: "error"))
   var also: [Float] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Read the context with these prefill tolerances too, each from its beginning; repeatable.",
+      valueName: "price"))
+  var alsoPrefill: [Float] = []
+
   @Flag(help: "Leave out the host and with it the noise floor, to save time.")
   var noNoiseFloor = false
 
@@ -78,6 +84,12 @@ struct FidelityCommand: AsyncParsableCommand {
     if noNoiseFloor, hostNoise || reference == .host {
       throw ValidationError(
         "--no-noise-floor leaves out the host, which --host-noise and --reference host need.")
+    }
+    if !alsoPrefill.isEmpty, !attention.isRetrieval {
+      throw ValidationError("--also-prefill gives tolerances of --attention retrieval.")
+    }
+    for tolerance in alsoPrefill where !(tolerance >= 0) {
+      throw ValidationError("--also-prefill is \(tolerance), but must be zero or positive.")
     }
     for tolerance in also where !(tolerance >= 0) {
       throw ValidationError("--also is \(tolerance), but must be zero or positive.")
@@ -120,11 +132,20 @@ struct FidelityCommand: AsyncParsableCommand {
       search.tolerance = tolerance
       reports.append(try measurement.measure(against: reference, search: search, observesHeads: heads))
     }
+    var readings = measurement.reading.map { [$0] } ?? []
+    for tolerance in alsoPrefill {
+      readings.append(try measurement.measureReading(prefillTolerance: tolerance))
+    }
     console.clear()
     if json {
+      for reading in readings.dropFirst(measurement.reading == nil ? 0 : 1) {
+        var report = reports[0]
+        report.reading = reading
+        reports.append(report)
+      }
       if reports.count == 1 { try console.json(reports[0]) } else { try console.json(reports) }
     } else {
-      console.output(table(reports) + "\n")
+      console.output(table(reports) + readingTable(readings) + "\n")
     }
   }
 
@@ -158,6 +179,22 @@ struct FidelityCommand: AsyncParsableCommand {
       lines.append(String(format: "reference perplexity %.3f", first.referencePerplexity))
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// What reading with chosen keys has lost; nothing where there was none.
+  private func readingTable(_ readings: [PromptReadingReport]) -> String {
+    guard !readings.isEmpty else { return "" }
+    let lines = readings.map { reading in
+      String(
+        format: "%9.2g %9.5f %9.5f %7.3f %9.1f %% %11.3f %9.1f %7.2f", reading.prefillTolerance,
+        reading.meanKL, reading.p99KL, reading.top1, reading.keysRead * 100, reading.perplexity,
+        reading.seconds, reading.exactSeconds / reading.seconds)
+    }
+    let heading = [
+      "", "", "read with chosen keys, decoded exactly, against read exactly",
+      "tolerance   mean KL    p99 KL   top-1   keys read  perplexity   seconds   times as fast",
+    ]
+    return (heading + lines).joined(separator: "\n")
   }
 
   /// A line for each layer; none where no heads were observed.

@@ -88,6 +88,12 @@ struct RetrievalOptions: ParsableArguments {
       valueName: "price"))
   var tolerance: Float?
 
+  @Option(
+    help: ArgumentHelp(
+      "What keys must be worth to be read for a prompt's tokens, beyond 4096 tokens; 0 reads prompts exactly.",
+      valueName: "price"))
+  var prefillTolerance: Float?
+
   @Option(help: ArgumentHelp("First tokens that are always attended to.", valueName: "tokens"))
   var sink: Int?
 
@@ -119,6 +125,7 @@ struct RetrievalOptions: ParsableArguments {
   private static let options = [
     "sinkCount": "--sink", "windowCount": "--window", "clusterSize": "--cluster-size",
     "maximumRetrieved": "--maximum-retrieved", "tolerance": "--tolerance",
+    "prefillTolerance": "--prefill-tolerance",
   ]
 
   /// Throws ``Generation/GenerationError/badProfile(path:reason:)``.
@@ -127,6 +134,7 @@ struct RetrievalOptions: ParsableArguments {
   /// The first of these options that is given, as it is written.
   var firstGiven: String? {
     if tolerance != nil { return "--tolerance" }
+    if prefillTolerance != nil { return "--prefill-tolerance" }
     if sink != nil { return "--sink" }
     if window != nil { return "--window" }
     if clusterSize != nil { return "--cluster-size" }
@@ -141,6 +149,7 @@ struct RetrievalOptions: ParsableArguments {
     var settings = original
     if let profile { settings = try RetrievalProfile(contentsOf: profile).applied(to: settings) }
     if let tolerance { settings.search.tolerance = tolerance }
+    if let prefillTolerance { settings.prefillTolerance = prefillTolerance }
     if let maximumRetrieved { settings.search.maximumRetrieved = maximumRetrieved }
     if let sink { settings.sinkCount = sink }
     if let window { settings.windowCount = window }

@@ -219,13 +219,14 @@ extension GenerationTests {
 
     /// Sessions of the first format, with attention's settings as members, open as they did.
     @Test func theFirstFormatIsRead() throws {
-      let policy = AttentionPolicy.retrieval(earlyIndex)
+      var settings = earlyIndex
+      settings.prefillTolerance = 0
+      let policy = AttentionPolicy.retrieval(settings)
       let (path, manifestPath) = (folder.path("c"), folder.path("c/manifest.json"))
       _ = try Session.create(at: path, host: host, policy: policy)
       let intact = String(decoding: try bytes(manifestPath), as: UTF8.self)
       let now = "\"attention\" : \"\(policy.completeDescription)\""
       try #require(intact.contains(now))
-      let settings = earlyIndex
       let (build, search) = (settings.build, settings.search)
       let first = """
         "attention" : { "name" : "retrieval", "retrieval" : {
@@ -244,6 +245,24 @@ extension GenerationTests {
       try write(Data(firstLine(for: body, version: 1).utf8) + body, manifestPath)
       let session = try Session.open(path, host: host)
       #expect(session.runner.context.policy == policy)
+    }
+
+    /// Those that do not tell were read exactly, and go on so.
+    @Test func howPromptsAreReadIsPartOfASession() throws {
+      var settings = earlyIndex
+      (settings.prefillTolerance, settings.prefillStart) = (0.5, 300)
+      let (path, manifestPath) = (folder.path("d"), folder.path("d/manifest.json"))
+      _ = try Session.create(at: path, host: host, policy: .retrieval(settings))
+      #expect(try Session.open(path, host: host).runner.context.policy.retrieval == settings)
+      let intact = String(decoding: try bytes(manifestPath), as: UTF8.self)
+      let older = intact.replacingOccurrences(of: ",prefill=0.5,prefill-start=300", with: "")
+      try #require(older != intact)
+      let end = try #require(older.firstIndex(of: "\n"))
+      let body = Data(older[older.index(after: end)...].utf8)
+      try write(Data(firstLine(for: body).utf8) + body, manifestPath)
+      let opened = try Session.open(path, host: host).runner.context.policy.retrieval
+      #expect(opened?.prefillTolerance == 0)
+      #expect(opened?.windowCount == settings.windowCount)
     }
 
     /// As docs/session-format.md says.

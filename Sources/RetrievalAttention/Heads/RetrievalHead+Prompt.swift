@@ -1,0 +1,143 @@
+// Reading a prompt through the index: rows that it stands for by clusters chosen for a tile, all others exactly.
+
+import AttentionKernels
+import Platform
+import VectorIndex
+
+extension RetrievalHead: PromptHead {
+  /// Rows that are drafted together: as many as a batch has, or a segment.
+  private var draftedTogether: Int { min(512, settings.segmentCount) }
+  /// One token of so many stands for a tile when clusters are chosen.
+  private static let sampleStride = 4
+  /// Tokens whose queries a draft learns from.
+  private static let draftTrainingTokens = 32
+
+  var choosesForPrompts: Bool {
+    settings.prefillTolerance > 0 && clusters != nil && draftedEnd > settings.sinkCount
+      && rows.count > settings.prefillStart
+  }
+
+  func learns(from position: Int, promptEnd: Int) -> Bool {
+    guard position % TrainingSamples.stride == 0 else { return false }
+    // Rows that the window still has room for, until the next segment is full.
+    let left = settings.segmentCount + settings.windowCount + indexedEnd - rows.count
+    return samples.isKept(position, at: min(promptEnd, rows.count + max(0, left)))
+  }
+
+  func promptContinues() {
+    guard settings.prefillTolerance > 0, clusters != nil, draft == nil, isLongEnoughForDraft else { return }
+    draft = ClusterIndex.draft(
+      dimension: rows.dimension, seed: clusters?.build.seed ?? 0,
+      search: search ?? ClusterIndex.SearchParameters())
+  }
+
+  /// The first row that is in no index and no draft.
+  var draftedEnd: Int { indexedEnd + (draft?.rowCount ?? 0) }
+
+  /// Whether the next batch may choose keys.
+  private var isLongEnoughForDraft: Bool { rows.count + draftedTogether > settings.prefillStart }
+
+  /// Rows that a draft could take now.
+  var draftableRows: Int {
+    guard draft != nil, isLongEnoughForDraft else { return 0 }
+    let waiting = rows.count - settings.windowCount - draftedEnd
+    return waiting >= draftedTogether ? waiting : 0
+  }
+
+  /// Takes rows that wait into the draft.
+  func updateDraft(workspace: Workspace) {
+    let count = draftableRows
+    guard count > 0, let draft else { return }
+    let scratch = workspace.scope()
+    // Those who ask next stand right behind.
+    let training = samples.trainingSet(
+      askPosition: rows.count, rotary: rotary, keyOffsets: rows.keyOffsets, in: scratch
+    ).thinned(to: Self.draftTrainingTokens, dimension: rows.dimension, in: scratch)
+    let first = draftedEnd
+    rows.willChange(from: first)
+    unsafe draft.insert(
+      NewRows(
+        keys: rows.keys.from(first), values: rows.values.from(first), positions: rows.positions + first,
+        count: count),
+      all: rows.indexRows(from: indexedEnd, count: draft.rowCount + count), training: training,
+      workspace: workspace)
+  }
+
+  func attend(_ tile: PromptTile) -> Int {
+    let (queries, states, workspace) = (tile.queries, tile.states, tile.workspace)
+    let scratch = workspace.scope()
+    let count = queries.count
+    let begins = unsafe scratch.rows(count)
+    let ends = unsafe scratch.rows(count)
+    let kernelScratch = unsafe scratch.floats(Kernels.prefillScratchCount(dimension: rows.dimension))
+    begins.fill(0)
+    func read(from first: Int, keyCount: Int) {
+      unsafe workspace.kernels.unsafePrefill(
+        queries, scale: tile.scale, to: rows.keyValues.from(first),
+        visible: VisibleKeys(begins: begins.base, ends: ends.base, keyCount: keyCount), states: states,
+        scratch: kernelScratch)
+    }
+    ends.fill(.max)
+    read(from: 0, keyCount: settings.sinkCount)
+    let firstOwn = draftedEnd
+    var own = 0
+    for query in 0..<count {
+      ends[query] = tile.visibleEnds[query] - UInt32(firstOwn)
+      own += Int(ends[query])
+    }
+    read(from: firstOwn, keyCount: Int(ends[count - 1]))
+    let chosen = attendIndexed(tile, parts: indexedParts)
+    return own + count * (settings.sinkCount + chosen)
+  }
+
+  /// The indexes of the rows behind the sink, with their rows.
+  private var indexedParts: [(index: ClusterIndex, rows: IndexRows)] {
+    var parts: [(index: ClusterIndex, rows: IndexRows)] = []
+    var first = settings.sinkCount
+    for index in [clusters, draft] {
+      guard let index, index.rowCount > 0 else { continue }
+      parts.append((index, rows.indexRows(from: first, count: index.rowCount)))
+      first += index.rowCount
+    }
+    return parts
+  }
+
+  /// Adds the attention to rows that indexes stand for. What is known of other rows tells what still matters; learned
+  /// sinks are left out of that, so that rather more is read.
+  ///
+  /// - Returns: what was computed for each query.
+  private func attendIndexed(_ tile: PromptTile, parts: [(index: ClusterIndex, rows: IndexRows)]) -> Int {
+    let workspace = tile.workspace
+    let scratch = workspace.scope()
+    let sample = makeSample(of: tile, in: scratch)
+    var scores: [ListView<Float>] = []
+    for part in parts { scores.append(part.index.score(sample, in: scratch)) }
+    var chosen = 0
+    for (part, scores) in zip(parts, scores) {
+      let choice = part.index.choose(
+        scores, for: sample, tolerance: settings.prefillTolerance, in: scratch)
+      chosen += choice.readCount
+      part.index.attend(
+        tile.queries, scale: tile.scale, to: choice, of: part.rows, states: tile.states, workspace: workspace)
+    }
+    return chosen
+  }
+
+  /// Every few tokens' queries, scaled, with what their states hold.
+  private func makeSample(of tile: PromptTile, in scratch: borrowing Scratch) -> TileSample {
+    let (g, d) = (tile.groupSize, rows.dimension)
+    let stride = min(Self.sampleStride, tile.tokenCount)
+    let tokens = Swift.stride(from: stride / 2, to: tile.tokenCount, by: stride)
+    let count = tokens.underestimatedCount * g
+    let queries = unsafe scratch.floats(count * d)
+    let (maxima, sums) = unsafe (scratch.floats(count), scratch.floats(count))
+    for (number, token) in tokens.enumerated() {
+      unsafe (queries + number * g * d).update(from: tile.queries[token * g], count: g * d)
+      unsafe (maxima + number * g).update(from: tile.states.maxima + token * g, count: g)
+      unsafe (sums + number * g).update(from: tile.states.sums + token * g, count: g)
+    }
+    unsafe scratch.kernels.unsafeScale(queries, by: tile.scale, count: count * d)
+    return unsafe TileSample(
+      queries: FloatRows(queries, count: count, dimension: d), maxima: maxima, sums: sums)
+  }
+}
