@@ -46,6 +46,7 @@ import Testing
           "/apply-template",
           "/v1/models", "/v1/models/{id}", "/v1/embeddings", "/v1/rerank", "/v1/reranking",
           "/v1/chat/completions", "/v1/completions", "/v1/sessions", "/v1/sessions/{id}",
+          "/v1/responses", "/v1/responses/{id}", "/v1/messages", "/v1/messages/count_tokens",
         ])
       for (path, operations) in paths {
         for (method, operation) in operations.object ?? [:] where method != "parameters" {
