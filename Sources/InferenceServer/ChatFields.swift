@@ -19,7 +19,8 @@ enum ChatFields {
     request.schema = try schema(fields)
     // Clients that send the beginning of an answer want its end.
     let continues = try fields.flag("continue_final_message") ?? true
-    request.continuesAnswer = continues && messages.last?.role == .assistant && messages.last?.toolCalls.isEmpty == true
+    request.continuesAnswer =
+      continues && messages.last?.role == .assistant && messages.last?.toolCalls.isEmpty == true
     return request
   }
 
@@ -124,7 +125,8 @@ enum ChatFields {
     for entry in try fields.objects("tools") ?? [] {
       guard try entry.string("type") ?? "function" == "function" else {
         throw .invalid(
-          entry.name("type"), "'\(entry.name("type"))' must be 'function': this server runs no tools of its own.")
+          entry.name("type"),
+          "'\(entry.name("type"))' must be 'function': this server runs no tools of its own.")
       }
       // Responses have the function's fields beside its type.
       let function = try entry.object("function") ?? entry
@@ -141,7 +143,8 @@ enum ChatFields {
     guard (1...128).contains(name.utf8.count), name.allSatisfy(allowed) else {
       throw .invalid(
         fields.name("name"),
-        "'\(fields.name("name"))' must be 1 to 128 letters, digits, '_', '-' or '.', not '\(name.prefix(60))'.")
+        "'\(fields.name("name"))' must be 1 to 128 letters, digits, '_', '-' or '.', not '\(name.prefix(60))'."
+      )
     }
     let schema = try fields.object(parameters)
     return ChatTool(

@@ -23,7 +23,8 @@ enum EventStream {
   /// An answer of events with names, which a form makes.
   static func named<Form: AnswerForm>(
     to client: Client, onError: @escaping @Sendable (any Error) -> Void, form: Form,
-    _ body: @escaping @Sendable (_ send: (NamedEvent) async -> Void, _ form: FormBox<Form>) async throws -> Void
+    _ body:
+      @escaping @Sendable (_ send: (NamedEvent) async -> Void, _ form: FormBox<Form>) async throws -> Void
   ) -> Response {
     let box = FormBox(form)
     return response(to: client, onError: onError, ending: "") { error in

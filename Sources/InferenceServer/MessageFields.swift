@@ -11,7 +11,8 @@ enum MessageFields {
   ) throws(APIError) -> CompletionParameters {
     guard let maximum = try fields.integer("max_tokens", 1...Int(Int32.max)) else {
       throw APIError(
-        .badRequest, "max_tokens: Field required", parameter: "max_tokens", code: "missing_required_parameter")
+        .badRequest, "max_tokens: Field required", parameter: "max_tokens", code: "missing_required_parameter"
+      )
     }
     var parameters = try CompletionParameters.common(fields, model: model, settings: settings)
     parameters.request.prompt = .chat(try conversation(fields))
@@ -39,13 +40,15 @@ enum MessageFields {
     for tool in try fields.objects("tools") ?? [] {
       // Tools that the service itself would run have a type with a date.
       if let type = try tool.string("type"), type != "custom" {
-        throw .invalid(tool.name("type"), "'\(tool.name("type"))' is \(type): this server runs no tools of its own.")
+        throw .invalid(
+          tool.name("type"), "'\(tool.name("type"))' is \(type): this server runs no tools of its own.")
       }
       request.tools.append(try ChatFields.tool(tool, parameters: "input_schema"))
     }
     request.allowsParallelCalls = true
     try choice(fields, &request)
-    request.continuesAnswer = list.last.flatMap { try? $0.string("role") } == "assistant"
+    request.continuesAnswer =
+      list.last.flatMap { try? $0.string("role") } == "assistant"
       && messages.last?.toolCalls.isEmpty == true
     if let thinking = try fields.object("thinking") {
       switch try thinking.string("type") {
@@ -80,7 +83,8 @@ enum MessageFields {
 
   /// One message becomes several where it has results of tools.
   private static func messages(_ fields: RequestFields) throws(APIError) -> [ChatMessage] {
-    guard let name = try fields.string("role"), let role = ChatMessage.Role(rawValue: name), role != .tool else {
+    guard let name = try fields.string("role"), let role = ChatMessage.Role(rawValue: name), role != .tool
+    else {
       throw .invalid(fields.name("role"), "'\(fields.name("role"))' must be user, assistant or system.")
     }
     if let text = fields["content"]?.string { return [ChatMessage(role: role, content: text)] }
@@ -127,7 +131,8 @@ enum MessageFields {
     var pieces: [String] = []
     for block in try fields.objects(name) ?? [] {
       guard try block.string("type") ?? "text" == "text", let text = try block.string("text") else {
-        throw .invalid(block.name("type"), "'\(block.name("type"))' must be 'text': this server reads only text.")
+        throw .invalid(
+          block.name("type"), "'\(block.name("type"))' must be 'text': this server reads only text.")
       }
       pieces.append(text)
     }

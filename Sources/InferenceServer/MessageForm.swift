@@ -102,14 +102,19 @@ struct MessageForm: AnswerForm {
     return message(content: content, isDone: true)
   }
 
-  mutating func failure(_ error: APIError) -> [NamedEvent] { [NamedEvent(name: "error", data: error.messageBody)] }
+  mutating func failure(_ error: APIError) -> [NamedEvent] {
+    [NamedEvent(name: "error", data: error.messageBody)]
+  }
 
   private mutating func begin(_ block: Block, _ fields: JSONObject) -> [NamedEvent] {
     guard open != block else { return [] }
     let events = close()
     open = block
-    let content = JSONObject(uniqueKeysWithValues: [("type", .string(block.rawValue))] + fields.map { ($0, $1) })
-    return events + [event("content_block_start", ["index": .integer(blockCount), "content_block": .object(content)])]
+    let content = JSONObject(
+      uniqueKeysWithValues: [("type", .string(block.rawValue))] + fields.map { ($0, $1) })
+    return events + [
+      event("content_block_start", ["index": .integer(blockCount), "content_block": .object(content)])
+    ]
   }
 
   private mutating func close() -> [NamedEvent] {

@@ -27,7 +27,8 @@ struct ResponseFields {
     if let previous {
       guard let known = earlier(previous) else {
         throw APIError(
-          .notFound, "There is no response '\(previous.prefix(80))' here, or not any more: send the conversation.",
+          .notFound,
+          "There is no response '\(previous.prefix(80))' here, or not any more: send the conversation.",
           parameter: "previous_response_id", code: "previous_response_not_found")
       }
       messages = known
@@ -95,7 +96,8 @@ struct ResponseFields {
         throw .invalid(format.name("schema"), "\(error)")
       }
     default:
-      throw .invalid(format.name("type"), "'\(format.name("type"))' must be text, json_object or json_schema.")
+      throw .invalid(
+        format.name("type"), "'\(format.name("type"))' must be text, json_object or json_schema.")
     }
     do {
       parameters.request.sampling = try parameters.request.sampling.with(grammar: grammar)

@@ -83,11 +83,15 @@ struct ResponseForm: AnswerForm {
   private mutating func take(_ delta: CompletionDelta) -> [NamedEvent] {
     var events: [NamedEvent] = []
     if !delta.reasoning.isEmpty {
-      if !isOpen(where: { if case .reasoning = $0 { true } else { false } }) { events += begin(.reasoning, "rs_") }
+      if !isOpen(where: { if case .reasoning = $0 { true } else { false } }) {
+        events += begin(.reasoning, "rs_")
+      }
       events.append(add(delta.reasoning, "response.reasoning_text.delta"))
     }
     if !delta.text.isEmpty {
-      if !isOpen(where: { if case .message = $0 { true } else { false } }) { events += begin(.message, "msg_") }
+      if !isOpen(where: { if case .message = $0 { true } else { false } }) {
+        events += begin(.message, "msg_")
+      }
       events.append(add(delta.text, "response.output_text.delta"))
     }
     for piece in delta.calls {
@@ -115,7 +119,9 @@ struct ResponseForm: AnswerForm {
     return [event("response.failed", ["response": .object(body("failed"))])]
   }
 
-  private func isOpen(where matches: (Item.Kind) -> Bool) -> Bool { isOpen && items.last.map { matches($0.kind) } ?? false }
+  private func isOpen(where matches: (Item.Kind) -> Bool) -> Bool {
+    isOpen && items.last.map { matches($0.kind) } ?? false
+  }
 
   private mutating func begin(_ kind: Item.Kind, _ prefix: String) -> [NamedEvent] {
     var events = close()
@@ -142,11 +148,13 @@ struct ResponseForm: AnswerForm {
     var events: [NamedEvent] = []
     switch item.kind {
     case .reasoning:
-      events.append(event("response.reasoning_text.done", place(["text": .string(item.text)], hasContent: true)))
+      events.append(
+        event("response.reasoning_text.done", place(["text": .string(item.text)], hasContent: true)))
     case .message:
       events.append(
         event(
-          "response.output_text.done", place(["text": .string(item.text), "logprobs": .array([])], hasContent: true)))
+          "response.output_text.done",
+          place(["text": .string(item.text), "logprobs": .array([])], hasContent: true)))
     case .call(let call):
       events.append(
         event(

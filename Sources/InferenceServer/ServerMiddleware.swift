@@ -115,7 +115,7 @@ struct KeyMiddleware<Context: RequestContext>: RouterMiddleware {
     return try await next(request, context)
   }
 
-
   private static var unknownKey: APIError {
     APIError(.unauthorized, "The key is not known to this server.", code: "invalid_api_key")
-  }}
+  }
+}

@@ -300,7 +300,8 @@ extension GenerationTests {
       let task = Task {
         while !Task.isCancelled { await Task.yield() }
         _ = try loan.chat.ask(
-          long, maximumTokens: 3, sampler: { _ in try Sampler(settings: .greedy, model: loan.chat.runner.model) }
+          long, maximumTokens: 3,
+          sampler: { _ in try Sampler(settings: .greedy, model: loan.chat.runner.model) }
         ) { _ in }
       }
       task.cancel()

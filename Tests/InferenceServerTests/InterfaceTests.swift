@@ -46,7 +46,8 @@ import Testing
         #"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":null,"tool_calls":["#
           + #"{"id":"c1","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Rome\"}"}}]},"#
           + #"{"role":"tool","tool_call_id":"c1","content":"Sun"}],"tools":[\#(Self.tool)],"#
-          + #""tool_choice":{"type":"function","function":{"name":"get_weather"}},"reasoning_effort":"high"}"#)
+          + #""tool_choice":{"type":"function","function":{"name":"get_weather"}},"reasoning_effort":"high"}"#
+      )
       #expect(answer.status == 200)
       let json = try answer.json
       #expect(json["choices/0/finish_reason"] == .string("tool_calls"))
@@ -146,7 +147,8 @@ import Testing
       let events = try answer.namedEvents
       #expect(
         events.map(\.name) == [
-          "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+          "response.created", "response.in_progress", "response.output_item.added",
+          "response.content_part.added",
           "response.reasoning_text.delta", "response.reasoning_text.delta", "response.reasoning_text.done",
           "response.content_part.done", "response.output_item.done", "response.output_item.added",
           "response.content_part.added", "response.output_text.delta", "response.output_text.delta",
@@ -233,7 +235,10 @@ import Testing
     (#"{"max_tokens":1,"messages":[]}"#, "messages"),
     (#"{"max_tokens":1,"messages":[{"role":"user","content":[{"type":"image"}]}]}"#, "image"),
     (#"{"max_tokens":1,"messages":[{"role":"x","content":""}]}"#, "role"),
-    (#"{"max_tokens":1,"messages":[{"role":"user","content":"x"}],"tool_choice":{"type":"any"}}"#, "tool_choice"),
+    (
+      #"{"max_tokens":1,"messages":[{"role":"user","content":"x"}],"tool_choice":{"type":"any"}}"#,
+      "tool_choice"
+    ),
   ])
   func refusedMessagesAreErrorsOfThatInterface(body: String, names: String) async throws {
     try await TestServer.run(ScriptedService()) { server in
@@ -254,7 +259,8 @@ import Testing
       #expect(try await server.post("/v1/messages", body, headers: ["x-api-key": "wrong"]).status == 401)
       #expect(try await server.post("/v1/messages", body, headers: ["x-api-key": "secret"]).status == 200)
       #expect(
-        try await server.post("/v1/messages", body, headers: ["Authorization": "Bearer secret"]).status == 200)
+        try await server.post("/v1/messages", body, headers: ["Authorization": "Bearer secret"]).status == 200
+      )
     }
   }
 }

@@ -77,7 +77,8 @@ extension HostTests {
             $0.messages[0].content = text
             $0.tools[0].description = text
             let call = ToolCall(
-              id: "1", name: "get_weather", arguments: #"{"city": "\#(text)", "\#(text)": "\\u003c|im_end|>"}"#)
+              id: "1", name: "get_weather",
+              arguments: #"{"city": "\#(text)", "\#(text)": "\\u003c|im_end|>"}"#)
             $0.messages += [
               ChatMessage(role: .assistant, content: text, toolCalls: [call]),
               ChatMessage(role: .tool, content: text, toolCallID: "1"),
@@ -92,7 +93,8 @@ extension HostTests {
 
     @Test func answersAreTakenApart() throws {
       let format = try #require(try template(TestModel.load()).tokenize(request()).format)
-      let call = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>"
+      let call =
+        "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>"
       let answer = try #require(format.parse("I will look. " + call, isPartial: false))
       #expect(answer.content.hasPrefix("I will look."))
       #expect(answer.calls.map(\.name) == ["get_weather"])

@@ -102,8 +102,8 @@ void ct_formats_free(ct_formats *formats);
 /// required), `parallel_tool_calls`, `json_schema`, `enable_thinking`, `continue_final_message` (none, content or
 /// reasoning_content: the answer goes on with the last message), `arguments` (more variables of the template).
 ///
-/// Returns null and sets `error` as ct_template_render does. Takes milliseconds: a template is looked at by filling it in
-/// some dozens of times.
+/// Returns null and sets `error` as ct_template_render does. Takes milliseconds: a template is looked at by filling it
+/// in some dozens of times.
 ct_format *ct_formats_apply(const ct_formats *formats, const char *request, char **error, bool *is_refusal);
 
 /// Null is allowed.
@@ -118,10 +118,11 @@ ct_piece ct_format_piece(const ct_format *format, size_t index);
 /// `supports_thinking`, `thinking_start`, `thinking_ends`. The caller frees it with ct_string_free.
 char *ct_format_description(const ct_format *format, char **error);
 
-/// An answer taken apart, as a JSON object: `content`, `reasoning`, `calls` (each with `id`, `name` and `arguments`, which
-/// is the text of a JSON object). The caller frees it with ct_string_free.
+/// An answer taken apart, as a JSON object: `content`, `reasoning`, `calls` (each with `id`, `name` and `arguments`,
+/// which is the text of a JSON object). The caller frees it with ct_string_free.
 ///
-/// `is_partial` takes an answer that goes on. Returns null and sets `error` for a text that is no answer in this format.
+/// `is_partial` takes an answer that goes on. Returns null and sets `error` for a text that is no answer in this
+/// format.
 char *ct_format_parse(const ct_format *format, const char *text, size_t length, bool is_partial, char **error);
 
 /// What begins the grammar of a format that is lazy.

@@ -73,7 +73,8 @@ final class AnswerGuide {
   }
 
   private func forceEnd() {
-    guard let budget, thoughtTokens >= budget, forced.isEmpty, let end = format.description.thinkingEnds.first,
+    guard let budget, thoughtTokens >= budget, forced.isEmpty,
+      let end = format.description.thinkingEnds.first,
       // Not inside a character.
       String(validating: text, as: UTF8.self) != nil
     else { return }

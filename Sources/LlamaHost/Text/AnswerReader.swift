@@ -38,7 +38,8 @@ public struct AnswerChange: Sendable, Hashable {
 
 /// Takes an answer apart piece by piece: what it gives, joined, is what the whole answer says.
 ///
-/// The text is looked at as a whole each time, in shares of the time that passes: a long answer is told in larger pieces.
+/// The text is looked at as a whole each time, in shares of the time that passes: a long answer is told in larger
+/// pieces.
 public struct AnswerReader: Sendable {
   private let format: ChatFormat
   private var text = ""

@@ -70,8 +70,12 @@ public struct ChatAnswer: Sendable, Hashable, Decodable {
       description = try decoder.decode(Description.self, from: Data(text.utf8))
       grammar = try plainGrammar ?? (description.grammar.isEmpty ? nil : Grammar(description.grammar))
       var error: UnsafeMutablePointer<CChar>?
-      unsafe triggers = unsafe description.isLazy && plainGrammar == nil && grammar != nil ? ct_format_triggers(made, &error) : nil
-      if unsafe error != nil { throw unsafe LlamaError.chatTemplateUnusable(reason: TemplateProgram.take(error)) }
+      unsafe triggers =
+        unsafe description.isLazy && plainGrammar == nil && grammar != nil
+        ? ct_format_triggers(made, &error) : nil
+      if unsafe error != nil {
+        throw unsafe LlamaError.chatTemplateUnusable(reason: TemplateProgram.take(error))
+      }
     } catch {
       unsafe ct_format_free(made)
       throw error as? LlamaError ?? .chatTemplateUnusable(reason: "\(error)")

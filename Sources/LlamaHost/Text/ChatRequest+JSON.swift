@@ -7,7 +7,9 @@ extension ChatRequest {
   ///
   /// - Throws: ``LlamaError/chatTemplateRefused(reason:)`` for arguments, schemas and tools that are no JSON objects.
   func json(_ options: ChatTemplate.Options) throws(LlamaError) -> String {
-    var fields = ["\"messages\": [" + (try list(messages) { (message) throws(LlamaError) in try json(message) }) + "]"]
+    var fields = [
+      "\"messages\": [" + (try list(messages) { (message) throws(LlamaError) in try json(message) }) + "]"
+    ]
     var tools = self.tools
     var choice = "auto"
     switch toolChoice {
@@ -28,7 +30,9 @@ extension ChatRequest {
     }
     if let schema { fields.append("\"json_schema\": " + (try Self.object(schema, "the schema"))) }
     if continuesAnswer { fields.append("\"continue_final_message\": \"content\"") }
-    if let thinks = enableThinking ?? options.enableThinking { fields.append("\"enable_thinking\": \(thinks)") }
+    if let thinks = enableThinking ?? options.enableThinking {
+      fields.append("\"enable_thinking\": \(thinks)")
+    }
     if let arguments = try Self.merged(options.arguments, arguments) {
       fields.append("\"arguments\": " + arguments)
     }
@@ -80,12 +84,15 @@ extension ChatRequest {
 
   /// The variables of two objects, of which the second one's win.
   private static func merged(_ first: String?, _ second: String?) throws(LlamaError) -> String? {
-    guard let first else { return try second.map { (text) throws(LlamaError) in try object(text, "the arguments") } }
+    guard let first else {
+      return try second.map { (text) throws(LlamaError) in try object(text, "the arguments") }
+    }
     guard let second else { return try object(first, "the arguments") }
     let (old, new) = (try object(first, "the arguments"), try object(second, "the arguments"))
     let values = (try? JSONSerialization.jsonObject(with: Data(old.utf8))) as? [String: Any] ?? [:]
     let others = (try? JSONSerialization.jsonObject(with: Data(new.utf8))) as? [String: Any] ?? [:]
-    let data = try? JSONSerialization.data(withJSONObject: values.merging(others) { $1 }, options: .sortedKeys)
+    let data = try? JSONSerialization.data(
+      withJSONObject: values.merging(others) { $1 }, options: .sortedKeys)
     return data.map { String(decoding: $0, as: UTF8.self) }
   }
 

@@ -172,7 +172,9 @@ public struct ChatTemplate: Sendable {
     if case .tool(let name) = request.toolChoice { tools = tools.filter { $0.name == name } }
     // A template may also refuse what it does not know.
     let own = Result { try formats.apply(request.json(options), tools: tools) }
-    if case .success(let format) = own, format.pieces.contains(where: { $0.text.contains(tool.name) }) { return format }
+    if case .success(let format) = own, format.pieces.contains(where: { $0.text.contains(tool.name) }) {
+      return format
+    }
     // What is wrong with the request itself is told.
     _ = try request.json(options)
     let isForced = request.toolChoice != .automatic && request.toolChoice != .none

@@ -55,7 +55,8 @@ enum PlainTools {
   static func grammar(_ tools: [ChatTool]) throws(LlamaError) -> Grammar {
     let calls = tools.map { tool in
       #"{"type": "object", "properties": {"name": {"const": "\#(tool.name)"}, "arguments": "#
-        + (tool.parameters ?? #"{"type": "object", "properties": {}}"#) + #"}, "required": ["name", "arguments"]}"#
+        + (tool.parameters ?? #"{"type": "object", "properties": {}}"#)
+        + #"}, "required": ["name", "arguments"]}"#
     }
     let schema = #"{"anyOf": ["# + calls.joined(separator: ", ") + "]}"
     do {
@@ -82,7 +83,8 @@ enum PlainTools {
       Set(object.keys).isSubset(of: ["name", "arguments", "parameters", "type", "id"]),
       let name = object["name"] as? String, names.contains(name),
       let arguments = object["arguments"] ?? object["parameters"], arguments is [String: Any],
-      let data = try? JSONSerialization.data(withJSONObject: arguments, options: [.sortedKeys, .withoutEscapingSlashes])
+      let data = try? JSONSerialization.data(
+        withJSONObject: arguments, options: [.sortedKeys, .withoutEscapingSlashes])
     else { return answer }
     found.content = ""
     found.calls = [ToolCall(id: "", name: name, arguments: String(decoding: data, as: UTF8.self))]

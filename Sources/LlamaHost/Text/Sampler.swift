@@ -49,7 +49,9 @@ public final class Sampler {
       if let given = settings.parsedGrammar {
         grammar = try GrammarMatcher(given, model.tokenizer)
       } else {
-        grammar = try format?.grammar.map { try GrammarMatcher($0, model.tokenizer, shown: guide?.preserved ?? [:]) }
+        grammar = try format?.grammar.map {
+          try GrammarMatcher($0, model.tokenizer, shown: guide?.preserved ?? [:])
+        }
       }
     } catch let error as GrammarError {
       throw SamplerError.grammar(error)

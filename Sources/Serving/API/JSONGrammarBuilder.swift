@@ -283,7 +283,8 @@ struct JSONGrammarBuilder {
   ) -> String {
     guard required.isEmpty else { return fail(place, "required without properties is not supported") }
     if let patterns = fields["patternProperties"] {
-      guard let patterns = patterns.object, patterns.count == 1, let (pattern, schema) = patterns.elements.first,
+      guard let patterns = patterns.object, patterns.count == 1,
+        let (pattern, schema) = patterns.elements.first,
         [nil, .bool(false), .bool(true)].contains(fields["additionalProperties"]),
         fields["propertyNames"] == nil
       else { return fail(place, "patternProperties must be one pattern, and nothing else about other names") }

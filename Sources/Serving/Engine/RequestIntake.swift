@@ -48,7 +48,8 @@ struct RequestIntake: Sendable {
     let asked = request.maximumTokens ?? settings.defaultMaximumTokens
     let least = min(asked, 1)
     guard prompt.tokens.count + least <= limits.contextLength else {
-      throw ServingError.contextTooLong(tokens: prompt.tokens.count, requested: least, limit: limits.contextLength)
+      throw ServingError.contextTooLong(
+        tokens: prompt.tokens.count, requested: least, limit: limits.contextLength)
     }
     try limits.check(tokens: prompt.tokens.count + least)
     let wanted = min(asked, limits.tokens - prompt.tokens.count)

@@ -99,7 +99,8 @@ extension SchedulerTests {
           """#.utf8))
       let answer = try await scheduler.answer(
         CompletionRequest(
-          prompt: .chat(ChatRequest([ChatMessage(role: .user, content: "Describe Paris as JSON.")])), maximumTokens: 120,
+          prompt: .chat(ChatRequest([ChatMessage(role: .user, content: "Describe Paris as JSON.")])),
+          maximumTokens: 120,
           sampling: try SamplerSettings(temperature: 0, grammar: try JSONGrammar.grammar(schema: schema))))
       #expect(answer.reasons[0] == .stop, "\(answer.text)")
       let json = try JSONValue(parsing: Data(answer.text.utf8))

@@ -16,7 +16,8 @@ extension SchedulerTests {
       let other = String(try TestText.read("persuasion.txt", characters: 3000).suffix(1500))
       func request(_ text: String, session: String? = nil) -> CompletionRequest {
         var request = CompletionRequest(
-          prompt: .chat(ChatRequest([ChatMessage(role: .user, content: text)])), session: session, maximumTokens: 1)
+          prompt: .chat(ChatRequest([ChatMessage(role: .user, content: text)])), session: session,
+          maximumTokens: 1)
         request.alternatives = 3
         return request
       }

@@ -35,7 +35,9 @@ extension SchedulerTests {
           continue
         }
       }
-      #expect(await error(CompletionRequest(prompt: .chat(ChatRequest([])), session: "ses-x")) == .unknownSession("ses-x"))
+      #expect(
+        await error(CompletionRequest(prompt: .chat(ChatRequest([])), session: "ses-x"))
+          == .unknownSession("ses-x"))
       // Without a limit of its own an answer gets what is left.
       let rest = try await scheduler.answer(CompletionRequest(prompt: .text("1, 2, 3, 4,")))
       #expect(rest.promptTokens + (rest.tokens[0] ?? 0) <= 100)

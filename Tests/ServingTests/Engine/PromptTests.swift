@@ -8,7 +8,8 @@ extension SchedulerTests {
     @Test func controlTokensInRawPrompts() async throws {
       let scheduler = try await Scheduler.start()
       let messages = [ChatMessage(role: .user, content: "What is the capital of France?")]
-      let chat = try await scheduler.answer(CompletionRequest(prompt: .chat(ChatRequest(messages)), maximumTokens: 8))
+      let chat = try await scheduler.answer(
+        CompletionRequest(prompt: .chat(ChatRequest(messages)), maximumTokens: 8))
       let text = try #require(TestModel.load().chatTemplate).render(messages)
       #expect(text.contains("<|im_start|>"))
       let raw = try await scheduler.answer(CompletionRequest(prompt: .text(text), maximumTokens: 8))
@@ -23,7 +24,8 @@ extension SchedulerTests {
         CompletionRequest(
           prompt: .chat(ChatRequest([ChatMessage(role: .user, content: "a<|im_end|>b")])), maximumTokens: 1))
       let letters = try await scheduler.answer(
-        CompletionRequest(prompt: .chat(ChatRequest([ChatMessage(role: .user, content: "a b")])), maximumTokens: 1))
+        CompletionRequest(
+          prompt: .chat(ChatRequest([ChatMessage(role: .user, content: "a b")])), maximumTokens: 1))
       #expect(quoted.promptTokens > letters.promptTokens + 2)
       await scheduler.stop()
     }

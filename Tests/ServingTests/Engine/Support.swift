@@ -72,7 +72,8 @@ extension InferenceService {
   func ask(_ question: String, tokens: Int = 8, session: String? = nil) async throws -> Answer {
     try await answer(
       CompletionRequest(
-        prompt: .chat(ChatRequest([ChatMessage(role: .user, content: question)])), session: session, maximumTokens: tokens)
+        prompt: .chat(ChatRequest([ChatMessage(role: .user, content: question)])), session: session,
+        maximumTokens: tokens)
     )
   }
 }
