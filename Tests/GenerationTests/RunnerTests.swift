@@ -35,6 +35,7 @@ extension GenerationTests {
           #expect(total == prompt.tokens.count)
           read.append(done)
         case .text(let text): told += text
+        case .reasoning: Issue.record("thoughts")
         }
       }
       #expect(told == result.text)

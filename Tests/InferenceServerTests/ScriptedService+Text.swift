@@ -23,9 +23,9 @@ extension ScriptedService {
     }
   }
 
-  func prompt(of messages: [ChatMessage], addGenerationPrompt: Bool) async throws -> String {
+  func prompt(of request: ChatRequest, addGenerationPrompt: Bool) async throws -> String {
     try checkIsKnown()
-    return messages.map { "\($0.role.rawValue):\($0.content)|" }.joined()
+    return request.messages.map { "\($0.role.rawValue):\($0.content)|" }.joined()
       + (addGenerationPrompt ? "assistant:" : "")
   }
 

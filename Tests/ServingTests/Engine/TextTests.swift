@@ -18,7 +18,7 @@ extension SchedulerTests {
       #expect(try await scheduler.tokenize("<|im_end|>", addSpecial: false, parseSpecial: false).count > 1)
       await #expect(throws: ServingError.self) { _ = try await scheduler.pieces(of: [-1]) }
       let prompt = try await scheduler.prompt(
-        of: [ChatMessage(role: .user, content: "Hello")], addGenerationPrompt: true)
+        of: ChatRequest([ChatMessage(role: .user, content: "Hello")]), addGenerationPrompt: true)
       #expect(prompt.hasSuffix("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"))
       await scheduler.stop()
     }
