@@ -9,6 +9,7 @@ import instructor
 import openai
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool
 from agents import set_tracing_disabled
+from agents.exceptions import MaxTurnsExceeded
 from langchain_core.tools import tool as langchain_tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
@@ -166,8 +167,13 @@ def agents():
         agent = Agent(
             name="Weather", instructions="Use the tool.", tools=[get_weather], model=kind(model=model, openai_client=kit),
             model_settings=ModelSettings(tool_choice="required", temperature=0, max_tokens=120))
-        done = asyncio.run(Runner.run(agent, "What is the weather in Paris?", max_turns=3))
-        assert asked and isinstance(done.final_output, str), done
+        try:
+            done = asyncio.run(Runner.run(agent, "What is the weather in Paris?", max_turns=3))
+            assert isinstance(done.final_output, str), done
+        except MaxTurnsExceeded:
+            # Small models go on asking.
+            assert len(asked) == 3, asked
+        assert asked
 
 
 def pydantic():

@@ -124,7 +124,10 @@ public final class Sampler {
   ///   changed then.
   public func accept(_ token: Int32) throws {
     try checkRange(token)
-    if let grammar = activeGrammar, guide?.forcedToken != token {
+    if guide?.forcedToken == token {
+      // The end of thoughts, which the grammar has as well, unless they ended inside of something.
+      _ = try? activeGrammar?.accept(token)
+    } else if let grammar = activeGrammar {
       guard try Self.check({ () throws(GrammarError) in try grammar.accept(token) }) else {
         throw SamplerError.tokenForbidden(
           token: token, text: tokenizer.detokenize([token], renderSpecial: true))
