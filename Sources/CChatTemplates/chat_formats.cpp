@@ -39,7 +39,6 @@ struct recording {
     const ct_template *program;
     /// What is asked for. Variables that it leaves out are left out: templates know best what that means.
     const json &request;
-    /// Only of renderings that begin a prompt: what the library tries out with texts of its own is not kept.
     std::vector<std::vector<jinja::string_part>> prompts;
     std::vector<std::string> texts;
 
@@ -68,30 +67,36 @@ void own_roles(jinja::context &context) {
     }
 }
 
-std::string text_of_parts(const std::vector<jinja::string_part> &parts) {
-    std::string text;
-    for (const auto &part : parts) text += part.val;
-    return text;
-}
+/// An argument of the template that only the request itself has: what the library tries out, to learn a template's form,
+/// has others.
+constexpr const char *request_mark = "ct_request";
 
 }  // namespace
 
-/// The library fills templates in through this function alone; the build leaves its own one out under another name.
-/// Here it keeps track of what was written in the template.
+/// The library's own, under the name that the build gives it.
+std::string common_chat_template_direct_apply_library(
+    const common_chat_template &chat_template, const autoparser::generation_params &inputs,
+    const std::optional<json> &messages, const std::optional<json> &tools, const std::optional<json> &more);
+
+/// The library fills templates in through this function alone. It keeps track of what was written in the template, where
+/// it is the request that is filled in.
 std::string common_chat_template_direct_apply_impl(
     const common_chat_template &chat_template, const autoparser::generation_params &inputs,
     const std::optional<json> &messages, const std::optional<json> &tools, const std::optional<json> &more) {
     recording *const made = current;
-    const bool is_followed = made != nullptr && chat_template.source() == made->program->original;
-    jinja::context context(is_followed ? made->program->source : chat_template.source());
+    const bool is_request = inputs.extra_context.is_object() && inputs.extra_context.contains(request_mark);
+    if (made == nullptr || !is_request || chat_template.source() != made->program->original) {
+        return common_chat_template_direct_apply_library(chat_template, inputs, messages, tools, more);
+    }
+    jinja::context context(made->program->source);
     json variables = json::object();
-    if (!is_followed || made->request.contains("enable_thinking")) variables["enable_thinking"] = inputs.enable_thinking;
+    if (made->request.contains("enable_thinking")) variables["enable_thinking"] = inputs.enable_thinking;
     if (tools.has_value() || !inputs.tools.empty()) variables["tools"] = tools.has_value() ? *tools : inputs.tools;
     for (const json *list : {&inputs.extra_context, more.has_value() ? &*more : nullptr}) {
         if (list == nullptr || !list->is_object()) continue;
         for (const auto &[name, value] : list->items()) {
             const bool is_date = name == "datetime" || name == "date_string";
-            if (is_date && is_followed && !made->has_argument(name)) continue;
+            if (name == request_mark || (is_date && !made->has_argument(name))) continue;
             variables[name] = value;
         }
     }
@@ -109,20 +114,16 @@ std::string common_chat_template_direct_apply_impl(
     }
     jinja::global_from_json(context, variables, false);
     context.current_time = std::chrono::system_clock::to_time_t(inputs.now);
-    if (is_followed) {
-        context.set_val("bos_token", made->program->bos);
-        context.set_val("eos_token", made->program->eos);
-        context.set_val(template_text::variable, made->program->literals);
-        own_roles(context);
-    }
+    context.set_val("bos_token", made->program->bos);
+    context.set_val("eos_token", made->program->eos);
+    context.set_val(template_text::variable, made->program->literals);
+    own_roles(context);
     jinja::runtime runtime(context);
-    const jinja::value output = runtime.execute(is_followed ? made->program->program : chat_template.prog);
+    const jinja::value output = runtime.execute(made->program->program);
     const jinja::value_string result = jinja::runtime::gather_string_parts(output);
     std::string text = result->val_str.str();
-    if (is_followed) {
-        made->prompts.push_back(result->val_str.parts);
-        made->texts.push_back(text);
-    }
+    made->prompts.push_back(result->val_str.parts);
+    made->texts.push_back(text);
     return text;
 }
 
@@ -205,6 +206,7 @@ common_chat_templates_inputs inputs_of(const json &request) {
             inputs.chat_template_kwargs[name] = value.dump();
         }
     }
+    inputs.chat_template_kwargs[request_mark] = "true";
     return inputs;
 }
 

@@ -196,10 +196,14 @@ public final class FidelityMeasurement {
   /// Reads the context once more, with clusters that are worth another tolerance, and compares tokens that are decoded
   /// exactly behind it with those behind a context that was read exactly.
   ///
-  /// Costs a reading of the context. Traps for a policy without clusters.
+  /// Costs a reading of the context.
+  ///
+  /// - Throws: `AttentionError.invalidSetting` for a policy without clusters, and what reading throws.
   public func measureReading(prefillTolerance: Float) throws -> PromptReadingReport {
     guard var settings = runner.engine.policy.retrieval else {
-      preconditionFailure("\(runner.engine.policy) reads prompts exactly")
+      throw AttentionError.invalidSetting(
+        name: "attention", value: "\(runner.engine.policy)", requirement: "one that reads prompts by clusters"
+      )
     }
     settings.prefillTolerance = prefillTolerance
     let (other, seconds) = try read(.retrieval(settings))
