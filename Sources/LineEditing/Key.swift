@@ -6,6 +6,8 @@ package enum Key: Equatable, Sendable {
   case enter, endOfInput, interrupt, suspend, redraw
   case left, right, wordLeft, wordRight, home, end
   case up, down
+  /// Ctrl-R and Ctrl-G: to look for an earlier line, and to stop that.
+  case search, cancel
   case backspace, delete, deleteWord, deleteToStart, deleteToEnd
 }
 
@@ -44,12 +46,14 @@ package struct KeyDecoder {
     case 0x04: return (.endOfInput, 1)
     case 0x05: return (.end, 1)
     case 0x06: return (.right, 1)
+    case 0x07: return (.cancel, 1)
     case 0x08, 0x7F: return (.backspace, 1)
     case 0x09: return (.text("\t"), 1)
     case 0x0B: return (.deleteToEnd, 1)
     case 0x0C: return (.redraw, 1)
     case 0x0E: return (.down, 1)
     case 0x10: return (.up, 1)
+    case 0x12: return (.search, 1)
     case 0x15: return (.deleteToStart, 1)
     case 0x17: return (.deleteWord, 1)
     case 0x1A: return (.suspend, 1)

@@ -35,8 +35,14 @@ package struct LineBuffer: Sendable {
     case .deleteWord: remove(previousWord()..<cursor)
     case .deleteToStart: remove(0..<cursor)
     case .deleteToEnd: remove(cursor..<characters.count)
-    case .enter, .endOfInput, .interrupt, .suspend, .redraw: break
+    case .enter, .endOfInput, .interrupt, .suspend, .redraw, .search, .cancel: break
     }
+  }
+
+  /// Takes another line in place of this one.
+  package mutating func replace(with line: String) {
+    characters = Array(line)
+    cursor = characters.count
   }
 
   private mutating func insert(_ text: String) {
@@ -76,26 +82,8 @@ package struct LineBuffer: Sendable {
 }
 
 extension LineBuffer {
-  /// The part of the text that fits in a number of columns and shows the cursor, and the cursor's column in it.
-  package func visible(columns: Int) -> (text: String, cursorColumn: Int) {
-    let shown = characters.map(Self.shown)
-    let widths = shown.map(displayWidth)
-    // Room for the cursor behind the last character.
-    let room = max(1, columns - 1)
-    var start = cursor
-    var width = 0
-    while start > 0, width + widths[start - 1] <= room {
-      start -= 1
-      width += widths[start]
-    }
-    let cursorColumn = width
-    var end = cursor
-    while end < shown.count, width + widths[end] <= room {
-      width += widths[end]
-      end += 1
-    }
-    return (String(shown[start..<end]), cursorColumn)
-  }
+  /// The characters as they are drawn.
+  var shownCharacters: [Character] { characters.map(Self.shown) }
 
   /// Pasted line breaks and control characters as something that takes one column.
   private static func shown(_ character: Character) -> Character {

@@ -8,7 +8,7 @@ import Synchronization
 ///     let editor = LineEditor()
 ///     while case .line(let line) = editor.readLine(prompt: "> ") { ... }
 ///
-/// The terminal is in raw mode only while a line is read. A line longer than the terminal is wide scrolls.
+/// The terminal is in raw mode only while a line is read. A line longer than the terminal is wide takes several rows.
 package final class LineEditor {
   package enum Result: Equatable, Sendable {
     case line(String)
@@ -24,11 +24,18 @@ package final class LineEditor {
   /// Keys that came after the end of the last line.
   private var waiting: [Key] = []
   package private(set) var history: [String] = []
+  private let kept: LineHistory?
+  /// The row of the cursor, below the first one that was drawn.
+  private var drawnRow = 0
 
   /// Reads from standard input and draws on standard error, unless told otherwise. Both must be terminals.
-  package init(input: Int32 = STDIN_FILENO, output: Int32 = STDERR_FILENO) {
+  ///
+  /// - Parameter history: where lines are kept over runs; nil for this run alone.
+  package init(input: Int32 = STDIN_FILENO, output: Int32 = STDERR_FILENO, history: LineHistory? = nil) {
     self.input = input
     self.output = output
+    kept = history
+    if let history { self.history = history.read() }
   }
 
   /// Whether a line can be edited here.
@@ -42,6 +49,7 @@ package final class LineEditor {
     guard enterRawMode() else { return .endOfInput }
     defer { Self.restoreTerminal() }
     var buffer = LineBuffer(history: history)
+    drawnRow = 0
     draw(prompt, buffer)
     while true {
       guard !waiting.isEmpty || readKeys() else {
@@ -53,10 +61,12 @@ package final class LineEditor {
       switch key {
       case .enter:
         let line = buffer.text
-        write("\r\u{1B}[K\(prompt)\(line)\n")
-        if !line.allSatisfy(\.isWhitespace), history.last != line { history.append(line) }
+        write("\(Self.start(above: drawnRow))\(prompt)\(line)\n")
+        keep(line)
         return .line(line)
       case .interrupt:
+        buffer.apply(.end)
+        draw(prompt, buffer)
         write("\n")
         return .interrupted(wasEmpty: buffer.characters.isEmpty)
       case .endOfInput where buffer.characters.isEmpty:
@@ -67,10 +77,45 @@ package final class LineEditor {
         Self.restoreTerminal()
         kill(0, SIGTSTP)
         guard enterRawMode() else { return .endOfInput }
-      case .redraw: write("\u{1B}[H\u{1B}[2J")
+        drawnRow = 0
+      case .redraw:
+        write("\u{1B}[H\u{1B}[2J")
+        drawnRow = 0
+      case .search:
+        if let key = search(&buffer) { waiting.insert(key, at: 0) }
       default: buffer.apply(key)
       }
       if waiting.isEmpty { draw(prompt, buffer) }
+    }
+  }
+
+  private func keep(_ line: String) {
+    guard !line.allSatisfy(\.isWhitespace), history.last != line else { return }
+    history.append(line)
+    kept?.append(line)
+  }
+
+  /// Looks for an earlier line until a key ends that, which is returned to be applied to the line that was found.
+  private func search(_ buffer: inout LineBuffer) -> Key? {
+    var search = HistorySearch(history: history)
+    while true {
+      if waiting.isEmpty {
+        var found = LineBuffer()
+        found.replace(with: search.match ?? "")
+        draw("(search '\(search.query)') ", found)
+      }
+      guard !waiting.isEmpty || readKeys() else { return .endOfInput }
+      guard !waiting.isEmpty else { continue }
+      let key = waiting.removeFirst()
+      switch key {
+      case .text(let text): search.insert(text)
+      case .backspace: search.deleteBackward()
+      case .search: search.goBack()
+      case .cancel, .interrupt: return nil
+      default:
+        if let match = search.match { buffer.replace(with: match) }
+        return key
+      }
     }
   }
 
@@ -87,16 +132,26 @@ package final class LineEditor {
   }
 
   private func draw(_ prompt: String, _ buffer: LineBuffer) {
-    let promptWidth = prompt.reduce(0) { $0 + displayWidth($1) }
-    let (text, cursorColumn) = buffer.visible(columns: columns - promptWidth)
-    let column = promptWidth + cursorColumn
-    write("\r\(prompt)\(text)\u{1B}[K\r" + (column > 0 ? "\u{1B}[\(column)C" : ""))
+    let (columns, height) = Self.size(of: output)
+    let layout = LineLayout(prompt: prompt, buffer, columns: columns, height: height)
+    let up = layout.rows.count - 1 - layout.cursorRow
+    write(
+      Self.start(above: drawnRow) + layout.rows.joined(separator: "\r\n") + (up > 0 ? "\u{1B}[\(up)A" : "")
+        + "\r"
+        + (layout.cursorColumn > 0 ? "\u{1B}[\(layout.cursorColumn)C" : ""))
+    drawnRow = layout.cursorRow
   }
 
-  private var columns: Int {
+  /// To the first of the rows that were drawn, and erases them.
+  private static func start(above row: Int) -> String { (row > 0 ? "\u{1B}[\(row)A" : "") + "\r\u{1B}[J" }
+
+  /// The size of a terminal; of one that tells none, that of the first ones.
+  package static func size(of descriptor: Int32) -> (columns: Int, rows: Int) {
     var size = winsize()
-    guard unsafe ioctl(output, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-    return Int(size.ws_col)
+    guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
+      return (80, 24)
+    }
+    return (Int(size.ws_col), Int(size.ws_row))
   }
 
   private func write(_ text: String) {

@@ -1,5 +1,7 @@
 // XXH64 (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md): fast, and no defence against purpose.
 
+package import Foundation
+
 /// The XXH64 of bytes that come in pieces, seed 0.
 package struct XXH64 {
   private static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
@@ -22,6 +24,23 @@ package struct XXH64 {
     var sum = XXH64()
     unsafe sum.update(bytes)
     return sum.value
+  }
+
+  /// The hash of a text's UTF-8 in 16 hexadecimal digits.
+  package static func hexadecimal(_ text: String) -> String {
+    var text = text
+    return hexadecimal(text.withUTF8 { unsafe hash(UnsafeRawBufferPointer($0)) })
+  }
+
+  /// The same of bytes.
+  package static func hexadecimal(_ data: Data) -> String {
+    hexadecimal(unsafe data.withUnsafeBytes { unsafe hash($0) })
+  }
+
+  /// 16 digits.
+  package static func hexadecimal(_ sum: UInt64) -> String {
+    let digits = String(sum, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
   package mutating func update(_ bytes: UnsafeRawBufferPointer) {

@@ -1,5 +1,6 @@
-import LineEditing
 import Testing
+
+@testable import LineEditing
 
 @Suite struct LineBufferTests {
   private func typed(_ keys: Key..., history: [String] = []) -> LineBuffer {
@@ -42,16 +43,30 @@ import Testing
     #expect(typed(.up, .text("!"), history: history).text == "second!")
   }
 
-  @Test func showsAroundTheCursor() {
+  private func layout(
+    _ buffer: LineBuffer, columns: Int, height: Int = 24, prompt: String = "> "
+  ) -> (rows: [String], row: Int, column: Int) {
+    let layout = LineLayout(prompt: prompt, buffer, columns: columns, height: height)
+    return (layout.rows, layout.cursorRow, layout.cursorColumn)
+  }
+
+  @Test func longLinesTakeSeveralRows() {
     var buffer = typed(.text("0123456789"))
-    #expect(buffer.visible(columns: 80) == ("0123456789", 10))
-    #expect(buffer.visible(columns: 5) == ("6789", 4))
+    #expect(layout(buffer, columns: 80) == (["> 0123456789"], 0, 12))
+    #expect(layout(buffer, columns: 5) == (["> 012", "34567", "89"], 2, 2))
+    // The cursor behind a full row stands on the next one.
+    #expect(layout(buffer, columns: 6) == (["> 0123", "456789", ""], 2, 0))
     buffer.apply(.home)
-    #expect(buffer.visible(columns: 5) == ("0123", 0))
-    #expect(buffer.visible(columns: 0) == ("0", 0))
-    #expect(typed(.text("你好")).visible(columns: 80) == ("你好", 4))
-    #expect(typed(.text("你好")).visible(columns: 4) == ("好", 2))
-    #expect(typed(.text("a\nb\u{7}")).visible(columns: 80) == ("a⏎b?", 4))
+    #expect(layout(buffer, columns: 6) == (["> 0123", "456789"], 0, 2))
+    for _ in 0..<4 { buffer.apply(.right) }
+    #expect(layout(buffer, columns: 6) == (["> 0123", "456789"], 1, 0))
+    // Wide characters are not cut.
+    #expect(layout(typed(.text("a你好")), columns: 4) == (["> a", "你好", ""], 2, 0))
+    #expect(layout(typed(.text("a\nb\u{7}")), columns: 80) == (["> a⏎b?"], 0, 6))
+    // More rows than the terminal has: those around the cursor.
+    let long = typed(.text(String(repeating: "x", count: 50)), .home)
+    #expect(layout(long, columns: 10, height: 2) == (["> xxxxxxxx", "xxxxxxxxxx"], 0, 2))
+    #expect(layout(typed(.text("x")), columns: 0, height: 0).rows.count == 1)
   }
 
   @Test func widths() {

@@ -86,6 +86,21 @@ private final class Terminal: Sendable {
     #expect(terminal.shows("> hello\r\n", "> hello!\r\n"))
   }
 
+  @Test func looksForEarlierLines() throws {
+    let terminal = try Terminal()
+    let editor = LineEditor(input: terminal.program, output: terminal.program)
+    terminal.typeWhenAsked(
+      "first line\rsecond line\r\u{12}line\u{12}\r\u{12}second\u{1B}[D\u{7F}N\rabc\u{12}first\u{7}\r")
+    #expect(editor.readLine(prompt: "> ") == .line("first line"))
+    #expect(editor.readLine(prompt: "> ") == .line("second line"))
+    // The next older one with the word.
+    #expect(editor.readLine(prompt: "> ") == .line("first line"))
+    // A key that moves ends the search, and the line can be edited.
+    #expect(editor.readLine(prompt: "> ") == .line("second liNe"))
+    // Ctrl-G leaves the line as it was.
+    #expect(editor.readLine(prompt: "> ") == .line("abc"))
+  }
+
   @Test func tellsInterruptionAndEnd() throws {
     let terminal = try Terminal()
     let editor = LineEditor(input: terminal.program, output: terminal.program)
