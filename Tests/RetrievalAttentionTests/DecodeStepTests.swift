@@ -14,7 +14,8 @@ import VectorIndex
 
   private func step(_ shape: (heads: Int, parts: Int, shares: Int)) -> DecodeStep {
     DecodeStep(
-      headCount: shape.heads, parts: shape.parts, shares: shape.shares, groupSize: 2, dimension: 4)
+      kvHeadCount: shape.heads, blocks: QueryBlocks(groupSize: 2, isDivided: true), parts: shape.parts,
+      shares: shape.shares, dimension: 4)
   }
 
   @Test(arguments: [(1, 1), (16, 1), (17, 1), (20, 2), (40, 4), (71, 1), (128, 8)])
@@ -26,6 +27,25 @@ import VectorIndex
     let units = 0..<3 * blocks.count
     #expect(units.flatMap { Array(blocks.heads(of: $0)) } == Array(0..<3 * group))
     #expect(units.map { blocks.kvHead(of: $0) * blocks.count + blocks.block(of: $0) } == Array(units))
+  }
+
+  @Test(arguments: [(1, 1), (3, 5), (3, 16), (6, 4), (7, 16), (16, 3), (20, 2), (128, 2)])
+  func everyQueryOfSeveralTokensIsInOneBlock(group: Int, tokens: Int) {
+    for isDivided in [true, false] {
+      let blocks = QueryBlocks(groupSize: group, tokenCount: tokens, isDivided: isDivided)
+      var order: [Int] = []
+      for unit in 0..<2 * blocks.count {
+        #expect(blocks.queryCount(of: unit) <= blocks.size)
+        for token in blocks.tokens(of: unit) {
+          for head in blocks.heads(of: unit) {
+            order.append((blocks.kvHead(of: unit) * tokens + token) * group + head % group)
+          }
+        }
+      }
+      // Put together block by block they are `[KV heads, tokens, group]`.
+      #expect(order == Array(0..<2 * tokens * group))
+      #expect(!isDivided || blocks.size <= max(16, group))
+    }
   }
 
   @Test(arguments: steps) func everyTaskIsDoneOnceAndInAnOrderThatNeverWaitsForLaterOnes(
@@ -50,7 +70,8 @@ import VectorIndex
   }
 
   @Test func estimatesOfAllSharesAreAddedToTheirHead() {
-    let step = DecodeStep(headCount: 2, parts: 1, shares: 3, groupSize: 2, dimension: 2)
+    let step = DecodeStep(
+      kvHeadCount: 2, blocks: QueryBlocks(groupSize: 2, isDivided: true), parts: 1, shares: 3, dimension: 2)
     var memory = DecodeMemory()
     memory.prepare(step)
     let states = memory.states(step)

@@ -180,20 +180,35 @@ struct LayerInput {
   }
 
   /// The exact output of one token's head.
-  func expected(token: Int, head: Int) -> [Double] {
+  ///
+  /// - Parameter hidden: tokens that it does not see.
+  func expected(token: Int, head: Int, hidden: Range<Int> = 0..<0) -> [Double] {
+    Array(reference(token: token, head: head, hidden: hidden).output.prefix(layer.valueDimension))
+  }
+
+  /// What one token's head gives to another token, 0...1.
+  func weight(of row: Int, token: Int, head: Int) -> Double {
+    let all = reference(token: token, head: head, hidden: 0..<0).logSumExp
+    let others = reference(token: token, head: head, hidden: row..<row + 1).logSumExp
+    return 1 - exp(others - all)
+  }
+
+  private func reference(
+    token: Int, head: Int, hidden: Range<Int>
+  ) -> (output: [Double], logSumExp: Double) {
     let d = layer.headDimension
     let first = layer.firstVisible(from: token)
     let query = (token * layer.headCount + head) * d
     let kvHead = head / layer.groupSize
-    let output = referenceAttention(
+    return referenceAttention(
       query: queries[query..<query + d], keys: wideKeys[kvHead],
       values: layer.valuesAreKeys ? wideKeys[kvHead] : wideValues[kvHead], dimension: d,
       rows: first..<token + 1, scale: Double(layer.scale), sink: layer.sinks.map { Double($0[head]) }
     ) { score, row in
+      if hidden.contains(row) { return -.infinity }
       let capped = layer.softCap.map { Double($0) * tanh(score / Double($0)) } ?? score
       return capped - Double(layer.distanceSlopes?[head] ?? 0) * Double(token - row)
-    }.output
-    return Array(output.prefix(layer.valueDimension))
+    }
   }
 
   /// The largest difference of an output `[tokens, head, d]` from the exact one, at some of the tokens.

@@ -16,10 +16,12 @@ extension AttentionEngine {
     let layer = layerShape(of: call)
     let layerHeads = heads(of: call.layer)
     let engines = [self] + followers
-    for engine in engines { engine.openPromptStart = engine.openPromptStart ?? engine.tokenCount }
+    if !options.isGenerated {
+      for engine in engines { engine.openPromptStart = engine.openPromptStart ?? engine.tokenCount }
+    }
     if layer.isBent { return attendBent(call, parallel: parallel) }
     let end = options.promptEnd ?? call.endPosition
-    let mayChoose = followers.isEmpty && !options.readsAllKeys
+    let mayChoose = followers.isEmpty && !options.readsAllKeys && !options.isGenerated
     if mayChoose, end > call.endPosition {
       for head in layerHeads { head.prompting?.promptContinues() }
     }
@@ -35,12 +37,14 @@ extension AttentionEngine {
       let number = index / layerHeads.count
       let tile = Tile(
         call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: call.endPosition,
-        isChoosing: number >= exactTiles.count)
+        isChoosing: number >= exactTiles.count,
+        trace: options.trace?.watches(call.layer) == true ? options.trace : nil,
+        hidden: options.hidden, tracedFrom: options.isGenerated ? 0 : end - AttentionTrace.templateTokens)
       let count = attendTile(
         tile, tokens: allTiles[number], learners: engines, workspace: workspaces[worker])
       if chooses { computed[index] = count }
     }
-    count(call, layer: layer, computed: chooses ? computed : nil)
+    if !options.isGenerated { count(call, layer: layer, computed: chooses ? computed : nil) }
     let readers = engines.flatMap { engine in
       // Layers that read another one's keys are not its prompt.
       engine.heads[call.layer].enumerated().compactMap { number, head in
@@ -147,6 +151,39 @@ extension AttentionEngine {
     var batchEnd: Int
     /// Whether the head chooses keys; nothing is learned from the tokens then.
     var isChoosing = false
+    /// Notes what tokens from a position on attend to.
+    var trace: AttentionTrace?
+    /// Positions that are not seen.
+    var hidden: [Range<Int>] = []
+    var tracedFrom = 0
+  }
+
+  /// Causal attention but for some positions, all of which are before the batch.
+  private func attend(
+    _ queries: FloatRows, ends: ListView<UInt32>, rowsBefore: Int, hidden: [Range<Int>], layer: LayerShape,
+    rows: HeadRows, states: StatePointers, workspace: Workspace
+  ) {
+    let scratch = workspace.scope()
+    let seen = (0..<rowsBefore).filter { row in
+      let position = unsafe Int(rows.positions[row])
+      return !hidden.contains { $0.contains(position) }
+    }
+    let kernelScratch = unsafe scratch.floats(Kernels.prefillScratchCount(dimension: rows.dimension))
+    let begins = unsafe scratch.rows(queries.count)
+    let own = unsafe scratch.rows(queries.count)
+    begins.fill(0)
+    own.fill(.max)
+    if !seen.isEmpty {
+      unsafe workspace.kernels.unsafePrefill(
+        queries, scale: layer.scale, to: rows.keyValues,
+        visible: VisibleKeys(begins: begins.base, ends: own.base, of: .listed(scratch.rows(seen))),
+        states: states, scratch: kernelScratch)
+    }
+    for query in 0..<queries.count { own[query] = ends[query] - UInt32(rowsBefore) }
+    unsafe workspace.kernels.unsafePrefill(
+      queries, scale: layer.scale, to: rows.keyValues.from(rowsBefore),
+      visible: VisibleKeys(begins: begins.base, ends: own.base, keyCount: Int(own[queries.count - 1])),
+      states: states, scratch: kernelScratch)
   }
 
   /// Causal attention of some tokens of a batch, in rising order.
@@ -187,6 +224,10 @@ extension AttentionEngine {
         PromptTile(
           queries: group, scale: layer.scale, visibleEnds: visibleEnd, groupSize: g, states: states,
           workspace: workspace))
+    } else if !tile.hidden.isEmpty, layer.slidingWindow == nil {
+      unsafe attend(
+        group, ends: visibleEnd, rowsBefore: rowsBefore, hidden: tile.hidden, layer: layer, rows: head.rows,
+        states: states, workspace: workspace)
     } else {
       // Rows before the first one that any query of the tile sees are left out; offsets then start there.
       let first = head.firstVisibleRow(for: rowsBefore + firstToken)
@@ -205,6 +246,16 @@ extension AttentionEngine {
     let logSumExps = unsafe scratch.floats(count)
     let finished = unsafe OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: d)
     states.finish(into: finished)
+    if let trace = tile.trace, layer.slidingWindow == nil {
+      for (number, token) in tokens.enumerated() where call.firstPosition + token >= tile.tracedFrom {
+        unsafe trace.note(
+          TracedHead(
+            number: call.layer, layer: layer, kvHead: kvHead, position: call.firstPosition + token),
+          queries: FloatRows(queries + number * g * d, count: g, dimension: d),
+          logSumExps: logSumExps + number * g, read: nil, count: rowsBefore + token + 1, rows: head.rows,
+          workspace: workspace)
+      }
+    }
     // Policies are told of keys as they are: another context may have taken away something else from its own.
     if let offsets = head.rows.keyOffsets {
       unsafe kernels.unsafeAddProducts(

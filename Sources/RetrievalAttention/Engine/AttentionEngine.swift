@@ -198,7 +198,9 @@ public final class AttentionEngine {
     begin(call, workers: parallel.workerCount)
     if call.isAttended {
       takeIn(call, promptEnd: options.attendedPromptEnd ?? call.endPosition, parallel: parallel)
-    } else if call.tokenCount == 1 {
+    } else if call.tokenCount == 1 && options.hidden.isEmpty
+      || options.isGenerated && !isAttendedAtOnce(call, options)
+    {
       let profile = options.observer?.profile
       let start = profile?.begin(workspaces)
       decode(call, options: options, parallel: parallel)
@@ -207,6 +209,17 @@ public final class AttentionEngine {
       prefill(call, options: options, followers: [], parallel: parallel)
     }
     end(call)
+  }
+
+  /// Most tokens that may follow a generated one in a step: see ``takesDrafts``.
+  public static let maximumDrafts = 15
+
+  /// Whether a few generated tokens can be attended to in one step, as drafts are that are to be checked.
+  package var takesDrafts: Bool { heads.joined().allSatisfy { $0.takesDrafts } }
+
+  /// Whether a step of several tokens is attended to as a prompt is: exactly, in the same tiles.
+  private func isAttendedAtOnce(_ call: AttentionCall, _ options: CallOptions) -> Bool {
+    options.isExact || layerShape(of: call).slidingWindow != nil
   }
 
   /// Takes the rows of a call that was checked.

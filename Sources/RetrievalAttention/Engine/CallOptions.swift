@@ -4,9 +4,11 @@ package import AttentionModel
 
 /// What is special about a call.
 package struct CallOptions {
-  /// Exact attention over the same rows, whatever the policy, which does not learn of the token: to compare with. For
-  /// single tokens.
+  /// Exact attention over the same rows, whatever the policy. It does not learn of a single token, which is there to
+  /// compare with.
   package var isExact = false
+  /// The tokens are generated, however many they are: one, and drafts of what may follow it.
+  package var isGenerated = false
   /// Prompts read all keys, whatever the policy: for comparisons over one context.
   package var readsAllKeys = false
   /// Attention to a generated token's fixed rows from elsewhere.
@@ -21,6 +23,11 @@ package struct CallOptions {
   /// it. The last tokens before it read all keys.
   package var promptEnd: Int?
   package var observer: AttentionObserver?
+  /// Positions that several generated tokens do not see, rising: to find out what they are worth. With ``isExact``, in
+  /// layers without a sliding window.
+  package var hidden: [Range<Int>] = []
+  /// Notes what generated tokens attend to.
+  package var trace: AttentionTrace?
 
   package init(isExact: Bool = false, observer: AttentionObserver? = nil) {
     self.isExact = isExact

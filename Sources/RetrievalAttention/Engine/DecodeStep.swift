@@ -5,32 +5,62 @@ import Platform
 import Synchronization
 import VectorIndex
 
-/// Query heads of a KV head that go through a step on their own: all of them, or a block of so many that they would
-/// choose too much between them, as where one latent key has 128 (DeepSeek V3).
+/// Queries of a KV head that go through a step together: those of all its query heads and of all tokens that are
+/// attended to at once, as long as they are not so many that they would choose too much between them, as where one
+/// latent key has 128 query heads (DeepSeek V3).
 struct QueryBlocks {
-  /// For each KV head.
-  let count: Int
-  /// Query heads in each.
-  let size: Int
+  /// Query heads of a KV head.
+  let groupSize: Int
+  /// Tokens that are attended to at once.
+  let tokenCount: Int
+  /// Query heads of a block.
+  let headsEach: Int
+  /// Most tokens of a block; the last one may have fewer.
+  let tokensEach: Int
 
-  /// A pass over keys with more query heads than this chooses keys for heads that do not want them.
+  /// A pass over keys with more queries than this chooses keys for queries that do not want them.
   private static let largest = 16
   private static let smallest = 4
 
   /// - Parameter isDivided: whether the heads of the layer take blocks at all.
-  init(groupSize: Int, isDivided: Bool) {
+  init(groupSize: Int, tokenCount: Int = 1, isDivided: Bool) {
+    self.groupSize = groupSize
+    self.tokenCount = tokenCount
     let sizes = stride(from: Self.largest, through: Self.smallest, by: -1)
     let fitting = isDivided && groupSize > Self.largest ? sizes.first { groupSize % $0 == 0 } : nil
-    size = fitting ?? groupSize
-    count = groupSize / size
+    headsEach = fitting ?? groupSize
+    guard isDivided else {
+      tokensEach = tokenCount
+      return
+    }
+    let most = fitting == nil ? max(1, Self.largest / groupSize) : 1
+    let blocks = (tokenCount + most - 1) / most
+    tokensEach = (tokenCount + blocks - 1) / blocks
   }
 
-  /// The KV head of a unit: units are the blocks of all KV heads, in order.
+  /// Blocks that the query heads of a KV head are divided into.
+  var headBlocks: Int { groupSize / headsEach }
+  /// For each KV head.
+  var count: Int { headBlocks * ((tokenCount + tokensEach - 1) / tokensEach) }
+  /// Most queries of a block.
+  var size: Int { headsEach * tokensEach }
+
+  /// The KV head of a unit: units are the blocks of all KV heads, in order, those of the first tokens first.
   func kvHead(of unit: Int) -> Int { unit / count }
   /// Which block of its KV head a unit is.
   func block(of unit: Int) -> Int { unit % count }
   /// The query heads of a unit.
-  func heads(of unit: Int) -> Range<Int> { unit * size..<(unit + 1) * size }
+  func heads(of unit: Int) -> Range<Int> {
+    let first = kvHead(of: unit) * groupSize + block(of: unit) % headBlocks * headsEach
+    return first..<first + headsEach
+  }
+  /// The tokens of a unit.
+  func tokens(of unit: Int) -> Range<Int> {
+    let first = block(of: unit) / headBlocks * tokensEach
+    return first..<min(tokenCount, first + tokensEach)
+  }
+  /// Queries of a unit, `[tokens, heads]`.
+  func queryCount(of unit: Int) -> Int { tokens(of: unit).count * headsEach }
 }
 
 /// A task of one head.
@@ -48,14 +78,18 @@ struct DecodeTask {
 /// Tasks of a decode step, in the order in which they start: the parts of all heads, then the plan of each, then the
 /// shares of what was planned. A plan waits for the parts of its head, a share for the plan.
 struct DecodeStep {
-  var headCount: Int
+  var kvHeadCount: Int
+  /// What goes through it together; each block counts as a head here.
+  var blocks: QueryBlocks
   /// Of each head.
   var parts: Int
   /// Of each head; 0 without plans.
   var shares: Int
-  var groupSize: Int
   var dimension: Int
 
+  var headCount: Int { kvHeadCount * blocks.count }
+  /// Most queries of a head.
+  var groupSize: Int { blocks.size }
   private var plans: Int { shares > 0 ? 1 : 0 }
   var taskCount: Int { headCount * (parts + plans + shares) }
   /// States of a head: one for each task.
@@ -110,32 +144,34 @@ struct StepStates {
   }
 
   func slot(_ number: Int) -> OutputPointers {
-    unsafe OutputPointers(
-      outputs: outputs.from(number * groupSize * dimension).first(groupSize * dimension).base,
-      logSumExps: logSumExps.from(number * groupSize).first(groupSize).base, count: groupSize,
-      dimension: dimension)
+    let count = step.blocks.queryCount(of: number / step.slots)
+    return unsafe OutputPointers(
+      outputs: outputs.from(number * groupSize * dimension).first(count * dimension).base,
+      logSumExps: logSumExps.from(number * groupSize).first(count).base, count: count, dimension: dimension)
   }
 
-  /// The merged states of all blocks of a KV head, `[its group, d]`: where they are, or together in `scratch`.
-  func group(of kvHead: Int, blocks: QueryBlocks, in scratch: borrowing Scratch) -> OutputPointers {
+  /// The merged states of all blocks of a KV head, `[tokens, its group, d]`: where they are, or together in `scratch`.
+  func group(of kvHead: Int, in scratch: borrowing Scratch) -> OutputPointers {
+    let blocks = step.blocks
     guard blocks.count > 1 else { return slot(step.slot(head: kvHead)) }
-    let count = blocks.count * blocks.size
+    let count = blocks.tokenCount * blocks.groupSize
     let whole = unsafe OutputPointers(
       outputs: scratch.floats(count * dimension), logSumExps: scratch.floats(count), count: count,
       dimension: dimension)
+    var first = 0
     for block in 0..<blocks.count {
       let part = slot(step.slot(head: kvHead * blocks.count + block))
-      let first = block * blocks.size
-      unsafe (whole.outputs + first * dimension).update(from: part.outputs, count: blocks.size * dimension)
-      unsafe (whole.logSumExps + first).update(from: part.logSumExps, count: blocks.size)
+      unsafe (whole.outputs + first * dimension).update(from: part.outputs, count: part.count * dimension)
+      unsafe (whole.logSumExps + first).update(from: part.logSumExps, count: part.count)
+      first += part.count
     }
     return whole
   }
 
   func tail(head: Int, share: Int) -> TailSums {
     unsafe TailSums(
-      tails.from((head * step.shares + share) * step.tailSize).first(step.tailSize).base, queries: groupSize,
-      dimension: dimension)
+      tails.from((head * step.shares + share) * step.tailSize).first(step.tailSize).base,
+      queries: step.blocks.queryCount(of: head), dimension: dimension)
   }
 
   /// Adds the estimates of all shares of a head to a state.
@@ -144,7 +180,7 @@ struct StepStates {
     let tail = tail(head: head, share: 0)
     for share in 1..<step.shares { tail.add(self.tail(head: head, share: share), kernels: workspace.kernels) }
     let merged = self.slot(slot)
-    let states = unsafe merged.running(sums: scratch.floats(groupSize))
+    let states = unsafe merged.running(sums: scratch.floats(merged.count))
     tail.add(to: states, kernels: workspace.kernels)
     states.finish(into: merged)
   }
@@ -160,8 +196,12 @@ struct DecodeMemory: ~Copyable {
   /// Where the plan of each head lies.
   private(set) var planWorkspaces: [Workspace] = []
   private(set) var progress = StepProgress(headCount: 1)
+  /// The present one.
+  private(set) var step = DecodeStep(
+    kvHeadCount: 0, blocks: QueryBlocks(groupSize: 1, isDivided: false), parts: 0, shares: 0, dimension: 0)
 
   mutating func prepare(_ step: DecodeStep) {
+    self.step = step
     outputs.reserve(step.headCount * step.slots * step.groupSize * step.dimension)
     logSumExps.reserve(step.headCount * step.slots * step.groupSize)
     tails.reserve(step.headCount * step.shares * step.tailSize)

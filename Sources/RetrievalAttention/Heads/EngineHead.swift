@@ -20,6 +20,8 @@ final class EngineHead {
   let tunable: (any TunableHead)?
   let rewindable: (any RewindableHead)?
   let prompting: (any PromptHead)?
+  /// Whether it takes several generated tokens at once.
+  let takesDrafts: Bool
   /// Nil also for kinds of index that have no format on disk.
   let storable: (any StorableHead)?
 
@@ -38,6 +40,7 @@ final class EngineHead {
     tunable = policy as? any TunableHead
     rewindable = policy as? any RewindableHead
     prompting = policy as? any PromptHead
+    takesDrafts = policy is any DraftHead || policy is any WindowedHead
     storable = (policy as? any StorableHead).flatMap { $0.isStorable ? $0 : nil }
   }
 

@@ -3,7 +3,7 @@
 import VectorIndex
 
 /// Attends to every row.
-package final class ExactHead: HeadPolicy, DividedHead {
+package final class ExactHead: DividedHead, DraftHead {
   package let rows: HeadRows
 
   package init(rows: HeadRows) {
@@ -21,8 +21,9 @@ package final class ExactHead: HeadPolicy, DividedHead {
 
   /// The step's part of all rows.
   static func attend(_ step: HeadStep, to rows: HeadRows) -> ReadStatistics.Head {
-    let begin = rows.count * step.part / step.parts
-    let end = rows.count * (step.part + 1) / step.parts
+    let count = rows.count - step.hiddenRows
+    let begin = count * step.part / step.parts
+    let end = count * (step.part + 1) / step.parts
     step.workspace.recorder?.read(begin..<end)
     step.states.attend(step.queries, to: begin..<end, of: rows, workspace: step.workspace)
     return ReadStatistics.Head(retrieved: end - begin)

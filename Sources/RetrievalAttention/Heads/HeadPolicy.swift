@@ -81,12 +81,16 @@ package protocol DividedHead: HeadPolicy {
   func partCount(workers: Int) -> Int
 }
 
-/// A head that chooses keys, and whose query heads may go through a step in blocks: ``HeadPolicy/attend(_:)`` and what
+/// A head that chooses keys, and whose queries may go through a step in blocks: ``HeadPolicy/attend(_:)`` and what
 /// follows it may run for several of them at once, each as if it were the whole group.
 package protocol BlockedHead: HeadPolicy {
   /// Whether it may now.
   var takesBlocks: Bool { get }
 }
+
+/// A head that takes a few generated tokens in one step: ``HeadPolicy/attend(_:)`` and what follows it may have their
+/// queries together, `[tokens, groupSize, d]`, for the rows that all of them see.
+package protocol DraftHead: HeadPolicy {}
 
 /// A head that decides, when all parts of a decode step are done, what is still to be read, and reads it in shares.
 package protocol PlanningHead: HeadPolicy {

@@ -3,11 +3,12 @@
 package import AttentionKernels
 package import VectorIndex
 
-/// One decode step of one KV head, or one part of it: the newest token's queries, and the states that take the answer.
+/// One decode step of one KV head, or one part of it: the queries of the newest token, or of a few where the head takes
+/// them, and the states that take the answer.
 ///
 /// A view of memory that is valid during the call.
 public struct HeadStep {
-  /// `[groupSize, d]`, scaled as for attention.
+  /// `[tokens, groupSize, d]`, scaled as for attention.
   package let queries: FloatRows
   package let states: StatePointers
   package let workspace: Workspace
@@ -16,10 +17,12 @@ public struct HeadStep {
   package let parts: Int
   /// Which block of the KV head's query heads; 0 unless the head said that it takes blocks.
   package let block: Int
+  /// The newest rows, which not all of the queries see: those of drafts. 0 but for heads that take several tokens.
+  package let hiddenRows: Int
 
   package init(
     queries: FloatRows, states: StatePointers, workspace: Workspace, part: Int = 0, parts: Int = 1,
-    block: Int = 0
+    block: Int = 0, hiddenRows: Int = 0
   ) {
     self.queries = queries
     self.states = states
@@ -27,6 +30,7 @@ public struct HeadStep {
     self.part = part
     self.parts = parts
     self.block = block
+    self.hiddenRows = hiddenRows
   }
 
   /// Query heads that share the KV head.
@@ -69,6 +73,7 @@ public struct HeadStep {
   /// The same step on other memory, or another part of it.
   func with(_ states: StatePointers, _ workspace: Workspace, part: Int = 0, parts: Int = 1) -> HeadStep {
     HeadStep(
-      queries: queries, states: states, workspace: workspace, part: part, parts: parts, block: block)
+      queries: queries, states: states, workspace: workspace, part: part, parts: parts, block: block,
+      hiddenRows: hiddenRows)
   }
 }

@@ -5,7 +5,7 @@ package import VectorIndex
 
 /// Rows are kept in this order: sink, indexed rows (in the index's own order), window.
 package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, ObservingHead, UpdatedHead,
-  MeasuredHead, EvictingHead, TunableHead, BlockedHead
+  MeasuredHead, EvictingHead, TunableHead, BlockedHead, DraftHead
 {
   package let rows: HeadRows
   package internal(set) var index: any AttentionIndex {
@@ -15,7 +15,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
   private(set) var clusters: ClusterIndex?
   /// Clusters of rows that wait to be indexed, while a prompt is read: its rows follow those of ``index``.
   var draft: ClusterIndex?
-  /// Of the decode step that is going on, for each block of query heads.
+  /// Of the decode step that is going on, for each block of queries.
   private let plans: [PlanBox]
 
   /// A place of its own for each block: they are planned at once.
@@ -40,7 +40,9 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     self.settings = settings
     self.rotary = rotary
     samples = TrainingSamples(groupSize: groupSize, dimension: rows.dimension)
-    plans = (0..<QueryBlocks(groupSize: groupSize, isDivided: true).count).map { _ in PlanBox() }
+    let blocks = QueryBlocks(
+      groupSize: groupSize, tokenCount: AttentionEngine.maximumDrafts + 1, isDivided: true)
+    plans = (0..<blocks.count).map { _ in PlanBox() }
   }
 
   /// An empty index that is searched as the present one is.
@@ -100,7 +102,7 @@ package final class RetrievalHead: HeadPolicy, DividedHead, PlanningHead, Observ
     guard usesIndex else { return ExactHead.attend(step, to: rows) }
     let (queries, states, workspace) = (step.queries, step.states, step.workspace)
     let sink = settings.sinkCount
-    let fixed = rows.count - index.rowCount
+    let fixed = rows.count - step.hiddenRows - index.rowCount
     let range = fixed * step.part / step.parts..<fixed * (step.part + 1) / step.parts
     let inSink = range.clamped(to: 0..<sink)
     attend(inSink, queries: queries, states: states, workspace: workspace)

@@ -1,0 +1,116 @@
+// What generated tokens attend to, in a few heads: where an answer comes from.
+
+import AttentionKernels
+import AttentionModel
+import Platform
+import Synchronization
+import VectorIndex
+
+/// Notes the largest attention weights of generated tokens, in heads that were chosen for it.
+///
+/// Of rows that a head has read; what it has estimated only is not among the largest. Nobody pays for it when there is
+/// none.
+public final class AttentionTrace: Sendable {
+  /// A query head of a layer.
+  public struct Head: Sendable, Hashable, Codable {
+    public var layer: Int
+    public var head: Int
+
+    public init(layer: Int, head: Int) {
+      self.layer = layer
+      self.head = head
+    }
+  }
+
+  /// A weight of one head.
+  public struct Weight: Sendable, Hashable {
+    /// Which of ``heads``.
+    public var head: Int
+    /// The position of the token attended to.
+    public var position: Int
+    /// Share of the head's attention, 0...1.
+    public var weight: Float
+  }
+
+  /// The last tokens of a prompt that are traced: the one that chooses the answer's first token, and those before it,
+  /// which are of the template and tell what heads look at whatever they are asked.
+  public static let templateTokens = 4
+
+  /// The heads that are watched.
+  public let heads: [Head]
+  /// Weights below this are not noted.
+  public let leastWeight: Float
+  /// By position of the token that attends.
+  private let tokens = Mutex<[Int: [Weight]]>([:])
+  /// `[layer]`: numbers of the heads in it.
+  private let byLayer: [Int: [Int]]
+
+  /// - Parameters:
+  ///   - heads: in layers without a sliding window, without duplicates.
+  ///   - leastWeight: share of a head's attention.
+  public init(heads: [Head], leastWeight: Float = 0.002) {
+    self.heads = heads
+    self.leastWeight = leastWeight
+    byLayer = Dictionary(grouping: heads.indices) { heads[$0].layer }
+  }
+
+  /// What the token at a position attended to, by head; nothing for a token that was not generated.
+  public func weights(of position: Int) -> [Weight] { tokens.withLock { $0[position] ?? [] } }
+
+  /// Forgets all.
+  public func removeAll() { tokens.withLock { $0 = [:] } }
+
+  func watches(_ layer: Int) -> Bool { byLayer[layer] != nil }
+
+  /// Takes note of one KV head.
+  ///
+  /// - Parameters:
+  ///   - queries: `[groupSize, d]`, not scaled.
+  ///   - logSumExps: `[groupSize]`, of the dot products with the keys as they are stored.
+  ///   - read: rows that were read, without duplicates; nil for the first `count`.
+  func note(
+    _ head: TracedHead, queries: FloatRows, logSumExps: UnsafePointer<Float>, read: [UInt32]?, count: Int,
+    rows: HeadRows, workspace: Workspace
+  ) {
+    let group = head.layer.group(of: head.kvHead)
+    let watched = (byLayer[head.number] ?? []).filter { group.contains(heads[$0].head) }
+    let size = read?.count ?? count
+    guard !watched.isEmpty, size > 0 else { return }
+    let scratch = workspace.scope()
+    let scores = unsafe scratch.floats(queries.count * size)
+    if let read {
+      unsafe workspace.kernels.unsafeDot(
+        queries, with: rows.keys, .listed(scratch.rows(read.map(Int.init))), scores: scores)
+    } else {
+      unsafe workspace.kernels.unsafeDot(queries, with: rows.keys, .first(size), scores: scores)
+    }
+    var found: [Weight] = []
+    for number in watched {
+      let h = heads[number].head - group.lowerBound
+      let limit = unsafe logSumExps[h] + log(leastWeight)
+      for i in 0..<size {
+        let score = unsafe scores[h * size + i] * head.layer.scale
+        guard score >= limit else { continue }
+        let row = read.map { Int($0[i]) } ?? i
+        let position = unsafe Int(rows.positions[row])
+        found.append(
+          Weight(head: number, position: position, weight: unsafe min(1, exp(score - logSumExps[h]))))
+      }
+    }
+    // A draft that was wrong is followed by another token of the same position.
+    tokens.withLock { tokens in
+      tokens[head.position, default: []].removeAll { watched.contains($0.head) }
+      tokens[head.position, default: []] += found
+    }
+  }
+}
+
+/// Whose weights are noted.
+struct TracedHead {
+  /// Of the layer.
+  var number: Int
+  var layer: LayerShape
+  var kvHead: Int
+  /// Of the token that attends.
+  var position: Int
+}
