@@ -40,10 +40,27 @@ public final class BatchRunner {
       self.prompt = prompt
     }
 
+    /// A generated token with drafts of what may follow it, all of which have logits. ``BatchRunner/keepDrafts(_:of:)``
+    /// is to be called before anything else is done with the context.
+    public init(context: Context, token: Int32, drafts: [Int32]) {
+      self.init(context: context, tokens: [token] + drafts, outputs: .all)
+      options.isGenerated = true
+      hasDrafts = true
+    }
+
+    /// Takes note of what generated tokens attend to, and the last tokens of a prompt.
+    public var trace: AttentionTrace? {
+      get { options.trace }
+      set { options.trace = newValue }
+    }
+
     var contexts: [Context] { [context] + followers }
+    /// Whether the tokens are of a prompt.
+    var isPrompt: Bool { tokens.count > 1 && !options.isGenerated }
+    private(set) var hasDrafts = false
     /// The devices that attend to these tokens. One alone is attended to as generated ones are.
     var usedPrompt: DevicePrompt? {
-      tokens.count > 1 && prompt?.owner == ObjectIdentifier(context.engine) ? prompt : nil
+      isPrompt && prompt?.owner == ObjectIdentifier(context.engine) ? prompt : nil
     }
   }
 
@@ -61,6 +78,8 @@ public final class BatchRunner {
   public var shape: ModelShape { host.shape }
   /// Most tokens of one batch.
   public var batchCapacity: Int { host.context.batchCapacity }
+  /// Most tokens of a batch that can have logits.
+  public var outputCapacity: Int { host.context.outputCapacity }
   /// Most contexts of one batch.
   public var sequenceCapacity: Int { host.context.sequenceCapacity }
   /// Asked before every layer; true makes ``evaluate(_:)`` throw `CancellationError`.
@@ -78,7 +97,8 @@ public final class BatchRunner {
     try self.init(
       host: GuestHost(
         model: model, pool: pool, batchCapacity: batchCapacity,
-        outputCapacity: min(sequenceCapacity, batchCapacity), sequenceCapacity: sequenceCapacity,
+        outputCapacity: min(sequenceCapacity + AttentionEngine.maximumDrafts, batchCapacity),
+        sequenceCapacity: sequenceCapacity,
         format: format))
   }
 
@@ -114,7 +134,8 @@ public final class BatchRunner {
     let isHybrid = host.context.hasRecurrentLayers
     do {
       if isHybrid {
-        for item in items where item.tokens.count > 1 {
+        for item in items where item.hasDrafts { try item.context.markDrafts() }
+        for item in items where item.isPrompt {
           let end = item.context.tokenCount + item.tokens.count
           item.context.beginsToRead(isLastBatch: item.promptEnd == end)
         }
@@ -126,11 +147,13 @@ public final class BatchRunner {
         deviceParts: Self.deviceParts(items), confirm: guest.checkFiles)
       for item in items {
         for context in item.contexts {
-          context.didRead(item.tokens, promptEnd: item.promptEnd, isIndexed: !item.options.isExact)
+          context.didRead(
+            item.tokens, promptEnd: item.promptEnd,
+            isIndexed: !item.options.isExact || item.options.isGenerated)
         }
-        if isHybrid {
+        if isHybrid, !item.hasDrafts {
           try item.context.keepStates(
-            for: item.followers, isPrompt: item.tokens.count > 1, promptEnd: item.promptEnd)
+            for: item.followers, isPrompt: item.isPrompt, promptEnd: item.promptEnd)
         }
       }
       return logits
@@ -141,6 +164,32 @@ public final class BatchRunner {
       if let failed { throw ItemFailure(index: failed, underlying: error) }
       throw error
     }
+  }
+
+  /// Keeps the first drafts that a context has read last, and drops the others. What leaves the window is due to go
+  /// into the index then.
+  ///
+  /// - Parameters:
+  ///   - drafts: how many there were.
+  ///   - isIndexed: false leaves all in the window.
+  /// - Throws: what going back throws; for hybrid models also what reading does, since their states are computed anew.
+  public func keepDrafts(_ count: Int, of drafts: Int, in context: Context, isIndexed: Bool = true) throws {
+    try keepDrafts(count, of: drafts, in: context, isIndexed: isIndexed, options: CallOptions())
+  }
+
+  func keepDrafts(
+    _ count: Int, of drafts: Int, in context: Context, isIndexed: Bool, options: CallOptions
+  ) throws {
+    precondition(count >= 0 && count <= drafts && drafts < context.tokenCount, "\(count) of \(drafts) drafts")
+    if count < drafts {
+      if let again = try context.dropDrafts(drafts, keeping: count) {
+        var item = Item(context: context, tokens: again, outputs: .none)
+        item.options = options
+        item.options.isGenerated = true
+        try evaluate([item])
+      }
+    }
+    try context.didGenerate(isIndexed: isIndexed)
   }
 
   /// What devices do for the items.

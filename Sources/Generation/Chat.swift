@@ -1,6 +1,7 @@
 // Question after question to one context.
 
 public import LlamaHost
+public import RetrievalAttention
 
 /// A conversation in a context that grows with every question and answer.
 ///
@@ -16,6 +17,10 @@ public final class Chat {
   /// The tokens said so far. The context lacks the last ones when an answer was cut off, since a token is read only to
   /// generate the next one.
   public private(set) var tokens: [Int32]
+  /// Whether several tokens of an answer are read at once where they can be foreseen.
+  public var drafting = Drafting.text
+  /// Takes note of what the tokens of answers attend to.
+  public var trace: AttentionTrace?
   /// Questions answered so far.
   public private(set) var turnCount = 0
 
@@ -70,7 +75,7 @@ public final class Chat {
       if !whole.starts(with: runner.tokens) { _ = try runner.keepPrefix(of: whole) }
       // Where the last answer was cut off, its last token; after a cancelled question, perhaps everything.
       let unread = Array(whole[runner.tokenCount...])
-      result = try TextGenerator(runner: runner).generate(
+      result = try TextGenerator(runner: runner, drafting: drafting, trace: trace).generate(
         prompt: unread, maximumTokens: maximumTokens, sampler: sampler, onEvent: onEvent)
     } catch {
       // One more token, since the last one of a prompt is never kept.

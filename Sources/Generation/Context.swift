@@ -24,6 +24,8 @@ public final class Context {
   private var dueUpdate: IndexUpdate?
   /// States of the model's recurrent layers, if it has such.
   private(set) var recurrent = RecurrentHistory()
+  /// States of recurrent layers before drafts were read.
+  private var beforeDrafts: RecurrentSnapshot?
   /// Whether a prompt has been read in part, whose next batch is no place to go back to.
   private var isInPrompt = false
 
@@ -112,6 +114,9 @@ public final class Context {
     return (try? engine.checkTruncation(to: place)) != nil ? place : nil
   }
 
+  /// Whether it may read drafts: see ``BatchRunner/Item/init(context:token:drafts:)``.
+  public var takesDrafts: Bool { engine.takesDrafts }
+
   /// Whether the model has recurrent layers, of which something has been kept.
   var hasRecurrentLayers: Bool { recurrent.state.position > 0 }
 
@@ -194,6 +199,43 @@ extension Context {
       follower.recurrent.state.restore(states)
       if tokenCount == end { follower.recurrent.markEnd() }
     }
+  }
+
+  /// Keeps the states of recurrent layers before drafts are read, which may have to be dropped.
+  func markDrafts() throws { beforeDrafts = try recurrent.state.snapshot() }
+
+  /// Drops the last tokens, of which the first `kept` are to stay.
+  ///
+  /// - Returns: for hybrid models, the tokens to read again: states of recurrent layers cannot be cut.
+  func dropDrafts(_ drafts: Int, keeping kept: Int) throws -> [Int32]? {
+    guard let states = beforeDrafts else {
+      try engine.truncate(to: tokenCount - (drafts - kept))
+      tokens.removeLast(drafts - kept)
+      return nil
+    }
+    let start = states.position
+    precondition(start < tokenCount, "states behind the drafts")
+    let again = Array(tokens[start..<tokenCount - (drafts - kept)])
+    try engine.truncate(to: start)
+    tokens.removeLast(tokenCount - start)
+    recurrent.state.restore(states)
+    return again
+  }
+
+  /// Drops all tokens behind `start`, where ``markDrafts()`` was called if the model is a hybrid one.
+  func dropDrafts(to start: Int) throws {
+    guard tokenCount > start else { return }
+    _ = try dropDrafts(tokenCount - start, keeping: 0)
+    beforeDrafts = nil
+  }
+
+  /// Generated tokens are there to stay.
+  func didGenerate(isIndexed: Bool) throws {
+    if hasRecurrentLayers {
+      beforeDrafts = nil
+      try keepStates(for: [], isPrompt: false, promptEnd: nil)
+    }
+    didRead([], promptEnd: isIndexed ? tokenCount : nil)
   }
 
   /// Takes back what some layers have read of a batch that others have not.

@@ -38,7 +38,7 @@ public struct Conversation: Sendable {
   var answerStart: Int?
   /// The form of the answer to what was asked last; nil where that is a text and nothing else.
   public private(set) var answerFormat: ChatFormat?
-  let template: ChatTemplate?
+  var template: ChatTemplate?
   let tokenizer: Tokenizer
 
   private static let separator = "\n\n"

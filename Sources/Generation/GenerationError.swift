@@ -22,6 +22,10 @@ public enum GenerationError: Error, Equatable, Sendable {
   case documentsAfterQuestion
   /// The model has recurrent layers, and no copy of their states at a place; the nearest one before it.
   case noStateKept(position: Int, nearest: Int)
+  /// A model cannot draft for another one, since its tokens are others.
+  case unlikeVocabularies(draft: String, model: String)
+  /// A head that the model does not have, or whose layer forgets what lies further back.
+  case badEvidenceHead(layer: Int, head: Int)
   /// A session does not tell where in a conversation it ends.
   case unknownConversation(String)
   /// A conversation was begun with another chat template: the model's own, or one that was given.
@@ -53,6 +57,11 @@ extension GenerationError: CustomStringConvertible {
     case .noStateKept(let position, let nearest):
       "the states of the model's recurrent layers were not kept after \(position) tokens, the nearest ones are those "
         + "after \(nearest)"
+    case .unlikeVocabularies(let draft, let model):
+      "\(draft) cannot foresee tokens of \(model): the vocabularies differ; take a smaller model of the same family"
+    case .badEvidenceHead(let layer, let head):
+      "head \(head) of layer \(layer) cannot tell where answers come from: the model has no such head, or its layer "
+        + "has a sliding window"
     case .otherTemplate(let isModelsOwn):
       "the session was begun with another chat template: "
         + (isModelsOwn ? "the model's own" : "one in place of the model's own")

@@ -28,11 +28,11 @@ public final class GuestHost {
   /// - Parameters:
   ///   - batchCapacity: tokens that are read at once.
   ///   - sequenceCapacity: contexts that a ``BatchRunner`` on this host can evaluate together.
-  ///   - outputCapacity: tokens of a batch that can have logits.
+  ///   - outputCapacity: tokens of a batch that can have logits; one of each context and some drafts when nil.
   ///   - format: how contexts store keys and values. Eight bits take half the memory of f16.
   /// - Throws: ``GenerationError/unsupportedModel(_:)`` and the host's errors.
   public init(
-    model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int = 1,
+    model: LlamaModel, pool: ThreadPool, batchCapacity: Int = 512, outputCapacity: Int? = nil,
     sequenceCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat()
   ) throws {
     takeover = try model.takeover(pool: pool)
@@ -41,7 +41,8 @@ public final class GuestHost {
     self.pool = pool
     parallel = pool.runner
     context = try GuestContext(
-      model: model, pool: pool, batchCapacity: batchCapacity, outputCapacity: outputCapacity,
+      model: model, pool: pool, batchCapacity: batchCapacity,
+      outputCapacity: outputCapacity ?? min(batchCapacity, sequenceCapacity + AttentionEngine.maximumDrafts),
       sequenceCapacity: sequenceCapacity, guest: nil)
   }
 

@@ -12,9 +12,13 @@ public final class GuestRunner: SequenceRunner {
   public let context: Context
   /// While false, decoded tokens stay in the window, so that they can be taken back, however many they are.
   package var indexesDecodedTokens = true
+  /// Whether all tokens see all keys, generated ones too, and the index learns from that.
+  package var isLossless = false
   /// How attention is computed, and who watches.
   package var options = CallOptions()
   private let batches: BatchRunner
+  /// Drafts that were read last.
+  private var draftCount = 0
   /// Contexts that read the present prompt along.
   private var companions: [Context] = []
   /// Where the present prompt is attended to by devices.
@@ -30,7 +34,7 @@ public final class GuestRunner: SequenceRunner {
   public convenience init(
     model: LlamaModel, pool: ThreadPool, policy: AttentionPolicy, plannedTokens: Int,
     batchCapacity: Int = 512,
-    outputCapacity: Int = 1, format: KeyValueFormat = KeyValueFormat()
+    outputCapacity: Int? = nil, format: KeyValueFormat = KeyValueFormat()
   ) throws {
     try Context.checkPlan(plannedTokens)
     // Before the host takes memory for itself.
@@ -125,6 +129,7 @@ public final class GuestRunner: SequenceRunner {
       prompt: devicePrompt)
     item.followers = companions
     item.options = options
+    item.options.readsAllKeys = options.readsAllKeys || isLossless
     return try evaluate(
       item,
       onLayer: progress.map { tell in
@@ -137,7 +142,7 @@ public final class GuestRunner: SequenceRunner {
 
   public func decode(_ token: Int32) throws -> Logits {
     let window: DeviceWindow?
-    if options.isExact || options.observer?.onHead != nil {
+    if options.isExact || isLossless || options.trace != nil || options.observer?.onHead != nil {
       window = nil
     } else if let deviceWindow {
       window = deviceWindow
@@ -149,8 +154,47 @@ public final class GuestRunner: SequenceRunner {
       context: context, tokens: CollectionOfOne(token), outputs: .last,
       promptEnd: indexesDecodedTokens ? tokenCount + 1 : nil)
     item.window = window
-    item.options = options
+    item.options = generationOptions
     return try evaluate(item)
+  }
+
+  private var generationOptions: CallOptions {
+    guard isLossless else { return options }
+    var options = options
+    (options.isExact, options.isGenerated) = (true, true)
+    return options
+  }
+
+  public var draftCapacity: Int {
+    guard engine.takesDrafts, options.observer == nil else { return 0 }
+    return max(
+      0, min(AttentionEngine.maximumDrafts, batches.outputCapacity - 1, context.capacity - tokenCount - 1))
+  }
+
+  public func decode(_ token: Int32, drafts: [Int32]) throws -> Logits {
+    var item = BatchRunner.Item(context: context, token: token, drafts: drafts)
+    item.options.isExact = generationOptions.isExact
+    item.options.trace = options.trace
+    let logits = try evaluate(item)
+    draftCount = drafts.count
+    return logits
+  }
+
+  /// Reads tokens by exact attention, as many as have logits at once, without learning or indexing anything.
+  func check(_ tokens: [Int32]) throws -> Logits {
+    var item = BatchRunner.Item(context: context, tokens: tokens, outputs: .all)
+    item.options.isExact = true
+    item.options.isGenerated = true
+    item.options.hidden = options.hidden
+    return try evaluate(item)
+  }
+
+  public func keepDrafts(_ count: Int) throws {
+    let drafts = draftCount
+    draftCount = 0
+    try batches.keepDrafts(
+      count, of: drafts, in: context, isIndexed: indexesDecodedTokens, options: generationOptions)
+    batches.updateIndex(of: context)
   }
 
   private func evaluate(_ item: BatchRunner.Item, onLayer: (() -> Void)? = nil) throws -> Logits {

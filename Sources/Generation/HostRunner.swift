@@ -10,6 +10,8 @@ public final class HostRunner: SequenceRunner {
   public private(set) var tokens: [Int32] = []
   private let context: HostContext
   private let batchCapacity: Int
+  /// Drafts that were read last.
+  private var draftCount = 0
 
   /// - Parameters:
   ///   - flashAttention: off is the fastest configuration of llama.cpp on CPUs at depth.
@@ -87,6 +89,23 @@ public final class HostRunner: SequenceRunner {
 
   public func decode(_ token: Int32) throws -> Logits {
     try evaluate([token], outputs: .last)
+  }
+
+  public var draftCapacity: Int {
+    // States of recurrent layers, and windows that have passed the place, are not kept by the host.
+    max(0, min(AttentionEngine.maximumDrafts, context.outputCapacity - 1, capacity - tokenCount - 1))
+  }
+
+  public func decode(_ token: Int32, drafts: [Int32]) throws -> Logits {
+    let logits = try evaluate([token] + drafts, outputs: .all)
+    draftCount = drafts.count
+    return logits
+  }
+
+  public func keepDrafts(_ count: Int) throws {
+    let dropped = draftCount - count
+    draftCount = 0
+    if dropped > 0 { try truncate(to: tokenCount - dropped) }
   }
 
   private func evaluate(_ batch: ArraySlice<Int32>, outputs: Outputs) throws -> Logits {

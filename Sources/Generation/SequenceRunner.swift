@@ -23,6 +23,14 @@ public protocol SequenceRunner: AnyObject {
   func prefill(_ tokens: [Int32], progress: ((Int) -> Void)?) throws -> Logits
   /// Reads one token and returns the logits after it, valid until the next call.
   func decode(_ token: Int32) throws -> Logits
+  /// Most drafts that ``decode(_:drafts:)`` takes now; 0 for a runner that takes none.
+  var draftCapacity: Int { get }
+  /// Reads one token, and drafts of what may follow it: row `i` of the logits is that after `i` drafts.
+  ///
+  /// Nothing else may be asked of the runner until ``keepDrafts(_:)`` has told which drafts are right.
+  func decode(_ token: Int32, drafts: [Int32]) throws -> Logits
+  /// Keeps the first drafts that were read last, and drops the others. The logits are gone then.
+  func keepDrafts(_ count: Int) throws
   /// Drops tokens from `position` on; throws when they cannot be taken back, and nothing has changed then.
   func truncate(to position: Int) throws
   /// Keeps what was read and is the beginning of `prompt`, or as much of it as can be gone back to, and drops the rest.
@@ -31,6 +39,17 @@ public protocol SequenceRunner: AnyObject {
   ///
   /// - Returns: how many tokens were kept; `prompt` from there on is to be read.
   func keepPrefix(of prompt: [Int32]) throws -> Int
+}
+
+extension SequenceRunner {
+  /// None.
+  public var draftCapacity: Int { 0 }
+  /// Traps: there are no drafts.
+  public func decode(_ token: Int32, drafts: [Int32]) throws -> Logits {
+    preconditionFailure("this runner takes no drafts")
+  }
+  /// Traps: there are no drafts.
+  public func keepDrafts(_ count: Int) throws { preconditionFailure("this runner takes no drafts") }
 }
 
 /// Memory that belongs to one context, in bytes.

@@ -22,13 +22,13 @@ package struct TextContinuation {
   ///   - preserved: control tokens that show in the text, with their names.
   ///   - maximumTokens: positive.
   ///   - take: told each token that is not the end, with all that is known of its text; false when no more is wanted.
-  ///   - read: reads a token.
+  ///   - read: reads a token that at most so many tokens will follow, and gives the logits after it.
   ///   - choose: the next token after the logits; nil ends the text.
   /// - Returns: text that was incomplete at the end.
   package mutating func run(
     from first: Int32, tokenizer: Tokenizer, preserved: [Int32: [UInt8]] = [:], maximumTokens: Int,
     take: (_ token: Int32, _ piece: String, _ text: String) throws -> Bool,
-    read: (Int32) throws -> Logits, choose: (Logits) throws -> Int32?
+    read: (_ token: Int32, _ most: Int) throws -> LogitRow, choose: (LogitRow) throws -> Int32?
   ) throws -> String {
     var decoder = TextStreamDecoder()
     var token = first
@@ -41,9 +41,9 @@ package struct TextContinuation {
       let piece = decoder.append(preserved[token] ?? tokenizer.bytes(of: token))
       text += piece
       guard try take(token, piece, text), tokens.count < maximumTokens else { break }
-      let logits: Logits
+      let logits: LogitRow
       do {
-        logits = try read(token)
+        logits = try read(token, maximumTokens - tokens.count - 1)
       } catch is CancellationError {
         stopReason = .cancelled
         break

@@ -31,14 +31,22 @@ public struct TextGenerator {
     /// What the model thought before; empty for nothing.
     public var reasoning: String
     public var tokens: [Int32]
+    /// The position of the first of them in the context.
+    public var answerStart: Int
     public var stopReason: StopReason
     public var statistics: GenerationStatistics
   }
 
   public let runner: any SequenceRunner
+  /// Whether several tokens are read at once where they can be foreseen.
+  public var drafting: Drafting
+  /// Takes note of what the answer's tokens attend to; nil for nobody. Of no effect where the host attends.
+  public var trace: AttentionTrace?
 
-  public init(runner: any SequenceRunner) {
+  public init(runner: any SequenceRunner, drafting: Drafting = .text, trace: AttentionTrace? = nil) {
     self.runner = runner
+    self.drafting = drafting
+    self.trace = trace
   }
 
   /// Reads `prompt` and generates up to `maximumTokens` tokens.
@@ -54,10 +62,18 @@ public struct TextGenerator {
     let clock = ContinuousClock()
     let start = clock.now
     sampler.acceptPrompt(prompt)
+    let guest = runner as? GuestRunner
+    guest?.isLossless = drafting.isExact
+    guest?.options.trace = trace
+    defer {
+      guest?.isLossless = false
+      guest?.options.trace = nil
+    }
     let logits = try withoutActuallyEscaping(onEvent) { tell in
       try runner.prefill(prompt) { tell(.prefill(done: $0, total: prompt.count)) }
     }
     let prefilled = clock.now
+    let answerStart = runner.tokenCount
     let tokenizer = runner.model.tokenizer
     var continuation = TextContinuation()
     var reader = sampler.format.map { AnswerReader($0) }
@@ -73,27 +89,26 @@ public struct TextGenerator {
       answer.text += text
       onEvent(.text(text))
     }
+    let tokens = DraftReader(runner, drafter: drafting.drafter(for: runner, sampler: sampler))
+    defer { tokens.abandon() }
     let rest = try continuation.run(
       from: sampler.sample(logits: logits.last), tokenizer: tokenizer,
-      preserved: sampler.format?.preservedTokens(tokenizer) ?? [:], maximumTokens: maximumTokens
-    ) { token, piece, _ in
-      try sampler.accept(token)
-      tell(piece)
-      return true
-    } read: {
-      try runner.decode($0)
-    } choose: {
-      try sampler.sample(logits: $0.last)
-    }
+      preserved: sampler.format?.preservedTokens(tokenizer) ?? [:], maximumTokens: maximumTokens,
+      take: { token, piece, _ in
+        try sampler.accept(token)
+        tell(piece)
+        return true
+      }, read: { try tokens.read($0, followedBy: $1) }, choose: { try sampler.sample(logits: $0) })
+    try tokens.finish()
     if !rest.isEmpty || reader != nil { tell(rest, isLast: true) }
     let statistics = GenerationStatistics(
       attention: runner.attentionName, promptTokens: prompt.count, generatedTokens: continuation.tokens.count,
       prefillSeconds: (prefilled - start).seconds, decodeSteps: continuation.stepCount,
       decodeSeconds: (clock.now - prefilled).seconds, indexSeconds: runner.indexSeconds,
       memory: runner.memory,
-      reads: runner.reads)
+      reads: runner.reads, drafts: tokens.statistics)
     return Result(
-      text: answer.text, reasoning: answer.reasoning, tokens: continuation.tokens,
+      text: answer.text, reasoning: answer.reasoning, tokens: continuation.tokens, answerStart: answerStart,
       stopReason: continuation.stopReason, statistics: statistics)
   }
 }
@@ -111,6 +126,8 @@ public struct GenerationStatistics: Sendable {
   public var memory: MemoryUse
   /// What decode steps read; nil when the host computed attention.
   public var reads: ReadStatistics?
+  /// What drafts have brought.
+  public var drafts = DraftStatistics()
 
   public var prefillTokensPerSecond: Double { prefillSeconds > 0 ? Double(promptTokens) / prefillSeconds : 0 }
   public var decodeTokensPerSecond: Double { decodeSeconds > 0 ? Double(decodeSteps) / decodeSeconds : 0 }

@@ -148,20 +148,20 @@ extension SharedContext {
       (runner as? GuestRunner)?.engine.statistics = ReadStatistics()
       var answer = GivenAnswer(text: "")
       let clock = ContinuousClock()
-      func step(_ token: Int32) throws -> Logits {
+      func step(_ token: Int32) throws -> LogitRow {
         let start = clock.now
         let logits = try runner.decode(token)
         answer.steps.append(clock.now - start)
-        return logits
+        return logits.last
       }
-      func choose(_ logits: Logits) -> Int32? { LogitComparison.best(logits.last).map(Int32.init) }
+      func choose(_ logits: LogitRow) -> Int32? { LogitComparison.best(logits).map(Int32.init) }
       var next = first
       for token in byToken ?? [] { next = choose(try step(token)) }
       if let next {
         var continuation = TextContinuation()
         _ = try continuation.run(
           from: next, tokenizer: runner.model.tokenizer, maximumTokens: maximumTokens,
-          take: { _, _, text in !isDecided(text) }, read: step, choose: choose)
+          take: { _, _, text in !isDecided(text) }, read: { token, _ in try step(token) }, choose: choose)
         if continuation.stopReason == .cancelled { throw CancellationError() }
         answer.text = continuation.text
       }

@@ -162,8 +162,7 @@ enum ContentHash {
     for path in paths { all.append(try hash(ofFile: path).littleEndian) }
     let sum =
       unsafe all.count == 1 ? UInt64(littleEndian: all[0]) : all.withUnsafeBytes { unsafe XXH64.hash($0) }
-    let digits = String(sum, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
+    return XXH64.hexadecimal(sum)
   }
 
   private static func hash(ofFile path: String) throws -> UInt64 {

@@ -80,7 +80,8 @@ extension Session {
     let before = self.documents
     pendingTokens = tokens
     self.documents += documents.map {
-      SessionDocument(name: $0.name, firstToken: start + $0.firstToken, tokenCount: $0.tokenCount)
+      SessionDocument(
+        name: $0.name, firstToken: start + $0.firstToken, tokenCount: $0.tokenCount, contents: $0.contents)
     }
     do {
       // The plan first, so that it can be resumed whatever happens.

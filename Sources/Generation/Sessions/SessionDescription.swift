@@ -10,11 +10,34 @@ public struct SessionDocument: Codable, Sendable, Hashable {
   public var name: String
   public var firstToken: Int
   public var tokenCount: Int
+  /// Its text; nil where that is not known, as in sessions of earlier versions.
+  public var contents: Contents?
 
-  public init(name: String, firstToken: Int, tokenCount: Int) {
+  /// The text of a document, to find it again and to know whether it has changed.
+  public struct Contents: Codable, Sendable, Hashable {
+    /// The file's absolute path; nil where it came from no file.
+    public var path: String?
+    /// Where the text begins in that of all documents, names included, in bytes of UTF-8; see ``PromptDocuments``.
+    public var firstByte: Int
+    public var byteCount: Int
+    /// XXH64 (seed 0), 16 hexadecimal digits.
+    public var hash: String
+
+    public init(path: String?, firstByte: Int, byteCount: Int, hash: String) {
+      self.path = path
+      self.firstByte = firstByte
+      self.byteCount = byteCount
+      self.hash = hash
+    }
+
+    public var bytes: Range<Int> { firstByte..<firstByte + byteCount }
+  }
+
+  public init(name: String, firstToken: Int, tokenCount: Int, contents: Contents? = nil) {
     self.name = name
     self.firstToken = firstToken
     self.tokenCount = tokenCount
+    self.contents = contents
   }
 
   public var tokens: Range<Int> { firstToken..<firstToken + tokenCount }

@@ -39,8 +39,8 @@ struct SessionManifest: Codable, Equatable {
   var files: [File] { rows + [indexes, state].compactMap { $0 } }
 
   static let fileName = "manifest.json"
-  static let formatVersion = 2
-  /// The first had attention's settings field by field.
+  static let formatVersion = 3
+  /// The first had attention's settings field by field, the second no contents of documents.
   private static let readableVersions = 1...formatVersion
   /// A manifest has a few lines; more than this is something else.
   private static let maximumSize = 64 << 20
@@ -122,6 +122,10 @@ struct SessionManifest: Codable, Equatable {
       [commit, tokenCount, pendingTokenCount] + documents.flatMap { [$0.firstToken, $0.tokenCount] }
     guard counts.allSatisfy({ (0...Int(UInt32.max)).contains($0) }) else {
       throw damaged("a count is negative or too large")
+    }
+    let sizes = documents.compactMap(\.contents).flatMap { [$0.firstByte, $0.byteCount] }
+    guard sizes.allSatisfy({ (0...Int(Int32.max) * 1024).contains($0) }) else {
+      throw damaged("a size of a document is negative or too large")
     }
     for file in files where !SessionFiles.isSegmentName(file.name) {
       throw damaged("'\(file.name)' is not the name of a segment")

@@ -21,8 +21,7 @@ public struct SessionStore: Sendable {
   /// `~/Library/Application Support/RetrievalAttention/Sessions`. Without HOME the user's entry in the system's list
   /// counts.
   public static var standard: SessionStore {
-    let given = ProcessInfo.processInfo.environment["HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-    let home = given ?? NSHomeDirectory()
+    let home = UserFolder.home
     #if os(macOS)
       return SessionStore(folder: "\(home)/Library/Application Support/RetrievalAttention/Sessions")
     #else

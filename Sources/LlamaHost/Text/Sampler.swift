@@ -153,6 +153,15 @@ public final class Sampler {
     }
   }
 
+  /// Tokens that it chooses from.
+  public var vocabularySize: Int { candidates.count }
+
+  /// A sampler that foresees what this one will choose, from logits that are nearly the same: it draws the same random
+  /// numbers. This one is as it was.
+  package func shadow() -> SamplerShadow {
+    SamplerShadow(chain: OwnedSampler.clone(chain), tokenizer: tokenizer, logitBias: settings.logitBias)
+  }
+
   /// Back to the start: same seed, empty history, grammar from its root.
   public func reset() {
     unsafe llama_sampler_reset(chain.pointer)
@@ -168,7 +177,7 @@ public final class Sampler {
     }
   }
 
-  private static func fill(
+  fileprivate static func fill(
     _ candidates: inout [llama_token_data], _ logits: some RandomAccessCollection<Float>,
     _ biases: [Int32: Float]
   ) throws {
@@ -199,7 +208,9 @@ public final class Sampler {
     return hasCandidate
   }
 
-  private func choose() -> Int32 {
+  private func choose() -> Int32 { Self.choose(from: &candidates, chain) }
+
+  fileprivate static func choose(from candidates: inout [llama_token_data], _ chain: OwnedSampler) -> Int32 {
     unsafe candidates.withUnsafeMutableBufferPointer { candidates in
       var array = unsafe llama_token_data_array(
         data: candidates.baseAddress, size: candidates.count, selected: -1, sorted: false)
@@ -240,11 +251,46 @@ public final class Sampler {
   }
 }
 
+/// Chooses tokens that a ``Sampler`` is to confirm. Grammars and forms of answers are unknown to it.
+package final class SamplerShadow {
+  private let chain: OwnedSampler
+  private let tokenizer: Tokenizer
+  private let logitBias: [Int32: Float]
+  private var candidates: [llama_token_data]
+
+  fileprivate init(chain: OwnedSampler, tokenizer: Tokenizer, logitBias: [Int32: Float]) {
+    self.chain = chain
+    self.tokenizer = tokenizer
+    self.logitBias = logitBias
+    candidates = Array(repeating: llama_token_data(), count: tokenizer.vocabularySize)
+  }
+
+  /// The next token, of which it takes note; nil at the end of the text, and for logits of another vocabulary.
+  package func next(after logits: LogitRow) throws -> Int32? {
+    // A vocabulary that was filled up to another size has the same tokens in front.
+    let count = min(logits.count, tokenizer.vocabularySize)
+    candidates = Array(repeating: llama_token_data(), count: count)
+    let biases = logitBias.filter { Int($0.key) < count }
+    try Sampler.fill(&candidates, logits.prefix(count), biases)
+    let token = Sampler.choose(from: &candidates, chain)
+    guard !tokenizer.isEndOfGeneration(token) else { return nil }
+    unsafe llama_sampler_accept(chain.pointer, token)
+    return token
+  }
+}
+
 /// Owns a C sampler, which goes with it.
-@safe private final class OwnedSampler {
+@safe fileprivate final class OwnedSampler {
   let pointer: UnsafeMutablePointer<llama_sampler>
 
   init(_ pointer: UnsafeMutablePointer<llama_sampler>) { unsafe self.pointer = unsafe pointer }
+
+  static func clone(_ other: OwnedSampler) -> OwnedSampler {
+    guard let copy = unsafe llama_sampler_clone(other.pointer) else {
+      preconditionFailure("a sampler that cannot be copied")
+    }
+    return unsafe OwnedSampler(copy)
+  }
 
   deinit { unsafe llama_sampler_free(pointer) }
 }

@@ -184,8 +184,11 @@ extension GenerationTests {
           return nil
         } catch { return error as? SessionError }
       }
-      // The sealing itself is right.
-      #expect(try refusal("\"format\":2", "\"format\":2") == nil)
+      // The sealing itself is right, and so is that of the format that knew no contents of documents.
+      let second = Data(intact[intact.index(after: try #require(intact.firstIndex(of: "\n")))...].utf8)
+      try write(Data(firstLine(for: second, version: 2).utf8) + second, manifestPath)
+      #expect(try Session.open(path, host: host).tokenCount > 0)
+      #expect(try refusal("\"format\":3", "\"format\":3") == nil)
       for (old, new, property) in [
         ("\"architecture\" : \"llama\"", "\"architecture\" : \"qwen2\"", "architecture"),
         ("scale 0.125, ", "scale 0.5, ", "layer 0"),
@@ -209,9 +212,9 @@ extension GenerationTests {
         }
       }
       try write(
-        Data(intact.replacingOccurrences(of: "\"format\":2", with: "\"format\":3").utf8), manifestPath)
+        Data(intact.replacingOccurrences(of: "\"format\":3", with: "\"format\":4").utf8), manifestPath)
       #expect(
-        throws: SessionError.unsupportedVersion(path: manifestPath, expected: 2, found: 3)
+        throws: SessionError.unsupportedVersion(path: manifestPath, expected: 3, found: 4)
       ) { _ = try Session.open(path, host: host) }
       try write(Data(intact.utf8), manifestPath)
       _ = try Session.open(path, host: host)
@@ -266,7 +269,7 @@ extension GenerationTests {
     }
 
     /// As docs/session-format.md says.
-    private func firstLine(for body: Data, version: Int = 2) -> String {
+    private func firstLine(for body: Data, version: Int = 3) -> String {
       let digits = String(body.withUnsafeBytes { CRC32C.checksum(of: $0) }, radix: 16)
       let checksum = String(repeating: "0", count: 8 - digits.count) + digits
       return "{\"format\":\(version),\"checksum\":\"\(checksum)\",\n"

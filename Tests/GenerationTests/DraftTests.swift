@@ -1,0 +1,222 @@
+// Drafts: what is proposed, what is worth it, and that answers are those of one token at a time.
+
+import AttentionPolicies
+import Foundation
+import LlamaHost
+import RetrievalAttention
+import Testing
+
+@testable import Generation
+
+@Suite struct TextMatchesTests {
+  @Test(arguments: 0..<20 as Range<UInt64>) func longestMatchesAreFound(seed: UInt64) throws {
+    var generator = SplitMix(state: seed)
+    // Few different tokens, so that everything repeats.
+    let tokens = (0..<400).map { _ in Int32(generator.next() % 3) }
+    var matches = TextMatches(bits: 8)
+    for end in 1...tokens.count {
+      matches.append(CollectionOfOne(tokens[end - 1]))
+      func length(_ place: Int) -> Int {
+        var length = 0
+        while length < min(place, TextMatches.longest), tokens[place - 1 - length] == tokens[end - 1 - length]
+        {
+          length += 1
+        }
+        return length
+      }
+      guard let match = matches.match() else {
+        #expect(end <= TextMatches.shortest || (1..<end).allSatisfy { length($0) < TextMatches.shortest })
+        continue
+      }
+      #expect(match.length == length(match.next))
+      // Of as many places as are looked at, none is better.
+      let places = (1..<end).reversed().filter { length($0) >= TextMatches.shortest }.prefix(20)
+      #expect(match.length >= places.map(length).max() ?? 0)
+      let proposed = matches.continuation(of: match, count: 5)
+      #expect(proposed.count == 5)
+      #expect(proposed[0] == tokens[match.next])
+    }
+  }
+
+  @Test func whatReachesTheEndGoesOnAsItBegan() throws {
+    var matches = TextMatches()
+    matches.append([9, 8, 1, 2, 3, 1, 2, 3] as [Int32])
+    let match = try #require(matches.match())
+    #expect(match == TextMatches.Match(next: 5, length: 3))
+    #expect(matches.continuation(of: match, count: 7) == [1, 2, 3, 1, 2, 3, 1])
+  }
+
+  @Test func unlikelyDraftsAreNotMade() {
+    var acceptance = DraftAcceptance(expected: [0.5, 0.9])
+    #expect(acceptance.length(1, most: 15) > acceptance.length(0, most: 15))
+    #expect(acceptance.length(1, most: 3) == 3)
+    for _ in 0..<40 { acceptance.note(0, right: 0, wasWrong: true) }
+    #expect(acceptance.length(0, most: 15) == 0)
+    for _ in 0..<40 { acceptance.note(0, right: 5, wasWrong: false) }
+    #expect(acceptance.length(0, most: 15) == 15)
+  }
+}
+
+extension GenerationTests {
+  @Suite struct DraftTests {
+    let model: LlamaModel
+    let pool: ThreadPool
+    /// A text with something to repeat, in more tokens than a window has.
+    let prompt: [Int32]
+
+    init() throws {
+      model = try TestModel.load()
+      pool = try ThreadPool(threadCount: 2, poll: 0)
+      let text = try TestText.read("alice.txt", characters: 7000)
+      prompt = try Prompt(
+        documents: [text], question: "Repeat the first sentences of the text.", model: model, raw: false
+      ).tokens
+    }
+
+    private func runner(_ policy: AttentionPolicy) throws -> GuestRunner {
+      try GuestRunner(model: model, pool: pool, policy: policy, plannedTokens: 4096)
+    }
+
+    private func generate(
+      _ runner: any SequenceRunner, _ drafting: Drafting, settings: SamplerSettings = .greedy,
+      tokens: Int = 64
+    ) throws -> TextGenerator.Result {
+      try TextGenerator(runner: runner, drafting: drafting).generate(
+        prompt: prompt, maximumTokens: tokens, sampler: Sampler(settings: settings, model: model)
+      ) { _ in }
+    }
+
+    /// Proposes tokens that are known to be right, but for every so-many-th.
+    private final class Oracle: Drafter {
+      let answer: [Int32]
+      let promptCount: Int
+      let wrong: Int
+      private(set) var noted = (right: 0, wrong: 0)
+
+      init(_ answer: [Int32], after promptCount: Int, wrong: Int) {
+        (self.answer, self.promptCount, self.wrong) = (answer, promptCount, wrong)
+      }
+
+      func propose(context: [Int32], token: Int32, most: Int) -> [Int32] {
+        let done = context.count + 1 - promptCount
+        return answer.indices.dropFirst(done).prefix(most).map {
+          $0 % wrong == wrong - 1 ? answer[$0] ^ 1 : answer[$0]
+        }
+      }
+
+      func note(right: Int, wasWrong: Bool) {
+        noted.right += right
+        noted.wrong += wasWrong ? 1 : 0
+      }
+    }
+
+    /// Reads an answer with drafts of which some are wrong.
+    private func follow(
+      _ answer: [Int32], _ runner: any SequenceRunner, wrong: Int
+    ) throws -> (rows: [[Float]], statistics: DraftStatistics, oracle: Oracle) {
+      _ = try runner.prefill(prompt, progress: nil)
+      let oracle = Oracle(answer, after: prompt.count, wrong: wrong)
+      let reader = DraftReader(runner, drafter: oracle)
+      let rows = try answer.enumerated().map {
+        Array(try reader.read($1, followedBy: answer.count - $0 - 1))
+      }
+      try reader.finish()
+      #expect(runner.tokens == prompt + answer)
+      return (rows, reader.statistics, oracle)
+    }
+
+    @Test(arguments: [AttentionPolicy.exact, .retrieval(RetrievalSettings())], [3, 100])
+    func logitsAreThoseOfSingleTokens(policy: AttentionPolicy, wrong: Int) throws {
+      let plain = try runner(policy)
+      let answer = try generate(plain, .none, tokens: 48).tokens
+      let single = try runner(policy)
+      let expected = try single.logits(context: prompt, following: answer[...]).dropFirst()
+      let drafted = try runner(policy)
+      let (rows, statistics, oracle) = try follow(answer, drafted, wrong: wrong)
+      #expect(meanDivergence(Array(expected), rows) < Tolerance.sameAttention)
+      #expect(statistics.steps < answer.count / 2)
+      #expect(statistics.accepted == oracle.noted.right)
+      #expect((oracle.noted.wrong > 0) == (wrong < 48))
+      // What follows is as if there had been no drafts.
+      let next = try [single, drafted].map { Array(try $0.decode(100).last) }
+      #expect(meanDivergence([next[0]], [next[1]]) < Tolerance.sameAttention)
+    }
+
+    @Test func theHostTakesDraftsToo() throws {
+      let runner = try HostRunner(
+        model: model, pool: pool, contextLength: 4096, outputCapacity: AttentionEngine.maximumDrafts + 1)
+      let answer = try generate(runner, .none, tokens: 32).tokens
+      try runner.truncate(to: 0)
+      let (_, statistics, _) = try follow(answer, runner, wrong: 5)
+      #expect(statistics.accepted > 0)
+    }
+
+    /// Sums are rounded otherwise in a batch: answers may part where two tokens are all but equally likely.
+    private func expectSame(_ found: [Int32], _ expected: [Int32]) throws {
+      let common = zip(found, expected).prefix { $0 == $1 }.count
+      guard common < max(found.count, expected.count) else { return }
+      try #require(common < min(found.count, expected.count))
+      let row = try runner(.exact).logits(context: prompt + expected[..<common], following: [])[0]
+      #expect(abs(row[Int(found[common])] - row[Int(expected[common])]) < 0.3, "token \(common)")
+    }
+
+    @Test func answersAreThoseOfSingleTokens() throws {
+      let plain = try generate(runner(.exact), .none)
+      let drafted = try generate(runner(.exact), .text)
+      try expectSame(drafted.tokens, plain.tokens)
+      #expect(plain.statistics.drafts.proposed == 0)
+      #expect(drafted.statistics.drafts.accepted > 0)
+    }
+
+    @Test func chosenAtRandomTheyAreTheSameInEachRun() throws {
+      let settings = try SamplerSettings(temperature: 0.8, seed: 7)
+      let answers = try (0..<2).map { _ in
+        try generate(runner(.exact), .text, settings: settings, tokens: 32).tokens
+      }
+      #expect(answers[0] == answers[1])
+    }
+
+    @Test func exactAnswersAreForeseenByRetrieval() throws {
+      let policy = AttentionPolicy.retrieval(RetrievalSettings())
+      let exact = try generate(runner(.exact), .none)
+      let lossless = try runner(policy)
+      let found = try generate(lossless, Drafting(.none, isExact: true))
+      try expectSame(found.tokens, exact.tokens)
+      #expect(lossless.tokens == prompt + found.tokens.dropLast())
+      #expect(!lossless.isLossless)
+      // The context is too short for that to pay by itself.
+      let looking = try runner(policy)
+      _ = try looking.prefill(prompt, progress: nil)
+      let foreseen = try looking.lookAhead(from: exact.tokens[0], count: 6) {
+        LogitComparison.best($0).map(Int32.init)
+      }
+      #expect(foreseen.count == 6)
+      #expect(zip(foreseen, exact.tokens.dropFirst()).prefix { $0 == $1 }.count >= 3)
+      #expect(looking.tokens == prompt)
+    }
+
+    @Test func aModelForeseesItself() throws {
+      let runner = try runner(.exact)
+      let draft = try DraftModel(self.runner(.exact), for: model)
+      let plain = try generate(self.runner(.exact), .none, tokens: 32)
+      // It is as dear as what it saves, so it drafts only while it expects to be right.
+      let drafter = ModelDrafter(draft, sampler: try Sampler(settings: .greedy, model: model))
+      _ = try runner.prefill(prompt, progress: nil)
+      let drafts = try drafter.drafts(context: runner.tokens, token: plain.tokens[0], count: 5)
+      #expect(drafts == Array(plain.tokens[1...5]))
+    }
+
+    @Test func policiesThatTakeNoDraftsGoOnWithoutThem() throws {
+      let streaming = try runner(.streaming(StreamingSettings()))
+      #expect(streaming.draftCapacity == 0)
+      #expect(try generate(streaming, .text, tokens: 16).statistics.drafts.proposed == 0)
+    }
+
+    @Test func otherVocabulariesAreRefused() throws {
+      let scratch = try ScratchDirectory()
+      let other = try LlamaModel.load(path: scratch.write(TinyModel.llama(context: 256).build()))
+      let runner = try GuestRunner(model: other, pool: pool, policy: .exact, plannedTokens: 64)
+      #expect(throws: GenerationError.self) { try DraftModel(runner, for: model) }
+    }
+  }
+}
