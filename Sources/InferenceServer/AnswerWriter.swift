@@ -19,6 +19,7 @@ struct AnswerWriter {
     var reasoning = ""
     var calls: [ToolCall] = []
     var tokens: [TokenProbability] = []
+    var annotations: [AnnotationBody] = []
     var reason: FinishReason?
     /// Unicode scalars written so far, for offsets.
     var scalars = 0
@@ -75,6 +76,11 @@ struct AnswerWriter {
         return []
       }
       return chunks(index: index, delta: delta)
+    case .evidence(let index, let record):
+      guard choices.indices.contains(index), kind == .chat else { return [] }
+      choices[index].annotations = record.citations.map { AnnotationBody($0) }
+      guard parameters.streams, !record.citations.isEmpty else { return [] }
+      return role(index) + [piece(index, .init(annotations: choices[index].annotations))]
     case .finished(let index, let reason, let tokens):
       guard choices.indices.contains(index) else { return [] }
       usage.completionTokens += tokens
@@ -102,7 +108,8 @@ struct AnswerWriter {
               message: .init(
                 content: choice.text.isEmpty && !choice.calls.isEmpty ? nil : choice.text,
                 reasoningContent: choice.reasoning.isEmpty ? nil : choice.reasoning,
-                toolCalls: choice.calls.isEmpty ? nil : choice.calls.map { ToolCallBody($0) }),
+                toolCalls: choice.calls.isEmpty ? nil : choice.calls.map { ToolCallBody($0) },
+                annotations: choice.annotations.isEmpty ? nil : choice.annotations),
               logprobs: hasLogprobs ? ChatLogprobs(choice.tokens) : nil, finishReason: choice.reason ?? .stop)
           }, usage: usage, statistics: statistics))
     case .text:

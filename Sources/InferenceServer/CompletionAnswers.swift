@@ -32,6 +32,8 @@ struct UsageBody: Encodable, Sendable {
 struct StatisticsBody: Encodable, Sendable {
   var queueSeconds, prefillSeconds, decodeSeconds, tokensPerSecond: Double
   var contextRead: Double?
+  /// Tokens that were foreseen: those that were right, and those that were not.
+  var acceptedDrafts, rejectedDrafts: Int
 
   init(_ statistics: CompletionStatistics) {
     queueSeconds = statistics.queueSeconds
@@ -39,6 +41,8 @@ struct StatisticsBody: Encodable, Sendable {
     decodeSeconds = statistics.decodeSeconds
     tokensPerSecond = statistics.tokensPerSecond
     contextRead = statistics.contextRead
+    acceptedDrafts = statistics.acceptedDrafts
+    rejectedDrafts = statistics.rejectedDrafts
   }
 }
 
@@ -132,6 +136,7 @@ struct ChatAnswer: Encodable, Sendable {
     @Nullable var refusal: String? = nil
     var reasoningContent: String?
     var toolCalls: [ToolCallBody]?
+    var annotations: [AnnotationBody]?
   }
 
   struct Choice: Encodable, Sendable {
@@ -187,6 +192,7 @@ struct ChatChunk: Encodable, Sendable {
     var content: String?
     var reasoningContent: String?
     var toolCalls: [ToolCallBody]?
+    var annotations: [AnnotationBody]?
   }
 
   struct Choice: Encodable, Sendable {

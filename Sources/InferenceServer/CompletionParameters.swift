@@ -68,6 +68,8 @@ struct CompletionParameters {
       sampling: try sampling(fields), logitBias: try logitBias(fields), stop: try stops(fields),
       choiceCount: try fields.integer("n", 1...settings.maximumChoices) ?? 1, alternatives: alternatives)
     var parameters = CompletionParameters(request: request)
+    parameters.request.findsEvidence = try fields.flag("evidence") ?? false
+    if case .chat(let conversation) = prompt { parameters.request.sources = sources(of: conversation) }
     parameters.streams = try fields.flag("stream") ?? false
     parameters.reportsProgress = try fields.flag("return_progress") ?? false
     if let options = try fields.object("stream_options") {
@@ -75,6 +77,15 @@ struct CompletionParameters {
       parameters.includesUsage = try options.flag("include_usage") ?? false
     }
     return parameters
+  }
+
+  /// The texts that an answer may come from: all messages but the model's own and the last question, which is one only
+  /// where nothing else is said.
+  static func sources(of conversation: ChatRequest) -> [SourceText] {
+    let texts = conversation.messages.enumerated().filter { $1.role != .assistant && !$1.content.isEmpty }
+    let isLast = { (number: Int) in number == conversation.messages.count - 1 }
+    let chosen = texts.count > 1 ? texts.filter { !(isLast($0.offset) && $0.element.role == .user) } : texts
+    return chosen.map { SourceText(name: "message \($0.offset + 1)", text: $0.element.content) }
   }
 
   private static func stops(_ fields: RequestFields) throws(APIError) -> [String] {

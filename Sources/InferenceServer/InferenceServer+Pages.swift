@@ -1,4 +1,4 @@
-// What does not compute: health, metrics, the page, the description.
+// What does not compute: health, metrics, the description.
 
 import HTTPTypes
 import Hummingbird
@@ -22,20 +22,5 @@ extension InferenceServer {
     Response(
       status: .ok, headers: [.contentType: "application/json"],
       body: .init(byteBuffer: ByteBuffer(bytes: PackageResources.openapi_json)))
-  }
-
-  static var page: Response {
-    // Nothing but the page itself may run or be loaded.
-    let policy = """
-      default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
-      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'
-      """
-    return Response(
-      status: .ok,
-      headers: [
-        .contentType: "text/html; charset=utf-8", .contentSecurityPolicy: policy,
-        .xContentTypeOptions: "nosniff",
-        .cacheControl: "no-cache", HTTPField.Name("Referrer-Policy")!: "no-referrer",
-      ], body: .init(byteBuffer: ByteBuffer(bytes: PackageResources.index_html)))
   }
 }

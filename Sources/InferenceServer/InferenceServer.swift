@@ -45,7 +45,12 @@ public struct InferenceServer: Sendable {
       .add(middleware: OriginMiddleware(allowed: allowed))
       .add(middleware: AnswerMiddleware(metrics: metrics, logger: logger))
       .add(middleware: SameSiteMiddleware(allowedHosts: settings.allowedHosts, allowedOrigins: allowed))
-    addRoute(open, "", [.get: { _, _ in Self.page }])
+    addRoute(open, "", [.get: { request, _ in try Self.page("index.html", for: request) }])
+    for folder in ["", "vendor/"] {
+      addRoute(
+        open, "page/\(folder):file",
+        [.get: { try Self.page(folder + ($1.parameters.get("file") ?? ""), for: $0) }])
+    }
     addRoute(open, "openapi.json", [.get: { _, _ in Self.description }])
     addRoutes(open, "health", [.get: { _, _ in Self.health }])
     let routes = open.group("").add(middleware: KeyMiddleware(keys: settings.keys))

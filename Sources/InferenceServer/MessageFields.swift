@@ -16,6 +16,8 @@ enum MessageFields {
     }
     var parameters = try CompletionParameters.common(fields, model: model, settings: settings)
     parameters.request.prompt = .chat(try conversation(fields))
+    parameters.request.sources = try sources(fields)
+    if try wantsCitations(fields) { parameters.request.findsEvidence = true }
     parameters.request.maximumTokens = maximum
     if let stops = fields["stop_sequences"] {
       guard let list = stops.array, list.allSatisfy({ $0.string != nil }), list.count <= 16 else {
@@ -24,6 +26,34 @@ enum MessageFields {
       parameters.request.stop = list.compactMap(\.string).filter { !$0.isEmpty }
     }
     return parameters
+  }
+
+  /// The documents of all messages.
+  private static func documents(_ fields: RequestFields) throws(APIError) -> [RequestFields] {
+    var documents: [RequestFields] = []
+    for message in try fields.objects("messages") ?? [] where message["content"]?.array != nil {
+      for block in try message.objects("content") ?? [] where try block.string("type") == "document" {
+        documents.append(block)
+      }
+    }
+    return documents
+  }
+
+  private static func sources(_ fields: RequestFields) throws(APIError) -> [SourceText] {
+    var sources: [SourceText] = []
+    for (number, block) in try documents(fields).enumerated() {
+      sources.append(
+        SourceText(name: try block.string("title") ?? "document \(number + 1)", text: try documentText(block))
+      )
+    }
+    return sources
+  }
+
+  private static func wantsCitations(_ fields: RequestFields) throws(APIError) -> Bool {
+    for block in try documents(fields) where try block.object("citations")?.flag("enabled") == true {
+      return true
+    }
+    return false
   }
 
   /// The conversation alone, for counting.
@@ -140,20 +170,22 @@ enum MessageFields {
   }
 
   private static func document(_ block: RequestFields) throws(APIError) -> String {
+    var lines: [String] = []
+    if let title = try block.string("title") { lines.append("Document: \(title)") }
+    if let context = try block.string("context") { lines.append(context) }
+    return (lines + [try documentText(block)]).joined(separator: "\n")
+  }
+
+  private static func documentText(_ block: RequestFields) throws(APIError) -> String {
     guard let source = try block.object("source") else { throw block.mismatch("source", "an object") }
-    let text: String
     switch try source.string("type") {
-    case "text"?: text = try source.string("data") ?? ""
-    case "content"?: text = try texts(source, "content")
+    case "text"?: return try source.string("data") ?? ""
+    case "content"?: return try texts(source, "content")
     case let type:
       throw .invalid(
         source.name("type"),
         "'\(source.name("type"))' is \((type ?? "absent").prefix(40)), but must be text or content: convert the "
           + "document to text first.")
     }
-    var lines: [String] = []
-    if let title = try block.string("title") { lines.append("Document: \(title)") }
-    if let context = try block.string("context") { lines.append(context) }
-    return (lines + [text]).joined(separator: "\n")
   }
 }

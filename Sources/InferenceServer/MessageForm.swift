@@ -19,6 +19,7 @@ struct MessageForm: AnswerForm {
   private var outputTokens = 0
   private var reasoning = ""
   private var text = ""
+  private var citations: [JSONValue] = []
   private var calls: [ToolCall] = []
   private var reason: FinishReason?
   private var stop: String?
@@ -40,6 +41,10 @@ struct MessageForm: AnswerForm {
       return [self.event("message_start", start), self.event("ping", [:])]
     case .prefill: return []
     case .delta(_, let delta): return take(delta)
+    case .evidence(_, let record):
+      citations = record.citations.map { .object($0.charLocation) }
+      guard open == .text else { return [] }
+      return citations.map { piece(["type": .string("citations_delta"), "citation": $0]) }
     case .finished(_, let reason, let tokens):
       self.reason = reason
       outputTokens = tokens
@@ -90,7 +95,7 @@ struct MessageForm: AnswerForm {
         ]))
     }
     if !text.isEmpty || calls.isEmpty {
-      content.append(.object(["type": .string("text"), "text": .string(text)]))
+      content += blocks
     }
     for call in calls {
       let input = (try? JSONValue(parsing: call.arguments.utf8)) ?? .object([:])
@@ -100,6 +105,13 @@ struct MessageForm: AnswerForm {
         ]))
     }
     return message(content: content, isDone: true)
+  }
+
+  /// The text, in a block, or with citations in one for each stretch of it.
+  private var blocks: [JSONValue] {
+    var block: JSONObject = ["type": .string("text"), "text": .string(text)]
+    if !citations.isEmpty { block["citations"] = .array(citations) }
+    return [.object(block)]
   }
 
   mutating func failure(_ error: APIError) -> [NamedEvent] {

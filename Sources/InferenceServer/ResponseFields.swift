@@ -58,6 +58,7 @@ struct ResponseFields {
     let format = try fields.object("text")?.object("format")
     try Self.constrain(format, &request, &parameters)
     parameters.request.prompt = .chat(request)
+    parameters.request.sources = CompletionParameters.sources(of: request)
     isStored = try fields.flag("store") ?? true
     repeated = [
       "instructions": instructions.map { .string($0) } ?? .null,

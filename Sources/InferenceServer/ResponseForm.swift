@@ -1,5 +1,6 @@
 // The answers of OpenAI's responses interface.
 
+import Evidence
 import Foundation
 import LlamaHost
 import Serving
@@ -16,6 +17,8 @@ struct ResponseForm: AnswerForm {
     var id: String
     var kind: Kind
     var text = ""
+    /// Passages that it came from.
+    var annotations: [JSONValue] = []
   }
 
   let request: CompletionRequest
@@ -68,6 +71,7 @@ struct ResponseForm: AnswerForm {
       ]
     case .prefill: return []
     case .delta(_, let delta): return take(delta)
+    case .evidence(_, let record): return annotate(record)
     case .finished(_, let reason, let tokens):
       self.reason = reason
       outputTokens = tokens
@@ -107,6 +111,17 @@ struct ResponseForm: AnswerForm {
           place(["delta": .string(piece.arguments)], hasContent: false)))
     }
     return events
+  }
+
+  private mutating func annotate(_ record: EvidenceRecord) -> [NamedEvent] {
+    guard let last = items.indices.last, case .message = items[last].kind else { return [] }
+    return record.citations.enumerated().map { number, citation in
+      let annotation = JSONValue.object(citation.fileCitation)
+      items[last].annotations.append(annotation)
+      return event(
+        "response.output_text.annotation.added",
+        place(["annotation_index": .integer(number), "annotation": annotation], hasContent: true))
+    }
   }
 
   mutating func answer() -> JSONObject {
@@ -186,7 +201,7 @@ struct ResponseForm: AnswerForm {
     case .reasoning: ["type": .string("reasoning_text"), "text": .string(item.text)]
     case .message:
       [
-        "type": .string("output_text"), "text": .string(item.text), "annotations": .array([]),
+        "type": .string("output_text"), "text": .string(item.text), "annotations": .array(item.annotations),
         "logprobs": .array([]),
       ]
     case .call: nil

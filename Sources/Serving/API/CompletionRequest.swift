@@ -1,5 +1,6 @@
 // What is asked of a model, whoever asks: no HTTP, no tokens, no engine.
 
+public import Evidence
 public import LlamaHost
 
 /// One request to continue a text or to answer a conversation.
@@ -37,6 +38,10 @@ public struct CompletionRequest: Sendable {
   public var maximumTokens: Int?
   /// How tokens are chosen.
   public var sampling: SamplerSettings
+  /// Whether the passages are found that answers come from: of the session's document, or of ``sources``.
+  public var findsEvidence = false
+  /// Texts of the prompt that answers may come from.
+  public var sources: [SourceText] = []
   /// Tokens that are to be more likely or less.
   public var logitBias: [LogitBias]
   /// Texts that end a choice; they do not become part of it.
@@ -72,6 +77,20 @@ public enum FinishReason: String, Sendable, Codable {
   case toolCalls = "tool_calls"
 }
 
+/// A text of the prompt that an answer may come from.
+public struct SourceText: Sendable, Hashable {
+  /// What clients know it by.
+  public var name: String
+  /// As it stands in the prompt.
+  public var text: String
+
+  /// A text with its name.
+  public init(name: String, text: String) {
+    self.name = name
+    self.text = text
+  }
+}
+
 /// What happens to a request, in order.
 public enum CompletionEvent: Sendable {
   /// The prompt was accepted: its tokens, and how many of them are taken from a stored context.
@@ -80,6 +99,8 @@ public enum CompletionEvent: Sendable {
   case prefill(done: Int, total: Int)
   /// More of one choice.
   case delta(choice: Int, CompletionDelta)
+  /// The passages that a choice came from, behind all of its text.
+  case evidence(choice: Int, EvidenceRecord)
   /// A choice is complete.
   case finished(choice: Int, reason: FinishReason, tokens: Int)
   /// All choices are complete; what it cost.
@@ -151,6 +172,9 @@ public struct CompletionStatistics: Sendable, Hashable {
   public var decodeSeconds = 0.0
   /// Tokens of all choices.
   public var generatedTokens = 0
+  /// Tokens that were foreseen, and checked several at a time: those that were right, and those that were not.
+  public var acceptedDrafts = 0
+  public var rejectedDrafts = 0
   /// Share of the context's keys and values that a step looked up, from 0 to 1; nil if it was not counted.
   public var contextRead: Double?
   /// Most tokens of a choice, where that is fewer than was asked for: what the prompt left of the context.

@@ -102,6 +102,7 @@ extension InferenceService {
       case .started: send(event)
       case .prefill: break
       case .delta(let choice, let delta): send(.delta(choice: choice + offset, delta))
+      case .evidence(let choice, let record): send(.evidence(choice: choice + offset, record))
       case .finished(let choice, let reason, let tokens):
         send(.finished(choice: choice + offset, reason: reason, tokens: tokens))
       case .completed(let costs): statistics = costs
@@ -122,6 +123,8 @@ extension CompletionStatistics {
     sum.decodeSeconds += other.decodeSeconds
     sum.generatedTokens += other.generatedTokens
     let weights = (Double(generatedTokens), Double(other.generatedTokens))
+    sum.acceptedDrafts += other.acceptedDrafts
+    sum.rejectedDrafts += other.rejectedDrafts
     switch (contextRead, other.contextRead) {
     case (let first?, let second?) where weights.0 + weights.1 > 0:
       sum.contextRead = (first * weights.0 + second * weights.1) / (weights.0 + weights.1)

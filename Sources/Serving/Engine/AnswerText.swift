@@ -5,7 +5,11 @@ import LlamaHost
 /// The text of one choice as it grows.
 struct AnswerText {
   /// Tokens taken so far.
-  private(set) var tokenCount = 0
+  var tokenCount: Int { tokens.count }
+  /// Those tokens.
+  private(set) var tokens: [Int32] = []
+  /// The answer that was sent, without thoughts and calls.
+  private(set) var content = ""
   private let maximumTokens: Int
   /// Alternatives to report of each token; nil for no log-probabilities.
   private let alternatives: Int?
@@ -44,7 +48,7 @@ struct AnswerText {
     if tokenizer.isEndOfGeneration(token) {
       return end(.stop, send)
     }
-    tokenCount += 1
+    tokens.append(token)
     let bytes = preserved[token] ?? tokenizer.bytes(of: token)
     let text = decoder.append(bytes)
     bytesDecoded += bytes.count
@@ -75,11 +79,13 @@ struct AnswerText {
     waiting.removeFirst(sent.count)
     guard var change = reader?.append(text, isLast: isLast) else {
       guard !text.isEmpty || !sent.isEmpty else { return }
+      content += text
       send(CompletionDelta(text: text, tokens: sent.map(\.token)))
       return
     }
     if !showsReasoning { change.reasoning = "" }
     guard !change.isEmpty || !sent.isEmpty else { return }
+    content += change.content
     send(
       CompletionDelta(
         text: change.content, reasoning: change.reasoning, calls: change.calls, tokens: sent.map(\.token)))

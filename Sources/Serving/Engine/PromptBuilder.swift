@@ -132,8 +132,8 @@ struct PromptBuilder: Sendable {
     try refuseHopeless([text])
     do {
       var conversation = try Conversation(model: model)
-      let (tokens, _) = try conversation.read([(name: name, text: text)])
-      return SessionDocumentText(tokens: tokens, conversation: conversation)
+      let (tokens, documents) = try conversation.read([(name: name, text: text)])
+      return SessionDocumentText(tokens: tokens, conversation: conversation, documents: documents)
     } catch let error as LlamaError {
       throw ServingError.invalidParameter("text", message: "\(error)")
     } catch GenerationError.emptyPrompt {

@@ -112,6 +112,8 @@ extension SchedulerCore {
     context.engine.statistics = ReadStatistics()
     let job = SequenceJob(
       group: group, progress: next.progress, choice: next.choice, context: context, sampler: sampler,
+      drafter: settings.draftsFromText ? TextDrafter() : nil,
+      trace: sampler != nil && group.request.findsEvidence ? evidenceHeads.makeTrace() : nil,
       model: runner.model)
     if !next.progress.isStarted {
       next.progress.isStarted = true

@@ -63,7 +63,10 @@ extension SchedulerCore {
       tokens: session.tokenCount, tokensRead: session.tokenCount, bytes: description.byteCount,
       created: description.created, lastUsed: description.modified, isReadOnly: !isOwned)
     registry.add(
-      card, SessionDocumentText(tokens: session.tokens, conversation: conversation, directory: path))
+      card,
+      SessionDocumentText(
+        tokens: session.tokens, conversation: conversation, directory: path, documents: description.documents)
+    )
   }
 
   /// Maps the session on disk that a prompt begins with, if that has more of it than the `found` tokens that are there.

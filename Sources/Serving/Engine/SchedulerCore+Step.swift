@@ -9,29 +9,22 @@ extension SchedulerCore {
   func step() {
     let decoding = jobs.filter { $0.nextToken != nil && !$0.isIndexDue }
     let hasIndexed = updateIndex(besides: decoding.count)
-    var batch = decoding.map { job in
-      (
-        job: job,
-        item: BatchRunner.Item(
-          context: job.context.context, tokens: job.nextToken.map { [$0] } ?? [], outputs: .last,
-          promptEnd: indexesAnswer(of: job) ? job.context.tokens.count + 1 : nil)
-      )
-    }
+    let drafts = self.drafts(for: decoding)
+    var batch = zip(decoding, drafts).map { (job: $0, item: item(for: $0, drafts: $1)) }
     // Who waits for a token has waited for the index already.
-    let readers = hasIndexed && !decoding.isEmpty ? [] : self.readers(besides: decoding.count)
+    let decodedTokens = drafts.reduce(decoding.count) { $0 + $1.count }
+    let readers = hasIndexed && !decoding.isEmpty ? [] : self.readers(besides: decodedTokens)
     for (reader, piece) in readers {
       let isLast = piece.count == reader.promptLeft
       // A document of a session is asked later: its last token needs no logits now.
       let wantsLogits = isLast && reader.sampler != nil
       let indexedEnd = reader.indexedEnd
-      batch.append(
-        (
-          reader,
-          BatchRunner.Item(
-            context: reader.context.context, tokens: piece, outputs: wantsLogits ? .last : .none,
-            promptEnd: reader.context.tokens.count + piece.count <= indexedEnd ? indexedEnd : nil,
-            prompt: devices(for: reader))
-        ))
+      var item = BatchRunner.Item(
+        context: reader.context.context, tokens: piece, outputs: wantsLogits ? .last : .none,
+        promptEnd: reader.context.tokens.count + piece.count <= indexedEnd ? indexedEnd : nil,
+        prompt: devices(for: reader))
+      if isLast { item.trace = reader.trace }
+      batch.append((reader, item))
     }
     guard !batch.isEmpty else { return }
     let start = ContinuousClock.now
@@ -64,17 +57,18 @@ extension SchedulerCore {
       promptTokens: readers.reduce(0) { $0 + $1.piece.count })
     var row = 0
     var generated = 0
+    var results: [(job: SequenceJob, drafts: Int?, result: Chosen)] = []
     for (number, part) in batch.enumerated() {
-      if number >= decoding.count {
-        advance(part.job)
-      } else {
-        runner.updateIndex(of: part.job.context.context)
-      }
-      guard part.item.outputs == .last else { continue }
-      defer { row += 1 }
-      generated += 1
-      choose(part.job, logits[row])
+      let drafts = number < drafts.count ? drafts[number] : []
+      if number >= decoding.count { advance(part.job) }
+      guard number < decoding.count || part.item.outputs == .last else { continue }
+      let result = choose(part.job, drafts: drafts, logits: logits, from: row)
+      row += drafts.count + 1
+      generated += result.right + 1
+      results.append((part.job, number < decoding.count ? drafts.count : nil, result))
     }
+    // The logits may go with the drafts.
+    for (job, drafts, result) in results { settle(job, drafts: drafts, result) }
     for (reader, _) in readers where !reader.isIndexDue { didIndex(reader) }
     count(batchTokens: batch.reduce(0) { $0 + $1.item.tokens.count }, seconds: seconds, generated: generated)
   }
@@ -186,21 +180,95 @@ extension SchedulerCore {
     job.context.pinnedCount == nil && job.generatedTokens > Self.unindexedTokens
   }
 
-  private func choose(_ job: SequenceJob, _ logits: LogitRow) {
-    guard let sampler = job.sampler else { return }
+  /// A sequence's token, or with drafts of what may follow.
+  private func item(for job: SequenceJob, drafts: [Int32]) -> BatchRunner.Item {
+    let context = job.context.context
+    var item: BatchRunner.Item
+    if let token = job.nextToken, !drafts.isEmpty {
+      item = BatchRunner.Item(context: context, token: token, drafts: drafts)
+    } else {
+      item = BatchRunner.Item(
+        context: context, tokens: job.nextToken.map { [$0] } ?? [], outputs: .last,
+        promptEnd: indexesAnswer(of: job) ? context.tokenCount + 1 : nil)
+    }
+    item.trace = job.trace
+    return item
+  }
+
+  /// Drafts for each sequence, as many together as there is room for logits.
+  private func drafts(for jobs: [SequenceJob]) -> [[Int32]] {
+    var room = runner.outputCapacity - jobs.count
+    return jobs.map { job in
+      let context = job.context.context
+      // More than one more: a last token needs no drafts.
+      let most = min(
+        room, AttentionEngine.maximumDrafts, context.capacity - context.tokenCount - 1, job.tokensLeft - 1)
+      guard let drafter = job.drafter, let token = job.nextToken, most > 0, context.takesDrafts,
+        let drafts = try? drafter.propose(context: context.tokens, token: token, most: most)
+      else { return [] }
+      room -= drafts.count
+      return drafts
+    }
+  }
+
+  /// What became of a sequence's tokens.
+  private struct Chosen {
+    /// Drafts that were right.
+    var right = 0
+    /// What is to be done when the context is in order; nil where the answer goes on.
+    var ending: (() -> Void)?
+  }
+
+  /// Chooses the token that follows, and as long as drafts turn out right the one that follows them.
+  private func choose(_ job: SequenceJob, drafts: [Int32], logits: Logits, from row: Int) -> Chosen {
+    var chosen = Chosen()
+    while true {
+      chosen.ending = choose(job, logits[row + chosen.right])
+      guard chosen.ending == nil, chosen.right < drafts.count, job.nextToken == drafts[chosen.right] else {
+        return chosen
+      }
+      chosen.right += 1
+    }
+  }
+
+  /// Drops drafts that were wrong, and does what the choice of tokens has led to.
+  ///
+  /// - Parameter drafts: how many there were; nil for a prompt.
+  private func settle(_ job: SequenceJob, drafts: Int?, _ chosen: Chosen) {
+    let context = job.context.context
+    if let drafts, drafts > 0 {
+      job.progress.drafts.proposed += drafts
+      job.progress.drafts.accepted += chosen.right
+      job.drafter?.note(right: chosen.right, wasWrong: chosen.ending == nil && chosen.right < drafts)
+      do {
+        try runner.keepDrafts(chosen.right, of: drafts, in: context, isIndexed: indexesAnswer(of: job))
+      } catch {
+        return end(job, throwing: ServingError.engineFailure("\(error)"), keepsContext: false)
+      }
+    }
+    if drafts != nil { runner.updateIndex(of: context) }
+    chosen.ending?()
+  }
+
+  /// Chooses a token.
+  ///
+  /// - Returns: what is to be done when the answer is over with it; nil where it goes on.
+  private func choose(_ job: SequenceJob, _ logits: LogitRow) -> (() -> Void)? {
+    guard let sampler = job.sampler else { return nil }
     do {
       let token = try sampler.sample(logits: logits)
       if job.progress.firstToken == nil { job.progress.firstToken = .now }
       let tokenizer = runner.model.tokenizer
       if !tokenizer.isEndOfGeneration(token) { try sampler.accept(token) }
-      let reason = job.take(token, logits: logits, tokenizer: tokenizer)
-      guard let reason else { return }
-      job.progress.reads.add(job.context.engine.statistics)
-      complete(job, reason)
+      guard let reason = job.take(token, logits: logits, tokenizer: tokenizer) else { return nil }
+      return { [self] in
+        job.progress.reads.add(job.context.engine.statistics)
+        complete(job, reason)
+      }
     } catch let error as SamplerError where error.isOfGrammar {
-      end(job, throwing: ServingError.invalidParameter("grammar", message: "\(error)"))
+      return { [self] in end(job, throwing: ServingError.invalidParameter("grammar", message: "\(error)")) }
     } catch {
-      end(job, throwing: ServingError.engineFailure("\(error)"))
+      return { [self] in end(job, throwing: ServingError.engineFailure("\(error)")) }
     }
   }
 }

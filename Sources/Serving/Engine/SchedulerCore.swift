@@ -33,6 +33,8 @@ final class SchedulerCore {
   var pace: StepPace
   /// Most contexts at once, at work and kept: each takes some of the process's mappings.
   let maximumContexts: Int
+  /// Heads that tell where answers come from.
+  let evidenceHeads: EvidenceHeads
   /// When the bytes of all contexts were counted.
   private var counted: ContinuousClock.Instant?
 
@@ -56,6 +58,7 @@ final class SchedulerCore {
       contextLength: settings.contextLength ?? (trained > 0 ? trained : 4096),
       memoryBudget: settings.memoryBudget ?? (SystemMemory.availableBytes ?? 4 << 30) / 2,
       bytesPerToken: runner.shape.bytesPerTokenWithIndex)
+    evidenceHeads = try EvidenceHeads(of: model, shape: runner.shape, profile: settings.evidenceProfile)
     // The settings are wrong now or never.
     let probe = try runner.makeContext(policy: settings.attention, capacity: 1)
     store = ContextStore(isShared: probe.engine.isForkable, capacity: limits.contextLength)
@@ -154,6 +157,7 @@ final class SchedulerCore {
   func complete(_ job: SequenceJob, _ reason: FinishReason) {
     let group = job.group
     let progress = job.progress
+    if let record = evidence(of: job) { group.send(.evidence(choice: job.choice, record)) }
     group.send(.finished(choice: job.choice, reason: reason, tokens: job.generatedTokens))
     release(job)
     progress.openChoices -= 1

@@ -27,6 +27,11 @@ public struct SchedulerSettings: Sendable {
   public var memoryBudget: Int?
   /// Bytes that each context may keep of copies of recurrent layers' states; see ``Generation/GuestHost/stateBudget``.
   public var stateBudget = 1 << 30
+  /// Whether tokens are foreseen from the text and checked several at a time.
+  public var draftsFromText = true
+  /// A profile of heads that tell where answers come from, as `ra tune --evidence` writes it; nil for what is known of
+  /// the model, or the default.
+  public var evidenceProfile: String?
   /// Milliseconds that a step may take when sequences wait for their next token: a long prompt is read in pieces that
   /// take no longer, and an index is built in such pieces.
   public var stallMilliseconds = 250

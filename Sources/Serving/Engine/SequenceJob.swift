@@ -1,5 +1,6 @@
 // One sequence at work: a choice of a request, or a document that is read into a session.
 
+import Generation
 import LlamaHost
 import RetrievalAttention
 import Synchronization
@@ -62,6 +63,7 @@ final class GroupProgress {
   var firstToken: ContinuousClock.Instant?
   var generatedTokens = 0
   var reads = ReadStatistics()
+  var drafts = DraftStatistics()
 
   init(choices: Int) { openChoices = choices }
 
@@ -74,6 +76,8 @@ final class GroupProgress {
     statistics.prefillSeconds = (token - work) / .seconds(1)
     statistics.decodeSeconds = (now - token) / .seconds(1)
     statistics.generatedTokens = generatedTokens
+    statistics.acceptedDrafts = drafts.accepted
+    statistics.rejectedDrafts = drafts.proposed - drafts.accepted
     if group.isShortened { statistics.shortenedTo = group.maximumTokens }
     if reads.steps > 0 { statistics.contextRead = reads.keysReadWithStatic }
     return statistics
@@ -107,22 +111,31 @@ final class SequenceJob {
   let choice: Int
   var context: StoredContext
   let sampler: Sampler?
+  /// Who foresees the answer's tokens; nil for nobody.
+  let drafter: (any Drafter)?
   var phase = Phase.reading(nil)
-  private var text: AnswerText
+  private(set) var text: AnswerText
+  /// Takes note of what the answer attends to; nil where nobody asks.
+  let trace: AttentionTrace?
 
   init(
     group: RequestGroup, progress: GroupProgress, choice: Int, context: StoredContext, sampler: Sampler?,
-    model: LlamaModel
+    drafter: (any Drafter)? = nil, trace: AttentionTrace? = nil, model: LlamaModel
   ) {
     self.group = group
     self.progress = progress
     self.choice = choice
     self.context = context
     self.sampler = sampler
+    self.drafter = drafter
+    self.trace = trace
     text = AnswerText(group, model: model)
   }
 
   var generatedTokens: Int { text.tokenCount }
+
+  /// Tokens that the answer may still have.
+  var tokensLeft: Int { group.maximumTokens - generatedTokens }
 
   /// Whether nobody wants the answer any more.
   var isCancelled: Bool { group.isCancelled.load(ordering: .acquiring) }

@@ -12,6 +12,8 @@ struct SessionDocumentText: Sendable {
   var conversation: Conversation
   /// Where the session is on the disk; nil for one in memory.
   var directory: String?
+  /// Which of the tokens each document has; what the template says before the first one is nobody's.
+  var documents: [SessionDocument] = []
 }
 
 final class SessionRegistry: Sendable {

@@ -1,5 +1,6 @@
 // Answers put together from events.
 
+import Evidence
 import Foundation
 import Generation
 import LlamaHost
@@ -20,6 +21,7 @@ struct Answer: Equatable {
   var promptTokens = 0
   var cachedTokens = 0
   var statistics: CompletionStatistics?
+  var evidence: [Int: EvidenceRecord] = [:]
 
   var text: String { texts[0] ?? "" }
 }
@@ -60,6 +62,7 @@ extension InferenceService {
       case .delta(let choice, let delta):
         answer.texts[choice, default: ""] += delta.text
         answer.probabilities += delta.tokens
+      case .evidence(let choice, let record): answer.evidence[choice] = record
       case .finished(let choice, let reason, let tokens):
         answer.reasons[choice] = reason
         answer.tokens[choice] = tokens

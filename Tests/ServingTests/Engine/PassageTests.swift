@@ -1,0 +1,59 @@
+// Passages that answers of the server came from, and drafts of its answers.
+
+import Evidence
+import LlamaHost
+import Serving
+import Testing
+
+extension SchedulerTests {
+  @Suite struct PassageTests {
+    private static let document =
+      "The library opens at nine. The password of the library is rosebud. Cats are not allowed in the reading room."
+
+    private func request(_ change: (inout CompletionRequest) -> Void = { _ in }) -> CompletionRequest {
+      var request = CompletionRequest(
+        prompt: .chat(
+          ChatRequest([
+            ChatMessage(
+              role: .user,
+              content: "\(Self.document)\n\nRepeat the sentence about the password of the library.")
+          ])), maximumTokens: 24, sampling: .greedy)
+      request.sources = [SourceText(name: "library.txt", text: Self.document)]
+      change(&request)
+      return request
+    }
+
+    @Test func passagesOfAnAnswerAreTold() async throws {
+      let scheduler = try await Scheduler.start()
+      let plain = try await scheduler.answer(request())
+      #expect(plain.evidence.isEmpty)
+      let answer = try await scheduler.answer(request { $0.findsEvidence = true })
+      #expect(answer.text == plain.text)
+      #expect(answer.text.contains("rosebud"))
+      let record = try #require(answer.evidence[0])
+      #expect(record.documents == ["library.txt"])
+      let cited = record.citations.map(\.citedText)
+      #expect(cited.contains { $0.contains("rosebud") }, "\(cited)")
+      for entry in record.citations {
+        let scalars = Array(Self.document.unicodeScalars)[
+          entry.source.startCharIndex..<entry.source.endCharIndex]
+        var text = ""
+        text.unicodeScalars.append(contentsOf: scalars)
+        #expect(text == entry.citedText)
+      }
+      await scheduler.stop()
+    }
+
+    @Test func draftsLeaveTheAnswerAsItIs() async throws {
+      var answers: [Answer] = []
+      for drafts in [false, true] {
+        let scheduler = try await Scheduler.start { $0.draftsFromText = drafts }
+        answers.append(try await scheduler.answer(request()))
+        await scheduler.stop()
+      }
+      #expect(answers[0].text == answers[1].text)
+      #expect(answers[0].statistics?.acceptedDrafts == 0)
+      #expect(answers[1].statistics?.acceptedDrafts ?? 0 > 0)
+    }
+  }
+}
