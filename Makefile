@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long test-gpu test-models examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
+.PHONY: build demo test test-long test-gpu test-page test-models examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -39,6 +39,10 @@ test-long: need-swift llama
 ## test-gpu   layers on Mesa's Vulkan driver for the CPU and on an RPC server here (needs packages, tells which)
 test-gpu: need-swift
 	@SWIFT="$(SWIFT)" scripts/test-gpu
+
+## test-page  the server's page in Chromium (needs it; playwright comes from PyPI), pictures in .build/page
+test-page: build
+	@Tests/clients/page
 
 ## test-models  a tiny random model of each of llama.cpp's architectures, checked by ra doctor; table in docs/models.md
 test-models: build

@@ -7,7 +7,7 @@
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
 //   AttentionModel <- {RetrievalAttention, LlamaHost}
 //   RetrievalAttention <- AttentionPolicies <- {Evaluation, ra}
-//   CSystemCalls <- Platform <- {AttentionKernels, AttentionModel, LlamaHost, LineEditing, NumpyFile}
+//   CSystemCalls <- Platform <- {AttentionKernels, AttentionModel, Documents, Evidence, LlamaHost, LineEditing, NumpyFile}
 //   CTexts <- Evaluation <- Benchmarking <- ra
 //   Serving <- InferenceServer <- ra
 //   NumpyFile <- Benchmarking
@@ -43,6 +43,8 @@ let package = Package(
     .library(name: "AttentionPolicies", targets: ["AttentionPolicies"]),
     .library(name: "LlamaHost", targets: ["LlamaHost"]),
     .library(name: "Generation", targets: ["Generation"]),
+    .library(name: "Evidence", targets: ["Evidence"]),
+    .library(name: "Documents", targets: ["Documents"]),
     .library(name: "NumpyFile", targets: ["NumpyFile"]),
     .library(name: "Evaluation", targets: ["Evaluation"]),
     .library(name: "Serving", targets: ["Serving"]),
@@ -89,15 +91,22 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Generation",
-      dependencies: ["LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
+      dependencies: [
+        "Evidence", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
+      ],
+      resources: [.embedInCode("Resources/evidence-profiles.json")],
       swiftSettings: strict),
+    // From the attention of an answer to the passages that it came from.
+    .target(name: "Evidence", dependencies: ["Platform"], swiftSettings: strict),
     .target(name: "CTexts"),
     .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: strict),
+    // Files of any format to texts. Knows no models.
+    .target(name: "Documents", dependencies: ["Platform"], swiftSettings: strict),
     .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: strict),
     .target(
       name: "Evaluation",
       dependencies: [
-        "AttentionPolicies",
+        "AttentionPolicies", "Evidence",
         "Generation", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
         "CTexts",
       ],
@@ -113,14 +122,14 @@ let package = Package(
     .target(
       name: "Serving",
       dependencies: [
-        "Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels",
+        "Evidence", "Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels",
         .product(name: "OrderedCollections", package: "swift-collections"),
       ],
       swiftSettings: strict),
     .target(
       name: "InferenceServer",
       dependencies: [
-        "Serving", "LlamaHost", "Platform",
+        "Evidence", "Serving", "LlamaHost", "Platform",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -128,13 +137,16 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
       ],
-      resources: [.embedInCode("Resources/index.html"), .embedInCode("Resources/openapi.json")],
+      exclude: ["Resources/Page/vendor/README.md"],
+      resources: [.embedInCode("Resources/Page"), .embedInCode("Resources/openapi.json")],
       swiftSettings: strict),
     .executableTarget(
       name: "ra",
       dependencies: [
         "AttentionPolicies",
-        "Benchmarking", "Evaluation", "Generation", "InferenceServer", "LineEditing", "LlamaHost", "Platform",
+        "Benchmarking", "Documents", "Evidence", "Evaluation", "Generation", "InferenceServer", "LineEditing",
+        "LlamaHost",
+        "Platform",
         "RetrievalAttention", "Serving", "VectorIndex", "AttentionKernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -175,6 +187,9 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),
+    .testTarget(name: "EvidenceTests", dependencies: ["Evidence"], swiftSettings: settings),
+    .testTarget(
+      name: "DocumentsTests", dependencies: ["Documents", "Platform", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "LineEditingTests", dependencies: ["LineEditing"], swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(
@@ -194,7 +209,8 @@ let package = Package(
     .testTarget(
       name: "ServingTests",
       dependencies: [
-        "AttentionPolicies", "Serving", "Generation", "LlamaHost", "RetrievalAttention", "TestSupport",
+        "AttentionPolicies", "Evidence", "Serving", "Generation", "LlamaHost", "RetrievalAttention",
+        "TestSupport",
       ],
       swiftSettings: settings),
     .testTarget(

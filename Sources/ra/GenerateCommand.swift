@@ -1,5 +1,6 @@
 import ArgumentParser
 import AttentionKernels
+import Evidence
 import Foundation
 import Generation
 import LlamaHost
@@ -18,11 +19,14 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup(title: "Prompt") var promptOptions: PromptOptions
+  @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
   @OptionGroup(title: "Prompt") var system: SystemPromptOption
   @OptionGroup(title: "Prompt") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
+  @OptionGroup(title: "Drafts") var drafts: DraftOptions
+  @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
   @OptionGroup var limit: ContextLimitOptions
 
   @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
@@ -39,6 +43,7 @@ struct GenerateCommand: AsyncParsableCommand {
     try chatTemplate.check(raw: promptOptions.raw, system: system)
     try retrieval.check([attention ?? .retrieval])
     if attention == .host { try store.checkHost() }
+    try drafts.check(attention: attention, retrieval: retrieval)
   }
 
   func run() async throws {
@@ -49,10 +54,11 @@ struct GenerateCommand: AsyncParsableCommand {
 
   private func generate() throws -> TextGenerator.StopReason {
     let console = Console()
-    let input = try promptOptions.read()
+    let documents = try documentOptions.read(promptOptions.document, console)
+    let question = try promptOptions.question()
     let settings = try sampling.settings()
     func makePrompt(_ model: LlamaModel) throws -> Prompt {
-      try Prompt(documents: input.documents, question: input.question, model: model, raw: promptOptions.raw)
+      try Prompt(documents: documents, question: question, model: model, raw: promptOptions.raw)
     }
     let (model, pool) = try modelOptions.load(
       console, for: .counted { try makePrompt($0).tokens.count + maxTokens }, chat: chatTemplate,
@@ -64,8 +70,11 @@ struct GenerateCommand: AsyncParsableCommand {
     let runner = try makeRunner(console, model, pool, planned: planned)
     let sampler = try Sampler(
       settings: settings, model: model, format: prompt.format, reasoningBudget: chatTemplate.reasoningBudget)
-    let printer = AnswerPrinter(console, showsReasoning: chatTemplate.showsReasoning)
-    let result = try TextGenerator(runner: runner).generate(
+    let recorder = try evidence.recorder(for: runner, console)
+    let printer = AnswerPrinter(
+      console, showsReasoning: chatTemplate.showsReasoning, waits: recorder != nil && evidence.showsMarks)
+    let drafting = try drafts.drafting(console, for: model, pool: pool, plannedTokens: planned)
+    let result = try TextGenerator(runner: runner, drafting: drafting, trace: recorder?.trace).generate(
       prompt: prompt.tokens, maximumTokens: maxTokens, sampler: sampler
     ) { event in
       if json, case .text = event { return }
@@ -81,10 +90,17 @@ struct GenerateCommand: AsyncParsableCommand {
         host.windowReading.activity.layers > 0 ? host.windowReading.activity : nil
       report.prefillOnDevices = host.promptReading.memory.isEmpty ? nil : host.promptReading.activity
     }
+    let texts = zip(documents.elements, documents.sections).map {
+      (name: $0.name, text: String($1.dropFirst("File: \($0.name)\n".count)))
+    }
+    let found = try recorder?.find(
+      result, AnswerSources(texts, in: runner.tokens, tokenizer: model.tokenizer), question: question, console
+    )
+    report.evidence = found?.record
     if json {
       try console.json(report)
     } else {
-      printer.end(result)
+      printer.end(result, found?.text)
       console.note(report.summary)
     }
     return result.stopReason
@@ -118,7 +134,8 @@ struct PromptOptions: ParsableArguments {
 
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("A text file to read before the question; repeatable.", valueName: "file"))
+    help: ArgumentHelp(
+      "A document to read before the question; repeatable: \(DocumentOptions.help).", valueName: "file"))
   var document: [String] = []
 
   @Flag(help: "No chat template: the text goes to the model as it is.")
@@ -130,20 +147,13 @@ struct PromptOptions: ParsableArguments {
     }
   }
 
-  func read() throws -> (documents: [String], question: String) {
-    let documents = try document.map { try readDocument($0) }
-    if let prompt { return (documents, prompt) }
-    if let promptFile { return (documents, try TextFile.read(promptFile)) }
-    guard isatty(STDIN_FILENO) == 0 else { throw GenerationError.emptyPrompt }
-    return (documents, try TextFile.readStandardInput())
+  /// The question.
+  func question() throws -> String {
+    if let prompt { return prompt }
+    if let promptFile { return try TextFile.read(promptFile) }
+    guard isatty(STDIN_FILENO) == 0, !document.contains("-") else { throw GenerationError.emptyPrompt }
+    return try TextFile.readStandardInput()
   }
-}
-
-/// The text of a document, which must have some.
-func readDocument(_ path: String) throws -> String {
-  let text = try TextFile.read(path)
-  guard !text.allSatisfy(\.isWhitespace) else { throw CommandError.blankDocument(path: path) }
-  return text
 }
 
 struct SamplingOptions: ParsableArguments {
@@ -204,6 +214,9 @@ struct GenerationReport: Encodable {
   var keysRead: Double?
   var keysReadWithStatic: Double?
   var bytesPerToken: Double?
+  var drafts: DraftStatistics
+  /// The passages that the answer came from; missing where nobody asked for them.
+  var evidence: EvidenceRecord?
   var memory: MemoryUse
   /// Empty when all layers are on the CPU.
   var devices: [DeviceReport] = []
@@ -232,6 +245,7 @@ struct GenerationReport: Encodable {
     keysRead = statistics.reads?.keysRead
     keysReadWithStatic = statistics.reads?.keysReadWithStatic
     bytesPerToken = statistics.reads?.bytesPerToken
+    drafts = statistics.drafts
     memory = statistics.memory
   }
 
@@ -250,6 +264,10 @@ struct GenerationReport: Encodable {
           format:
             "read       %.1f %% of the keys and values a step looked up, %.1f %% with first and last tokens (%@)",
           keysRead * 100, keysReadWithStatic * 100, formatBytes(Int(bytesPerToken))))
+    }
+    if drafts.proposed > 0 {
+      lines.append(
+        "drafts     \(drafts.accepted) of \(drafts.proposed) right, \(formatCount(drafts.steps, "step"))")
     }
     if indexSeconds > 0 {
       lines.append(

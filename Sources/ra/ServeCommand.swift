@@ -34,6 +34,13 @@ struct ServeCommand: AsyncParsableCommand {
   @OptionGroup var store: StoreOptions
   @OptionGroup var states: StateOptions
 
+  @Option(
+    help: """
+      Foresee tokens from what followed in the text where it was alike, and check several in one step. (values: off, \
+      text; default: text)
+      """)
+  var draft: ServedDrafts?
+
   @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
   var attention: AttentionChoice?
 
@@ -76,10 +83,11 @@ struct ServeCommand: AsyncParsableCommand {
     var scheduling = SchedulerSettings()
     scheduling.modelName = names.name
     scheduling.modelAliases = names.alias
-    scheduling.threads = modelOptions.threading.threads
+    scheduling.threads = try modelOptions.threading.count()
     if let policy = try retrieval.policy(attention ?? .retrieval) { scheduling.attention = policy }
     scheduling.format = store.format
     if let bytes = states.stateMemory?.bytes { scheduling.stateBudget = bytes }
+    scheduling.draftsFromText = draft != .off
     limits.apply(to: &scheduling)
     try sessions.apply(to: &scheduling)
     // All that can be wrong without the model is told before that is loaded.
@@ -292,6 +300,11 @@ struct ServedSessionOptions: ParsableArguments {
     settings.sessions = try sessions.map { try SessionName($0).path() }
     settings.sessionFolder = sessionStore
   }
+}
+
+/// Where drafts of the server's answers come from.
+enum ServedDrafts: String, CaseIterable, ExpressibleByArgument {
+  case off, text
 }
 
 struct ServingLimitOptions: ParsableArguments {

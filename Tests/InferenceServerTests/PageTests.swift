@@ -5,30 +5,96 @@ import TestSupport
 import Testing
 
 @Suite struct PageTests {
+  /// Every file of the page's folder is served under its name, with its type, and only this server is asked by it.
   @Test func thePageLoadsNothingFromElsewhere() async throws {
-    try await TestServer.run(ScriptedService()) { server in
-      let page = try await server.send("GET", "/")
-      #expect(page.status == 200)
-      #expect(page.headers["content-type"] == "text/html; charset=utf-8")
-      #expect(page.headers["content-security-policy"]?.contains("default-src 'none'") == true)
-      for reference in ["http://", "https://", "src=", "@import", "url("] {
-        #expect(!page.body.contains(reference), "\(reference)")
+    let types = [
+      "html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8",
+      "js": "text/javascript; charset=utf-8",
+      "mjs": "text/javascript; charset=utf-8", "txt": "text/plain; charset=utf-8",
+    ]
+    let files = try Self.files()
+    #expect(files.contains("vendor/marked.mjs") && files.contains("app.mjs"))
+    var settings = ServerSettings()
+    settings.keys = try APIKeys(parsing: "key")
+    try await TestServer.run(ScriptedService(), settings: settings) { server in
+      for file in files {
+        let answer = try await server.send("GET", file == "index.html" ? "/" : "/page/\(file)")
+        #expect(answer.status == 200, "\(file)")
+        #expect(
+          answer.headers["content-type"] == types[String(file.split(separator: ".").last ?? "")], "\(file)")
+        #expect(answer.headers["x-content-type-options"] == "nosniff")
+        #expect(answer.headers["cache-control"] == "no-cache")
+        #expect(
+          answer.body == (try String(contentsOf: Self.folder.appendingPathComponent(file), encoding: .utf8)))
+        let policy = try #require(answer.headers["content-security-policy"])
+        let rules = Dictionary(
+          uniqueKeysWithValues: policy.split(separator: ";").map { rule in
+            let words = rule.split(separator: " ").map(String.init)
+            return (words[0], words.dropFirst().joined(separator: " "))
+          })
+        #expect(
+          rules["default-src"] == "'none'" && rules["script-src"] == "'self'"
+            && rules["style-src"] == "'self'")
+        #expect(
+          rules["connect-src"] == "'self'" && rules["img-src"] == "data:"
+            && rules["frame-ancestors"] == "'none'")
+        // Comments of the libraries and the licences name their homes.
+        guard !file.hasPrefix("vendor/"), file != "licences.txt" else { continue }
+        for reference in ["http://", "https://", "@import", "url("] {
+          #expect(!answer.body.contains(reference), "\(reference) in \(file)")
+        }
       }
-      #expect(page.body.contains("</html>"))
+      let page = try await server.send("GET", "/").body
+      let references = try Regex(#"(?:src|href)="([^"]*)""#, as: (Substring, Substring).self)
+      for reference in page.matches(of: references) {
+        let name = String(reference.output.1)
+        #expect(
+          name == "data:," || (name.hasPrefix("page/") && files.contains(String(name.dropFirst(5)))),
+          "\(name)")
+      }
+      for missing in [
+        "index", "vendor", "README.md", "..%2fopenapi.json", "vendor/app.mjs", "vendor%2fmarked.mjs",
+      ] {
+        #expect(try await server.send("GET", "/page/\(missing)").status == 404, "\(missing)")
+      }
     }
   }
 
-  /// An answer that was stopped before its first token, or failed, leaves nothing of its turn to the next question.
+  /// A browser that has a file already is told that it is the same.
+  @Test func filesOfThePageAreSentOnce() async throws {
+    try await TestServer.run(ScriptedService()) { server in
+      let tag = try #require(try await server.send("GET", "/page/app.mjs").headers["etag"])
+      for known in [tag, "W/\(tag)", "\"x\", \(tag)"] {
+        let again = try await server.send("GET", "/page/app.mjs", headers: ["If-None-Match": known])
+        #expect(again.status == 304 && again.body.isEmpty, "\(known)")
+        #expect(again.headers["etag"] == tag)
+      }
+      #expect(
+        try await server.send("GET", "/page/app.mjs", headers: ["If-None-Match": "\"x\""]).status == 200)
+      #expect(try await server.send("GET", "/page/chat.mjs").headers["etag"] != tag)
+    }
+  }
+
+  /// The page's modules that need no browser: what the model is told, circles, time left, Markdown, what is stored.
   @Test(.enabled(if: PageTests.node != nil, "needs Node.js"))
-  func theModelIsToldWholeTurns() throws {
+  func modulesOfThePage() throws {
     let process = Process()
     process.executableURL = try #require(Self.node)
-    process.arguments = [
-      "Tests/clients/page.js", "Sources/InferenceServer/Resources/index.html",
-    ].map { Repository.root.appendingPathComponent($0).path }
+    let folder = Repository.root.appendingPathComponent("Tests/page")
+    let tests = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+    process.arguments = ["--test"] + tests.map(\.path).filter { $0.hasSuffix(".test.mjs") }.sorted()
+    #expect((process.arguments ?? []).count > 5)
     try process.run()
     process.waitUntilExit()
     #expect(process.terminationStatus == 0)
+  }
+
+  private static let folder = Repository.root.appendingPathComponent("Sources/InferenceServer/Resources/Page")
+
+  private static func files() throws -> [String] {
+    try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter {
+      $0.contains(".") && !$0.hasSuffix(".md")
+    }
   }
 
   private static let node = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
@@ -42,7 +108,8 @@ import Testing
       let paths = try #require(description["paths"]?.object)
       #expect(
         Set(paths.keys) == [
-          "/", "/health", "/openapi.json", "/metrics", "/props", "/tokenize", "/detokenize",
+          "/", "/page/{file}", "/page/vendor/{file}", "/health", "/openapi.json", "/metrics", "/props",
+          "/tokenize", "/detokenize",
           "/apply-template",
           "/v1/models", "/v1/models/{id}", "/v1/embeddings", "/v1/rerank", "/v1/reranking",
           "/v1/chat/completions", "/v1/completions", "/v1/sessions", "/v1/sessions/{id}",
@@ -51,7 +118,8 @@ import Testing
       for (path, operations) in paths {
         for (method, operation) in operations.object ?? [:] where method != "parameters" {
           let answer = try await server.send(
-            method.uppercased(), path.replacing("{id}", with: "x"), body: method == "post" ? "{}" : nil)
+            method.uppercased(), path.replacing("{id}", with: "x").replacing("{file}", with: "x"),
+            body: method == "post" ? "{}" : nil)
           #expect(answer.status != 405, "\(method) \(path)")
           #expect(operation["responses/\(answer.status)"] != nil, "\(method) \(path) gave \(answer.status)")
         }

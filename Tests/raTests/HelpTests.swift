@@ -10,8 +10,9 @@ import Testing
     "--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--seed", "--grammar",
   ]
   private static let template = ["--chat-template", "--chat-template-kwargs"]
+  private static let documents = ["--include", "--exclude", "--no-gitignore"]
   private static let flags: [String: [String]] = [
-    "generate": model + retrieval + sampling + template + [
+    "generate": model + retrieval + documents + sampling + template + [
       "--prompt", "--system", "--prompt-file", "--document", "--raw", "--attention", "--max-tokens", "--json",
       "--allow-beyond-context",
     ],
@@ -35,19 +36,22 @@ import Testing
       "--memory", "--stall", "--max-request", "--drain", "--attention", "--name", "--log-level", "--alias",
       "--strict-model", "--max-choices", "--allow-origin", "--pooling",
     ],
-    "ingest": model + retrieval + template + [
+    "ingest": model + retrieval + documents + template + [
+      "--add", "--update",
       "--session", "--system", "--document", "--resume", "--force", "--raw", "--attention", "--checkpoint",
       "--memory-limit", "--allow-beyond-context", "--json",
     ],
-    "ask": model + sampling + template + [
-      "--session", "<question>", "--question-file", "--max-tokens", "--keep", "--memory-limit",
+    "ask": model + retrieval + documents + sampling + template + [
+      "--session", "<question>", "--question-file", "--max-tokens", "--keep", "--no-session", "--system",
+      "--attention", "--memory-limit",
       "--allow-beyond-context", "--json",
     ],
-    "chat": model + retrieval + sampling + template + [
+    "chat": model + retrieval + documents + sampling + template + [
+      "--no-session",
       "--session", "--system", "--attention", "--max-tokens", "--memory-limit", "--allow-beyond-context",
       "/help",
     ],
-    "session": ["list", "show", "verify", "fork", "rm"],
+    "session": ["list", "show", "verify", "fork", "rm", "prune"],
     "doctor": ["<model>", "--threads"] + devices,
     "devices": ["--rpc", "--json"],
     "bench": [],
@@ -97,7 +101,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("list", ["--folder", "--json"]), ("show", ["--json"]), ("verify", ["--json"]),
+    ("list", ["--folder", "--cache", "--json"]), ("prune", ["--to", "--json"]), ("show", ["--json"]),
+    ("verify", ["--json"]),
     ("fork", ["<new>", "--json"]),
     ("rm", ["--yes", "--json"]),
   ])

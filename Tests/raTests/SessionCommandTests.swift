@@ -23,16 +23,23 @@ import Testing
   @Test func documentsAreRead() throws {
     let shown = try home.show("book")
     let documents = try #require(shown["documents"] as? [[String: Any]])
-    #expect(documents.map { $0["name"] as? String } == [home.alice, home.note])
+    #expect(documents.map { $0["name"] as? String } == ["alice.txt", "note.txt"])
+    let contents = documents.compactMap { $0["contents"] as? [String: Any] }
+    #expect(contents.map { $0["path"] as? String } == [home.alice, home.note])
+    #expect(contents.allSatisfy { ($0["hash"] as? String)?.count == 16 })
+    // "File: alice.txt", a line feed, the text, an empty line, "File: note.txt", a line feed.
+    #expect(contents.map { $0["firstByte"] as? Int }[0] == 16)
+    let end = (contents[0]["byteCount"] as? Int).map { $0 + 16 }
+    #expect(contents[1]["firstByte"] as? Int == end.map { $0 + 2 + 15 })
     let counts = documents.compactMap { $0["tokenCount"] as? Int }
-    #expect(counts[0] > 700 && (10...20).contains(counts[1]))
+    #expect(counts[0] > 700 && (10...30).contains(counts[1]))
     #expect(
       documents.compactMap { $0["firstToken"] as? Int }[1] + counts[1] == shown["tokenCount"] as? Int)
     #expect(shown["pendingTokenCount"] as? Int == 0)
     #expect(
       shown["modelPath"] as? String == (try URL(fileURLWithPath: Program.model()).standardizedFileURL.path))
     let text = try home.ra(["session", "show", "book"]).standardOutput
-    for part in ["book", "tokens", "SmolLM2", home.alice, home.note] { #expect(text.contains(part)) }
+    for part in ["book", "tokens", "SmolLM2", "alice.txt", "note.txt"] { #expect(text.contains(part)) }
 
     let list = try home.json(["session", "list"])
     let names = try #require(list["sessions"] as? [[String: Any]]).compactMap { $0["name"] as? String }

@@ -115,7 +115,7 @@ import Testing
       try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any])
     #expect(report["tokenCount"] as? Int == report["tokensRead"] as? Int)
     let documents = try #require(try home.show("replaced")["documents"] as? [[String: Any]])
-    #expect(documents.map { $0["name"] as? String } == [other])
+    #expect(documents.map { $0["name"] as? String } == [URL(fileURLWithPath: other).lastPathComponent])
   }
 
   @Test func removal() throws {

@@ -22,7 +22,11 @@ final class SessionHome {
   }
 
   var environment: [String: String] {
-    ["XDG_DATA_HOME": folder.url("data").path, "HOME": folder.url("home").path]
+    [
+      "XDG_DATA_HOME": folder.url("data").path, "HOME": folder.url("home").path,
+      "XDG_CACHE_HOME": folder.url("cache").path, "XDG_STATE_HOME": folder.url("state").path,
+      "XDG_CONFIG_HOME": folder.url("config").path,
+    ]
   }
 
   func ingest(_ name: String, _ arguments: [String] = []) throws -> Output {
@@ -75,8 +79,8 @@ final class RunningProgram {
     folder = try TemporaryFolder()
     process.executableURL = URL(fileURLWithPath: try executable ?? Program.path())
     process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-      .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
+    process.environment = ProcessInfo.processInfo.environment.merging(Program.environment) { $1 }
+      .merging(environment) { $1 }
     for name in ["output", "error"] { try Data().write(to: folder.url(name)) }
     process.standardInput = input
     process.standardOutput = try FileHandle(forWritingTo: folder.url("output"))

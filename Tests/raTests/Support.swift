@@ -40,6 +40,21 @@ enum Program {
 
   static func model() throws -> String { try TestModel.path() }
 
+  /// No model, configuration or cache of whoever runs the tests.
+  static let environment: [String: String] = {
+    let base = (try? home.get().url("none").path) ?? "/dev/null"
+    return [
+      "RA_MODEL": "", "RA_MODELS": base, "XDG_CONFIG_HOME": base, "XDG_CACHE_HOME": base,
+      "XDG_STATE_HOME": base,
+      "SWIFT_BACKTRACE": "enable=no",
+    ]
+  }()
+
+  /// `@unchecked`: nobody changes it.
+  private struct Shared: @unchecked Sendable { let folder: TemporaryFolder }
+  private static let kept = Result { Shared(folder: try TemporaryFolder()) }
+  private static var home: Result<TemporaryFolder, any Error> { kept.map(\.folder) }
+
   /// Runs `ra` with `arguments`, nothing on standard input, and `environment` added to our own.
   ///
   /// - Parameter addressSpace: kilobytes that the process may map, nil for no limit.
@@ -63,8 +78,8 @@ enum Program {
     process.executableURL = URL(fileURLWithPath: executable)
     process.arguments = arguments
     // A crash is told by its signal; the runtime's report of it takes half a minute.
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-      .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
+    process.environment = ProcessInfo.processInfo.environment.merging(Self.environment) { $1 }
+      .merging(environment) { $1 }
     // Files instead of pipes: nobody has to empty them while the program runs.
     let folder = try TemporaryFolder()
     try Data(input.utf8).write(to: folder.url("input"))

@@ -62,7 +62,7 @@ struct CaptureCommand: AsyncParsableCommand {
     _ = try console.takesOver(model, pool, isForced: true)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     let settings = HeadCapture.Settings(
-      model: URL(fileURLWithPath: modelOptions.model).lastPathComponent,
+      model: URL(fileURLWithPath: try modelOptions.path()).lastPathComponent,
       text: URL(fileURLWithPath: text).lastPathComponent, contextTokens: context, decodeTokens: tokens,
       layers: try layerNumbers())
     try HeadCapture.record(

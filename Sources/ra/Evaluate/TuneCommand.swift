@@ -43,6 +43,13 @@ struct TuneCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Neighboring layers that get one tolerance.", valueName: "layers"))
   var group = 2
 
+  @Flag(
+    help: """
+      Find the heads that tell where answers come from, from facts hidden in the text, and write a profile for \
+      --evidence-heads instead.
+      """)
+  var evidence = false
+
   @Option(name: [.short, .long], help: ArgumentHelp("Where to write the profile.", valueName: "file"))
   var output: String
 
@@ -69,8 +76,30 @@ struct TuneCommand: AsyncParsableCommand {
     try await withInterruption { try command.tune() }
   }
 
+  private func findEvidenceHeads(_ console: Console) throws {
+    let filler = try FillerText(TextFile.read(text))
+    let (model, pool) = try modelOptions.load(console, for: .tokens(context))
+    _ = try console.takesOver(model, pool, isForced: true)
+    let host = try GuestHost(model: model, pool: pool)
+    let found = try EvidenceHeadSearch(host: host, filler: filler).run {
+      console.progress("reading answers", done: $0, total: $1, unit: "answers")
+    }
+    console.clear()
+    let profile = EvidenceProfile(
+      model: model, answers: found.answers, bestShare: found.bestShare, heads: found.heads.entries)
+    try profile.json().write(to: URL(fileURLWithPath: output), options: .atomic)
+    if json { console.output(String(decoding: try profile.json(), as: UTF8.self)) }
+    console.note(
+      "\(found.heads.entries.count) heads, of which the best has "
+        + String(format: "%.0f %%", found.bestShare * 100) + " of its attention on the right sentences")
+    for head in found.heads.entries {
+      console.note(String(format: "layer %3d  head %3d  weight %.3f", head.layer, head.head, head.weight))
+    }
+  }
+
   private func tune() throws {
     let console = Console()
+    if evidence { return try findEvidenceHeads(console) }
     let inputs = try ([text] + (validation.map { [$0] } ?? [])).map {
       (path: $0, text: try TextFile.read($0))
     }

@@ -7,8 +7,10 @@ import LlamaHost
 import RetrievalAttention
 
 struct ModelOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: "The model: a GGUF file (the first one of a split model).")
-  var model: String
+  @Option(
+    name: [.short, .long],
+    help: "The model: a GGUF file (the first one of a split model). \(ModelDefault.help)")
+  var model: String?
 
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var variant: VariantOptions
@@ -32,8 +34,11 @@ struct ModelOptions: ParsableArguments {
     options.ropeFactors = variant.ropeFactors
     options.adapters = variant.lora
     try chat?.apply(to: &options, system: system)
-    return try console.loadModel(path: model, options: options, for: context)
+    return try console.loadModel(path: path(), options: options, for: context)
   }
+
+  /// The model's file, named or not.
+  func path() throws -> String { try ModelDefault.path(model) }
 }
 
 extension Console {
@@ -56,8 +61,15 @@ extension Console {
 }
 
 struct ThreadOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: "Threads to compute with. (default: the machine's physical cores)")
+  @Option(
+    name: [.short, .long],
+    help:
+      "Threads to compute with. (default: 'threads' in the configuration file, or the machine's physical cores)"
+  )
   var threads: Int?
+
+  /// What was asked for, here or in the configuration; nil for the machine's cores.
+  func count() throws -> Int? { try threads ?? Configuration.shared.threads }
 
   func validate() throws {
     if let threads, !(1...512).contains(threads) {
@@ -77,7 +89,7 @@ struct ThreadOptions: ParsableArguments {
   }
 
   func makePool() throws -> ThreadPool {
-    try ThreadPool(threadCount: threads ?? ThreadPool.defaultThreadCount)
+    try ThreadPool(threadCount: count() ?? ThreadPool.defaultThreadCount)
   }
 }
 

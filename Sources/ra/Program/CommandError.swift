@@ -14,8 +14,20 @@ enum CommandError: Error, CustomStringConvertible {
   case otherDocuments(name: String, tokens: Int)
   case modelGone(path: String, name: String)
   case noModel(name: String)
-  case blankDocument(path: String)
   case noQuestion
+  /// Neither documents nor a session to ask about.
+  case noDocuments
+  /// A word in front of the question that names nothing.
+  case noSuchDocument(String)
+  /// Documents for a session that has its own.
+  case documentsOfSession(String)
+  /// A document of which a session does not know where it came from.
+  case unknownSource(String)
+  /// A conversation about documents, and one that is kept.
+  case chatWithBoth(String)
+  /// No model was named, and none is there.
+  case noModelFound(folders: [String])
+  case severalModels([String])
   case needsMemory(AttentionError)
   case contextFull(tokens: Int, limit: Int, isOfMemory: Bool)
   case noTerminal(sessions: [String])
@@ -25,6 +37,7 @@ enum CommandError: Error, CustomStringConvertible {
   /// What the model is told before everything, when something was read already.
   case systemTooLate(name: String)
   case notSavedByHost
+  case unwritable(path: String, reason: String)
 
   var description: String {
     switch self {
@@ -47,7 +60,23 @@ enum CommandError: Error, CustomStringConvertible {
       "the session \(name) was made with the model \(path), which cannot be read any more; give its new place with "
         + "--model"
     case .noModel(let name): "there is no session \(name) yet; give --model to start one"
-    case .blankDocument(let path): "\(path) has no text"
+    case .noDocuments:
+      "there is nothing to ask about: name documents in front of the question, or give --session"
+    case .noSuchDocument(let word):
+      "there is no file or folder '\(word)'; a question of several words needs quotes around it"
+    case .documentsOfSession(let name):
+      "the session \(name) has its documents already: give the question alone, in quotes; 'ra ingest --add' adds documents"
+    case .chatWithBoth(let name):
+      "documents and a session together mean: 'ra ingest --session \(name)' with the documents, and then 'ra chat --session \(name)'"
+    case .unknownSource(let name):
+      "the session does not know where \(name) came from; read the documents anew with --force"
+    case .noModelFound(let folders):
+      "no model is named and none is in \(folders.joined(separator: " or ")); give --model FILE, or set RA_MODEL or 'model' in "
+        + "\(Configuration.path)"
+    case .severalModels(let paths):
+      "no model is named and there are several: \(paths.joined(separator: ", ")); give one with --model, or set RA_MODEL or "
+        + "'model' in \(Configuration.path)"
+    case .unwritable(let path, let reason): "cannot write \(path): \(reason)"
     case .noQuestion:
       "the question is empty: give it as an argument, with --question-file or on standard input"
     case .needsMemory(let error):

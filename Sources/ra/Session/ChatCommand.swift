@@ -9,18 +9,30 @@ import Synchronization
 struct ChatCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "chat",
-    abstract: "Talk with a model, about what a session holds or about nothing in particular.",
+    abstract: "Talk with a model, about documents, what a session holds, or nothing in particular.",
     discussion: """
+      Documents are read once, and kept as 'ra ask' keeps them; the conversation about them is kept only with /save.
+
       With --session, every answered turn is on disk before the next one begins; a session that does not exist is \
       made, if --model is given. Ctrl-C stops an answer, and what was said until then stays in the conversation. Lines \
       that start with a slash are commands: /help lists them. Without a terminal, each line of standard input is a \
       message.
 
-      Example: ra chat --session book
+      Examples: ra chat book.pdf
+                ra chat --session book
       """)
+
+  @Argument(
+    help: ArgumentHelp("Documents to talk about: \(DocumentOptions.help).", valueName: "document"))
+  var documents: [String] = []
 
   @Option(name: [.short, .long], help: "The session: \(SessionName.help). (default: nothing is kept)")
   var session: String?
+
+  @Flag(help: "Do not keep what was read of the documents, and look for no session that has it.")
+  var noSession = false
+
+  @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
 
   @OptionGroup var modelOptions: SessionModelOptions
   @OptionGroup(title: "Conversation") var system: SystemPromptOption
@@ -41,6 +53,8 @@ struct ChatCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Most tokens of an answer.", valueName: "tokens"))
   var maxTokens = 1024
 
+  @OptionGroup(title: "Drafts") var drafts: DraftOptions
+  @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
   @OptionGroup var memory: MemoryLimitOption
   @OptionGroup var states: StateOptions
   @OptionGroup var limit: ContextLimitOptions
@@ -55,8 +69,10 @@ struct ChatCommand: AsyncParsableCommand {
     }
     if let session {
       _ = try SessionName(session)
-    } else if modelOptions.model == nil {
-      throw ValidationError("Give --session, --model or both.")
+      guard documents.isEmpty else { throw ValidationError(sentence(CommandError.chatWithBoth(session))) }
+    }
+    if documents.contains("-"), isatty(STDIN_FILENO) == 0 {
+      throw ValidationError("- reads standard input to its end, and leaves no messages there; name a file.")
     }
   }
 
@@ -80,22 +96,25 @@ struct ChatCommand: AsyncParsableCommand {
   }
 
   private func talk(_ worker: ChatWorker, _ interruption: AnswerInterruption) async throws {
-    let lines = ChatLines()
+    let lines = ChatLines(keepsHistory: try Configuration.shared.keepsHistory)
     while let line = try lines.next() {
       let text = line.trimmingCharacters(in: .whitespacesAndNewlines)
       if text.isEmpty { continue }
       do {
+        var message: String? = text.hasPrefix("//") ? String(text.dropFirst()) : text
         if text.hasPrefix("/"), !text.hasPrefix("//") {
-          guard try await worker.perform(text) else { break }
-        } else {
-          let message = text.hasPrefix("//") ? String(text.dropFirst()) : text
+          let step = try await interruption.duringWork { try await worker.perform(text) }
+          if case .end = step { break }
+          if case .answer(let again) = step { message = again } else { message = nil }
+        }
+        if let message {
           try await interruption.duringWork { try await worker.answer(message) }
           // Not to be interrupted: what was said is to be kept.
           try await worker.keepTurn()
         }
         if let failure = StandardStream.output.failure { throw failure }
       } catch is CancellationError {
-        await worker.note("interrupted; the message was not added to the conversation")
+        await worker.note("interrupted; nothing was added to the conversation")
       } catch let failure as StandardStream.Failure {
         throw failure
       } catch  where lines.isInteractive {
@@ -110,9 +129,11 @@ final class ChatLines {
   private let editor: LineEditor?
   private var input = InputLines(limit: TextFile.largestByteCount)
 
-  init() {
+  /// - Parameter keepsHistory: whether messages can be recalled in later runs.
+  init(keepsHistory: Bool) {
     let terminal = ProcessInfo.processInfo.environment["TERM"]
-    editor = LineEditor.isPossible(terminal: terminal) ? LineEditor() : nil
+    let history = keepsHistory ? LineHistory(path: UserFolder.state.path("chat-history")) : nil
+    editor = LineEditor.isPossible(terminal: terminal) ? LineEditor(history: history) : nil
   }
 
   /// Whether a person can do something about an error.

@@ -8,13 +8,25 @@ import LlamaHost
 import RetrievalAttention
 
 actor ChatWorker {
-  private let command: ChatCommand
-  private let console = Console()
-  private var chat: Chat?
-  private var session: Session?
+  let command: ChatCommand
+  let console = Console()
+  var chat: Chat?
+  var session: Session?
   /// The session is new, and goes if nothing is said.
   private var isUnused = false
   private var lastTurn: GenerationReport?
+  /// Questions of this run, to go back to.
+  var turns: [Turn] = []
+  /// Where this run began.
+  var base: Place?
+  /// What was read in this run, in front of the first question.
+  var documents = PromptDocuments()
+  /// Where in the context that is.
+  var ranges: [SessionDocument] = []
+  /// What was read behind it, to stand in front of the next one.
+  var pendingText: PromptDocuments?
+
+  private var madeDrafting: Drafting?
 
   init(_ command: ChatCommand) {
     self.command = command
@@ -24,16 +36,50 @@ actor ChatWorker {
 
   /// Loads the model, and opens or makes the session.
   func open() throws {
+    try openContext()
+    base = place
+  }
+
+  private func openContext() throws {
     _ = try command.sampling.settings()
     if let name = command.session {
       let path = try SessionName(name).path()
       try open(path, name: name)
+    } else if !command.documents.isEmpty {
+      try openDocuments()
     } else {
       let runner = try makeRunner()
       try runner.model.checkChatTemplate()
       chat = Chat(runner: runner, conversation: try Conversation(model: runner.model))
       console.note("talking with \(runner.model.description.name ?? "the model"); /help lists commands")
     }
+  }
+
+  /// How the next tokens are foreseen; a smaller model is loaded once.
+  func drafting(_ runner: any SequenceRunner) throws -> Drafting {
+    if let madeDrafting { return madeDrafting }
+    guard let guest = runner as? GuestRunner else { return .none }
+    let trained = guest.model.description.trainedContextLength
+    let made = try command.drafts.drafting(
+      console, for: guest.model, pool: guest.pool, plannedTokens: trained > 0 ? trained : 1 << 15)
+    madeDrafting = made
+    return made
+  }
+
+  /// For a conversation about documents.
+  private func openDocuments() throws {
+    let documents = try command.documentOptions.read(command.documents, console)
+    let context = DocumentContext(
+      console: console, documents: documents, model: command.modelOptions, chat: command.chatTemplate,
+      system: command.system, retrieval: command.retrieval, store: command.store,
+      attention: command.attention,
+      memory: command.memory, states: command.states, limit: command.limit, keepsSession: !command.noSession,
+      room: command.maxTokens + AskInput.roomForQuestion)
+    let opened = try context.open()
+    chat = opened.chat
+    self.documents = documents
+    ranges = opened.documents
+    console.note("talking about \(documents.title); /help lists commands")
   }
 
   /// For a conversation that is not kept.
@@ -58,7 +104,9 @@ actor ChatWorker {
   private func open(_ path: String, name: String) throws {
     let limit = command.memory.memoryLimit?.bytes
     let exists = FileManager.default.fileExists(atPath: path)
-    guard exists || command.modelOptions.model != nil else { throw CommandError.noModel(name: name) }
+    guard exists || command.modelOptions.model != nil || ModelDefault.isPossible else {
+      throw CommandError.noModel(name: name)
+    }
     let description = exists ? try SessionDescription(at: path) : nil
     try description?.requireComplete()
     if command.system.system != nil, let description, description.tokenCount > 0 {
@@ -99,7 +147,10 @@ actor ChatWorker {
     // A disk too full for it is told when the turn is saved.
     if let mark { _ = FileManager.default.createFile(atPath: mark, contents: nil) }
     do {
-      try generate(message)
+      let before = place
+      try generate(pendingText.map { "\($0.text)\n\n\(message)" } ?? message)
+      if let before { turns.append(Turn(before: before, message: message, pendingText: pendingText)) }
+      pendingText = nil
     } catch {
       removeMark()
       throw error
@@ -111,13 +162,13 @@ actor ChatWorker {
     let model = chat.runner.model
     let prompt = try chat.prompt(for: message).count
     var maximum = command.maxTokens
-    if let (limit, isOfMemory) = contextLimit {
-      guard prompt < limit else {
-        throw CommandError.contextFull(tokens: prompt, limit: limit, isOfMemory: isOfMemory)
-      }
-      maximum = min(maximum, limit - prompt)
-    }
-    let printer = AnswerPrinter(console, showsReasoning: command.chatTemplate.showsReasoning)
+    if let limit = try checkRoom(tokens: prompt) { maximum = min(maximum, limit - prompt) }
+    chat.drafting = try drafting(chat.runner)
+    let recorder = ranges.isEmpty ? nil : try command.evidence.recorder(for: chat.runner, console)
+    chat.trace = recorder?.trace
+    let printer = AnswerPrinter(
+      console, showsReasoning: command.chatTemplate.showsReasoning,
+      waits: recorder != nil && command.evidence.showsMarks)
     var seed: UInt32 = 0
     let result = try chat.ask(message, maximumTokens: maximum) { format in
       let sampler = try Sampler(
@@ -128,10 +179,20 @@ actor ChatWorker {
     } onEvent: {
       printer.show($0)
     }
-    printer.end(result)
+    printer.end(result, try recorder?.find(result, documents: ranges, question: message, console).text)
     if result.stopReason == .cancelled { console.note("(stopped)") }
     if result.stopReason == .length { console.note("(stopped after \(result.tokens.count) tokens)") }
     lastTurn = GenerationReport(result, seed: seed)
+  }
+
+  /// Throws where so many tokens leave no room for an answer; the most that there can be, nil for any number.
+  @discardableResult
+  func checkRoom(tokens: Int) throws -> Int? {
+    guard let (limit, isOfMemory) = contextLimit else { return nil }
+    guard tokens < limit else {
+      throw CommandError.contextFull(tokens: tokens, limit: limit, isOfMemory: isOfMemory)
+    }
+    return limit
   }
 
   /// Most tokens of the conversation; nil for any number.
@@ -164,26 +225,43 @@ actor ChatWorker {
     }
   }
 
-  /// Carries out a command; false ends the conversation.
-  func perform(_ line: String) throws -> Bool {
+  /// Carries out a command.
+  func perform(_ line: String) throws -> Step {
     let words = line.split(maxSplits: 1, whereSeparator: \.isWhitespace)
     let argument = words.count > 1 ? words[1].trimmingCharacters(in: .whitespaces) : nil
     switch words[0] {
-    case "/quit", "/exit": return false
+    case "/quit", "/exit": return .end
+    case "/read": try read(argument)
+    case "/undo": try undo()
+    case "/retry": return try retry()
+    case "/clear": try clear()
+    case "/system": try setSystem(argument)
     case "/help": console.note(Self.help)
     case "/stats": console.note(statistics())
     case "/save": try save(argument)
-    default: console.note("there is no command \(words[0]); /help lists them")
+    default:
+      let near = CommandSuggestion.closest(to: String(words[0]), among: Self.commands)
+      console.note(
+        "there is no command \(words[0]); " + (near.map { "did you mean \($0)?" } ?? "/help lists them"))
     }
-    return true
+    return .next
   }
 
+  private static let commands = [
+    "/read", "/retry", "/undo", "/clear", "/system", "/save", "/stats", "/help", "/quit", "/exit",
+  ]
+
   private static let help = """
+    /read FILE  read documents: files, folders, patterns
+    /retry      ask the last question again
+    /undo       take the last question and its answer back
+    /clear      go back to where this run began
+    /system TEXT  tell the model something before everything, and begin anew
     /save NAME  keep this conversation as a session; with a session, a copy of it
     /stats      tokens, memory and speed
     /quit       end, as Ctrl-D does
     //text      send a message that starts with a slash
-    Ctrl-C stops an answer. The arrow keys edit the line and recall earlier ones.
+    Ctrl-C stops an answer. The arrow keys edit the line and recall earlier ones, Ctrl-R looks for one.
     """
 
   private func save(_ name: String?) throws {
@@ -194,7 +272,7 @@ actor ChatWorker {
     }
     let path = try SessionName(name).path()
     if let session {
-      if chat.turnCount > 0 { try keepTurn() }
+      if !turns.isEmpty { try keepTurn() }
       try Session.copy(session.directory, to: path)
       return console.note("copied to \(path)")
     }
@@ -202,6 +280,7 @@ actor ChatWorker {
     guard let runner = chat.runner as? GuestRunner else { throw CommandError.notSavedByHost }
     try chat.complete()
     let made = try Session.create(at: path, from: runner)
+    made.documents = ranges
     made.keep(chat.conversation)
     try made.save()
     session = made
@@ -212,7 +291,7 @@ actor ChatWorker {
     guard let chat else { preconditionFailure("not opened") }
     let memory = chat.runner.memory
     var lines = [
-      "context    \(formatCount(chat.tokens.count, "token")), \(formatCount(chat.turnCount, "turn")) now, "
+      "context    \(formatCount(chat.tokens.count, "token")), \(formatCount(turns.count, "turn")) now, "
         + ((chat.runner as? GuestRunner).map { "\($0.context.engine.indexedTokenCount) tokens in the index" }
           ?? "llama.cpp's own attention")
     ]

@@ -12,7 +12,7 @@ struct IngestCommand: AsyncParsableCommand {
       What was read is saved every --checkpoint seconds. After Ctrl-C, a crash or a loss of power, the same command \
       with --resume goes on from there, with the same result.
 
-      Example: ra ingest --model model.gguf --document book.txt --session book
+      Example: ra ingest --model model.gguf --session book book.txt notes/
       """)
 
   @OptionGroup var sessionOption: SessionOption
@@ -20,10 +20,24 @@ struct IngestCommand: AsyncParsableCommand {
   @OptionGroup(title: "Conversation") var system: SystemPromptOption
   @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
 
+  @Argument(
+    help: ArgumentHelp("Documents, read in this order: \(DocumentOptions.help).", valueName: "document"))
+  var documents: [String] = []
+
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("A text file; repeatable. They are read in this order.", valueName: "file"))
+    help: ArgumentHelp(
+      "Another way to name a document, in front of the others; repeatable.", valueName: "file"))
   var document: [String] = []
+
+  @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
+
+  @Flag(help: "Read documents behind those that the session has, before its first question.")
+  var add = false
+
+  @Flag(
+    help: "Read the session's documents again from the first difference on, where their files have changed.")
+  var update = false
 
   @Flag(help: "Go on with an interrupted session; start it if there is none.")
   var resume = false
@@ -53,16 +67,22 @@ struct IngestCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    if resume, force { throw ValidationError("Give --resume or --force, not both.") }
+    let modes = [("--resume", resume), ("--force", force), ("--add", add), ("--update", update)].filter(\.1)
+    if modes.count > 1 { throw ValidationError("Give \(modes[0].0) or \(modes[1].0), not both.") }
     try chatTemplate.check(raw: raw, system: system)
     _ = try retrieval.storedPolicy(attention, of: "sessions need")
     guard checkpoint.isFinite, checkpoint >= 0 else {
       throw ValidationError("--checkpoint is \(checkpoint), but must be zero or more seconds.")
     }
-    guard !resume else { return }
-    guard modelOptions.model != nil else { throw ValidationError("--model is missing.") }
-    guard !document.isEmpty else { throw ValidationError("--document is missing: there is nothing to read.") }
+    if update, !names.isEmpty {
+      throw ValidationError(
+        "--update reads the session's own documents; name none, or use --force for others.")
+    }
+    guard !resume, !update else { return }
+    guard !names.isEmpty else { throw ValidationError("A document is missing: there is nothing to read.") }
   }
+
+  var names: [String] { document + documents }
 
   func run() async throws {
     let command = self
@@ -84,11 +104,10 @@ struct IngestCommand: AsyncParsableCommand {
   }
 
   private func read(_ path: String, _ console: Console) throws -> IngestReport {
-    let documents = try document.map { (name: $0, text: try readDocument($0)) }
+    if add || update { return try change(SessionDescription(at: path), console) }
+    let documents = try documentOptions.read(names, console)
     guard FileManager.default.fileExists(atPath: path) else {
-      guard !resume || modelOptions.model != nil && !documents.isEmpty else {
-        throw SessionError.notFound(path: path)
-      }
+      guard !resume || !names.isEmpty else { throw SessionError.notFound(path: path) }
       return try create(path, documents, console)
     }
     if force { return try create(path, documents, console) }
@@ -100,7 +119,7 @@ struct IngestCommand: AsyncParsableCommand {
   }
 
   private func create(
-    _ path: String, _ documents: [(name: String, text: String)], _ console: Console
+    _ path: String, _ documents: PromptDocuments, _ console: Console
   ) throws -> IngestReport {
     let host = try modelOptions.host(
       console, store: store,
@@ -128,16 +147,16 @@ struct IngestCommand: AsyncParsableCommand {
   }
 
   private func goOn(
-    _ description: SessionDescription, _ documents: [(name: String, text: String)], _ console: Console
+    _ description: SessionDescription, _ documents: PromptDocuments, _ console: Console
   ) throws -> IngestReport {
     let isComplete = description.tokenCount > 0 && description.pendingTokenCount == 0
-    if isComplete, documents.isEmpty {
+    if isComplete, names.isEmpty {
       console.note("everything was read already")
       return IngestReport(description, tokensRead: 0)
     }
     let host = try modelOptions.host(console, for: description, chat: chatTemplate, system: system)
     states.apply(to: host)
-    let plan = documents.isEmpty ? nil : try plan(documents, host)
+    let plan = names.isEmpty ? nil : try plan(documents, host)
     let session = try Session.open(
       description.directory, host: host, access: .write, plannedTokens: plan?.tokens.count ?? 1,
       memoryLimit: memory.memoryLimit?.bytes)
@@ -163,24 +182,28 @@ struct IngestCommand: AsyncParsableCommand {
   /// Tokens of questions and answers that a session is to have room for, where a model must know before it is loaded.
   private static let roomForQuestions = 2048
 
-  private typealias Plan = (conversation: Conversation, tokens: [Int32], documents: [SessionDocument])
+  typealias Plan = (conversation: Conversation, tokens: [Int32], documents: [SessionDocument])
 
   /// What is to be read, checked before anything is changed.
-  private func plan(_ documents: [(name: String, text: String)], _ host: GuestHost) throws -> Plan {
+  private func plan(_ documents: PromptDocuments, _ host: GuestHost) throws -> Plan {
     var conversation = try Conversation(model: host.model, raw: raw)
     let (tokens, ranges) = try conversation.read(documents)
-    try limit.check(tokens: tokens.count, model: host.model)
+    try check(tokens: tokens.count, host)
+    return (conversation, tokens, ranges)
+  }
+
+  func check(tokens count: Int, _ host: GuestHost) throws {
+    try limit.check(tokens: count, model: host.model)
     if memory.memoryLimit == nil {
       do {
-        try Context.checkMemory(shape: host.shape, tokens: tokens.count)
+        try Context.checkMemory(shape: host.shape, tokens: count)
       } catch let error as AttentionError {
         throw CommandError.needsMemory(error)
       }
     }
-    return (conversation, tokens, ranges)
   }
 
-  private func read(_ plan: Plan, into session: Session, _ console: Console) throws -> IngestReport {
+  func read(_ plan: Plan, into session: Session, _ console: Console) throws -> IngestReport {
     session.keep(plan.conversation)
     return try reading(session, console) { progress in
       _ = try session.ingest(

@@ -8,10 +8,13 @@ struct SessionCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "session",
     abstract: "List, show, verify, copy and remove sessions.",
-    discussion: "A session is \(SessionName.help): \(SessionStore.standard.folder).",
+    discussion: """
+      A session is \(SessionName.help): \(SessionStore.standard.folder). Names of sessions that 'ra ask' and 'ra chat' have \
+      made of documents mean those in \(SessionStore.cache.folder).
+      """,
     subcommands: [
       SessionListCommand.self, SessionShowCommand.self, SessionVerifyCommand.self, SessionForkCommand.self,
-      SessionRemoveCommand.self,
+      SessionRemoveCommand.self, SessionPruneCommand.self,
     ]
   )
 }
@@ -23,8 +26,15 @@ struct SessionListCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The folder. (default: the user's own)", valueName: "folder"))
   var folder: String?
 
+  @Flag(help: "List the sessions that 'ra ask' and 'ra chat' have made of documents.")
+  var cache = false
+
   @Flag(help: "Write one JSON document.")
   var json = false
+
+  func validate() throws {
+    if cache, folder != nil { throw ValidationError("Give --folder or --cache, not both.") }
+  }
 
   private struct Report: Encodable {
     struct Damaged: Encodable {
@@ -39,7 +49,7 @@ struct SessionListCommand: ParsableCommand {
 
   func run() throws {
     let console = Console()
-    let store = folder.map { SessionStore(folder: $0) } ?? .standard
+    let store = folder.map { SessionStore(folder: $0) } ?? (cache ? .cache : .standard)
     let (sessions, damaged) = store.list()
     if json {
       try console.json(
@@ -59,6 +69,13 @@ struct SessionListCommand: ParsableCommand {
       console.output(table([["NAME", "TOKENS", "ON DISK", "MODEL", "SAVED", "CONTENTS"]] + rows))
     }
     for entry in damaged { console.note("\(entry.name): \(entry.error)") }
+    let made = cache || folder != nil ? [] : SessionStore.cache.list().sessions
+    if !made.isEmpty {
+      let bytes = made.reduce(0) { $0 + $1.diskByteCount }
+      console.note(
+        "and \(formatCount(made.count, "session")) of documents, \(formatBytes(bytes)): 'ra session list --cache'"
+      )
+    }
   }
 
   private func table(_ rows: [[String]]) -> String {
@@ -236,5 +253,32 @@ struct SessionRemoveCommand: ParsableCommand {
   private func isAgreed(_ text: String) -> Bool {
     StandardStream.error.write("Remove \(text)? [y/N] ")
     return ["y", "yes"].contains(readLine()?.trimmingCharacters(in: .whitespaces).lowercased())
+  }
+}
+
+struct SessionPruneCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "prune",
+    abstract: "Remove the sessions that 'ra ask' and 'ra chat' have made of documents.",
+    discussion: """
+      Those that were not used for longest go first, until the others take no more than --to. The commands do so by \
+      themselves beyond 8 GiB, or what 'session-cache' in the configuration file says.
+      """)
+
+  @Option(help: ArgumentHelp("What may stay, such as 2G. (default: nothing)", valueName: "size"))
+  var to: ByteCount?
+
+  @Flag(help: "Write one JSON document with the removed sessions.")
+  var json = false
+
+  func run() throws {
+    let console = Console()
+    let sessions = DocumentSessions(store: .cache)
+    let removed = sessions.prune(to: to?.bytes ?? 0)
+    if json { return try console.json(removed) }
+    for name in removed { console.note("removed \(name)") }
+    let left = sessions.store.list().sessions
+    let bytes = left.reduce(0) { $0 + $1.diskByteCount }
+    console.output("\(formatCount(left.count, "session")) of documents left, \(formatBytes(bytes))\n")
   }
 }

@@ -21,7 +21,13 @@ struct SessionName: Sendable {
 
   /// Where it is; does not have to exist.
   func path() throws -> String {
-    guard text.contains("/") else { return try SessionStore.standard.path(for: text) }
+    guard text.contains("/") else {
+      let path = try SessionStore.standard.path(for: text)
+      let made = "\(SessionStore.cache.folder)/\(text)"
+      let isMade =
+        !FileManager.default.fileExists(atPath: path) && FileManager.default.fileExists(atPath: made)
+      return isMade ? made : path
+    }
     return URL(fileURLWithPath: text).standardizedFileURL.path
   }
 
@@ -42,8 +48,12 @@ struct SessionOption: ParsableArguments {
 struct SessionModelOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
-    help: "The model: a GGUF file. (default: where the session's model was when it was last saved)")
+    help:
+      "The model: a GGUF file. Of a session that exists, the one that it was made with. \(ModelDefault.help)")
   var model: String?
+
+  /// The file of a model for what is new, named or not.
+  func path() throws -> String { try ModelDefault.path(model) }
 
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var variant: VariantOptions
@@ -63,9 +73,11 @@ struct SessionModelOptions: ParsableArguments {
   }
 
   /// Loads the model, telling the progress on standard error.
+  ///
+  /// - Parameter path: where that is known already.
   func load(
-    _ console: Console, for session: SessionDescription? = nil, context: PlannedContext = .trained,
-    chat: ChatTemplateOptions, system: SystemPromptOption? = nil
+    _ console: Console, for session: SessionDescription? = nil, path: String? = nil,
+    context: PlannedContext = .trained, chat: ChatTemplateOptions, system: SystemPromptOption? = nil
   ) throws -> (model: LlamaModel, pool: ThreadPool) {
     let pool = try threading.makePool()
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
@@ -76,7 +88,7 @@ struct SessionModelOptions: ParsableArguments {
     options.adapters = variant.lora.isEmpty ? session?.adapters ?? [] : variant.lora
     try chat.apply(to: &options, system: system)
     let model = try console.loadModel(
-      path: model ?? session?.modelPath ?? "", options: options,
+      path: path ?? model ?? session?.modelPath ?? self.path(), options: options,
       for: session.map { .begun($0.ropeFactors) } ?? context)
     return (model, pool)
   }
@@ -98,6 +110,8 @@ extension Session {
 
   func keep(_ conversation: Conversation) {
     attributes.merge(conversation.attributes) { $1 }
+    // It is no longer what its documents alone would be.
+    if conversation.place == .answer { DocumentSessions.forget(self) }
   }
 }
 

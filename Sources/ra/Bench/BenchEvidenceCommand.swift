@@ -1,0 +1,92 @@
+import ArgumentParser
+import Evaluation
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+struct BenchEvidenceCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evidence", abstract: "How well the passages that answers come from are found.",
+    discussion: """
+      Hides facts of one and of two sentences in a text, asks for them and for facts that are not there, and compares \
+      the passages that the answers are said to come from with those that they do come from.
+
+      Example: ra bench evidence --model model.gguf --words 4000
+      """)
+
+  @OptionGroup var modelOptions: ModelOptions
+  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup var limit: ContextLimitOptions
+
+  @Option(help: ArgumentHelp("A text to hide facts in. (default: the program's own)", valueName: "file"))
+  var text: String?
+
+  @Option(help: ArgumentHelp("Words of the text for each round of questions.", valueName: "count"))
+  var words = 2500
+
+  @Option(help: ArgumentHelp("Texts, with 24 questions each.", valueName: "count"))
+  var texts = 3
+
+  @Option(help: ArgumentHelp("A profile that ra tune --evidence wrote.", valueName: "file"))
+  var evidenceHeads: String?
+
+  @Flag(help: "Write one JSON document with all answers.")
+  var json = false
+
+  func validate() throws {
+    try checkCount("--words", words)
+    try checkCount("--texts", texts)
+  }
+
+  func run() async throws {
+    let command = self
+    try await withInterruption { try command.measure() }
+  }
+
+  private struct Report: Encodable {
+    var model: String
+    var isDefault: Bool
+    var scores: [String: EvidenceBenchmark.Score]
+    var answers: [EvidenceBenchmark.Answer]
+  }
+
+  private func measure() throws {
+    let console = Console()
+    let filler = try FillerText(text.map { try TextFile.read($0) } ?? BuiltInText.persuasion)
+    let (model, pool) = try modelOptions.load(console, for: .tokens(2 * words))
+    _ = try console.takesOver(model, pool, isForced: true)
+    let host = try GuestHost(model: model, pool: pool)
+    let heads = try EvidenceHeads(of: model, shape: host.shape, profile: evidenceHeads)
+    var settings = EvidenceBenchmark.Settings()
+    settings.words = words
+    settings.texts = texts
+    settings.policy = .retrieval(try retrieval.settings())
+    let answers = try EvidenceBenchmark(host: host, heads: heads, filler: filler, settings: settings).run {
+      console.progress("asking", done: $0, total: $1, unit: "questions")
+    }
+    console.clear()
+    var scores: [String: EvidenceBenchmark.Score] = [:]
+    for kind in EvidenceBenchmark.Kind.allCases {
+      scores[kind.rawValue] = .init(answers.filter { $0.kind == kind })
+      scores["\(kind.rawValue), right"] = .init(answers.filter { $0.kind == kind && $0.isRight })
+    }
+    let name = model.description.name ?? "the model"
+    if json {
+      return try console.json(
+        Report(model: name, isDefault: heads.isDefault, scores: scores, answers: answers))
+    }
+    var lines = [
+      "\(name), \(heads.entries.count) heads\(heads.isDefault ? " (the default)" : ""), \(words) words",
+      "questions        answers  precision  recall  without citation  by words: precision  recall",
+    ]
+    for (kind, score) in scores.sorted(by: { $0.key < $1.key }) where score.answers > 0 {
+      lines.append(
+        aligned([
+          (kind, -16), ("\(score.answers)", 8), (String(format: "%.3f", score.precision), 10),
+          (String(format: "%.3f", score.recall), 8), (String(format: "%.3f", score.abstained), 18),
+          (String(format: "%.3f", score.wordPrecision), 21), (String(format: "%.3f", score.wordRecall), 8),
+        ]))
+    }
+    console.output(lines.joined(separator: "\n") + "\n")
+  }
+}

@@ -1,0 +1,134 @@
+// Options for the passages that answers come from.
+
+import ArgumentParser
+import Documents
+import Evidence
+import Foundation
+import Generation
+import LlamaHost
+import RetrievalAttention
+
+/// Whether and how passages are shown.
+struct EvidenceOptions: ParsableArguments {
+  @Flag(help: "Show which passages of the documents each sentence of the answer came from.")
+  var evidence = false
+
+  @Flag(
+    help: """
+      Show only passages that the answer needs: it is read again without each of them, and without others as long. \
+      Implies --evidence.
+      """)
+  var verifyEvidence = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a page that shows the documents, darker where the answer read more.", valueName: "file"))
+  var heat: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A profile that ra tune --evidence wrote. (default: the program's own for the model, or all heads of its middle layers)",
+      valueName: "file"))
+  var evidenceHeads: String?
+
+  /// Whether anything is to be found.
+  var isWanted: Bool { evidence || verifyEvidence || heat != nil }
+  /// Whether marks stand in the answer, which then comes as a whole.
+  var showsMarks: Bool { evidence || verifyEvidence }
+
+  /// What takes note; nil where nothing is wanted, or where the host attends.
+  func recorder(for runner: any SequenceRunner, _ console: Console) throws -> EvidenceRecorder? {
+    guard isWanted else { return nil }
+    guard let guest = runner as? GuestRunner else {
+      console.note("no passages: the host attends, and does not tell what it read")
+      return nil
+    }
+    let heads = try EvidenceHeads(of: guest.model, shape: guest.host.shape, profile: evidenceHeads)
+    if heads.isDefault {
+      console.note(
+        "evidence by the default heads: 'ra tune --evidence' finds those of this model, which tell more")
+    }
+    return EvidenceRecorder(options: self, runner: guest, heads: heads)
+  }
+}
+
+/// Finds an answer's passages.
+struct EvidenceRecorder {
+  let options: EvidenceOptions
+  let runner: GuestRunner
+  let heads: EvidenceHeads
+  let trace: AttentionTrace
+
+  init(options: EvidenceOptions, runner: GuestRunner, heads: EvidenceHeads) {
+    self.options = options
+    self.runner = runner
+    self.heads = heads
+    trace = heads.makeTrace()
+  }
+
+  /// The passages of an answer from documents in the context.
+  func find(
+    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, _ console: Console
+  ) throws -> FoundEvidence {
+    let sources = AnswerSources(documents, in: runner.tokens, tokenizer: runner.model.tokenizer)
+    return try find(result, sources, question: question, console)
+  }
+
+  func find(
+    _ result: TextGenerator.Result, _ found: AnswerSources, question: String, _ console: Console
+  ) throws -> FoundEvidence {
+    let sources = try EvidenceSources(found.documents)
+    let answer = result.evidenceTrace(trace, heads: heads, tokenizer: runner.model.tokenizer)
+    var evidence = try AnswerEvidence(sources, of: answer)
+    if options.verifyEvidence, !evidence.citations.isEmpty {
+      let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
+      evidence = try evidence.checked(check, sources: sources, trace: answer) {
+        console.progress("checking", done: $0, total: $1, unit: "passages")
+      }.evidence
+      console.clear()
+    }
+    let places = SourcePlaces(sources)
+    if let path = options.heat {
+      let map = ReadingMap(
+        evidence, sources: sources, title: sources.documents.first?.name ?? "Documents", question: question,
+        places: places)
+      do {
+        try Data(map.html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+      } catch {
+        throw CommandError.unwritable(path: path, reason: "\(error.localizedDescription)")
+      }
+      console.note("map        \(path)")
+    }
+    return FoundEvidence(evidence: evidence, sources: sources, places: places)
+  }
+}
+
+/// An answer with its passages.
+struct FoundEvidence {
+  let evidence: AnswerEvidence
+  let sources: EvidenceSources
+  let places: SourcePlaces
+
+  /// The answer with marks, and the passages below it.
+  var text: String {
+    let cited = CitedAnswer(evidence, sources: sources, places: places)
+    return cited.list.isEmpty ? "\(cited.text)\n" : "\(cited.text)\n\n\(cited.list)\n"
+  }
+
+  var record: EvidenceRecord { EvidenceRecord(evidence, sources: sources, places: places) }
+}
+
+/// Lines, pages and headings of documents, by the kinds of their files.
+struct SourcePlaces: Evidence.DocumentPlaces {
+  private let places: [Documents.DocumentPlaces]
+
+  init(_ sources: EvidenceSources) {
+    places = sources.documents.map {
+      Documents.DocumentPlaces(of: $0.text, format: DocumentFormat(fileName: $0.name))
+    }
+  }
+
+  func place(ofByte offset: Int, document: Int) -> String? {
+    places.indices.contains(document) ? places[document].place(at: offset).description : nil
+  }
+}
