@@ -16,7 +16,7 @@ extension SchedulerTests {
           ChatRequest([
             ChatMessage(
               role: .user,
-              content: "\(Self.document)\n\nRepeat the sentence about the password of the library.")
+              content: "\(Self.document)\n\nWhat is the password of the library?")
           ])), maximumTokens: 24, sampling: .greedy)
       request.sources = [SourceText(name: "library.txt", text: Self.document)]
       change(&request)
