@@ -78,7 +78,7 @@ import Testing
       try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any])
     let common: Set = [
       "text", "stopReason", "attention", "seed", "promptTokens", "generatedTokens", "prefillSeconds",
-      "prefillTokensPerSecond", "decodeTokensPerSecond", "indexSeconds", "memory", "devices",
+      "prefillTokensPerSecond", "decodeTokensPerSecond", "indexSeconds", "memory", "devices", "drafts",
     ]
     let reads: Set = ["keysRead", "keysReadWithStatic", "bytesPerToken"]
     #expect(Set(object.keys) == (attention == "host" ? common : common.union(reads)))
