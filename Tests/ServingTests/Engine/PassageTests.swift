@@ -10,13 +10,16 @@ extension SchedulerTests {
     private static let document =
       "The library opens at nine. The password of the library is rosebud. Cats are not allowed in the reading room."
 
-    private func request(_ change: (inout CompletionRequest) -> Void = { _ in }) -> CompletionRequest {
+    private func request(
+      _ question: String = "What is the password of the library?",
+      _ change: (inout CompletionRequest) -> Void = { _ in }
+    ) -> CompletionRequest {
       var request = CompletionRequest(
         prompt: .chat(
           ChatRequest([
             ChatMessage(
               role: .user,
-              content: "\(Self.document)\n\nWhat is the password of the library?")
+              content: "\(Self.document)\n\n\(question)")
           ])), maximumTokens: 24, sampling: .greedy)
       request.sources = [SourceText(name: "library.txt", text: Self.document)]
       change(&request)
@@ -28,7 +31,7 @@ extension SchedulerTests {
       let plain = try await scheduler.answer(request())
       #expect(plain.evidence.isEmpty)
       let answer = try await scheduler.answer(request { $0.findsEvidence = true })
-      #expect(answer.text.contains("rosebud"))
+      #expect(answer.text.lowercased().contains("rosebud"))
       let record = try #require(answer.evidence[0])
       #expect(record.documents == ["library.txt"])
       let cited = record.citations.map(\.citedText)
@@ -47,7 +50,8 @@ extension SchedulerTests {
       var answers: [Answer] = []
       for drafts in [false, true] {
         let scheduler = try await Scheduler.start { $0.draftsFromText = drafts }
-        answers.append(try await scheduler.answer(request()))
+        answers.append(
+          try await scheduler.answer(request("Repeat the sentence about the password of the library.")))
         await scheduler.stop()
       }
       #expect(answers[0].text == answers[1].text)
