@@ -55,7 +55,7 @@ public struct EvidenceStream: Sendable {
   /// - Parameters:
   ///   - text: what it adds to the answer; a token that completes no character adds nothing and does not count.
   ///   - weights: `[head][position weight]` of the step that chose the token, no position twice.
-  /// - Returns: the sentences that are complete by now and were not earlier.
+  /// - Returns: the sentences that this token completes, none as a rule.
   /// - Throws: ``EvidenceError`` for weights that are none, another number of heads, and behind ``finish()``.
   public mutating func append(
     _ text: String, weights: [[PositionWeight]]

@@ -53,7 +53,7 @@ extension ReadingMap {
     "#742b06",
   ]
   private static let dark = [
-    "#2a2318", "#3a2d15", "#4d3a12", "#64490f", "#7d590e", "#9b6c0e", "#bd8413", "#dc9d22", "#f3b840",
+    "#2a2318", "#3a2d15", "#4d3a12", "#64490f", "#7d590e", "#a5740f", "#bd8413", "#dc9d22", "#f3b840",
     "#ffd677",
   ]
 
@@ -98,7 +98,7 @@ extension ReadingMap {
     .all span{border:1px solid var(--line);padding:.25rem .6rem}
     a{color:var(--mark)}
     .n,sup a{font-size:.75rem;text-decoration:none;padding:.15rem .3rem;border-radius:3px}
-    .n{vertical-align:super;line-height:1}
+    .n{vertical-align:super;line-height:1;padding:.15rem}
     .n:hover,sup a:hover{text-decoration:underline}
     sup{line-height:0;scroll-margin-top:4rem}
     sup:target a{background:var(--mark);color:var(--paper)}
