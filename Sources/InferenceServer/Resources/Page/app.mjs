@@ -230,7 +230,7 @@ $("key-form").onsubmit = event => {
   event.preventDefault();
   server.key = $("key").value.trim();
   rememberHere("key", server.key);
-  connect();
+  connect().then(() => { if ($("key-form").hidden) goToQuestion(); });
 };
 for (const kind of ["dragenter", "dragover"]) {
   addEventListener(kind, event => { event.preventDefault(); document.body.classList.add("dropping"); });
