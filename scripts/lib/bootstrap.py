@@ -60,6 +60,7 @@ else:
 PREFIX = DEPS / "llama"
 CONFIG = DEPS / "lib" / "pkgconfig" / "llama.pc"
 STAMP = DEPS / "stamp"
+TILE_CONFIG = ROOT / "scripts" / "lib" / "tile_config.h"
 
 
 def build(key, jobs, compiler):
@@ -75,6 +76,8 @@ def build(key, jobs, compiler):
         folder.mkdir(parents=True)
         marker.write_text(key)
     environment = build_environment(compiler)
+    flags = [environment.get("CXXFLAGS", ""), "-include", shlex.quote(str(TILE_CONFIG))]
+    environment["CXXFLAGS"] = " ".join(filter(None, flags))
     partial = PREFIX.with_name("llama.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with open(LOG, "w") as log:
@@ -129,6 +132,7 @@ def bundled(arguments):
             "options": OPTIONS,
             "folder": str(PREFIX),
             "compiler": compiler.identity(),
+            "tiles": TILE_CONFIG.read_text(),
             "flags": {name: os.environ.get(name, "") for name in ("CFLAGS", "CXXFLAGS", "LDFLAGS", "SDKROOT")},
         },
         indent=1,
