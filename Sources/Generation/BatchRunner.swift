@@ -40,8 +40,9 @@ public final class BatchRunner {
       self.prompt = prompt
     }
 
-    /// A generated token with drafts of what may follow it, all of which have logits. ``BatchRunner/keepDrafts(_:of:)``
-    /// is to be called before anything else is done with the context.
+    /// A generated token with drafts of what may follow it, at most
+    /// ``RetrievalAttention/AttentionEngine/maximumDrafts``, all of which have logits.
+    /// ``BatchRunner/keepDrafts(_:of:in:isIndexed:)`` is to be called before anything else is done with the context.
     public init(context: Context, token: Int32, drafts: [Int32]) {
       self.init(context: context, tokens: [token] + drafts, outputs: .all)
       options.isGenerated = true
@@ -172,7 +173,8 @@ public final class BatchRunner {
   /// - Parameters:
   ///   - drafts: how many there were.
   ///   - isIndexed: false leaves all in the window.
-  /// - Throws: what going back throws; for hybrid models also what reading does, since their states are computed anew.
+  /// - Throws: ``GenerationError/invalidCount(name:value:requirement:)`` for more than there are, and what going back
+  ///   throws; for hybrid models also what reading does, since their states are computed anew.
   public func keepDrafts(_ count: Int, of drafts: Int, in context: Context, isIndexed: Bool = true) throws {
     try keepDrafts(count, of: drafts, in: context, isIndexed: isIndexed, options: CallOptions())
   }
@@ -180,7 +182,10 @@ public final class BatchRunner {
   func keepDrafts(
     _ count: Int, of drafts: Int, in context: Context, isIndexed: Bool, options: CallOptions
   ) throws {
-    precondition(count >= 0 && count <= drafts && drafts < context.tokenCount, "\(count) of \(drafts) drafts")
+    guard count >= 0, count <= drafts, drafts < max(1, context.tokenCount) else {
+      throw GenerationError.invalidCount(
+        name: "drafts to keep", value: count, requirement: "in 0...\(min(drafts, context.tokenCount - 1))")
+    }
     if count < drafts {
       if let again = try context.dropDrafts(drafts, keeping: count) {
         var item = Item(context: context, tokens: again, outputs: .none)

@@ -172,6 +172,7 @@ public final class GuestRunner: SequenceRunner {
   }
 
   public func decode(_ token: Int32, drafts: [Int32]) throws -> Logits {
+    try checkDrafts(drafts.count)
     var item = BatchRunner.Item(context: context, token: token, drafts: drafts)
     item.options.isExact = generationOptions.isExact
     item.options.trace = options.trace
@@ -190,10 +191,9 @@ public final class GuestRunner: SequenceRunner {
   }
 
   public func keepDrafts(_ count: Int) throws {
-    let drafts = draftCount
-    draftCount = 0
     try batches.keepDrafts(
-      count, of: drafts, in: context, isIndexed: indexesDecodedTokens, options: generationOptions)
+      count, of: draftCount, in: context, isIndexed: indexesDecodedTokens, options: generationOptions)
+    draftCount = 0
     batches.updateIndex(of: context)
   }
 

@@ -92,17 +92,23 @@ public final class HostRunner: SequenceRunner {
   }
 
   public var draftCapacity: Int {
-    // States of recurrent layers, and windows that have passed the place, are not kept by the host.
-    max(0, min(AttentionEngine.maximumDrafts, context.outputCapacity - 1, capacity - tokenCount - 1))
+    // States of recurrent layers are not kept by the host.
+    guard !context.hasStates else { return 0 }
+    return max(0, min(AttentionEngine.maximumDrafts, context.outputCapacity - 1, capacity - tokenCount - 1))
   }
 
   public func decode(_ token: Int32, drafts: [Int32]) throws -> Logits {
+    try checkDrafts(drafts.count)
     let logits = try evaluate([token] + drafts, outputs: .all)
     draftCount = drafts.count
     return logits
   }
 
   public func keepDrafts(_ count: Int) throws {
+    guard (0...draftCount).contains(count) else {
+      throw GenerationError.invalidCount(
+        name: "drafts to keep", value: count, requirement: "in 0...\(draftCount)")
+    }
     let dropped = draftCount - count
     draftCount = 0
     if dropped > 0 { try truncate(to: tokenCount - dropped) }

@@ -44,12 +44,20 @@ public protocol SequenceRunner: AnyObject {
 extension SequenceRunner {
   /// None.
   public var draftCapacity: Int { 0 }
-  /// Traps: there are no drafts.
+  /// Reads the token alone; throws ``GenerationError/invalidCount(name:value:requirement:)`` for drafts.
   public func decode(_ token: Int32, drafts: [Int32]) throws -> Logits {
-    preconditionFailure("this runner takes no drafts")
+    try checkDrafts(drafts.count)
+    return try decode(token)
   }
-  /// Traps: there are no drafts.
-  public func keepDrafts(_ count: Int) throws { preconditionFailure("this runner takes no drafts") }
+  /// There are none; throws ``GenerationError/invalidCount(name:value:requirement:)`` for any.
+  public func keepDrafts(_ count: Int) throws { try checkDrafts(count) }
+
+  /// Throws ``GenerationError/invalidCount(name:value:requirement:)`` for more drafts than there may be now.
+  func checkDrafts(_ count: Int) throws(GenerationError) {
+    guard (0...draftCapacity).contains(count) else {
+      throw .invalidCount(name: "drafts", value: count, requirement: "in 0...\(draftCapacity)")
+    }
+  }
 }
 
 /// Memory that belongs to one context, in bytes.

@@ -153,11 +153,14 @@ extension GenerationTests {
 
     /// Sums are rounded otherwise in a batch: answers may part where two tokens are all but equally likely.
     private func expectSame(_ found: [Int32], _ expected: [Int32]) throws {
+      var gap: Float = 0
       let common = zip(found, expected).prefix { $0 == $1 }.count
-      guard common < max(found.count, expected.count) else { return }
-      try #require(common < min(found.count, expected.count))
-      let row = try runner(.exact).logits(context: prompt + expected[..<common], following: [])[0]
-      #expect(abs(row[Int(found[common])] - row[Int(expected[common])]) < 0.3, "token \(common)")
+      if found != expected {
+        try #require(common < min(found.count, expected.count), "one answer ends where the other goes on")
+        let row = try runner(.exact).logits(context: prompt + expected[..<common], following: [])[0]
+        gap = abs(row[Int(found[common])] - row[Int(expected[common])])
+      }
+      #expect(gap < 0.3, "token \(common)")
     }
 
     @Test func answersAreThoseOfSingleTokens() throws {
@@ -193,6 +196,50 @@ extension GenerationTests {
       #expect(foreseen.count == 6)
       #expect(zip(foreseen, exact.tokens.dropFirst()).prefix { $0 == $1 }.count >= 3)
       #expect(looking.tokens == prompt)
+    }
+
+    /// All tokens go through the look ahead and the exact pass behind it, with an index.
+    @Test func whatRetrievalForeseesIsCheckedExactly() throws {
+      let exact = try generate(runner(.exact), .none)
+      var settings = RetrievalSettings()
+      settings.minimumIndexedCount = 256
+      let lossless = try runner(.retrieval(settings))
+      lossless.isLossless = true
+      let sampler = try Sampler(settings: .greedy, model: model)
+      let reader = DraftReader(
+        lossless, drafter: LookAheadDrafter(lossless, sampler: sampler, text: nil, leastIndexed: 1))
+      var token = try sampler.sample(logits: lossless.prefill(prompt, progress: nil).last)
+      #expect(lossless.engine.indexedTokenCount > 0)
+      var answer = [token]
+      while answer.count < exact.tokens.count {
+        token = try sampler.sample(
+          logits: reader.read(token, followedBy: exact.tokens.count - answer.count - 1))
+        answer.append(token)
+      }
+      try reader.finish()
+      try expectSame(answer, exact.tokens)
+      #expect(reader.statistics.accepted > answer.count / 2)
+      #expect(lossless.tokens == prompt + answer.dropLast())
+    }
+
+    @Test func wrongCountsOfDraftsAreRefused() throws {
+      let runner = try runner(.exact)
+      _ = try runner.prefill(prompt, progress: nil)
+      let many = [Int32](repeating: 1, count: AttentionEngine.maximumDrafts + 1)
+      #expect(throws: GenerationError.self) { try runner.decode(1, drafts: many) }
+      #expect(throws: GenerationError.self) { try runner.keepDrafts(1) }
+      _ = try runner.decode(1, drafts: [2, 3])
+      #expect(throws: GenerationError.self) { try runner.keepDrafts(3) }
+      #expect(throws: GenerationError.self) { try runner.keepDrafts(-1) }
+      let streaming = try self.runner(.streaming(StreamingSettings()))
+      _ = try streaming.prefill(prompt, progress: nil)
+      #expect(throws: GenerationError.self) { try streaming.decode(1, drafts: [2]) }
+      // Nor does the engine take what heads would answer wrongly.
+      let batches = BatchRunner(host: streaming.host)
+      #expect(throws: BatchRunner.ItemFailure.self) {
+        try batches.evaluate([.init(context: streaming.context, token: 1, drafts: [2])])
+      }
+      #expect(streaming.tokens == prompt)
     }
 
     @Test func aModelForeseesItself() throws {

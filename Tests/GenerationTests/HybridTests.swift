@@ -105,6 +105,24 @@ extension GenerationTests {
       #expect(meanDivergence(expected, found) < 0.02)
     }
 
+    /// States cannot be cut: drafts that were wrong are read away by a copy of the states before them.
+    @Test(arguments: [0, 2, 5]) func draftsThatWereWrongLeaveNoStates(right: Int) throws {
+      let (prompt, following) = (tokens(700), tokens(7, seed: 3))
+      let (plain, drafted) = (try runner(host()), try runner(host()))
+      for runner in [plain, drafted] { _ = try read(prompt, runner) }
+      let expected = try following[...right].map { Array(try plain.decode($0).last) }
+      let drafts = Array(following.dropFirst().prefix(right) + tokens(5 - right, seed: 8))
+      let logits = try drafted.decode(following[0], drafts: drafts)
+      for (row, expected) in expected.enumerated() {
+        #expect(LogitComparison.divergence(expected, Array(logits[row])) < 1e-4)
+      }
+      try drafted.keepDrafts(right)
+      #expect(drafted.tokens == plain.tokens)
+      let next = try [plain, drafted].map { Array(try $0.decode(following[6]).last) }
+      #expect(LogitComparison.divergence(next[0], next[1]) < 1e-4)
+      #expect(drafted.context.recurrent.state.position == drafted.tokenCount)
+    }
+
     @Test func aCancelledBatchLeavesTheStatesAsTheyWere() throws {
       let (first, second) = (tokens(300), tokens(100, seed: 4))
       let host = try host()

@@ -19,9 +19,10 @@ final class LookAheadDrafter: Drafter {
   /// Fewer drafts from the text are not better than what retrieval foresees.
   private static let leastOfText = 4
   /// With fewer indexed tokens exact attention costs no more than what would be saved.
-  static let leastIndexed = 4096
+  private let leastIndexed: Int
 
-  init(_ runner: GuestRunner, sampler: Sampler, text: (any Drafter)?) {
+  init(_ runner: GuestRunner, sampler: Sampler, text: (any Drafter)?, leastIndexed: Int = 4096) {
+    self.leastIndexed = leastIndexed
     self.runner = runner
     self.sampler = sampler
     self.text = text
@@ -31,7 +32,7 @@ final class LookAheadDrafter: Drafter {
     let found = try text?.propose(context: context, token: token, most: most) ?? []
     isOfText = found.count >= Self.leastOfText
     guard !isOfText else { return found }
-    guard runner.engine.indexedTokenCount >= Self.leastIndexed else { return [] }
+    guard runner.engine.indexedTokenCount >= leastIndexed else { return [] }
     let shadow = sampler.shadow()
     return try runner.lookAhead(from: token, count: min(length, most)) { try shadow.next(after: $0) }
   }

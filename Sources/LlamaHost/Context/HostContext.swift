@@ -17,7 +17,7 @@ public final class HostContext: LlamaContext {
   let fillObserver: FillObserver?
   private let abortMonitor: AbortMonitor
   /// Whether there are states of recurrent layers, which cannot be cut: copies go to sequences of their own.
-  private let hasStates: Bool
+  package let hasStates: Bool
   /// Where ``keepStates()`` was called last.
   public private(set) var keptPosition: Int?
   /// The sequences of the states as they were before a batch, and where they are kept.

@@ -194,6 +194,7 @@ public final class AttentionEngine {
   ) throws(AttentionError) {
     try check(call)
     if options.fixed != nil { try checkFixed(call, options) }
+    if options.isGenerated { try checkDrafts(call, options) }
     options.observer?.onCall?(call)
     begin(call, workers: parallel.workerCount)
     if call.isAttended {
@@ -216,6 +217,15 @@ public final class AttentionEngine {
 
   /// Whether a few generated tokens can be attended to in one step, as drafts are that are to be checked.
   package var takesDrafts: Bool { heads.joined().allSatisfy { $0.takesDrafts } }
+
+  /// Throws for a step of more tokens than heads take, which would be answered wrongly.
+  private func checkDrafts(_ call: AttentionCall, _ options: CallOptions) throws(AttentionError) {
+    let most = options.isExact ? Self.maximumBatch : takesDrafts ? Self.maximumDrafts + 1 : 1
+    guard call.tokenCount <= most else {
+      throw .invalidSetting(
+        name: "generated tokens", value: "\(call.tokenCount)", requirement: "at most \(most) in a step")
+    }
+  }
 
   /// Whether a step of several tokens is attended to as a prompt is: exactly, in the same tiles.
   private func isAttendedAtOnce(_ call: AttentionCall, _ options: CallOptions) -> Bool {

@@ -58,5 +58,25 @@ extension SchedulerTests {
       #expect(answers[0].statistics?.acceptedDrafts == 0)
       #expect(answers[1].statistics?.acceptedDrafts ?? 0 > 0)
     }
+
+    /// Drafts of those that are answered leave room for the logits of those that come in between.
+    @Test func manyAnswersWithDraftsGoOnTogether() async throws {
+      let scheduler = try await Scheduler.start { $0.parallel = 4 }
+      let question = "Repeat the sentence about the password of the library."
+      let answers = try await withThrowingTaskGroup(of: Answer.self) { group in
+        for number in 0..<8 {
+          let request = request("\(question) (\(number))") { $0.maximumTokens = 16 + number }
+          group.addTask {
+            try await Task.sleep(for: .milliseconds(60 * number))
+            return try await scheduler.answer(request)
+          }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(answers.count == 8)
+      #expect(answers.allSatisfy { !$0.text.isEmpty && $0.reasons[0] != nil })
+      #expect(answers.contains { $0.statistics?.acceptedDrafts ?? 0 > 0 })
+      await scheduler.stop()
+    }
   }
 }
