@@ -60,7 +60,7 @@ enum PlainTools {
     }
     let schema = #"{"anyOf": ["# + calls.joined(separator: ", ") + "]}"
     do {
-      return try Grammar(try TemplateProgram.text { unsafe ct_schema_grammar(schema, $0) })
+      return try Grammar(unsafe TemplateProgram.text { unsafe ct_schema_grammar(schema, $0) })
     } catch {
       throw .chatTemplateRefused(reason: "the parameters of the tools cannot be followed: \(error)")
     }

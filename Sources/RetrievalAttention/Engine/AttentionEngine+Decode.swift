@@ -31,8 +31,11 @@ extension AttentionEngine {
       dimension: layer.headDimension)
     decoding.prepare(step)
     let trace = options.trace.flatMap { $0.watches(call.layer) && layer.slidingWindow == nil ? $0 : nil }
-    let recorders =
-      headObserver == nil && trace == nil ? [] : (0..<step.taskCount).map { _ in ReadRecorder() }
+    let recorders = (0..<step.taskCount).map { index in
+      let kvHead = blocks.kvHead(of: step.task(index).head)
+      let isTraced = trace?.watches(call.layer, layer.group(of: kvHead)) ?? false
+      return headObserver != nil || isTraced ? ReadRecorder() : nil
+    }
     let states = decoding.states(step)
     let (progress, planWorkspaces) = (decoding.progress, decoding.planWorkspaces)
     let reads = unsafe decoding.reads.list
@@ -45,7 +48,7 @@ extension AttentionEngine {
       unsafe call.queries.gather(
         heads: blocks.heads(of: task.head), tokens: tokens, width: layer.headDimension, into: queries)
       unsafe workspace.kernels.unsafeScale(queries, by: layer.scale, count: count * step.dimension)
-      workspace.recorder = recorders.isEmpty ? nil : recorders[index]
+      workspace.recorder = recorders[index]
       workspace.stages?.begin(.wait)
       progress.wait(for: task, of: step)
       let running = unsafe StatePointers(count: count, dimension: step.dimension, in: scratch)
@@ -75,7 +78,7 @@ extension AttentionEngine {
       observe(
         call, kvHead: number, finished: states.group(of: number, in: scratch),
         recorders: (0..<blocks.count).map { block in
-          tasks.filter { blocks.block(of: step.task($0).head) == block }.map { recorders[$0] }
+          tasks.filter { blocks.block(of: step.task($0).head) == block }.compactMap { recorders[$0] }
         },
         bytes: tasks.reduce(0) {
           $0 + decoding.reads[$1].byteCount(rowBytes: layerHeads[number].rows.keyValueBytes)
@@ -137,7 +140,7 @@ extension AttentionEngine {
   /// Merges each head's parts, hands the result to the host and shows it to the policy.
   private func collect(
     _ call: AttentionCall, layer: LayerShape, states: StepStates, isLearned: Bool,
-    trace: (note: AttentionTrace, recorders: [ReadRecorder])?
+    trace: (note: AttentionTrace, recorders: [ReadRecorder?])?
   ) {
     let step = states.step
     let (g, d) = (layer.groupSize, step.dimension)
@@ -151,7 +154,7 @@ extension AttentionEngine {
       let scratch = workspace.scope()
       let finished = states.group(of: number, in: scratch)
       let tokens = 0..<call.tokenCount
-      if let trace {
+      if let trace, trace.note.watches(call.layer, layer.group(of: number)) {
         note(
           call, layer: layer, kvHead: number, finished: finished, recorders: trace.recorders,
           trace: trace.note)
@@ -191,8 +194,7 @@ extension AttentionEngine {
   /// Hands a KV head's tokens to a trace, with the rows that their blocks have read.
   private func note(
     _ call: AttentionCall, layer: LayerShape, kvHead: Int, finished: OutputPointers,
-    recorders: [ReadRecorder],
-    trace: AttentionTrace
+    recorders: [ReadRecorder?], trace: AttentionTrace
   ) {
     let workspace = workspaces[0]
     let step = decoding.step
@@ -200,21 +202,20 @@ extension AttentionEngine {
     let rows = rows(layer: call.layer, kvHead: kvHead)
     for token in 0..<call.tokenCount {
       let scratch = workspace.scope()
-      // One block's heads are enough: blocks of heads read much the same.
       let units = (0..<step.headCount).filter {
         step.blocks.kvHead(of: $0) == kvHead && step.blocks.tokens(of: $0).contains(token)
       }
-      var read: Set<UInt32> = []
-      for index in 0..<step.taskCount where units.contains(step.task(index).head) {
-        read.formUnion(recorders[index].rows)
-      }
+      let parts = (0..<step.taskCount).filter { units.contains(step.task($0).head) }
+        .compactMap { recorders[$0]?.rows }
+      let read = unsafe scratch.rows(parts.reduce(0) { $0 + $1.count })
+      for (place, row) in parts.joined().enumerated() { read[place] = row }
       let queries = unsafe scratch.floats(g * d)
       unsafe call.queries.gather(
         heads: layer.group(of: kvHead), tokens: CollectionOfOne(token), width: d, into: queries)
       unsafe trace.note(
         TracedHead(number: call.layer, layer: layer, kvHead: kvHead, position: call.firstPosition + token),
         queries: FloatRows(queries, count: g, dimension: d), logSumExps: finished.logSumExps + token * g,
-        read: read.sorted(), count: rows.count, rows: rows, workspace: workspace)
+        read: .listed(read), rows: rows, workspace: workspace)
     }
   }
 

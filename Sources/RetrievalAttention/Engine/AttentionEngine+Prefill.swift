@@ -225,7 +225,7 @@ extension AttentionEngine {
           queries: group, scale: layer.scale, visibleEnds: visibleEnd, groupSize: g, states: states,
           workspace: workspace))
     } else if !tile.hidden.isEmpty, layer.slidingWindow == nil {
-      unsafe attend(
+      attend(
         group, ends: visibleEnd, rowsBefore: rowsBefore, hidden: tile.hidden, layer: layer, rows: head.rows,
         states: states, workspace: workspace)
     } else {
@@ -252,7 +252,7 @@ extension AttentionEngine {
           TracedHead(
             number: call.layer, layer: layer, kvHead: kvHead, position: call.firstPosition + token),
           queries: FloatRows(queries + number * g * d, count: g, dimension: d),
-          logSumExps: logSumExps + number * g, read: nil, count: rowsBefore + token + 1, rows: head.rows,
+          logSumExps: logSumExps + number * g, read: .first(rowsBefore + token + 1), rows: head.rows,
           workspace: workspace)
       }
     }

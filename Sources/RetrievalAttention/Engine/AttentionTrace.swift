@@ -62,39 +62,42 @@ public final class AttentionTrace: Sendable {
 
   func watches(_ layer: Int) -> Bool { byLayer[layer] != nil }
 
+  /// Whether some of a KV head's query heads are watched.
+  func watches(_ layer: Int, _ group: Range<Int>) -> Bool { !watched(layer, group).isEmpty }
+
+  private func watched(_ layer: Int, _ group: Range<Int>) -> [Int] {
+    (byLayer[layer] ?? []).filter { group.contains(heads[$0].head) }
+  }
+
   /// Takes note of one KV head.
   ///
   /// - Parameters:
   ///   - queries: `[groupSize, d]`, not scaled.
   ///   - logSumExps: `[groupSize]`, of the dot products with the keys as they are stored.
-  ///   - read: rows that were read, without duplicates; nil for the first `count`.
+  ///   - read: rows that were read, in any order, some perhaps twice.
   func note(
-    _ head: TracedHead, queries: FloatRows, logSumExps: UnsafePointer<Float>, read: [UInt32]?, count: Int,
+    _ head: TracedHead, queries: FloatRows, logSumExps: UnsafePointer<Float>, read: RowSelection,
     rows: HeadRows, workspace: Workspace
   ) {
     let group = head.layer.group(of: head.kvHead)
-    let watched = (byLayer[head.number] ?? []).filter { group.contains(heads[$0].head) }
-    let size = read?.count ?? count
-    guard !watched.isEmpty, size > 0 else { return }
+    let watched = watched(head.number, group)
+    guard !watched.isEmpty, read.count > 0 else { return }
     let scratch = workspace.scope()
-    let scores = unsafe scratch.floats(queries.count * size)
-    if let read {
-      unsafe workspace.kernels.unsafeDot(
-        queries, with: rows.keys, .listed(scratch.rows(read.map(Int.init))), scores: scores)
-    } else {
-      unsafe workspace.kernels.unsafeDot(queries, with: rows.keys, .first(size), scores: scores)
-    }
+    let scores = unsafe scratch.list(read.count)
     var found: [Weight] = []
     for number in watched {
       let h = heads[number].head - group.lowerBound
-      let limit = unsafe logSumExps[h] + log(leastWeight)
-      for i in 0..<size {
-        let score = unsafe scores[h * size + i] * head.layer.scale
-        guard score >= limit else { continue }
-        let row = read.map { Int($0[i]) } ?? i
-        let position = unsafe Int(rows.positions[row])
-        found.append(
-          Weight(head: number, position: position, weight: unsafe min(1, exp(score - logSumExps[h]))))
+      unsafe workspace.kernels.unsafeDot(
+        FloatRows(queries[h], count: 1, dimension: queries.dimension), with: rows.keys, read,
+        scores: scores.base)
+      let logSumExp = unsafe logSumExps[h]
+      let limit = (logSumExp + log(leastWeight)) / head.layer.scale
+      var seen: Set<UInt32> = []
+      for i in 0..<read.count where scores[i] >= limit {
+        let row = unsafe read.indices.map { unsafe $0[i] } ?? UInt32(i)
+        guard seen.insert(row).inserted else { continue }
+        let weight = min(1, exp(scores[i] * head.layer.scale - logSumExp))
+        found.append(unsafe Weight(head: number, position: Int(rows.positions[Int(row)]), weight: weight))
       }
     }
     // A draft that was wrong is followed by another token of the same position.
