@@ -111,4 +111,18 @@ import Testing
     #expect(BootstrapMean([Double.nan]) == nil)
     #expect(BootstrapMean([1, 2], confidence: 7, resamples: -1) != nil)
   }
+
+  @Test func quotationsAreFound() throws {
+    let text = "The old house is red. Its owner, Ann, sold it in May for 300 pounds! Yes. A tree stood there."
+    let sources = try EvidenceSources([document(text)])
+    let quotes = QuotedSegments(sources)
+    func quoted(_ answer: String) -> [String] {
+      quotes.quoted(in: answer).map { sources.text(document: $0.document, bytes: $0.bytes) }
+    }
+    #expect(quoted("It says: \"its owner Ann sold it in May\".").map { $0.prefix(9) } == ["Its owner"])
+    #expect(quoted(text).count == 3, "a single word is no quotation")
+    #expect(quoted("Ann sold the house for 300 pounds.").isEmpty)
+    #expect(quoted("Yes.").isEmpty)
+    #expect(quoted("").isEmpty)
+  }
 }

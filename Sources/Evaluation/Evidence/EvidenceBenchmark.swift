@@ -19,6 +19,8 @@ package struct EvidenceBenchmark {
     /// Words of filler in each text.
     package var words = 2500
     package var maximumTokens = 48
+    /// Ask each question once more, for an answer with the sentences that it comes from.
+    package var asksForQuotes = true
     package var seed: UInt64 = 101
     package var policy = AttentionPolicy.retrieval(RetrievalSettings())
     package var evidence = EvidenceSettings()
@@ -36,38 +38,42 @@ package struct EvidenceBenchmark {
     package var answer: String
     /// Whether it has the value in it.
     package var isRight: Bool
-    /// Passages that were cited, those among them that are right, and how many would have been.
-    package var cited: Int
-    package var rightlyCited: Int
-    package var wanted: Int
+    /// The passages that were cited, beside those that it comes from.
+    package var score: EvidenceScore
     /// The same of the passages that share most words with the answer.
-    package var foundByWords: Int
-    package var rightlyFoundByWords: Int
+    package var byWords: EvidenceScore
+    /// The same of the passages that the model quotes when it is asked for them; nil where it was not.
+    package var asked: EvidenceScore?
     package var quotes: [String]
   }
 
-  /// Precision and recall over some answers.
-  package struct Score: Sendable, Codable {
-    package var answers = 0
-    package var precision = 0.0
-    package var recall = 0.0
-    package var wordPrecision = 0.0
-    package var wordRecall = 0.0
+  /// Means over some answers, with intervals.
+  package struct Summary: Sendable, Codable {
+    package var answers: Int
+    package var precision: BootstrapMean
+    package var recall: BootstrapMean
+    /// Of the passages that share most words with the answer.
+    package var wordPrecision: BootstrapMean
+    package var wordRecall: BootstrapMean
+    /// Of the passages that the model quotes when it is asked for them; nil where it was not.
+    package var askedPrecision: BootstrapMean?
+    package var askedRecall: BootstrapMean?
     /// Share of the answers without a citation.
-    package var abstained = 0.0
+    package var abstained: Double
 
-    package init(_ answers: [Answer]) {
+    /// Nil for no answers.
+    package init?(_ answers: [Answer]) {
+      guard let precision = BootstrapMean(answers.map(\.score.precision)),
+        let recall = BootstrapMean(answers.map(\.score.recall)),
+        let wordPrecision = BootstrapMean(answers.map(\.byWords.precision)),
+        let wordRecall = BootstrapMean(answers.map(\.byWords.recall))
+      else { return nil }
       self.answers = answers.count
-      guard !answers.isEmpty else { return }
-      func share(_ part: KeyPath<Answer, Int>, of whole: KeyPath<Answer, Int>) -> Double {
-        let total = answers.reduce(0) { $0 + $1[keyPath: whole] }
-        return total > 0 ? Double(answers.reduce(0) { $0 + $1[keyPath: part] }) / Double(total) : 0
-      }
-      precision = share(\.rightlyCited, of: \.cited)
-      recall = share(\.rightlyCited, of: \.wanted)
-      wordPrecision = share(\.rightlyFoundByWords, of: \.foundByWords)
-      wordRecall = share(\.rightlyFoundByWords, of: \.wanted)
-      abstained = Double(answers.count { $0.cited == 0 }) / Double(answers.count)
+      (self.precision, self.recall) = (precision, recall)
+      (self.wordPrecision, self.wordRecall) = (wordPrecision, wordRecall)
+      askedPrecision = BootstrapMean(answers.compactMap(\.asked?.precision))
+      askedRecall = BootstrapMean(answers.compactMap(\.asked?.recall))
+      abstained = Double(answers.count { $0.score.cited == 0 }) / Double(answers.count)
     }
   }
 
@@ -104,7 +110,7 @@ package struct EvidenceBenchmark {
         let kind: Kind =
           number < settings.single ? .single : number < settings.single + settings.double ? .double : .absent
         answers.append(
-          try answer(fact, kind, text: sample.text, conversation: conversation, runner: reader.fork()))
+          try answer(fact, kind, text: sample.text, conversation: conversation, reader: reader))
       }
     }
     onProgress(answers.count, answers.count)
@@ -112,37 +118,56 @@ package struct EvidenceBenchmark {
   }
 
   private func answer(
-    _ fact: HiddenFact, _ kind: Kind, text: String, conversation: Conversation, runner: GuestRunner
+    _ fact: HiddenFact, _ kind: Kind, text: String, conversation: Conversation, reader: GuestRunner
   ) throws -> Answer {
-    var conversation = conversation
     let tokenizer = host.model.tokenizer
     let trace = heads.makeTrace()
-    let result = try TextGenerator(runner: runner, trace: trace).generate(
-      prompt: conversation.ask(fact.question), maximumTokens: settings.maximumTokens,
-      sampler: Sampler(settings: .greedy, model: host.model, format: conversation.answerFormat)
-    ) { _ in }
+    let runner = try reader.fork()
+    let result = try generate(fact.question, conversation, runner, trace: trace)
     let found = AnswerSources([(name: "text", text: text)], in: runner.tokens, tokenizer: tokenizer)
     let sources = try EvidenceSources(found.documents, settings: settings.evidence)
     let evidence = try AnswerEvidence(
       sources, of: result.evidenceTrace(trace, heads: heads, tokenizer: tokenizer))
-    let wanted = Set(fact.sentences.flatMap { segments(of: $0, in: text, sources) })
-    let cited = Set(
-      evidence.citations.flatMap { citation in
-        sources.segments.indices.filter { sources.segments[$0].bytes.overlaps(citation.documentBytes) }
-      })
-    let byWords = Set(
-      SegmentSearch(sources).best(for: result.text, limit: max(1, wanted.count)).map(\.segment))
+    let known = fact.sentences.compactMap { place(of: $0, in: text) }
+    let byWords = SegmentSearch(sources).best(for: result.text, limit: max(1, known.count)).map {
+      sources.segments[$0.segment]
+    }
+    let quoted = try settings.asksForQuotes ? quotes(fact, conversation, reader.fork()) : nil
     return Answer(
       kind: kind, question: fact.question, answer: result.text,
-      isRight: result.text.localizedCaseInsensitiveContains(fact.value), cited: cited.count,
-      rightlyCited: cited.intersection(wanted).count, wanted: wanted.count, foundByWords: byWords.count,
-      rightlyFoundByWords: byWords.intersection(wanted).count, quotes: evidence.citations.map(\.quote))
+      isRight: result.text.localizedCaseInsensitiveContains(fact.value),
+      score: EvidenceScore(cited: evidence.citations.map(\.source), known: known, in: sources),
+      byWords: EvidenceScore(cited: byWords, known: known, in: sources),
+      asked: quoted.map {
+        EvidenceScore(cited: QuotedSegments(sources).quoted(in: $0), known: known, in: sources)
+      },
+      quotes: evidence.citations.map(\.quote))
   }
 
-  private func segments(of sentence: String, in text: String, _ sources: EvidenceSources) -> [Int] {
-    guard let range = text.range(of: sentence) else { return [] }
+  /// What the model says when it is asked for its sources.
+  private func quotes(
+    _ fact: HiddenFact, _ conversation: Conversation, _ runner: GuestRunner
+  ) throws -> String {
+    try generate(
+      fact.question + " Answer only with the sentences of the text that say so, word for word.", conversation,
+      runner
+    ).text
+  }
+
+  private func generate(
+    _ question: String, _ conversation: Conversation, _ runner: GuestRunner, trace: AttentionTrace? = nil
+  ) throws -> TextGenerator.Result {
+    var conversation = conversation
+    let prompt = try conversation.ask(question)
+    return try TextGenerator(runner: runner, trace: trace).generate(
+      prompt: prompt, maximumTokens: settings.maximumTokens,
+      sampler: Sampler(settings: .greedy, model: host.model, format: conversation.answerFormat)
+    ) { _ in }
+  }
+
+  private func place(of sentence: String, in text: String) -> EvidenceSources.Segment? {
+    guard let range = text.range(of: sentence) else { return nil }
     let start = text.utf8.distance(from: text.startIndex, to: range.lowerBound)
-    let bytes = start..<start + sentence.utf8.count
-    return sources.segments.indices.filter { sources.segments[$0].bytes.overlaps(bytes) }
+    return EvidenceSources.Segment(document: 0, bytes: start..<start + sentence.utf8.count)
   }
 }

@@ -2,7 +2,7 @@
 
 package import Generation
 import LlamaHost
-package import RetrievalAttention
+import RetrievalAttention
 
 /// Finds a model's evidence heads: those that look at a hidden sentence when the answer that follows from it is read
 /// out (QRHead, arXiv 2506.09944; retrieval heads, arXiv 2404.15574).

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Evidence
 import Evaluation
 import Generation
 import LlamaHost
@@ -46,7 +47,7 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
   private struct Report: Encodable {
     var model: String
     var isDefault: Bool
-    var scores: [String: EvidenceBenchmark.Score]
+    var summaries: [String: EvidenceBenchmark.Summary]
     var answers: [EvidenceBenchmark.Answer]
   }
 
@@ -65,28 +66,36 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
       console.progress("asking", done: $0, total: $1, unit: "questions")
     }
     console.clear()
-    var scores: [String: EvidenceBenchmark.Score] = [:]
+    var summaries: [String: EvidenceBenchmark.Summary] = [:]
     for kind in EvidenceBenchmark.Kind.allCases {
-      scores[kind.rawValue] = .init(answers.filter { $0.kind == kind })
-      scores["\(kind.rawValue), right"] = .init(answers.filter { $0.kind == kind && $0.isRight })
+      summaries[kind.rawValue] = .init(answers.filter { $0.kind == kind })
+      summaries["\(kind.rawValue), right"] = .init(answers.filter { $0.kind == kind && $0.isRight })
     }
     let name = model.description.name ?? "the model"
     if json {
       return try console.json(
-        Report(model: name, isDefault: heads.isDefault, scores: scores, answers: answers))
+        Report(model: name, isDefault: heads.isDefault, summaries: summaries, answers: answers))
+    }
+    func cell(_ mean: BootstrapMean) -> String {
+      String(format: "%.2f (%.2f-%.2f)", mean.mean, mean.low, mean.high)
     }
     var lines = [
       "\(name), \(heads.entries.count) heads\(heads.isDefault ? " (the default)" : ""), \(words) words",
-      "questions        answers  precision  recall  without citation  by words: precision  recall",
+      "questions       answers         precision            recall  no passage  by words: precision            recall  quoted: precision            recall",
     ]
-    for (kind, score) in scores.sorted(by: { $0.key < $1.key }) where score.answers > 0 {
+    for (kind, summary) in summaries.sorted(by: { $0.key < $1.key }) {
       lines.append(
         aligned([
-          (kind, -16), ("\(score.answers)", 8), (String(format: "%.3f", score.precision), 10),
-          (String(format: "%.3f", score.recall), 8), (String(format: "%.3f", score.abstained), 18),
-          (String(format: "%.3f", score.wordPrecision), 21), (String(format: "%.3f", score.wordRecall), 8),
+          (kind, -15), ("\(summary.answers)", 7), (cell(summary.precision), 17), (cell(summary.recall), 17),
+          (String(format: "%.2f", summary.abstained), 11), (cell(summary.wordPrecision), 20),
+          (cell(summary.wordRecall), 17), (summary.askedPrecision.map(cell) ?? "-", 18),
+          (summary.askedRecall.map(cell) ?? "-", 17),
         ]))
     }
+    lines.append(
+      "\nmeans over answers, with 95 % intervals of the bootstrap; by words: BM25 with the answer as the query;\n"
+        + "quoted: sentences that the model gives when it is asked for those that say so"
+    )
     console.output(lines.joined(separator: "\n") + "\n")
   }
 }

@@ -54,6 +54,23 @@ struct DraftOptions: ParsableArguments {
     }
   }
 
+  /// How documents are read for it.
+  func reading(_ retrieval: RetrievalOptions) -> RetrievalOptions {
+    var retrieval = retrieval
+    if exact { retrieval.prefillTolerance = 0 }
+    return retrieval
+  }
+
+  /// Says where `--exact` begins, if `tokens` of the context were read otherwise.
+  func tell(_ console: Console, of policy: AttentionPolicy, _ tokens: Int) {
+    guard exact, tokens > 0, let settings = policy.retrieval, settings.prefillTolerance > 0,
+      tokens > settings.prefillStart
+    else { return }
+    console.note(
+      "--exact holds from the question on: the session's \(tokens) tokens were read through the index; "
+        + "'ra ingest --prefill-tolerance 0' reads them exactly")
+  }
+
   /// - Parameter plannedTokens: of the context, for which the smaller model gets room too.
   func drafting(
     _ console: Console, for model: LlamaModel, pool: ThreadPool?, plannedTokens: Int

@@ -81,25 +81,29 @@ struct EvidenceRecorder {
     let answer = result.evidenceTrace(trace, heads: heads, tokenizer: runner.model.tokenizer)
     var evidence = try AnswerEvidence(sources, of: answer)
     if options.verifyEvidence, !evidence.citations.isEmpty {
-      let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
-      evidence = try evidence.checked(check, sources: sources, trace: answer) {
-        console.progress("checking", done: $0, total: $1, unit: "passages")
-      }.evidence
-      console.clear()
-    }
-    let places = SourcePlaces(sources)
-    if let path = options.heat {
-      let map = ReadingMap(
-        evidence, sources: sources, title: sources.documents.first?.name ?? "Documents", question: question,
-        places: places)
       do {
-        try Data(map.html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        evidence = try checked(evidence, result, sources, answer, console)
+      } catch is CancellationError {
+        throw CancellationError()
       } catch {
-        throw CommandError.unwritable(path: path, reason: "\(error.localizedDescription)")
+        // The answer is there, and is worth more than the check.
+        console.note("passages were not verified: \(error)")
       }
-      console.note("map        \(path)")
     }
-    return FoundEvidence(evidence: evidence, sources: sources, places: places)
+    return FoundEvidence(
+      evidence: evidence, sources: sources, places: SourcePlaces(sources), question: question)
+  }
+
+  private func checked(
+    _ evidence: AnswerEvidence, _ result: TextGenerator.Result, _ sources: EvidenceSources,
+    _ answer: AnswerTrace,
+    _ console: Console
+  ) throws -> AnswerEvidence {
+    defer { console.clear() }
+    let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
+    return try evidence.checked(check, sources: sources, trace: answer) {
+      console.progress("checking", done: $0, total: $1, unit: "passages")
+    }.evidence
   }
 }
 
@@ -108,6 +112,21 @@ struct FoundEvidence {
   let evidence: AnswerEvidence
   let sources: EvidenceSources
   let places: SourcePlaces
+  let question: String
+
+  /// Writes the map of reading, if one is wanted: after the answer, which a full disk must not cost.
+  func writeMap(_ options: EvidenceOptions, _ console: Console) throws {
+    guard let path = options.heat else { return }
+    let map = ReadingMap(
+      evidence, sources: sources, title: sources.documents.first?.name ?? "Documents", question: question,
+      places: places)
+    do {
+      try Data(map.html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+    } catch {
+      throw CommandError.unwritable(path: path, reason: "\(error.localizedDescription)")
+    }
+    console.note("map        \(path)")
+  }
 
   /// The answer with marks, and the passages below it.
   var text: String {

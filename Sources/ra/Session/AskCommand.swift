@@ -70,6 +70,7 @@ struct AskCommand: AsyncParsableCommand {
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
     try retrieval.check([attention ?? .retrieval])
+    try drafts.check(attention: attention, retrieval: retrieval)
     if attention == .host { try store.checkHost() }
     if let session {
       _ = try SessionName(session)
@@ -111,6 +112,7 @@ struct AskCommand: AsyncParsableCommand {
     let whole = try chat.prompt(for: input.question)
     let common = zip(chat.tokens, whole).prefix { $0 == $1 }.count
     try limit.check(tokens: whole.count + maxTokens, model: model)
+    if let policy = (chat.runner as? GuestRunner)?.context.policy { drafts.tell(console, of: policy, common) }
     chat.drafting = try drafts.drafting(
       console, for: model, pool: (chat.runner as? GuestRunner)?.pool, plannedTokens: whole.count + maxTokens)
     let recorder = try evidence.recorder(for: chat.runner, console)
@@ -150,6 +152,7 @@ struct AskCommand: AsyncParsableCommand {
         console.note(isKept ? "kept       in \(path)" : "kept       nothing: the answer was interrupted")
       }
     }
+    try found?.writeMap(evidence, console)
     return result.stopReason
   }
 
@@ -157,7 +160,8 @@ struct AskCommand: AsyncParsableCommand {
     let context = DocumentContext(
       console: console, documents: try documents.read(names, console), model: modelOptions,
       chat: chatTemplate,
-      system: system, retrieval: retrieval, store: store, attention: attention, memory: memory,
+      system: system, retrieval: drafts.reading(retrieval), store: store, attention: attention,
+      memory: memory,
       states: states,
       limit: limit, keepsSession: !noSession, room: maxTokens + AskInput.roomForQuestion)
     return try context.open()

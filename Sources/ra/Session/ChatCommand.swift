@@ -61,6 +61,7 @@ struct ChatCommand: AsyncParsableCommand {
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
+    try drafts.check(attention: attention, retrieval: retrieval)
     if attention == .host, session == nil {
       try store.checkHost()
       try retrieval.check([.host])

@@ -36,6 +36,9 @@ extension ChatWorker {
     _ = try runner.keepPrefix(of: place.tokens + [0])
     try read(place.tokens[runner.tokenCount...], of: "reading again")
     chat = Chat(runner: runner, conversation: place.conversation)
+    // Documents that were read behind it are gone.
+    ranges.removeAll { $0.tokens.upperBound > place.tokens.count }
+    session?.documents = ranges
   }
 
   private func read(_ tokens: ArraySlice<Int32>, of name: String) throws {
@@ -90,7 +93,6 @@ extension ChatWorker {
     try goBack(to: Place(conversation: next, tokens: []))
     turns = []
     pendingText = nil
-    ranges = []
     if !documents.elements.isEmpty { try read(documents) }
     base = place
     try keepTurn()
@@ -135,7 +137,7 @@ extension ChatWorker {
         contents: $0.contents)
     }
     self.ranges += shifted
-    session?.documents += shifted
+    session?.documents = self.ranges
     self.chat = Chat(runner: chat.runner, conversation: next)
   }
 }

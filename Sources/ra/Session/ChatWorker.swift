@@ -71,9 +71,9 @@ actor ChatWorker {
     let documents = try command.documentOptions.read(command.documents, console)
     let context = DocumentContext(
       console: console, documents: documents, model: command.modelOptions, chat: command.chatTemplate,
-      system: command.system, retrieval: command.retrieval, store: command.store,
-      attention: command.attention,
-      memory: command.memory, states: command.states, limit: command.limit, keepsSession: !command.noSession,
+      system: command.system, retrieval: command.drafts.reading(command.retrieval), store: command.store,
+      attention: command.attention, memory: command.memory, states: command.states, limit: command.limit,
+      keepsSession: !command.noSession,
       room: command.maxTokens + AskInput.roomForQuestion)
     let opened = try context.open()
     chat = opened.chat
@@ -123,6 +123,7 @@ actor ChatWorker {
       : try Session.create(at: path, host: host, policy: command.policy(), memoryLimit: limit)
     chat = Chat(runner: session.runner, conversation: try session.conversation(host.model))
     self.session = session
+    ranges = session.documents
     isUnused = !exists
     if let mark, FileManager.default.fileExists(atPath: mark) {
       console.note("the last question was not answered to the end, and is not in the session: ask it again")
@@ -179,7 +180,14 @@ actor ChatWorker {
     } onEvent: {
       printer.show($0)
     }
-    printer.end(result, try recorder?.find(result, documents: ranges, question: message, console).text)
+    let found = try recorder?.find(result, documents: ranges, question: message, console)
+    printer.end(result, found?.text)
+    do {
+      try found?.writeMap(command.evidence, console)
+    } catch {
+      // The conversation goes on.
+      console.note("\(error)")
+    }
     if result.stopReason == .cancelled { console.note("(stopped)") }
     if result.stopReason == .length { console.note("(stopped after \(result.tokens.count) tokens)") }
     lastTurn = GenerationReport(result, seed: seed)
