@@ -90,6 +90,7 @@ struct AnswerWriter {
     case .completed(let costs):
       statistics = StatisticsBody(costs)
       usage.completionTokensLimit = costs.shortenedTo
+      usage.completionTokensDetails.reasoningTokens += costs.reasoningTokens
       guard parameters.streams, parameters.includesUsage else { return [] }
       return [finalChunk()]
     }

@@ -6,16 +6,19 @@ import Serving
 /// Tokens that a request used.
 struct UsageBody: Encodable, Sendable {
   struct PromptDetails: Encodable, Sendable { var cachedTokens: Int }
+  struct CompletionDetails: Encodable, Sendable { var reasoningTokens: Int }
 
   var promptTokens = 0
   var completionTokens = 0
   var totalTokens: Int { promptTokens + completionTokens }
   var promptTokensDetails = PromptDetails(cachedTokens: 0)
+  var completionTokensDetails = CompletionDetails(reasoningTokens: 0)
   /// Most tokens of a choice, where fewer fitted into the context than were asked for. Not in OpenAI's reference.
   var completionTokensLimit: Int?
 
   private enum CodingKeys: CodingKey {
-    case promptTokens, completionTokens, totalTokens, promptTokensDetails, completionTokensLimit
+    case promptTokens, completionTokens, totalTokens, promptTokensDetails, completionTokensDetails
+    case completionTokensLimit
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -24,6 +27,7 @@ struct UsageBody: Encodable, Sendable {
     try container.encode(completionTokens, forKey: .completionTokens)
     try container.encode(totalTokens, forKey: .totalTokens)
     try container.encode(promptTokensDetails, forKey: .promptTokensDetails)
+    try container.encode(completionTokensDetails, forKey: .completionTokensDetails)
     try container.encodeIfPresent(completionTokensLimit, forKey: .completionTokensLimit)
   }
 }

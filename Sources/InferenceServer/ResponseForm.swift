@@ -36,6 +36,7 @@ struct ResponseForm: AnswerForm {
   private var promptTokens = 0
   private var cachedTokens = 0
   private var outputTokens = 0
+  private var reasoningTokens = 0
   private var reason: FinishReason?
   private var problem: APIError?
 
@@ -76,7 +77,8 @@ struct ResponseForm: AnswerForm {
       self.reason = reason
       outputTokens = tokens
       return []
-    case .completed:
+    case .completed(let costs):
+      reasoningTokens = costs.reasoningTokens
       // An answer has at least a message.
       let empty = items.isEmpty ? begin(.message, "msg_") : []
       let status = reason == .length ? "incomplete" : "completed"
@@ -249,7 +251,7 @@ struct ResponseForm: AnswerForm {
         "input_tokens": .integer(promptTokens),
         "input_tokens_details": .object(["cached_tokens": .integer(cachedTokens)]),
         "output_tokens": .integer(outputTokens),
-        "output_tokens_details": .object(["reasoning_tokens": .integer(0)]),
+        "output_tokens_details": .object(["reasoning_tokens": .integer(reasoningTokens)]),
         "total_tokens": .integer(promptTokens + outputTokens),
       ]) : .null
     return body

@@ -28,6 +28,7 @@ import Testing
       #expect(json["usage/completion_tokens"] == .integer(3))
       #expect(json["usage/total_tokens"] == .integer(10))
       #expect(json["usage/prompt_tokens_details/cached_tokens"] == .integer(5))
+      #expect(json["usage/completion_tokens_details/reasoning_tokens"] == .integer(2))
       #expect(json["statistics/tokens_per_second"]?.number == 1.5)
       #expect(json["statistics/context_read"]?.number == 0.25)
     }

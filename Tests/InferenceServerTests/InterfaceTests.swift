@@ -116,6 +116,7 @@ import Testing
       #expect(json["output/2/arguments"] == .string(#"{"city":"Paris"}"#))
       #expect(json["usage/input_tokens"] == .integer(7))
       #expect(json["usage/input_tokens_details/cached_tokens"] == .integer(5))
+      #expect(json["usage/output_tokens_details/reasoning_tokens"] == .integer(2))
       #expect(json["instructions"] == .string("Be brief."))
       let first = try conversation(service)
       #expect(first.messages.map(\.content) == ["Be brief.", "Hi"])

@@ -76,6 +76,7 @@ final class ScriptedService: InferenceService {
         var statistics = CompletionStatistics()
         statistics.decodeSeconds = 2
         statistics.generatedTokens = request.choiceCount * words.count
+        statistics.reasoningTokens = 2
         statistics.contextRead = 0.25
         if let asked = request.maximumTokens, asked != .max, asked > 993 { statistics.shortenedTo = 993 }
         continuation.yield(.completed(statistics))

@@ -172,6 +172,8 @@ public struct CompletionStatistics: Sendable, Hashable {
   public var decodeSeconds = 0.0
   /// Tokens of all choices.
   public var generatedTokens = 0
+  /// Those among them of what was thought before.
+  public var reasoningTokens = 0
   /// Tokens that were foreseen, and checked several at a time: those that were right, and those that were not.
   public var acceptedDrafts = 0
   public var rejectedDrafts = 0

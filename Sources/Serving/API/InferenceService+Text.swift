@@ -122,6 +122,7 @@ extension CompletionStatistics {
     sum.prefillSeconds += other.prefillSeconds
     sum.decodeSeconds += other.decodeSeconds
     sum.generatedTokens += other.generatedTokens
+    sum.reasoningTokens += other.reasoningTokens
     let weights = (Double(generatedTokens), Double(other.generatedTokens))
     sum.acceptedDrafts += other.acceptedDrafts
     sum.rejectedDrafts += other.rejectedDrafts

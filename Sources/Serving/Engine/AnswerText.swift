@@ -10,6 +10,8 @@ struct AnswerText {
   private(set) var tokens: [Int32] = []
   /// The answer that was sent, without thoughts and calls.
   private(set) var content = ""
+  /// Tokens up to the end of what was thought before.
+  private(set) var reasoningTokens = 0
   private let maximumTokens: Int
   /// Alternatives to report of each token; nil for no log-probabilities.
   private let alternatives: Int?
@@ -83,6 +85,7 @@ struct AnswerText {
       send(CompletionDelta(text: text, tokens: sent.map(\.token)))
       return
     }
+    if !change.reasoning.isEmpty { reasoningTokens = tokenCount }
     if !showsReasoning { change.reasoning = "" }
     guard !change.isEmpty || !sent.isEmpty else { return }
     content += change.content

@@ -191,6 +191,7 @@ private final class HostEngine {
         group.send(.delta(choice: choice, $0))
       }
       if let reason {
+        progress.reasoningTokens += text.reasoningTokens
         group.send(.finished(choice: choice, reason: reason, tokens: text.tokenCount))
         return
       }

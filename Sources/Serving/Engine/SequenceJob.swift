@@ -62,6 +62,7 @@ final class GroupProgress {
   var firstWork: ContinuousClock.Instant?
   var firstToken: ContinuousClock.Instant?
   var generatedTokens = 0
+  var reasoningTokens = 0
   var reads = ReadStatistics()
   var drafts = DraftStatistics()
 
@@ -76,6 +77,7 @@ final class GroupProgress {
     statistics.prefillSeconds = (token - work) / .seconds(1)
     statistics.decodeSeconds = (now - token) / .seconds(1)
     statistics.generatedTokens = generatedTokens
+    statistics.reasoningTokens = reasoningTokens
     statistics.acceptedDrafts = drafts.accepted
     statistics.rejectedDrafts = drafts.proposed - drafts.accepted
     if group.isShortened { statistics.shortenedTo = group.maximumTokens }
@@ -163,11 +165,12 @@ final class SequenceJob {
 
   /// Takes a token that was chosen; returns why the choice is complete, or nil when it goes on.
   func take(_ token: Int32, logits: LogitRow, tokenizer: Tokenizer) -> FinishReason? {
-    let before = generatedTokens
+    let (before, thought) = (generatedTokens, text.reasoningTokens)
     let reason = text.take(token, logits: logits, tokenizer: tokenizer) {
       group.send(.delta(choice: choice, $0))
     }
     progress.generatedTokens += generatedTokens - before
+    progress.reasoningTokens += text.reasoningTokens - thought
     guard reason == nil else { return reason }
     phase = .generating(next: token)
     return nil
