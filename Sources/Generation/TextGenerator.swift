@@ -61,6 +61,7 @@ public struct TextGenerator {
     }
     let clock = ContinuousClock()
     let start = clock.now
+    let indexedBefore = runner.indexSeconds
     sampler.acceptPrompt(prompt)
     let guest = runner as? GuestRunner
     guest?.isLossless = drafting.isExact
@@ -73,6 +74,7 @@ public struct TextGenerator {
       try runner.prefill(prompt) { tell(.prefill(done: $0, total: prompt.count)) }
     }
     let prefilled = clock.now
+    let indexSeconds = runner.indexSeconds - indexedBefore
     let answerStart = runner.tokenCount
     let tokenizer = runner.model.tokenizer
     var continuation = TextContinuation()
@@ -104,7 +106,7 @@ public struct TextGenerator {
     let statistics = GenerationStatistics(
       attention: runner.attentionName, promptTokens: prompt.count, generatedTokens: continuation.tokens.count,
       prefillSeconds: (prefilled - start).seconds, decodeSteps: continuation.stepCount,
-      decodeSeconds: (clock.now - prefilled).seconds, indexSeconds: runner.indexSeconds,
+      decodeSeconds: (clock.now - prefilled).seconds, indexSeconds: indexSeconds,
       memory: runner.memory,
       reads: runner.reads, drafts: tokens.statistics)
     return Result(
@@ -122,6 +124,7 @@ public struct GenerationStatistics: Sendable {
   public var prefillSeconds: Double
   public var decodeSteps: Int
   public var decodeSeconds: Double
+  /// Of reading the prompt.
   public var indexSeconds: Double
   public var memory: MemoryUse
   /// What decode steps read; nil when the host computed attention.

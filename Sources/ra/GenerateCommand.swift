@@ -103,6 +103,7 @@ struct GenerateCommand: AsyncParsableCommand {
       printer.end(result, found?.text)
       console.note(report.summary)
     }
+    try found?.writeMap(evidence, console)
     return result.stopReason
   }
 }
@@ -277,7 +278,7 @@ struct GenerationReport: Encodable {
     }
     var parts: [String] = []
     if memory.store > 0 { parts.append("keys and values \(formatBytes(memory.store))") }
-    if indexSeconds > 0 { parts.append("index \(formatBytes(memory.index))") }
+    if memory.index > 0 { parts.append("index \(formatBytes(memory.index))") }
     if let resident = memory.resident { parts.append("process \(formatBytes(resident))") }
     if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
     lines += devices.map { "device     " + $0.summary }
