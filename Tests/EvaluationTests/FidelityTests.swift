@@ -115,4 +115,43 @@ import Testing
       try measure(3, -1)
     }
   }
+  @Test func aCurveComparesStepByStep() throws {
+    let model = try TestModel.load()
+    let pool = try ThreadPool(threadCount: 2, poll: 0)
+    let tokens = try TestText.tokens("alice.txt", 1361, model: model)
+    var retrieval = RetrievalSettings()
+    (retrieval.minimumIndexedCount, retrieval.windowCount, retrieval.insertionCount) = (256, 128, 64)
+    func curve(_ policy: AttentionPolicy) throws -> FidelityCurve {
+      try FidelityCurve(
+        model: model, pool: pool, tokens: tokens,
+        settings: .init(contextTokens: 1200, decodeTokens: 160, blockTokens: 64, policy: policy))
+    }
+    let found = try curve(.retrieval(retrieval))
+    #expect(found.blocks.map(\.firstToken) == [0, 64, 128])
+    #expect(found.blocks.map(\.tokens) == [64, 64, 32])
+    for block in found.blocks {
+      #expect(block.meanKL > 0 && block.meanKL < 0.1)
+      #expect(try #require(block.isolatedKL) < 0.1)
+      #expect(try #require(block.noiseKL) < 0.1)
+      #expect(abs(block.loss - block.exactLoss) < 0.2)
+      #expect((0...1).contains(block.top1))
+      #expect(block.keysReadWithStatic > 0 && block.keysReadWithStatic < 1)
+    }
+    // Exact attention loses nothing, whether keys are its own or were taken back and read again.
+    for block in try curve(.exact).blocks {
+      #expect(block.meanKL == 0)
+      #expect(try #require(block.isolatedKL) < 0.02)
+      #expect(block.top1 == 1)
+    }
+    #expect(throws: GenerationError.textTooShort(tokens: 1361, required: 1401)) {
+      try FidelityCurve(
+        model: model, pool: pool, tokens: tokens,
+        settings: .init(contextTokens: 1200, decodeTokens: 200, blockTokens: 64, policy: .exact))
+    }
+    #expect(throws: GenerationError.invalidCount(name: "curve", value: 0, requirement: "positive")) {
+      try FidelityCurve(
+        model: model, pool: pool, tokens: tokens,
+        settings: .init(contextTokens: 1200, decodeTokens: 100, blockTokens: 0, policy: .exact))
+    }
+  }
 }

@@ -31,6 +31,11 @@ public enum LogitComparison {
     return max(0, sum)
   }
 
+  /// The logarithm of a token's probability.
+  package static func logProbability(of token: Int, in row: [Float]) -> Double {
+    Double(row[token]) - logNormalizer(row)
+  }
+
   /// Mean divergence of rows, and the share of them that have the same largest value.
   static func compare(_ expected: [[Float]], _ found: [[Float]]) -> (divergence: Float, top1: Float) {
     var divergence = 0.0

@@ -67,6 +67,14 @@ struct FidelityCommand: AsyncParsableCommand {
       """)
   var heads = false
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Tell how the divergence goes on along the decoded tokens, in blocks of so many, with keys and values of decoded \
+      tokens from the policy's own attention and, beside it, from exact attention.
+      """, valueName: "tokens"))
+  var curve: Int?
+
   @Flag(help: "Write JSON.")
   var json = false
 
@@ -84,6 +92,13 @@ struct FidelityCommand: AsyncParsableCommand {
     if noNoiseFloor, hostNoise || reference == .host {
       throw ValidationError(
         "--no-noise-floor leaves out the host, which --host-noise and --reference host need.")
+    }
+    if let curve {
+      try checkCount("--curve", curve)
+      if hostNoise || heads || reference == .host || !also.isEmpty || !alsoPrefill.isEmpty {
+        throw ValidationError(
+          "--curve compares with exact attention, without --heads, --host-noise, --also and --also-prefill.")
+      }
     }
     if !alsoPrefill.isEmpty, !attention.isRetrieval {
       throw ValidationError("--also-prefill gives tolerances of --attention retrieval.")
@@ -109,22 +124,16 @@ struct FidelityCommand: AsyncParsableCommand {
     _ = try console.takesOver(model, pool, isForced: true)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     guard let policy = try retrieval.policy(attention) else { return }
+    if let curve {
+      return try measureCurve(curve, policy, model, pool, Array(all.dropFirst(skip)), console)
+    }
     var settings = FidelityMeasurement.Settings(contextTokens: context, decodeTokens: tokens, policy: policy)
     settings.format = store.format
     settings.comparesHost = !noNoiseFloor
     settings.comparesHostPaths = hostNoise
     let measurement = try FidelityMeasurement(
       model: model, pool: pool, tokens: Array(all.dropFirst(skip)), settings: settings
-    ) { phase in
-      switch phase {
-      case .prefill(let done, let total):
-        console.progress("reading", done: done, total: total, unit: "tokens")
-      case .hostPrefill(let done, let total):
-        console.progress("reading with the host", done: done, total: total, unit: "tokens")
-      case .decode(let policy, let done, let total):
-        console.progress("decoding, \(policy)", done: done, total: total, unit: "tokens")
-      }
-    }
+    ) { console.progress($0) }
     var reports = [try measurement.measure(against: reference, observesHeads: heads)]
     for tolerance in also {
       guard let settings = policy.retrieval else { break }
@@ -147,6 +156,22 @@ struct FidelityCommand: AsyncParsableCommand {
     } else {
       console.output(table(reports) + readingTable(readings) + "\n")
     }
+  }
+
+  private func measureCurve(
+    _ blockTokens: Int, _ policy: AttentionPolicy, _ model: LlamaModel, _ pool: ThreadPool,
+    _ tokens: [Int32], _ console: Console
+  ) throws {
+    var settings = FidelityCurve.Settings(
+      contextTokens: context, decodeTokens: self.tokens, blockTokens: blockTokens, policy: policy)
+    settings.format = store.format
+    settings.comparesHost = !noNoiseFloor
+    let curve = try FidelityCurve(model: model, pool: pool, tokens: tokens, settings: settings) {
+      console.progress($0)
+    }
+    console.clear()
+    if json { return try console.json(curve) }
+    console.output(curve.table + "\n")
   }
 
   private func table(_ reports: [FidelityReport]) -> String {
@@ -219,3 +244,33 @@ struct FidelityCommand: AsyncParsableCommand {
 }
 
 extension FidelityMeasurement.Reference: ExpressibleByArgument {}
+
+extension Console {
+  fileprivate func progress(_ phase: FidelityMeasurement.Phase) {
+    switch phase {
+    case .prefill(let done, let total): progress("reading", done: done, total: total, unit: "tokens")
+    case .hostPrefill(let done, let total):
+      progress("reading with the host", done: done, total: total, unit: "tokens")
+    case .decode(let policy, let done, let total):
+      progress("decoding, \(policy)", done: done, total: total, unit: "tokens")
+    }
+  }
+}
+
+extension FidelityCurve {
+  fileprivate var table: String {
+    func number(_ value: Double?) -> String { value.map { String(format: "%9.5f", $0) } ?? "        -" }
+    let heading = [
+      "context \(context) tokens, then decoded, \(policy) compared with exact attention", "",
+      "decoded before   mean KL  isolated     noise   top-1  with static      loss     exact",
+    ]
+    let lines = blocks.map { block in
+      String(format: "%14d ", block.firstToken) + number(block.meanKL) + " " + number(block.isolatedKL) + " "
+        + number(block.noiseKL)
+        + String(
+          format: " %7.3f %10.1f %% %9.4f %9.4f", block.top1, block.keysReadWithStatic * 100, block.loss,
+          block.exactLoss)
+    }
+    return (heading + lines).joined(separator: "\n")
+  }
+}
