@@ -6,6 +6,7 @@ public import RetrievalAttention
 /// Runs a model with llama.cpp's attention and key/value cache.
 public final class HostRunner: SequenceRunner {
   public let model: LlamaModel
+  let pool: ThreadPool
   /// The tokens read so far.
   public private(set) var tokens: [Int32] = []
   private let context: HostContext
@@ -28,6 +29,7 @@ public final class HostRunner: SequenceRunner {
         name: "context length", value: contextLength, requirement: "positive")
     }
     self.model = model
+    self.pool = pool
     self.batchCapacity = batchCapacity
     context = try HostContext(
       model: model, pool: pool, contextLength: contextLength, batchCapacity: batchCapacity,

@@ -13,7 +13,9 @@ package import LlamaHost
 package struct ReadingEstimate {
   /// b / a, per token, as expected.
   private let growth: Double?
-  private var last = (done: 0.0, seconds: 0.0)
+  /// Tokens that stand before the text.
+  private let start: Double
+  private var last: (done: Double, seconds: Double)
   // Sums over pieces, each with its tokens for a weight: of one, depth, depth squared, rate, rate times depth.
   private var weight = 0.0
   private var depth = 0.0
@@ -26,12 +28,19 @@ package struct ReadingEstimate {
   /// Shorter pieces are added to the next one: the clock and other work make them noisy.
   private static let leastPiece = 0.02
 
-  /// - Parameter growth: how much a token costs more for each one before it, as a share of the first one's cost; nil
+  /// - Parameters:
+  ///   - growth: how much a token costs more for each one before it, as a share of the first one's cost; nil
   ///   for work whose parts cost the same.
-  package init(growth: Double? = nil) { self.growth = growth }
+  ///   - start: tokens that were read before.
+  package init(growth: Double? = nil, from start: Int = 0) {
+    self.growth = growth
+    self.start = Double(start)
+    last = (Double(start), 0)
+  }
 
   /// Notes that `done` tokens were read `seconds` after the beginning.
   package mutating func add(done: Double, seconds: Double) {
+    let done = start + done
     let (tokens, time) = (done - last.done, seconds - last.seconds)
     guard tokens > 0, time >= Self.leastPiece else { return }
     let middle = last.done + tokens / 2
@@ -44,14 +53,22 @@ package struct ReadingEstimate {
   }
 
   /// Tokens a second so far; nil before anything was measured.
-  package var rate: Double? { last.seconds > 0 ? last.done / last.seconds : nil }
+  package var rate: Double? { last.seconds > 0 ? (last.done - start) / last.seconds : nil }
 
   /// Seconds from the last note until `total` tokens are read; nil before anything was measured.
   package func secondsLeft(total: Double) -> Double? {
     guard weight > 0, rates > 0 else { return nil }
     let (a, b) = fit()
-    let rest = max(0, total - last.done)
-    return a * rest + b * rest * (total + last.done) / 2
+    let end = start + total
+    let rest = max(0, end - last.done)
+    return a * rest + b * rest * (end + last.done) / 2
+  }
+
+  /// What was measured; nil before anything was.
+  package var law: ReadingLaw? {
+    guard weight > 0, rates > 0 else { return nil }
+    let (a, b) = fit()
+    return ReadingLaw(first: a, growth: b)
   }
 
   /// The cost of the first token, and by how much each one before a token adds to it; neither is negative.

@@ -74,6 +74,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let printer = AnswerPrinter(
       console, showsReasoning: chatTemplate.showsReasoning, waits: recorder != nil && evidence.showsMarks)
     let drafting = try drafts.drafting(console, for: model, pool: pool, plannedTokens: planned)
+    console.expectReading(with: runner)
     let result = try TextGenerator(runner: runner, drafting: drafting, trace: recorder?.trace).generate(
       prompt: prompt.tokens, maximumTokens: maxTokens, sampler: sampler
     ) { event in

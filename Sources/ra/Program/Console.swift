@@ -4,6 +4,7 @@ import Foundation
 import Generation
 import LlamaHost
 import Platform
+import RetrievalAttention
 
 /// What a person watching sees: one line that is rewritten on a terminal, a line every few seconds elsewhere.
 final class Console {
@@ -17,6 +18,9 @@ final class Console {
   private var hasLine = false
   /// By how much a token costs more for each one before it, as far as the model's shape tells.
   private var costGrowth: Double?
+  /// What is known of the text that is read next, or now.
+  private var forecast: ReadingForecast?
+  private var isCounted = false
 
   init(quiet: Bool = false) {
     isQuiet = quiet
@@ -25,6 +29,39 @@ final class Console {
   /// Times that are left are estimated for this model from now on.
   func expect(_ model: LlamaModel) {
     costGrowth = ReadingEstimate.expectedGrowth(model.description)
+  }
+
+  /// Tells before the next text is read how long that will take, as far as this machine has read the like, and takes
+  /// note of how long it did.
+  ///
+  /// - Parameter isCounted: whether the number of tokens was told already.
+  func expectReading(with runner: any SequenceRunner, isCounted: Bool = false) {
+    expect(runner.model)
+    forecast = ReadingForecast(runner)
+    self.isCounted = isCounted
+  }
+
+  /// Texts that are read in less than that need no announcement.
+  private static let announcedSeconds = 3.0
+
+  private func announce(_ tokens: Int) {
+    guard let forecast, tokens >= ReadingRates.leastTokens else { return }
+    let seconds = forecast.seconds(tokens)
+    if let seconds, seconds < Self.announcedSeconds { return }
+    let parts = [
+      isCounted ? nil : formatTokens(tokens), seconds.map { "about \(formatDuration($0))" },
+      "\(formatBytes(forecast.bytes(tokens))) of memory",
+    ]
+    write(parts.compactMap { $0 }.joined(separator: ", ") + "\n")
+  }
+
+  /// Keeps what was measured of a text that is read to its end.
+  private func keepRate() {
+    guard let phase, phase.unit == "tokens", phase.done >= Double(phase.total), let law = estimate.law else {
+      return
+    }
+    forecast?.add(law, tokens: phase.total)
+    forecast = nil
   }
 
   /// Tells how far a phase is, with its rate and the time left. `name` may change within a phase.
@@ -36,7 +73,9 @@ final class Console {
     let isNew = phase?.total != total || phase?.unit != unit || (phase?.done ?? 0) > done
     if isNew {
       phaseStart = now
-      estimate = ReadingEstimate(growth: unit == "tokens" ? costGrowth : nil)
+      estimate = ReadingEstimate(
+        growth: unit == "tokens" ? costGrowth : nil, from: unit == "tokens" ? forecast?.start ?? 0 : 0)
+      if unit == "tokens" { announce(total) }
     }
     phase = (done, total, unit)
     estimate.add(done: done, seconds: (now - phaseStart) / .seconds(1))
@@ -69,6 +108,7 @@ final class Console {
 
   /// Removes the progress line.
   func clear() {
+    keepRate()
     if hasLine { write("\r\u{1B}[K") }
     hasLine = false
     phase = nil

@@ -119,6 +119,7 @@ struct DocumentContext {
 
   private func read(_ plan: Plan, with runner: any SequenceRunner) throws -> Opened {
     console.note("reading \(documents.title): \(formatTokens(plan.tokens.count))")
+    console.expectReading(with: runner, isCounted: true)
     _ = try runner.prefill(plan.tokens) {
       console.progress("reading", done: $0, total: plan.tokens.count, unit: "tokens")
     }
@@ -193,6 +194,7 @@ struct DocumentContext {
       console.note(line(match, read: readTokens, of: plan.tokens.count, name))
       session.documents = plan.documents
       session.keep(plan.conversation)
+      console.expectReading(with: session.runner, isCounted: true)
       do {
         try session.ingest(Array(plan.tokens[kept...])) { done, total in
           console.progress("reading", done: done, total: total, unit: "tokens")

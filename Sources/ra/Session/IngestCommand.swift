@@ -216,6 +216,7 @@ struct IngestCommand: AsyncParsableCommand {
     _ session: Session, _ console: Console, _ body: ((@escaping (Int, Int) -> Void) throws -> Void)
   ) throws -> IngestReport {
     let before = session.tokenCount
+    console.expectReading(with: session.runner)
     do {
       try body { done, total in console.progress("reading", done: done, total: total, unit: "tokens") }
     } catch {

@@ -1,0 +1,119 @@
+// How fast prompts were read on this machine, so that the next one's time can be told beforehand.
+
+import Foundation
+import LlamaHost
+import Platform
+
+/// What reading a token costs: `first + growth * n` seconds at depth n, which is the law of attention.
+package struct ReadingLaw: Codable, Equatable, Sendable {
+  /// Seconds of the first token.
+  package var first: Double
+  /// Seconds that each token before it adds.
+  package var growth: Double
+
+  package init(first: Double, growth: Double) {
+    self.first = first
+    self.growth = growth
+  }
+
+  /// Seconds of the tokens of a range of positions.
+  package func seconds(_ tokens: Range<Int>) -> Double {
+    let (begin, end) = (Double(tokens.lowerBound), Double(tokens.upperBound))
+    return first * (end - begin) + growth * (end * end - begin * begin) / 2
+  }
+}
+
+/// The laws that were measured, by what they depend on, in a file of the user's cache.
+///
+/// What it says is a help and no more: a file that cannot be read counts as empty, and one that cannot be written is
+/// left as it is.
+package struct ReadingRates {
+  private struct Entry: Codable {
+    var law: ReadingLaw
+    /// Tokens that it was measured on.
+    var tokens: Int
+  }
+
+  /// Fewer tokens tell too little.
+  package static let leastTokens = 512
+  /// Old measurements count at most so many times as much as a new one: machines and builds change.
+  private static let patience = 3
+  /// More models and settings are nobody's.
+  private static let mostEntries = 256
+
+  private let path: String
+  private var entries: [String: Entry]
+
+  /// Reads what was measured.
+  package init(path: String = UserFolder.cache.path("reading-rates.json")) {
+    self.path = path
+    entries =
+      FileManager.default.contents(atPath: path).flatMap {
+        try? JSONDecoder().decode([String: Entry].self, from: $0)
+      } ?? [:]
+    entries = entries.filter { $0.value.law.first > 0 && $0.value.law.growth >= 0 && $0.value.tokens > 0 }
+  }
+
+  package subscript(key: String) -> ReadingLaw? { entries[key]?.law }
+
+  /// Takes account of a measurement, and writes the file.
+  package mutating func add(_ law: ReadingLaw, tokens: Int, for key: String) {
+    guard tokens >= Self.leastTokens, law.first > 0, law.first.isFinite, law.growth >= 0, law.growth.isFinite
+    else { return }
+    var entry = Entry(law: law, tokens: tokens)
+    if let old = entries[key] {
+      let share = Double(tokens) / Double(tokens + min(old.tokens, Self.patience * tokens))
+      entry.law.first = old.law.first + share * (law.first - old.law.first)
+      entry.law.growth = old.law.growth + share * (law.growth - old.law.growth)
+      entry.tokens = old.tokens + tokens
+    }
+    entries[key] = entry
+    if entries.count > Self.mostEntries, let rarest = entries.min(by: { $0.value.tokens < $1.value.tokens }) {
+      entries[rarest.key] = nil
+    }
+    write()
+  }
+
+  private func write() {
+    guard let data = try? JSONEncoder().encode(entries) else { return }
+    let url = URL(fileURLWithPath: path)
+    try? FileManager.default.createDirectory(
+      at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try? data.write(to: url, options: .atomic)
+  }
+}
+
+/// What is known of reading with a runner before it begins.
+package struct ReadingForecast {
+  /// Tokens that the runner has read.
+  package let start: Int
+  private let bytesPerToken: Int
+  private let key: String
+  private var rates: ReadingRates
+
+  /// Costs a look at the model's file; nil where that cannot be read.
+  package init?(_ runner: any SequenceRunner, rates: ReadingRates = ReadingRates()) {
+    guard let fingerprint = try? ModelFingerprint.text(ofFile: runner.model.file.path) else { return nil }
+    var attention = "host"
+    var threads = (runner as? HostRunner)?.pool.threadCount ?? 0
+    var bytes = HostContext.bytesPerToken(runner.model.description)
+    if let guest = runner as? GuestRunner {
+      attention = "\(guest.context.policy.completeDescription) \(guest.engine.shape.format)"
+      threads = guest.pool.threadCount
+      bytes = guest.engine.shape.bytesPerTokenWithIndex
+    }
+    start = runner.tokenCount
+    bytesPerToken = bytes
+    key = "\(fingerprint), \(threads) threads, \(attention)"
+    self.rates = rates
+  }
+
+  /// Seconds of reading so many tokens; nil where nothing like it was read here.
+  package func seconds(_ count: Int) -> Double? { rates[key]?.seconds(start..<start + count) }
+
+  /// Bytes of keys, values and index that they add.
+  package func bytes(_ count: Int) -> Int { bytesPerToken * count }
+
+  /// Takes account of a text that was read from ``start`` on.
+  package mutating func add(_ law: ReadingLaw, tokens: Int) { rates.add(law, tokens: tokens, for: key) }
+}
