@@ -10,13 +10,39 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-long test-gpu test-page test-models examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
+.PHONY: build release install uninstall dist deb demo test test-long test-gpu test-page test-models examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
 	@echo "$(SWIFT) build $(SWIFT_FLAGS)"
 	@$(OURS_FIRST) $(SWIFT) build $(SWIFT_FLAGS)
 	@[ ! -d .deps/backends ] || scripts/bootstrap
+
+# macOS has Swift's runtime, and Linux does not: there a program is built anew with it inside. PORTABLE=1 builds for all
+# processors of the last ten years instead of this one.
+PREFIX ?= /usr/local
+PORTABLE_FLAG = $(if $(filter 1 yes,$(PORTABLE)),--portable)
+## release    the program to install: one file with Swift's runtime inside (Linux), for this processor or PORTABLE=1
+release: need-swift
+	@SWIFT="$(SWIFT)" scripts/build-release $(PORTABLE_FLAG)
+
+## install    program, manual pages and completions under PREFIX=/usr/local; DESTDIR goes in front, for packages
+install: need-swift
+	@program="$$(SWIFT="$(SWIFT)" scripts/build-release $(PORTABLE_FLAG))" && \
+	scripts/install-files --program "$$program" --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
+
+## uninstall  removes what 'make install' with the same PREFIX and DESTDIR put there
+uninstall:
+	@scripts/install-files --uninstall --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
+
+# SOURCE_URL is the folder of the web that the archives will be in, for Homebrew's recipe.
+## dist       a release in dist/: archives of program and sources, the list of all parts, licences, checksums
+dist: need-swift
+	@SWIFT="$(SWIFT)" scripts/dist $(if $(SOURCE_URL),--source-url "$(SOURCE_URL)")
+
+## deb        a package for Debian and Ubuntu beside them, of what 'make dist' made
+deb:
+	@packaging/debian/build-deb
 
 ## demo       hides a fact in a novel and asks a small model for it, with retrieval and with exact attention
 demo: need-swift
@@ -103,7 +129,7 @@ clean: need-swift
 
 ## distclean  removes everything that was built or fetched but the models
 distclean:
-	rm -rf .build .build-* .deps
+	rm -rf .build .build-* .deps dist dist.partial
 
 help:
 	@echo "Targets:"; sed -n 's/^## /  /p' Makefile

@@ -14,6 +14,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case adaptersNotInstalled(count: Int, code: Int)
   /// A context could not be made, most often for want of memory.
   case contextNotCreated(contextLength: Int, batchCapacity: Int, log: [String])
+  /// The program was compiled for a processor with these instructions, and this one lacks them.
+  case instructionsMissing([String])
   /// The threads could not be started.
   case threadPoolNotCreated(threadCount: Int)
   /// More threads than allowed, or none.
@@ -100,6 +102,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
       "llama.cpp did not take \(count) LoRA adapters for a context (code \(code))."
     case .contextNotCreated(let length, let batch, let log):
       "llama.cpp could not create a context of \(length) tokens with batches of \(batch)\(Self.reason(log))."
+    case .instructionsMissing(let kinds):
+      "llama.cpp was compiled for a processor with \(kinds.joined(separator: ", ")), which this one lacks."
     case .threadPoolNotCreated(let count): "A pool of \(count) threads could not be started."
     case .threadCountOutOfRange(let count, let allowed):
       "A pool needs \(allowed.lowerBound) to \(allowed.upperBound) threads, not \(count)."

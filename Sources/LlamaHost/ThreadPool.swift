@@ -37,6 +37,7 @@ import Synchronization
       throw LlamaError.threadCountOutOfRange(threadCount, allowed: Self.threadCountRange)
     }
     guard (0...100).contains(poll) else { throw LlamaError.pollOutOfRange(poll) }
+    try HostProcessor.check()
     HostBackend.start()
     var parameters = ggml_threadpool_params_default(Int32(threadCount))
     parameters.poll = UInt32(poll)

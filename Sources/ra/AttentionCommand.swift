@@ -16,7 +16,9 @@ struct AttentionListCommand: AsyncParsableCommand {
       as by default.
       """)
 
-  @Argument(help: ArgumentHelp("Only this policy. (default: all)", valueName: "name"))
+  @Argument(
+    help: ArgumentHelp("Only this policy. (default: all)", valueName: "name"),
+    completion: .list(PolicyRegistry.published.names))
   var name: String?
 
   @Flag(help: "Write JSON.")

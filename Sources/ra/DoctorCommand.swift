@@ -12,7 +12,7 @@ struct DoctorCommand: AsyncParsableCommand {
       fork, and two contexts in one batch.
       """)
 
-  @Argument(help: "The model: a GGUF file.")
+  @Argument(help: "The model: a GGUF file.", completion: .model)
   var model: String
 
   @Option(

@@ -29,7 +29,7 @@ struct GenerateCommand: AsyncParsableCommand {
   @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
+  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
   var attention: AttentionChoice?
 
   @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
@@ -131,13 +131,16 @@ struct PromptOptions: ParsableArguments {
   @Option(name: [.short, .long], help: "The question, or the text to continue.")
   var prompt: String?
 
-  @Option(help: ArgumentHelp("A file with the question. (default: standard input)", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A file with the question. (default: standard input)", valueName: "file"),
+    completion: .file())
   var promptFile: String?
 
   @Option(
     name: [.short, .long],
     help: ArgumentHelp(
-      "A document to read before the question; repeatable: \(DocumentOptions.help).", valueName: "file"))
+      "A document to read before the question; repeatable: \(DocumentOptions.help).", valueName: "file"),
+    completion: .file())
   var document: [String] = []
 
   @Flag(help: "No chat template: the text goes to the model as it is.")
@@ -180,7 +183,9 @@ struct SamplingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Number to repeat a random choice with. (default: random)", valueName: "number"))
   var seed: UInt32?
 
-  @Option(help: ArgumentHelp("A GBNF grammar file that the answer must follow.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A GBNF grammar file that the answer must follow.", valueName: "file"),
+    completion: .file())
   var grammar: String?
 
   func settings() throws -> SamplerSettings {

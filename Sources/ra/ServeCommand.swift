@@ -41,11 +41,12 @@ struct ServeCommand: AsyncParsableCommand {
       """)
   var draft: ServedDrafts?
 
-  @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
+  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
   var attention: AttentionChoice?
 
   @Option(
-    help: "What goes to the log on standard error: trace, debug, info, notice, warning, error, critical.")
+    help: "What goes to the log on standard error: trace, debug, info, notice, warning, error, critical.",
+    completion: .list(Logger.Level.allCases.map(\.rawValue)))
   var logLevel = "notice"
 
   func validate() throws {
@@ -160,7 +161,7 @@ struct EmbeddingOptions: ParsableArguments {
     help: ArgumentHelp(
       "Turn texts into vectors instead of continuing them: by the mean, the first (cls) or the last of their tokens, or "
         + "as a reranker's scores (rank). (default: what the model was trained for)", valueName: "kind"),
-    transform: kind)
+    completion: .list(Pooling.allCases.map(\.rawValue)), transform: kind)
   var pooling: Pooling?
 
   private static func kind(_ name: String) throws -> Pooling {
@@ -183,7 +184,9 @@ struct NetworkOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Port to listen on; 0 takes a free one.", valueName: "number"))
   var port = 8080
 
-  @Option(help: ArgumentHelp("A file with the keys that clients may use, one a line.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A file with the keys that clients may use, one a line.", valueName: "file"),
+    completion: .file())
   var apiKeyFile: String?
 
   @Flag(help: "Listen beyond this machine without keys: whoever reaches it may use it.")
@@ -280,13 +283,13 @@ struct ServedSessionOptions: ParsableArguments {
     name: .customLong("session"),
     help: ArgumentHelp(
       "A session on disk that clients may ask by its name: \(SessionName.help). May be repeated.",
-      valueName: "session"))
+      valueName: "session"), completion: .session)
   var sessions: [String] = []
 
   @Option(
     help: ArgumentHelp(
       "Keep uploaded documents in this folder, for the next start, too. (default: in memory)",
-      valueName: "folder"))
+      valueName: "folder"), completion: .directory)
   var sessionStore: String?
 
   func validate() throws {

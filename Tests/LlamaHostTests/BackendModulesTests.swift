@@ -1,5 +1,7 @@
-// What is said of back ends that cannot be loaded.
+// Where back ends are looked for, and what is said of those that cannot be loaded.
 
+import Foundation
+import TestSupport
 import Testing
 
 @testable import LlamaHost
@@ -26,5 +28,13 @@ struct BackendModulesTests {
   @Test func otherReasonsStayAsTheyAre() {
     #expect(reason("libother.so.1").hasSuffix("directory"))
     #expect(BackendModules.reason([]) == "ggml gives no reason")
+  }
+
+  @Test func modulesOfAnInstalledProgramAreInItsLibraryFolder() throws {
+    let prefix = try TemporaryFolder()
+    let program = prefix.url("bin").appendingPathComponent("ra")
+    #expect(BackendModules.folder(beside: program).path == prefix.url("bin").path)
+    try FileManager.default.createDirectory(at: prefix.url("lib/ra"), withIntermediateDirectories: true)
+    #expect(BackendModules.folder(beside: program).path == prefix.url("lib/ra").path)
   }
 }

@@ -6,7 +6,8 @@ Whatever way, the results are two files that Package.swift's system library targ
     scripts/bootstrap && swift build -c release --pkg-config-path .deps/lib/pkgconfig
 
 The source comes inside the source package of llama-cpp-python, which pins one revision of llama.cpp. A newer one is a
-change of LLAMA_COMMIT and SOURCE in llama_source.py. `--backend` adds back ends for GPUs, see backends.py.
+change of LLAMA_COMMIT and SOURCE in llama_source.py. `--backend` adds back ends for GPUs, see backends.py. `--portable`
+builds a second one beside it for programs that go to other machines.
 """
 
 import argparse
@@ -19,57 +20,30 @@ import tempfile
 
 import console
 from backends import BACKENDS, build_backend, place_modules
-from chat_library import build_chat_library
+from chat_library import build_chat_library, write_chat_config
 from console import Failure, say
 from downloads import Downloader
 from llama_source import LLAMA_COMMIT, LLAMA_VERSION, SOURCE, unpack_source
 from toolchain import (
     DEPS, LOG, MAC, ROOT, Compiler, build_environment, find_cmake, find_ninja, log_run, text, works,
 )
+from variants import CONFIG, NATIVE, PREFIX, STAMP, portable
 
-OPTIONS = {
-    "CMAKE_BUILD_TYPE": "Release",
-    "CMAKE_POSITION_INDEPENDENT_CODE": "ON",
-    "CMAKE_INSTALL_LIBDIR": "lib",
-    "BUILD_SHARED_LIBS": "OFF",
-    "GGML_NATIVE": "ON",
-    "GGML_CCACHE": "OFF",
-    "GGML_OPENMP": "OFF",  # our work runs on ggml's own thread pool; a second one would fight it for the cores
-    "GGML_METAL": "OFF",
-    "GGML_BLAS": "OFF",
-    "GGML_BUILD_TESTS": "OFF",
-    "GGML_BUILD_EXAMPLES": "OFF",
-    "LLAMA_BUILD_COMMON": "OFF",
-    "LLAMA_BUILD_TESTS": "OFF",
-    "LLAMA_BUILD_TOOLS": "OFF",
-    "LLAMA_BUILD_EXAMPLES": "OFF",
-    "LLAMA_BUILD_SERVER": "OFF",
-    "LLAMA_BUILD_APP": "OFF",
-    "LLAMA_BUILD_UI": "OFF",
-    "LLAMA_OPENSSL": "OFF",
-    "LLAMA_BUILD_COMMIT": LLAMA_COMMIT,
-    "LLAMA_BUILD_NUMBER": "0",
-}
 LIBRARIES = ["llama", "ggml", "ggml-cpu", "ggml-base"]  # users before what they use: static linking needs it
 if MAC:
-    OPTIONS["CMAKE_OSX_DEPLOYMENT_TARGET"] = "15.0"  # as Package.swift says
     SYSTEM_FLAGS = ["-lc++", "-framework", "Accelerate"]
 else:
     SYSTEM_FLAGS = ["-lstdc++", "-lm", "-lpthread", "-ldl"]
 
-PREFIX = DEPS / "llama"
-CONFIG = DEPS / "lib" / "pkgconfig" / "llama.pc"
-STAMP = DEPS / "stamp"
 TILE_CONFIG = ROOT / "scripts" / "lib" / "tile_config.h"
 
-
-def build(key, jobs, compiler):
-    """Builds and installs into .deps/llama. What an interrupted run has compiled is not compiled again."""
+def build(variant, key, jobs, compiler):
+    """Builds and installs into the variant's prefix. What an interrupted run has compiled is not compiled again."""
     console.require_space(DEPS, 300 << 20, "building llama.cpp")
     downloader = Downloader()
     cmake, ninja = find_cmake(downloader), find_ninja(downloader)
     source = unpack_source(downloader)
-    folder = DEPS / "build"
+    folder, prefix = variant.folder, variant.prefix
     marker = folder / ".key"
     if not marker.exists() or marker.read_text() != key:
         shutil.rmtree(folder, ignore_errors=True)
@@ -78,11 +52,11 @@ def build(key, jobs, compiler):
     environment = build_environment(compiler)
     flags = [environment.get("CXXFLAGS", ""), "-include", shlex.quote(str(TILE_CONFIG))]
     environment["CXXFLAGS"] = " ".join(filter(None, flags))
-    partial = PREFIX.with_name("llama.partial")
+    partial = prefix.with_name("llama.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with open(LOG, "w") as log:
-        definitions = [f"-D{name}={value}" for name, value in OPTIONS.items()]
-        definitions += [f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_INSTALL_PREFIX={PREFIX}"]
+        definitions = [f"-D{name}={value}" for name, value in variant.options.items()]
+        definitions += [f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_INSTALL_PREFIX={prefix}"]
         say("configuring llama.cpp")
         log_run([cmake, "-S", str(source), "-B", str(folder), "-G", "Ninja", *definitions], environment, log)
         say(f"building llama.cpp, {jobs} {'job' if jobs == 1 else 'jobs'} at a time (minutes)")
@@ -91,8 +65,8 @@ def build(key, jobs, compiler):
     shutil.rmtree(partial / "lib" / "pkgconfig", ignore_errors=True)  # ours is the complete one
     shutil.copy(source / "LICENSE", partial / "LICENSE")
     (partial / ".key").write_text(key)
-    shutil.rmtree(PREFIX, ignore_errors=True)
-    os.replace(partial, PREFIX)
+    shutil.rmtree(prefix, ignore_errors=True)
+    os.replace(partial, prefix)
     for finished in (folder, DEPS / "download"):
         shutil.rmtree(finished, ignore_errors=True)
 
@@ -126,11 +100,12 @@ def pkg_config_text(description, version, prefix, cflags, libs):
 def bundled(arguments):
     """The default: the pinned revision, built here."""
     compiler = Compiler()
+    variant = portable() if arguments.portable else NATIVE
     key = json.dumps(
         {
             "source": SOURCE.sha256,
-            "options": OPTIONS,
-            "folder": str(PREFIX),
+            "options": variant.options,
+            "folder": str(variant.prefix),
             "compiler": compiler.identity(),
             "tiles": TILE_CONFIG.read_text(),
             "flags": {name: os.environ.get(name, "") for name in ("CFLAGS", "CXXFLAGS", "LDFLAGS", "SDKROOT")},
@@ -140,36 +115,36 @@ def bundled(arguments):
     config = pkg_config_text(
         f"llama.cpp {LLAMA_COMMIT}, built in this checkout",
         LLAMA_VERSION,
-        PREFIX,
+        variant.prefix,
         '-I"${includedir}"',  # quoted, since the path of the checkout may have spaces
         " ".join(['-L"${libdir}"', *(f"-l{name}" for name in LIBRARIES), *SYSTEM_FLAGS]),
     )
 
     def is_built():
-        marker = PREFIX / ".key"
+        marker = variant.prefix / ".key"
         return (
             marker.exists()
             and marker.read_text() == key
-            and all((PREFIX / "lib" / f"lib{name}.a").exists() for name in LIBRARIES)
+            and all((variant.prefix / "lib" / f"lib{name}.a").exists() for name in LIBRARIES)
         )
 
-    if not arguments.force and is_built() and _is_current(key, config):
-        say(f"llama.cpp {LLAMA_COMMIT} is ready in {PREFIX}")
+    def is_current():
+        files = [(variant.stamp, key), (variant.config, config)]
+        return all(path.exists() and path.read_text() == content for path, content in files)
+
+    if not arguments.force and is_built() and is_current():
+        say(f"llama.cpp {LLAMA_COMMIT} is ready in {variant.prefix}")
         return 0
     with console.locked(DEPS / "lock", "building llama.cpp"):
         if arguments.force:
-            shutil.rmtree(DEPS / "build", ignore_errors=True)
+            shutil.rmtree(variant.folder, ignore_errors=True)
         if arguments.force or not is_built():
-            STAMP.unlink(missing_ok=True)
-            build(key, arguments.jobs, compiler)
-        _write(CONFIG, config)
-        _write(STAMP, key)
-    say(f"llama.cpp {LLAMA_COMMIT} is ready in {PREFIX}")
+            variant.stamp.unlink(missing_ok=True)
+            build(variant, key, arguments.jobs, compiler)
+        _write(variant.config, config)
+        _write(variant.stamp, key)
+    say(f"llama.cpp {LLAMA_COMMIT} is ready in {variant.prefix}")
     return 0
-
-
-def _is_current(key, config):
-    return STAMP.exists() and STAMP.read_text() == key and CONFIG.exists() and CONFIG.read_text() == config
 
 
 # --- An installed llama.cpp -------------------------------------------------------------------------------------------
@@ -340,6 +315,8 @@ def main():
         help="compile the back end cuda for these, such as 89 or 80,90 (CMAKE_CUDA_ARCHITECTURES; default: the GPUs of"
         " this machine)",
     )
+    parser.add_argument("--portable", action="store_true", help="build for all processors of the last ten years instead of"
+        " this one, into .deps/portable, for programs that go to other machines")
     parser.add_argument("--system", action="store_true", help="use an installed llama.cpp, found by pkg-config; the"
         " library of chat templates, which installations lack, is built all the same")
     arguments = parser.parse_args()
@@ -356,7 +333,9 @@ def main():
         raise Failure(f"RA_LLAMA is '{choice}'; it may be 'system' or 'bundled'.")
     if arguments.cuda_architectures and "cuda" not in arguments.backend:
         raise Failure("--cuda-architectures is for --backend cuda.")
-    if arguments.system or choice == "system":
+    if arguments.portable and (arguments.backend or arguments.system):
+        raise Failure("--portable is of the bundled llama.cpp alone: leave out --backend and --system.")
+    if arguments.system or (choice == "system" and not arguments.portable):
         if arguments.backend:
             raise Failure("--backend builds for the bundled llama.cpp; an installed one brings its own back ends.")
         status = system(arguments)
@@ -366,7 +345,9 @@ def main():
             with console.locked(DEPS / "lock", f"building the back end '{name}'"):
                 build_backend(name, PREFIX, arguments.jobs, Compiler(), arguments.force, arguments.cuda_architectures)
         place_modules()
-    build_chat_library(arguments.jobs, Compiler(), arguments.force, _write)
+    build_chat_library(arguments.jobs, Compiler(), arguments.force and not arguments.portable, _write)
+    if arguments.portable:
+        write_chat_config(portable().config.parent, _write)
     warn_of_others()
     return status
 

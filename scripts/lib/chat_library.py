@@ -43,6 +43,11 @@ def build_chat_library(jobs, compiler, force, write):
     say(f"llama.cpp's chat library is ready in {PREFIX}")
 
 
+def write_chat_config(folder, write):
+    """Names the library in another folder of pkg-config too; it is the same for all variants of llama.cpp."""
+    write(folder / CONFIG.name, _config())
+
+
 def _config():
     return "\n".join(
         [

@@ -43,4 +43,8 @@ unsigned ra_mapping_cut_count(void);
 /// shorter. `sentence` has to live as long as the process; NULL leaves it to the system.
 void ra_set_bus_error_sentence(const char *sentence);
 
+/// Whether the processor has instructions of a kind that a program may have been compiled for, and the system lets
+/// programs use them: AVX, AVX2, FMA, F16C, BMI2, AVX-512; FP16, DOTPROD, SVE, I8MM on Arm. 1 for other kinds.
+int ra_processor_has(const char *instructions);
+
 #endif

@@ -81,6 +81,15 @@ public struct SessionStore: Sendable {
     return (sessions, damaged)
   }
 
+  /// The names of all sessions, whether or not they can be read: opens none.
+  public func names() -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.sorted().filter {
+      Self.isValidName($0)
+        && FileManager.default.fileExists(atPath: "\(folder)/\($0)/\(SessionManifest.fileName)")
+    }
+  }
+
   /// Removes a session; see ``Session/remove(_:)``.
   public func remove(_ name: String) throws {
     try Self.check(name)

@@ -6,9 +6,10 @@ import Synchronization
 
 /// The back ends that `scripts/bootstrap --backend` builds, `libggml-vulkan.so` and the like.
 ///
-/// They are looked for beside the program, or where the environment variable `RA_BACKENDS` points, and only when asked
-/// for: drivers take time to start, and a faulty one must not be in the way of those who compute on the CPU. A module
-/// uses the ggml inside the program, which therefore has to export it: `-Xlinker --export-dynamic` does that on Linux.
+/// They are looked for beside the program, in `../lib/ra` of an installed one, or where the environment variable
+/// `RA_BACKENDS` points, and only when asked for: drivers take time to start, and a faulty one must not be in the way
+/// of those who compute on the CPU. A module uses the ggml inside the program, which therefore has to export it:
+/// `-Xlinker --export-dynamic` does that on Linux.
 public enum BackendModules {
   /// What ggml calls the back end that talks to servers.
   static let remote = "RPC"
@@ -30,7 +31,14 @@ public enum BackendModules {
       return URL(fileURLWithPath: path)
     }
     let program = Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0])
-    return program.resolvingSymlinksInPath().deletingLastPathComponent()
+    return folder(beside: program.resolvingSymlinksInPath())
+  }
+
+  /// The folder of a program: that of its installation, if it is installed, or its own.
+  static func folder(beside program: URL) -> URL {
+    let own = program.deletingLastPathComponent()
+    let installed = own.deletingLastPathComponent().appendingPathComponent("lib/ra", isDirectory: true)
+    return FileManager.default.fileExists(atPath: installed.path) ? installed : own
   }
 
   /// Loads every module in ``folder``, once; later calls give the same answer.

@@ -95,6 +95,7 @@ public final class LlamaModel: Sendable {
 
   /// See ``load(path:options:progress:)``.
   public init(path: String, options: Options = Options(), progress: ((Float) -> Bool)? = nil) throws {
+    try HostProcessor.check()
     HostBackend.start()
     file = try GGUFFile(validating: path)
     guard file.kind == .model else { throw LlamaError.notALanguageModel(path: path, kind: file.kind) }

@@ -36,6 +36,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
       "What to measure: host, or NAME[:key=value,...] of the policies that ra attention list shows.",
       discussion: "Each policy reads the context for itself. (default: retrieval,exact,host)",
       valueName: "name,..."),
+    completion: .attentions,
     transform: AttentionChoices.init(parsing:))
   var attention: AttentionChoices?
 

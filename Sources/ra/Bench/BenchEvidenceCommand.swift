@@ -19,7 +19,9 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: ArgumentHelp("A text to hide facts in. (default: the program's own)", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A text to hide facts in. (default: the program's own)", valueName: "file"),
+    completion: .file())
   var text: String?
 
   @Option(help: ArgumentHelp("Words of the text for each round of questions.", valueName: "count"))
@@ -28,7 +30,8 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Texts, with 24 questions each.", valueName: "count"))
   var texts = 3
 
-  @Option(help: ArgumentHelp("A profile that ra tune --evidence wrote.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A profile that ra tune --evidence wrote.", valueName: "file"), completion: .file())
   var evidenceHeads: String?
 
   @Flag(help: "Write one JSON document with all answers.")

@@ -39,9 +39,11 @@ struct BenchIndexCommand: AsyncParsableCommand {
       "Memory walked through before each timed call. (default: a quarter more than the largest cache)",
       valueName: "MiB"))
   var evict: Int?
-  @Option(help: ArgumentHelp("Add the results in this JSON file, of the same vectors.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Add the results in this JSON file, of the same vectors.", valueName: "file"),
+    completion: .file())
   var merge: String?
-  @Option(help: ArgumentHelp("Write a plot here.", valueName: "file.svg"))
+  @Option(help: ArgumentHelp("Write a plot here.", valueName: "file.svg"), completion: .file())
   var plot: String?
   @Flag(help: "Write JSON.")
   var json = false

@@ -11,7 +11,7 @@ struct BenchOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A text file to read. (default: generated sentences of common words, the same in each run)",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var text: String?
 
   @Flag(help: "Write JSON.")

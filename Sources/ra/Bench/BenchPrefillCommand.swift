@@ -27,6 +27,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "What to measure: host, or policies as ra attention list shows them.", valueName: "name,..."),
+    completion: .attentions,
     transform: AttentionChoices.init(parsing:))
   var attention: AttentionChoices?
 

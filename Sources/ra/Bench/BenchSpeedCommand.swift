@@ -24,7 +24,9 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: ArgumentHelp("Where the report goes; made when it is missing.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("Where the report goes; made when it is missing.", valueName: "folder"),
+    completion: .directory)
   var report: String
 
   @Option(help: ArgumentHelp("Tokens in the context of decode steps.", valueName: "tokens,..."))

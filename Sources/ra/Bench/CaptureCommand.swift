@@ -17,7 +17,7 @@ struct CaptureCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: ArgumentHelp("The text to read.", valueName: "file"))
+  @Option(help: ArgumentHelp("The text to read.", valueName: "file"), completion: .file())
   var text: String
   @Option(help: ArgumentHelp("Tokens of context to read first.", valueName: "tokens"))
   var context: Int
@@ -27,7 +27,8 @@ struct CaptureCommand: AsyncParsableCommand {
   var skip = 0
   @Option(help: ArgumentHelp("Layers to record, with commas between them.", valueName: "numbers"))
   var layers: String
-  @Option(help: ArgumentHelp("The folder to write, new or empty.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("The folder to write, new or empty.", valueName: "folder"), completion: .directory)
   var output: String
 
   func validate() throws {

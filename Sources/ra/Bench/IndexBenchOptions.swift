@@ -5,28 +5,33 @@ import Benchmarking
 import Evaluation
 
 struct IndexVectorOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("A folder that ra capture wrote.", valueName: "folder"))
+  @Option(help: ArgumentHelp("A folder that ra capture wrote.", valueName: "folder"), completion: .directory)
   var capture: String?
   @Option(help: ArgumentHelp("Layers of the capture. (default: all)", valueName: "layer,..."))
   var layers: CommaSeparated<Int>?
   @Option(help: ArgumentHelp("KV heads of each layer. (default: all)", valueName: "head,..."))
   var heads: CommaSeparated<Int>?
 
-  @Option(help: ArgumentHelp("Instead of a capture: keys of one head, [tokens, d].", valueName: "file.npy"))
+  @Option(
+    help: ArgumentHelp("Instead of a capture: keys of one head, [tokens, d].", valueName: "file.npy"),
+    completion: .npy)
   var keys: String?
-  @Option(help: ArgumentHelp("Values, [tokens, d].", valueName: "file.npy"))
+  @Option(help: ArgumentHelp("Values, [tokens, d].", valueName: "file.npy"), completion: .npy)
   var values: String?
-  @Option(help: ArgumentHelp("Queries, [groupSize, queries, d], not scaled.", valueName: "file.npy"))
+  @Option(
+    help: ArgumentHelp("Queries, [groupSize, queries, d], not scaled.", valueName: "file.npy"),
+    completion: .npy)
   var queries: String?
   @Option(
     help: ArgumentHelp(
       "Their positions, [queries]: a query sees the rows up to its own; that after the last row is possible.",
-      valueName: "file.npy"))
+      valueName: "file.npy"), completion: .npy)
   var queryPositions: String?
   @Option(
-    help: ArgumentHelp("Queries to learn from, [groupSize, trainingQueries, d].", valueName: "file.npy"))
+    help: ArgumentHelp("Queries to learn from, [groupSize, trainingQueries, d].", valueName: "file.npy"),
+    completion: .npy)
   var trainingQueries: String?
-  @Option(help: ArgumentHelp("Their positions, [trainingQueries].", valueName: "file.npy"))
+  @Option(help: ArgumentHelp("Their positions, [trainingQueries].", valueName: "file.npy"), completion: .npy)
   var trainingPositions: String?
   @Option(help: ArgumentHelp("What queries are multiplied by. (default: 1 / sqrt(d))", valueName: "factor"))
   var scale: Float?
@@ -88,7 +93,8 @@ struct IndexVectorOptions: ParsableArguments {
 
 struct IndexSweepOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Indexes: \(IndexCatalog.names.joined(separator: ", ")).", valueName: "name,..."))
+    help: ArgumentHelp("Indexes: \(IndexCatalog.names.joined(separator: ", ")).", valueName: "name,..."),
+    completion: .commaSeparated { IndexCatalog.names })
   var index = CommaSeparated(IndexCatalog.names)
   @Option(help: ArgumentHelp("Rows retrieved for a query.", valueName: "rows,..."))
   var k = CommaSeparated(IndexSweep().k)

@@ -32,7 +32,8 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Tasks or groups of tasks, separated by commas; none for fidelity alone. (default: ruler, or none with --task-file)",
-      valueName: "names"))
+      valueName: "names"),
+    completion: .commaSeparated { (TaskCatalog.all.map(\.name) + TaskCatalog.groups.map(\.name)) + ["none"] })
   var tasks: String?
 
   @Option(
@@ -40,7 +41,7 @@ struct EvaluateCommand: AsyncParsableCommand {
       """
       Samples in RULER's form, a JSON object a line with input, outputs and perhaps answer_prefix; repeatable. Each is \
       evaluated at the smallest of --lengths that it fits in.
-      """, valueName: "file"))
+      """, valueName: "file"), completion: .file())
   var taskFile: [String] = []
 
   @Option(help: ArgumentHelp("Tokens of prompt and answer, separated by commas.", valueName: "tokens"))
@@ -52,7 +53,7 @@ struct EvaluateCommand: AsyncParsableCommand {
       What to compare, separated by commas or repeated: host, or policies as ra attention list shows them, such as \
       retrieval:tolerance=0.002,sink=64; also retrieval:profile=FILE. A comma before key=value belongs to the policy. (default: exact,retrieval; host for models whose \
       attention cannot be taken over)
-      """, valueName: "names"))
+      """, valueName: "names"), completion: .attentions)
   var attention: [String] = []
 
   @Option(help: ArgumentHelp("Contexts of each task and length.", valueName: "count"))
@@ -70,7 +71,7 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The text that hides needles and that fidelity is measured on. (default: half of Jane Austen's Persuasion)",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var filler: String?
 
   @Option(help: ArgumentHelp("Tokens of filler to decode for fidelity; 0 for none.", valueName: "tokens"))
@@ -86,7 +87,9 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Flag(help: "No chat template: prompts go to the model as they are.")
   var raw = false
 
-  @Option(help: ArgumentHelp("The folder for results and report; made when there is none.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("The folder for results and report; made when there is none.", valueName: "dir"),
+    completion: .directory)
   var report: String
 
   @Flag(help: "Write the summary as JSON.")

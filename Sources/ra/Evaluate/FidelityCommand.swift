@@ -22,7 +22,7 @@ struct FidelityCommand: AsyncParsableCommand {
   @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
+  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"), completion: .file())
   var text: String
 
   @Option(help: ArgumentHelp("Tokens of context to read first.", valueName: "tokens"))
@@ -34,7 +34,7 @@ struct FidelityCommand: AsyncParsableCommand {
   @Option(
     help: """
       The policy to measure: NAME[:key=value,...] of the policies that ra attention list shows.
-      """, transform: AttentionChoice.init(parsing:))
+      """, completion: .attention, transform: AttentionChoice.init(parsing:))
   var attention = AttentionChoice.policy(.retrieval(RetrievalSettings()))
 
   @Option(help: "What it is compared with: exact (our full attention) or host (llama.cpp's).")

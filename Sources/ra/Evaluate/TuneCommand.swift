@@ -21,11 +21,12 @@ struct TuneCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var limit: ContextLimitOptions
 
-  @Option(help: ArgumentHelp("The text to tune on.", valueName: "file"))
+  @Option(help: ArgumentHelp("The text to tune on.", valueName: "file"), completion: .file())
   var text: String
 
   @Option(
-    name: .customLong("validate"), help: ArgumentHelp("Another text to validate on.", valueName: "file"))
+    name: .customLong("validate"), help: ArgumentHelp("Another text to validate on.", valueName: "file"),
+    completion: .file())
   var validation: String?
 
   @Option(
@@ -50,7 +51,9 @@ struct TuneCommand: AsyncParsableCommand {
       """)
   var evidence = false
 
-  @Option(name: [.short, .long], help: ArgumentHelp("Where to write the profile.", valueName: "file"))
+  @Option(
+    name: [.short, .long], help: ArgumentHelp("Where to write the profile.", valueName: "file"),
+    completion: .file())
   var output: String
 
   @Flag(help: "Write the profile as JSON to standard output too.")

@@ -8,7 +8,8 @@ import LlamaHost
 struct ChatTemplateOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A file with a chat template (Jinja) in place of the model's own.", valueName: "file"))
+      "A file with a chat template (Jinja) in place of the model's own.", valueName: "file"),
+    completion: .file())
   var chatTemplate: String?
 
   @Option(

@@ -7,7 +7,8 @@ struct DeviceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Layers whose weights go to a GPU, counted from the last, or 'all'. "
-        + "(default: none, or all with --device or --rpc)", valueName: "count"))
+        + "(default: none, or all with --device or --rpc)", valueName: "count"),
+    completion: .list(["all"]))
   var gpuLayers: LayerCount?
 
   @Option(

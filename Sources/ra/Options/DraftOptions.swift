@@ -22,7 +22,8 @@ struct DraftOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A smaller GGUF model of the same vocabulary, to foresee tokens with.", valueName: "file"))
+      "A smaller GGUF model of the same vocabulary, to foresee tokens with.", valueName: "file"),
+    completion: .model)
   var draftModel: String?
 
   @Flag(

@@ -22,13 +22,14 @@ struct EvidenceOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Write a page that shows the documents, darker where the answer read more.", valueName: "file"))
+      "Write a page that shows the documents, darker where the answer read more.", valueName: "file"),
+    completion: .file())
   var heat: String?
 
   @Option(
     help: ArgumentHelp(
       "A profile that ra tune --evidence wrote. (default: the program's own for the model, or all heads of its middle layers)",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var evidenceHeads: String?
 
   /// Whether anything is to be found.

@@ -16,14 +16,17 @@ enum ModelDefault {
     if let given { return given }
     if let path = environment("RA_MODEL") { return expanded(path) }
     if let path = try Configuration.shared.model { return expanded(path) }
-    let folders = folders
-    var found: [String] = []
-    for folder in folders where found.isEmpty { found = models(in: folder) }
+    let found = available
     switch found.count {
     case 1: return found[0]
     case 0: throw CommandError.noModelFound(folders: folders)
     default: throw CommandError.severalModels(found)
     }
+  }
+
+  /// The models of the first folder that has some.
+  static var available: [String] {
+    folders.lazy.map(models(in:)).first { !$0.isEmpty } ?? []
   }
 
   /// Whether there is one.

@@ -9,7 +9,8 @@ import RetrievalAttention
 struct ModelOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
-    help: "The model: a GGUF file (the first one of a split model). \(ModelDefault.help)")
+    help: "The model: a GGUF file (the first one of a split model). \(ModelDefault.help)",
+    completion: .model)
   var model: String?
 
   @OptionGroup var threading: ThreadOptions
@@ -119,7 +120,9 @@ struct RetrievalOptions: ParsableArguments {
     help: ArgumentHelp("Most keys that one KV head reads from the index for a token.", valueName: "keys"))
   var maximumRetrieved: Int?
 
-  @Option(help: ArgumentHelp("A profile that ra tune wrote: a tolerance for each layer.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A profile that ra tune wrote: a tolerance for each layer.", valueName: "file"),
+    completion: .file())
   var profile: String?
 
   func validate() throws {
@@ -176,7 +179,7 @@ struct StoreOptions: ParsableArguments {
     name: .customLong("kv-type"),
     help: ArgumentHelp(
       "How keys and values are stored: f16, or q8 for half the memory; q8,f16 for keys and values.",
-      valueName: "type"))
+      valueName: "type"), completion: .list(["f16", "q8", "q8,f16"]))
   var format = KeyValueFormat()
 
   /// Refuses what the host's own attention does not do.

@@ -42,7 +42,7 @@ struct VariantOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A LoRA adapter to add to the model, and how much of it; repeatable.", valueName: "file[:scale]"),
-    transform: LoRAAdapter.init(parsing:))
+    completion: .model, transform: LoRAAdapter.init(parsing:))
   var lora: [LoRAAdapter] = []
 }
 

@@ -27,6 +27,7 @@ enum ErrorAdvice {
     case SessionSetupError.incomplete(let path, _, _):
       "go on with 'ra ingest --resume --session \(path)' first"
     case LlamaError.notALanguageModel(_, .adapter): "give it with --lora, and that model with --model"
+    case LlamaError.instructionsMissing: "build the program on this machine"
     case LlamaError.noServerBackend: "'scripts/bootstrap --backend rpc' builds it"
     case LlamaError.chatTemplateUnusable, LlamaError.chatTemplateRefused, LlamaError.chatTemplateLostMessage:
       "give another one with --chat-template, or use --raw where a command has it"

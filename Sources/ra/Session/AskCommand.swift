@@ -29,16 +29,19 @@ struct AskCommand: AsyncParsableCommand {
   @Argument(
     help: ArgumentHelp(
       "Documents, and the question as the last one. A document is \(DocumentOptions.help). With --session the question "
-        + "alone. (default for the question: standard input)", valueName: "document> ... <question"))
+        + "alone. (default for the question: standard input)", valueName: "document> ... <question"),
+    completion: .file())
   var words: [String] = []
 
-  @Option(name: [.short, .long], help: "A session in place of documents: \(SessionName.help).")
+  @Option(
+    name: [.short, .long], help: "A session in place of documents: \(SessionName.help).",
+    completion: .session)
   var session: String?
 
   @Flag(help: "Do not keep what was read of the documents, and look for no session that has it.")
   var noSession = false
 
-  @Option(help: ArgumentHelp("A file with the question.", valueName: "file"))
+  @Option(help: ArgumentHelp("A file with the question.", valueName: "file"), completion: .file())
   var questionFile: String?
 
   @OptionGroup(title: "Documents") var documents: DocumentOptions
@@ -49,7 +52,7 @@ struct AskCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval, for documents") var retrieval: RetrievalOptions
   @OptionGroup(title: "Retrieval, for documents") var store: StoreOptions
 
-  @Option(help: AttentionChoice.help, transform: AttentionChoice.init(parsing:))
+  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
   var attention: AttentionChoice?
 
   @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))

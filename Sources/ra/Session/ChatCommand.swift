@@ -23,10 +23,13 @@ struct ChatCommand: AsyncParsableCommand {
       """)
 
   @Argument(
-    help: ArgumentHelp("Documents to talk about: \(DocumentOptions.help).", valueName: "document"))
+    help: ArgumentHelp("Documents to talk about: \(DocumentOptions.help).", valueName: "document"),
+    completion: .file())
   var documents: [String] = []
 
-  @Option(name: [.short, .long], help: "The session: \(SessionName.help). (default: nothing is kept)")
+  @Option(
+    name: [.short, .long], help: "The session: \(SessionName.help). (default: nothing is kept)",
+    completion: .session)
   var session: String?
 
   @Flag(help: "Do not keep what was read of the documents, and look for no session that has it.")
@@ -47,6 +50,7 @@ struct ChatCommand: AsyncParsableCommand {
       host where nothing is kept. (default: retrieval; host, with the reason, for models whose attention cannot be \
       taken over)
       """,
+    completion: .attention,
     transform: AttentionChoice.init(parsing:))
   var attention: AttentionChoice?
 

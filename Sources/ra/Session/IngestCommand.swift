@@ -21,13 +21,15 @@ struct IngestCommand: AsyncParsableCommand {
   @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
 
   @Argument(
-    help: ArgumentHelp("Documents, read in this order: \(DocumentOptions.help).", valueName: "document"))
+    help: ArgumentHelp("Documents, read in this order: \(DocumentOptions.help).", valueName: "document"),
+    completion: .file())
   var documents: [String] = []
 
   @Option(
     name: [.short, .long],
     help: ArgumentHelp(
-      "Another way to name a document, in front of the others; repeatable.", valueName: "file"))
+      "Another way to name a document, in front of the others; repeatable.", valueName: "file"),
+    completion: .file())
   var document: [String] = []
 
   @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
@@ -53,6 +55,7 @@ struct IngestCommand: AsyncParsableCommand {
 
   @Option(
     help: "How attention is computed: retrieval or exact, with settings as NAME:key=value,...",
+    completion: .attention,
     transform: AttentionChoice.init(parsing:))
   var attention = AttentionChoice.retrieval
 

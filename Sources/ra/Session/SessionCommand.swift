@@ -23,7 +23,8 @@ struct SessionListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "List the sessions in a folder.")
 
-  @Option(help: ArgumentHelp("The folder. (default: the user's own)", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("The folder. (default: the user's own)", valueName: "folder"), completion: .directory)
   var folder: String?
 
   @Flag(help: "List the sessions that 'ra ask' and 'ra chat' have made of documents.")
@@ -102,7 +103,7 @@ struct SessionShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Tell what is in a session. Needs no model.")
 
-  @Argument(help: "The session.")
+  @Argument(help: "The session.", completion: .session)
   var session: String
 
   @Flag(help: "Write one JSON document.")
@@ -139,7 +140,7 @@ struct SessionVerifyCommand: AsyncParsableCommand {
     abstract: "Compare every checksum of sessions. Reads all their files; needs no model.",
     discussion: "Ends with code 1 when a session is damaged.")
 
-  @Argument(help: "The sessions.")
+  @Argument(help: "The sessions.", completion: .session)
   var sessions: [String]
 
   @Flag(help: "Write one JSON document.")
@@ -187,7 +188,7 @@ struct SessionForkCommand: ParsableCommand {
     abstract: "Make a session that begins as a copy of another one, and shares its files.",
     discussion: "It costs next to nothing until it goes its own way, and outlives the other one.")
 
-  @Argument(help: "The session.")
+  @Argument(help: "The session.", completion: .session)
   var session: String
 
   @Argument(help: "The new session.")
@@ -210,7 +211,7 @@ struct SessionRemoveCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rm", abstract: "Remove sessions from the disk.")
 
-  @Argument(help: "The sessions.")
+  @Argument(help: "The sessions.", completion: .session)
   var sessions: [String]
 
   @Flag(name: [.short, .long], help: "Do not ask.")

@@ -36,7 +36,7 @@ struct SessionName: Sendable {
 }
 
 struct SessionOption: ParsableArguments {
-  @Option(name: [.short, .long], help: "The session: \(SessionName.help).")
+  @Option(name: [.short, .long], help: "The session: \(SessionName.help).", completion: .session)
   var session: String
 
   func validate() throws { _ = try SessionName(session) }
@@ -49,7 +49,8 @@ struct SessionModelOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
     help:
-      "The model: a GGUF file. Of a session that exists, the one that it was made with. \(ModelDefault.help)")
+      "The model: a GGUF file. Of a session that exists, the one that it was made with. \(ModelDefault.help)",
+    completion: .model)
   var model: String?
 
   /// The file of a model for what is new, named or not.
