@@ -7,11 +7,11 @@
 //   CAttentionKernels <- AttentionKernels <- VectorIndex <- RetrievalAttention <- Generation <- {Evaluation, Serving} <- ra
 //   AttentionModel <- {RetrievalAttention, LlamaHost}
 //   RetrievalAttention <- AttentionPolicies <- {Evaluation, ra}
-//   CSystemCalls <- Platform <- {AttentionKernels, AttentionModel, Documents, Evidence, LlamaHost, LineEditing, NumpyFile}
+//   CSystemCalls <- Platform <- {AttentionKernels, AttentionModel, Documents, Downloads, Evidence, LlamaHost, LineEditing, NumpyFile}
 //   CTexts <- Evaluation <- Benchmarking <- ra
 //   Serving <- InferenceServer <- ra
 //   NumpyFile <- Benchmarking
-//   LineEditing <------------------------------------------------------------------------------------ ra
+//   {Downloads, LineEditing} <----------------------------------------------------------------------- ra
 
 import PackageDescription
 
@@ -94,7 +94,9 @@ let package = Package(
       dependencies: [
         "Evidence", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
       ],
-      resources: [.embedInCode("Resources/evidence-profiles.json")],
+      resources: [
+        .embedInCode("Resources/evidence-profiles.json"), .embedInCode("Resources/retrieval-profiles.json"),
+      ],
       swiftSettings: strict),
     // From the attention of an answer to the passages that it came from.
     .target(name: "Evidence", dependencies: ["Platform"], swiftSettings: strict),
@@ -102,6 +104,10 @@ let package = Package(
     .target(name: "NumpyFile", dependencies: ["Platform"], swiftSettings: strict),
     // Files of any format to texts. Knows no models.
     .target(name: "Documents", dependencies: ["Platform"], swiftSettings: strict),
+    // Files from servers: models, checked by their sums.
+    .target(
+      name: "Downloads", dependencies: ["Platform"], resources: [.embedInCode("Resources/models.json")],
+      swiftSettings: strict),
     .target(name: "LineEditing", dependencies: ["Platform"], swiftSettings: strict),
     .target(
       name: "Evaluation",
@@ -144,7 +150,8 @@ let package = Package(
       name: "ra",
       dependencies: [
         "AttentionPolicies",
-        "Benchmarking", "Documents", "Evidence", "Evaluation", "Generation", "InferenceServer", "LineEditing",
+        "Benchmarking", "Documents", "Downloads", "Evidence", "Evaluation", "Generation", "InferenceServer",
+        "LineEditing",
         "LlamaHost",
         "Platform",
         "RetrievalAttention", "Serving", "VectorIndex", "AttentionKernels",
@@ -154,7 +161,8 @@ let package = Package(
 
     // What several of the test targets need: models, texts, folders, random numbers.
     .target(
-      name: "TestSupport", dependencies: ["LlamaHost"], path: "Tests/TestSupport", swiftSettings: settings),
+      name: "TestSupport", dependencies: ["LlamaHost", "Platform"], path: "Tests/TestSupport",
+      swiftSettings: settings),
     .testTarget(
       name: "AttentionKernelsTests", dependencies: ["AttentionKernels"], swiftSettings: settings),
     .testTarget(
@@ -190,6 +198,8 @@ let package = Package(
     .testTarget(name: "EvidenceTests", dependencies: ["Evidence"], swiftSettings: settings),
     .testTarget(
       name: "DocumentsTests", dependencies: ["Documents", "Platform", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "DownloadsTests", dependencies: ["Downloads", "Platform", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "LineEditingTests", dependencies: ["LineEditing"], swiftSettings: settings),
     .testTarget(name: "NumpyFileTests", dependencies: ["NumpyFile"], swiftSettings: settings),
     .testTarget(

@@ -5,8 +5,9 @@ import RetrievalAttention
 public enum GenerationError: Error, Equatable, Sendable {
   /// The host's attention cannot be taken over; all reasons.
   case unsupportedModel([String])
-  /// More tokens than the model was trained for.
-  case contextTooLong(tokens: Int, trained: Int)
+  /// More tokens than the model's positions are for: those of its training, or of a scaling of RoPE. `factor` is the
+  /// YaRN factor that would do; nil for a model whose positions cannot be scaled.
+  case contextTooLong(tokens: Int, limit: Int, isScaled: Bool, factor: Int?)
   case emptyPrompt
   /// A file that is not valid UTF-8 text, with the offset of the first bad byte.
   case notText(path: String, offset: Int)
@@ -37,8 +38,8 @@ extension GenerationError: CustomStringConvertible {
     switch self {
     case .unsupportedModel(let reasons):
       "this model's attention cannot be taken over: " + reasons.joined(separator: "; ")
-    case .contextTooLong(let tokens, let trained):
-      "\(tokens) tokens are more than the \(trained) that the model was trained for"
+    case .contextTooLong(let tokens, let limit, let isScaled, _):
+      "\(tokens) tokens are more than the \(limit) that the model \(isScaled ? "is scaled to" : "was trained for")"
     case .emptyPrompt: "the prompt is empty"
     case .notText(let path, let offset):
       "\(path) is not UTF-8 text (first invalid byte at offset \(offset))"

@@ -37,13 +37,13 @@ public final class HostRunner: SequenceRunner {
       allowsFilling: allowsFilling)
   }
 
-  /// Most tokens of a context that the model was trained for and that fits in some memory, all of which the host takes
-  /// at once.
+  /// Most tokens of a context that the model's positions are for and that fits in some memory, all of which the host
+  /// takes at once.
   ///
   /// - Parameter bytes: of keys and values.
   public static func contextLength(of model: LlamaModel, bytes: Int) -> Int {
-    let trained = model.description.trainedContextLength
-    let wanted = min(trained > 0 ? trained : 4096, model.file.learnedPositionCount ?? .max)
+    let limit = model.contextLimit
+    let wanted = min(limit > 0 ? limit : 4096, model.file.learnedPositionCount ?? .max)
     let perToken = HostContext.bytesPerToken(model.description)
     return perToken > 0 ? max(1, min(wanted, bytes / perToken)) : wanted
   }

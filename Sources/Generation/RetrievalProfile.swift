@@ -45,6 +45,8 @@ public struct RetrievalProfile: Sendable, Hashable, Codable {
   public var version = currentVersion
   /// The model in words.
   public var model: String
+  /// The model's file, as ``ModelFingerprint`` tells files apart; nil where it is not known.
+  public var fingerprint: String?
   /// ``RetrievalAttention/RetrievalSettings/sinkCount``.
   public var sinkCount: Int
   /// ``RetrievalAttention/RetrievalSettings/windowCount``.

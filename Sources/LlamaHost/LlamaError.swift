@@ -34,6 +34,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case beyondLearnedPositions(position: Int, count: Int)
   /// The model was loaded with the RoPE factors for contexts up to `original` tokens.
   case beyondShortRopeFactors(position: Int, original: Int)
+  /// A scaling of RoPE that the model cannot be given; a clause with the reason.
+  case ropeScalingNotUsable(RopeScaling, reason: String)
   /// The host cannot continue texts with this model, with its own attention either.
   case notGenerative(TakeoverReason)
   /// The model cannot turn texts into vectors, or score them; a clause with the reason.
@@ -120,6 +122,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     case .beyondShortRopeFactors(let position, let original):
       "Position \(position) is needed, but the model was loaded with the RoPE factors for contexts of up to "
         + "\(original) tokens; load it with the long ones, and read the text anew."
+    case .ropeScalingNotUsable(let scaling, let reason):
+      "RoPE cannot be scaled \(scaling): \(reason)."
     case .notGenerative(let reason):
       "llama.cpp cannot continue texts with this model: \(reason)."
     case .notForEmbeddings(let reason): "This model makes no embeddings: \(reason)."

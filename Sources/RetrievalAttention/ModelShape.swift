@@ -37,4 +37,19 @@ public struct ModelShape: Sendable, Hashable {
   public var bytesPerToken: Int {
     keyLayers.reduce(0) { $0 + $1.kvHeadCount * HeadRows.bytesPerRow(format, of: $1) }
   }
+
+  /// Bytes of a context of so many tokens, with its index. Layers with a sliding window keep no more than that, and
+  /// have no index.
+  public func byteCount(ofContext tokens: Int) -> Int {
+    keyLayers.reduce(0) { sum, layer in
+      let row = layer.kvHeadCount * HeadRows.bytesPerRow(format, of: layer)
+      let index =
+        layer.slidingWindow == nil
+        ? layer.kvHeadCount * HeadRows.bytesPerRow(KeyValueFormat(), of: layer) / 8 : 0
+      let (bytes, overflow) = (row + index).multipliedReportingOverflow(
+        by: max(0, min(tokens, layer.slidingWindow ?? tokens)))
+      let (total, isTooLarge) = sum.addingReportingOverflow(bytes)
+      return overflow || isTooLarge ? .max : total
+    }
+  }
 }

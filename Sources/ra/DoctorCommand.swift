@@ -1,6 +1,9 @@
 import ArgumentParser
+import AttentionKernels
 import Evaluation
+import Generation
 import LlamaHost
+import RetrievalAttention
 
 struct DoctorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -12,7 +15,7 @@ struct DoctorCommand: AsyncParsableCommand {
       fork, and two contexts in one batch.
       """)
 
-  @Argument(help: "The model: a GGUF file.", completion: .model)
+  @Argument(help: "The model: a GGUF file, or a name that ra models shows.", completion: .model)
   var model: String
 
   @Option(
@@ -45,8 +48,9 @@ struct DoctorCommand: AsyncParsableCommand {
     let pool = try threading.makePool()
     var options = try devices.options(console)
     options.ropeFactors = variant.ropeFactors
+    options.ropeScaling = variant.scaling.value
     options.adapters = variant.lora
-    let model = try console.loadModel(path: model, options: options, for: .trained)
+    let model = try console.loadModel(path: ModelDefault.resolved(model), options: options, for: .trained)
     if !json { console.output("\(model.description)\n\n") }
     let report = try model.takeover(pool: pool)
     guard report.isSupported else {
@@ -70,11 +74,13 @@ struct DoctorCommand: AsyncParsableCommand {
         console.progress("comparing", done: done, total: total, unit: "tokens")
       } : nil
     console.clear()
-    let result = DoctorReport(model: model.description, takeover: report, parity: parity, check: check)
+    var result = DoctorReport(model: model.description, takeover: report, parity: parity, check: check)
+    let memory = try ContextMemory(report)
+    result.memory = memory
     if json {
       try console.json(result)
     } else {
-      console.output("\(parity)\n\(check.map(text) ?? "")")
+      console.output("\(parity)\n\(check.map(text) ?? "")\n\(memory.text)\n")
     }
     return result.passed
   }
@@ -90,6 +96,29 @@ struct DoctorCommand: AsyncParsableCommand {
       \(check.passed ? "passed" : "FAILED")
 
       """
+  }
+}
+
+/// Bytes of keys, values and index of a context.
+private struct ContextMemory: Encodable {
+  /// Of 10,000 and of 100,000 tokens.
+  var tenThousand: Int
+  var hundredThousand: Int
+  /// The same with keys and values of 8 bits.
+  var tenThousandInEightBits: Int
+  var hundredThousandInEightBits: Int
+
+  init(_ takeover: TakeoverReport) throws {
+    let shape = try ModelShape(takeover)
+    let small = ModelShape(layers: shape.layers, format: KeyValueFormat(keys: .int8, values: .int8))
+    (tenThousand, hundredThousand) = (shape.byteCount(ofContext: 10_000), shape.byteCount(ofContext: 100_000))
+    (tenThousandInEightBits, hundredThousandInEightBits) =
+      (small.byteCount(ofContext: 10_000), small.byteCount(ofContext: 100_000))
+  }
+
+  var text: String {
+    "memory beside the weights: \(formatBytes(tenThousand)) for 10,000 tokens, \(formatBytes(hundredThousand)) for 100,000; "
+      + "\(formatBytes(tenThousandInEightBits)) and \(formatBytes(hundredThousandInEightBits)) with --kv-type q8"
   }
 }
 
@@ -114,6 +143,7 @@ private struct DoctorReport: Encodable {
   var depthGuestDivergence: Float?
   var depthHostDivergence: Float?
   var check: ModelCheck?
+  var memory: ContextMemory?
 
   init(
     model: ModelDescription, takeover: TakeoverReport, parity: ParityReport? = nil, check: ModelCheck? = nil

@@ -66,7 +66,7 @@ struct GenerateCommand: AsyncParsableCommand {
     if !promptOptions.raw { try model.checkChatTemplate() }
     let prompt = try makePrompt(model)
     let planned = prompt.tokens.count + maxTokens
-    try limit.check(tokens: planned, model: model)
+    try limit.check(tokens: planned, model: model, console)
     let runner = try makeRunner(console, model, pool, planned: planned)
     let sampler = try Sampler(
       settings: settings, model: model, format: prompt.format, reasoningBudget: chatTemplate.reasoningBudget)
@@ -115,7 +115,10 @@ extension GenerateCommand {
   private func makeRunner(
     _ console: Console, _ model: LlamaModel, _ pool: ThreadPool, planned: Int
   ) throws -> any SequenceRunner {
-    guard let policy = try retrieval.policy(attention ?? .retrieval) else {
+    guard
+      let policy = try retrieval.policy(
+        attention, of: model.description.path, modelOptions.variant, store, console)
+    else {
       return try HostRunner(model: model, pool: pool, contextLength: planned)
     }
     let isForced = attention != nil || retrieval.firstGiven != nil || store.format != KeyValueFormat()

@@ -19,7 +19,8 @@ struct RaCommand: AsyncParsableCommand {
     subcommands: [
       GenerateCommand.self, IngestCommand.self, AskCommand.self, ChatCommand.self, SessionCommand.self,
       ServeCommand.self, FidelityCommand.self, EvaluateCommand.self, TuneCommand.self, AttentionCommand.self,
-      CaptureCommand.self, DoctorCommand.self, DevicesCommand.self, BenchCommand.self,
+      CaptureCommand.self, PullCommand.self, ModelsCommand.self, DoctorCommand.self, DevicesCommand.self,
+      BenchCommand.self,
     ]
   )
 }

@@ -85,7 +85,10 @@ struct ServeCommand: AsyncParsableCommand {
     scheduling.modelName = names.name
     scheduling.modelAliases = names.alias
     scheduling.threads = try modelOptions.threading.count()
-    if let policy = try retrieval.policy(attention ?? .retrieval) { scheduling.attention = policy }
+    let path = try modelOptions.path()
+    if let policy = try retrieval.policy(attention, of: path, modelOptions.variant, store, console) {
+      scheduling.attention = policy
+    }
     scheduling.format = store.format
     if let bytes = states.stateMemory?.bytes { scheduling.stateBudget = bytes }
     scheduling.draftsFromText = draft != .off
@@ -97,6 +100,7 @@ struct ServeCommand: AsyncParsableCommand {
     let model = try modelOptions.loadModel(
       console, for: scheduling.contextLength.map { .tokens($0) } ?? .trained, chat: chatTemplate,
       system: system)
+    console.warn(of: scheduling.contextLength ?? model.contextLimit, for: model)
     let makesEmbeddings = embeddings.pooling != nil || model.file.pooling != nil
     do {
       if !makesEmbeddings { try model.checkChatTemplate() }
@@ -319,7 +323,7 @@ struct ServingLimitOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Most tokens of prompt and answer together. (default: what the model was trained for)",
+      "Most tokens of prompt and answer together. (default: what the model was trained for, or is scaled to)",
       valueName: "tokens"))
   var context: Int?
 

@@ -68,7 +68,13 @@ import Testing
   @Test func describesErrorsWithTheirValues() {
     let errors: [(GenerationError, [String])] = [
       (.unsupportedModel(["first reason", "second"]), ["first reason", "second"]),
-      (.contextTooLong(tokens: 9000, trained: 8192), ["9000", "8192"]),
+      (
+        .contextTooLong(tokens: 9000, limit: 8192, isScaled: false, factor: 2),
+        ["9000", "8192", "trained for"]
+      ),
+      (
+        .contextTooLong(tokens: 20000, limit: 16384, isScaled: true, factor: nil), ["16384", "scaled to"]
+      ),
       (.emptyPrompt, ["empty"]),
       (.notText(path: "a.bin", offset: 17), ["a.bin", "17"]),
       (.unreadableFile(path: "b.txt", reason: "no such file"), ["b.txt", "no such file"]),

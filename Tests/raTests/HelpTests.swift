@@ -2,7 +2,9 @@ import Testing
 
 @Suite struct HelpTests {
   private static let devices = ["--gpu-layers", "--device", "--rpc", "--gpu-memory-limit"]
-  private static let model = ["--model", "--threads", "--lora", "--rope-factors"] + devices
+  private static let model =
+    ["--model", "--threads", "--lora", "--rope-factors", "--rope-scaling", "--rope-scale", "--yarn-orig-ctx"]
+    + devices
   private static let retrieval = [
     "--tolerance", "--sink", "--window", "--cluster-size", "--maximum-retrieved", "--profile",
   ]
@@ -54,6 +56,10 @@ import Testing
     "session": ["list", "show", "verify", "fork", "rm", "prune"],
     "doctor": ["<model>", "--threads"] + devices,
     "devices": ["--rpc", "--json"],
+    "pull": [
+      "--name", "--sha256", "--to", "--force", "--json", "smollm2", "hf:", "RA_MODEL_MIRROR", "HF_ENDPOINT",
+    ],
+    "models": ["--json"],
     "bench": [],
     "capture": ["--model", "--text", "--context", "--tokens", "--skip", "--layers", "--output"],
   ]
@@ -61,7 +67,7 @@ import Testing
   @Test(arguments: [
     "generate", "ingest", "ask", "chat", "session", "serve", "fidelity", "evaluate", "tune", "doctor",
     "devices", "bench",
-    "capture",
+    "capture", "pull", "models",
   ])
   func helpMentionsEveryFlag(command: String) throws {
     let output = try Program.run([command, "--help"])
@@ -118,7 +124,7 @@ import Testing
     for name in [
       "generate", "ingest", "ask", "chat", "session", "serve", "fidelity", "evaluate", "tune", "attention",
       "doctor",
-      "bench", "capture", "RA_SIMD_LEVEL",
+      "bench", "capture", "pull", "models", "RA_SIMD_LEVEL",
     ] {
       #expect(output.standardOutput.contains(name))
     }

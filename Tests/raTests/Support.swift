@@ -113,9 +113,10 @@ func expectRefusal(
   let lines = output.standardError.split(separator: "\n")
   let errors = lines.filter { $0.hasPrefix("Error: ") }
   #expect(errors.count == 1, "\(output.standardError)", sourceLocation: sourceLocation)
-  // Mistakes in the command line are followed by help on the option and the usage.
+  // Mistakes in the command line are followed by help on the option and the usage; notes tell what was decided before.
   let others = lines.filter {
-    !$0.hasPrefix("Error: ") && !$0.hasPrefix("Usage: ") && !$0.hasPrefix("Help: ") && !$0.hasPrefix("  ")
+    line in
+    !["Error: ", "Usage: ", "Help: ", "  ", "note: ", "warning: "].contains { line.hasPrefix($0) }
   }
   #expect(others.isEmpty, "\(output.standardError)", sourceLocation: sourceLocation)
   for part in parts {

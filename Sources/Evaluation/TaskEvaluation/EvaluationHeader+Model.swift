@@ -4,15 +4,18 @@ import Foundation
 import LlamaHost
 
 extension EvaluationHeader {
-  init(model: ModelDescription, threads: Int, settings: EvaluationSettings, filler: FillerText) {
+  init(model loaded: LlamaModel, threads: Int, settings: EvaluationSettings, filler: FillerText) {
+    let model = loaded.description
     var hash = StableHash()
     for part in [
       "\(Self.currentVersion)", model.summary, "\(model.byteCount)", Self.digest(ofStart: model.path),
       filler.digest, "\(settings.seed)", "\(settings.questions)", "\(settings.readsQuestionsByToken)",
       "\(settings.raw)", "\(settings.fidelityTokens)",
     ] { hash.add(part) }
+    // Only where there is one, so that files without stay what they are.
+    if let scaling = loaded.ropeScaling { hash.add("scaling \(scaling)") }
     fingerprint = hash.description
-    self.model = "\(model)"
+    self.model = "\(model)" + (loaded.ropeScaling.map { ", RoPE scaled: \($0)" } ?? "")
     modelFile = URL(fileURLWithPath: model.path).lastPathComponent
     self.filler = settings.fillerName
     seed = settings.seed

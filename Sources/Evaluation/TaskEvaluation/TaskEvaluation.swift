@@ -90,7 +90,7 @@ public final class TaskEvaluation {
     file = try ResultFile(
       path: resultPath,
       header: EvaluationHeader(
-        model: model.description, threads: pool.threadCount, settings: settings, filler: self.filler))
+        model: model, threads: pool.threadCount, settings: settings, filler: self.filler))
   }
 
   /// Does what is not done yet.

@@ -33,6 +33,8 @@ struct ModelIdentity: Codable, Equatable {
   /// The set in use, for models that have two. Missing for one set, and in sessions of earlier versions for the short
   /// one.
   var ropeFactors: RopeFactors?
+  /// The scaling of RoPE in place of the file's. Missing without one, and in sessions of earlier versions.
+  var ropeScaling: RopeScaling?
   /// LoRA adapters. Missing without any, and in sessions of earlier versions.
   var adapters: [Adapter]?
   /// Of all bytes of all files: weights, tokenizer and settings alike. XXH64, hexadecimal.
@@ -48,6 +50,7 @@ struct ModelIdentity: Codable, Equatable {
     layers = host.shape.layers.map { $0.map(Self.signature) ?? "none" }
     vocabularySize = description.vocabularySize
     ropeFactors = host.model.ropeFactors
+    ropeScaling = host.model.ropeScaling
     stamps = try host.model.file.shards.map { try Stamp($0) }
     let files = Set(stamps.map(\.file))
     contents =
@@ -83,6 +86,10 @@ struct ModelIdentity: Codable, Equatable {
     try check("architecture", architecture, other.architecture)
     let (expected, found) = (ropeFactors ?? .short, other.ropeFactors ?? .short)
     try check("set of RoPE factors", expected.rawValue, found.rawValue)
+    // Before the layers, whose angles differ for no other reason then.
+    if ropeScaling != other.ropeScaling {
+      try check("scaling of RoPE", Self.text(ropeScaling), Self.text(other.ropeScaling))
+    }
     try check("number of layers", "\(layers.count)", "\(other.layers.count)")
     for (number, (expected, found)) in zip(layers, other.layers).enumerated() {
       try check("layer \(number)", expected, found)
@@ -95,6 +102,8 @@ struct ModelIdentity: Codable, Equatable {
       "contents (weights, tokenizer or metadata)", "\(contents) (\(name))",
       "\(other.contents) (\(other.name))")
   }
+
+  private static func text(_ scaling: RopeScaling?) -> String { scaling?.description ?? "the file's own" }
 
   /// What adapters do, wherever their files are.
   private static func changes(_ adapters: [Adapter]?) -> [String] {

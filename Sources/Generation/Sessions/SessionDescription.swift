@@ -64,6 +64,8 @@ public struct SessionDescription: Codable, Sendable, Hashable {
   public var format: KeyValueFormat
   /// The RoPE factors that it was begun with, for models that have two sets.
   public var ropeFactors: RopeFactors?
+  /// The scaling of RoPE that it was begun with; nil for that of the model's file.
+  public var ropeScaling: RopeScaling?
   /// The LoRA adapters that it was begun with, where they were when it was saved last.
   public var adapters: [LoRAAdapter]?
   /// Tokens in the context.
@@ -97,6 +99,7 @@ public struct SessionDescription: Codable, Sendable, Hashable {
     attention = manifest.attention.name
     format = manifest.format ?? KeyValueFormat()
     ropeFactors = manifest.model.ropeFactors
+    ropeScaling = manifest.model.ropeScaling
     adapters = manifest.model.adapters?.map { LoRAAdapter(path: $0.path, scale: $0.scale) }
     tokenCount = manifest.tokenCount
     pendingTokenCount = manifest.pendingTokenCount

@@ -38,6 +38,7 @@ import CLlama
     unsafe parameters.kv_unified = true
     // A full-size cache for sliding-window layers, so that all layers are laid out alike.
     unsafe parameters.swa_full = true
+    unsafe model.ropeScaling?.apply(to: &parameters)
     unsafe configure(&parameters)
     unsafe observer?.install(in: &parameters)
     guard let pointer = unsafe llama_init_from_model(model.handle.pointer, parameters) else {

@@ -28,6 +28,8 @@ public final class LlamaModel: Sendable {
     /// The set of RoPE factors, for models that have two; nil for the short ones. See
     /// ``GGUFFile/ropeFactors(forContext:)``.
     public var ropeFactors: RopeFactors?
+    /// How angles of RoPE are scaled, for contexts beyond what the model was trained for; nil for what its file says.
+    public var ropeScaling: RopeScaling?
     /// What is added to the weights.
     public var adapters: [LoRAAdapter] = []
     /// Load no weights: enough to tokenize, not to evaluate.
@@ -55,6 +57,8 @@ public final class LlamaModel: Sendable {
   public let attendsToWindowsOnDevices: Bool
   /// The RoPE factors in use; nil for models that have one set, or none.
   public let ropeFactors: RopeFactors?
+  /// The scaling of RoPE in place of the file's, complete with what the file tells of it; nil for the file's own.
+  public let ropeScaling: RopeScaling?
   /// The chat template of the model, or the one that it was loaded with; nil when there is none. Whether it can be
   /// used is told by ``ChatTemplate/check()``.
   public let chatTemplate: ChatTemplate?
@@ -83,7 +87,8 @@ public final class LlamaModel: Sendable {
   ///
   /// - Parameter progress: Called with 0...1 on this thread; return false to stop.
   /// - Throws: ``GGUFError`` for a bad file, ``LlamaError/notALanguageModel(path:kind:)``,
-  ///   ``LlamaError/adapterNotUsable(path:reason:)``, ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp
+  ///   ``LlamaError/adapterNotUsable(path:reason:)``, ``LlamaError/ropeScalingNotUsable(_:reason:)``,
+  ///   ``LlamaError/modelNotLoaded(path:log:)`` when llama.cpp
   ///   refuses it, ``LlamaError/deviceMemoryExceeded(device:weights:cache:compute:limit:)`` when the weights alone
   ///   are more than may go to the devices, `CancellationError` when `progress` or the current task says so.
   ///   Nothing stays loaded then.
@@ -105,6 +110,7 @@ public final class LlamaModel: Sendable {
     attendsToWindowsOnDevices = options.attendsToWindowsOnDevices
     deviceMemoryLimit = options.deviceMemoryLimit
     ropeFactors = file.hasTwoRopeFactors ? options.ropeFactors ?? .short : nil
+    ropeScaling = try options.ropeScaling?.resolved(for: file)
     try Self.checkDeviceMemory(
       file: file, layers: options.gpuLayers, devices: devices, limit: deviceMemoryLimit)
     let mark = HostLog.mark()
@@ -144,6 +150,16 @@ public final class LlamaModel: Sendable {
         tokenizer: tokenizer)
     }
     description = ModelDescription(model: handle, file: file, vocabularySize: tokenizer.vocabularySize)
+    if let ropeScaling, description.ropeLayout == nil, !options.vocabularyOnly {
+      throw LlamaError.ropeScalingNotUsable(ropeScaling, reason: "the model does not turn queries and keys")
+    }
+  }
+
+  /// Tokens of a context that the model's positions are for: those of its training, or of ``ropeScaling``; 0 when the
+  /// file does not tell.
+  public var contextLimit: Int {
+    guard let ropeScaling else { return description.trainedContextLength }
+    return file.contextLength(scaled: ropeScaling) ?? description.trainedContextLength
   }
 }
 

@@ -33,7 +33,7 @@ public struct DepthComparison: Sendable {
     let description = model.description
     let window = (description.slidingWindow ?? 0) + beyondWindow
     let wanted = window <= largestUsualDepth ? max(usualDepth, window) : usualDepth
-    let limits = [description.trainedContextLength, model.file.learnedPositionCount ?? 0].filter { $0 > 0 }
+    let limits = [model.contextLimit, model.file.learnedPositionCount ?? 0].filter { $0 > 0 }
     return min(wanted, limits.min() ?? wanted)
   }
 

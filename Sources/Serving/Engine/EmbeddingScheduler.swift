@@ -31,8 +31,8 @@ public final class EmbeddingScheduler: InferenceService {
     try settings.checkNumbers()
     guard settings.sessions.isEmpty, settings.sessionFolder == nil else { throw ServingError.noSessions }
     let queue = EmbeddingQueue()
-    let trained = model.description.trainedContextLength
-    let longest = min(settings.contextLength ?? defaultContextLength, trained > 0 ? trained : .max)
+    let limit = model.contextLimit
+    let longest = min(settings.contextLength ?? defaultContextLength, limit > 0 ? limit : .max)
     let (length, found): (Int, Pooling) = try await withCheckedThrowingContinuation { continuation in
       Thread.startEngine {
         do {

@@ -53,9 +53,8 @@ final class SchedulerCore {
     self.mailbox = mailbox
     self.registry = registry
     pace = StepPace(limit: Double(settings.stallMilliseconds) / 1000)
-    let trained = model.description.trainedContextLength
     limits = EngineLimits(
-      contextLength: settings.contextLength ?? (trained > 0 ? trained : 4096),
+      contextLength: settings.contextLength ?? (model.contextLimit > 0 ? model.contextLimit : 4096),
       memoryBudget: settings.memoryBudget ?? (SystemMemory.availableBytes ?? 4 << 30) / 2,
       bytesPerToken: runner.shape.bytesPerTokenWithIndex)
     evidenceHeads = try EvidenceHeads(of: model, shape: runner.shape, profile: settings.evidenceProfile)

@@ -97,10 +97,10 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     let console = Console()
     let (model, pool) = try modelOptions.load(
       console, for: depth.map { .tokens(($0.elements.max() ?? 0) + tokens) } ?? .trained)
-    var settings = try settings(trainedContext: model.description.trainedContextLength)
+    var settings = try settings(trainedContext: model.contextLimit)
     settings.attentions = try console.possible(
       settings.attentions, of: model, pool, isForced: attention != nil || retrieval.firstGiven != nil)
-    if !synthetic { try limit.check(tokens: (settings.depths.max() ?? 0) + tokens, model: model) }
+    if !synthetic { try limit.check(tokens: (settings.depths.max() ?? 0) + tokens, model: model, console) }
     let input = try options.tokens(count: DecodeBenchmark.requiredTokens(settings), model: model)
     let benchmark = try DecodeBenchmark(model: model, pool: pool, tokens: input, settings: settings)
     let interrupted = try console.isInterrupted {

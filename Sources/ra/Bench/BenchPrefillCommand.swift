@@ -56,7 +56,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
     settings.format = store.format
     let longest = depth.elements.max() ?? 0
     let (model, pool) = try modelOptions.load(console, for: .tokens(longest))
-    try limit.check(tokens: longest, model: model)
+    try limit.check(tokens: longest, model: model, console)
     settings.attentions = try console.possible(
       settings.attentions, of: model, pool, isForced: attention != nil || retrieval.firstGiven != nil)
     let input = try options.tokens(count: longest, model: model)

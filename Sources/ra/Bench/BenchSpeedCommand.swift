@@ -81,7 +81,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
     let longest = max(prefill.elements.max() ?? 0, min(period, depth.elements.max() ?? 0))
     let (model, pool) = try modelOptions.load(
       console, for: .tokens(max(longest, depth.elements.max() ?? 0) + tokens))
-    try limit.check(tokens: longest, model: model)
+    try limit.check(tokens: longest, model: model, console)
     let attentions = try console.possible(
       [.host, .exact, .retrieval(try retrieval.settings())], of: model, pool,
       isForced: retrieval.firstGiven != nil)

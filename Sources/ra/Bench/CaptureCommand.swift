@@ -59,7 +59,7 @@ struct CaptureCommand: AsyncParsableCommand {
     let console = Console()
     let input = try TextFile.read(text)
     let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
-    try limit.check(tokens: context + tokens, model: model)
+    try limit.check(tokens: context + tokens, model: model, console)
     _ = try console.takesOver(model, pool, isForced: true)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     let settings = HeadCapture.Settings(

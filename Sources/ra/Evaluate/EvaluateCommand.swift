@@ -121,7 +121,7 @@ struct EvaluateCommand: AsyncParsableCommand {
       throw ResultFileError.unwritable(path: report, reason: failureReason(error))
     }
     let (model, pool) = try modelOptions.load(console, for: .tokens(settings.lengths.max() ?? 0))
-    try limit.check(tokens: settings.lengths.max() ?? 0, model: model)
+    try limit.check(tokens: settings.lengths.max() ?? 0, model: model, console)
     settings.attentions = try console.possible(
       settings.attentions, of: model, pool, isForced: !attention.isEmpty)
     // There is no exact attention of ours to compare with.

@@ -120,7 +120,7 @@ struct FidelityCommand: AsyncParsableCommand {
     let console = Console()
     let input = try TextFile.read(text)
     let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
-    try limit.check(tokens: context + tokens, model: model)
+    try limit.check(tokens: context + tokens, model: model, console)
     _ = try console.takesOver(model, pool, isForced: true)
     let all = try model.tokenizer.tokenize(input, addSpecial: true, parseSpecial: false)
     guard let policy = try retrieval.policy(attention) else { return }

@@ -63,7 +63,7 @@ struct TuneCommand: AsyncParsableCommand {
     try checkCount("--context", context)
     try checkCount("--tokens", tokens)
     try checkCount("--group", group)
-    if retrieval.profile != nil {
+    if retrieval.profilePath != nil {
       throw ValidationError("--profile cannot be tuned; give --tolerance to start from.")
     }
     if retrieval.tolerance == 0 {
@@ -107,7 +107,7 @@ struct TuneCommand: AsyncParsableCommand {
       (path: $0, text: try TextFile.read($0))
     }
     let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
-    try limit.check(tokens: context + tokens, model: model)
+    try limit.check(tokens: context + tokens, model: model, console)
     _ = try console.takesOver(model, pool, isForced: true)
     var settings = RetrievalTuning.Settings()
     settings.contextTokens = context
@@ -128,7 +128,11 @@ struct TuneCommand: AsyncParsableCommand {
         console.progress("measuring", done: done, total: total, unit: "settings")
       }
     }
-    let profile = try tuning.tune(on: texts[0], validatingOn: texts.dropFirst().first)
+    var profile = try tuning.tune(on: texts[0], validatingOn: texts.dropFirst().first)
+    // What is found for a model with something else added is not for its file.
+    if modelOptions.variant.isPlain {
+      profile.fingerprint = try ModelFingerprint.text(ofFile: model.description.path)
+    }
     console.clear()
     let data = try profile.json()
     do {

@@ -70,9 +70,8 @@ extension CompletionKind {
     return names.sorted().compactMap { name in
       guard name.hasPrefix(begun), !name.hasPrefix(".") || begun.hasPrefix(".") else { return nil }
       var isFolder: ObjCBool = false
-      guard FileManager.default.fileExists(atPath: "\(path)/\(name)", isDirectory: &isFolder) else {
-        return nil
-      }
+      let exists = unsafe FileManager.default.fileExists(atPath: "\(path)/\(name)", isDirectory: &isFolder)
+      guard exists else { return nil }
       return isFolder.boolValue ? folder + name + end : isWanted(name) ? folder + name : nil
     }
   }

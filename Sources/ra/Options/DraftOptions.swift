@@ -22,8 +22,8 @@ struct DraftOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A smaller GGUF model of the same vocabulary, to foresee tokens with.", valueName: "file"),
-    completion: .model)
+      "A smaller GGUF model of the same vocabulary, by file or name, to foresee tokens with.",
+      valueName: "file"), completion: .model)
   var draftModel: String?
 
   @Flag(
@@ -77,7 +77,7 @@ struct DraftOptions: ParsableArguments {
     _ console: Console, for model: LlamaModel, pool: ThreadPool?, plannedTokens: Int
   ) throws -> Drafting {
     guard let draftModel, let pool else { return Drafting(draft == .off ? .none : .text, isExact: exact) }
-    let small = try LlamaModel(path: draftModel)
+    let small = try LlamaModel(path: ModelDefault.resolved(draftModel))
     let runner = try GuestRunner(
       model: small, pool: pool, policy: .retrieval(RetrievalSettings()), plannedTokens: plannedTokens)
     return Drafting(.model(try DraftModel(runner, for: model)), isExact: exact)

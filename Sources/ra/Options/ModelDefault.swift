@@ -1,10 +1,12 @@
-// The model when none is named.
+// From what names a model, or nothing, to its file.
 
+import Downloads
 import Foundation
 import Generation
 import Platform
 
-/// Where a model comes from that no option names: RA_MODEL, the configuration, or the only one in the models' folder.
+/// Where a model is that an option names, and where one comes from that none does: RA_MODEL, the configuration, or the
+/// only one in the models' folder.
 enum ModelDefault {
   static let help =
     "(default: RA_MODEL, then 'model' in the configuration file, then the only one in the models' folder)"
@@ -13,9 +15,10 @@ enum ModelDefault {
   ///
   /// Throws ``CommandError`` where none or several are there to choose from.
   static func path(_ given: String?) throws -> String {
-    if let given { return given }
-    if let path = environment("RA_MODEL") { return expanded(path) }
-    if let path = try Configuration.shared.model { return expanded(path) }
+    if let given { return try resolved(given) }
+    if let path = environment("RA_MODEL") { return try resolved(expanded(path)) }
+    if let path = try Configuration.shared.model { return try resolved(expanded(path)) }
+    let folders = ModelFolders.standard.places
     let found = available
     switch found.count {
     case 1: return found[0]
@@ -26,7 +29,20 @@ enum ModelDefault {
 
   /// The models of the first folder that has some.
   static var available: [String] {
-    folders.lazy.map(models(in:)).first { !$0.isEmpty } ?? []
+    ModelFolders.standard.places.lazy.map { ModelFolders.models(in: $0) }.first { !$0.isEmpty } ?? []
+  }
+
+  /// The file that a path or a name means. A file counts before a name; a path that leads nowhere stays what it is, and
+  /// is told when it is opened.
+  ///
+  /// Throws ``CommandError/notPulled(name:)`` for the name of a model that could be fetched.
+  static func resolved(_ name: String) throws -> String {
+    guard !name.isEmpty, !name.contains("/"), !FileManager.default.fileExists(atPath: name) else {
+      return name
+    }
+    if let path = ModelFolders.standard.path(named: name) { return path }
+    guard ModelCatalog.model(named: name) == nil else { throw CommandError.notPulled(name: name) }
+    return name
   }
 
   /// Whether there is one.
@@ -39,21 +55,5 @@ enum ModelDefault {
   /// Shells do not do it in files.
   private static func expanded(_ path: String) -> String {
     path.hasPrefix("~/") ? UserFolder.home + path.dropFirst() : path
-  }
-
-  /// Where `scripts/fetch-model` puts models, and the user's own folder.
-  private static var folders: [String] {
-    if let folder = environment("RA_MODELS") { return [expanded(folder)] }
-    return [FileManager.default.currentDirectoryPath + "/.models", UserFolder.data.path("models")]
-  }
-
-  /// Models of a folder; of split ones the first part.
-  private static func models(in folder: String) -> [String] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.sorted().filter { name in
-      guard name.lowercased().hasSuffix(".gguf"), !name.hasPrefix(".") else { return false }
-      guard let part = name.firstMatch(of: #/-(\d{5})-of-\d{5}\.gguf$/#) else { return true }
-      return part.1 == "00001"
-    }.map { "\(folder)/\($0)" }
   }
 }

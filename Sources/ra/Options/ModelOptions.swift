@@ -9,7 +9,8 @@ import RetrievalAttention
 struct ModelOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
-    help: "The model: a GGUF file (the first one of a split model). \(ModelDefault.help)",
+    help:
+      "The model: a GGUF file (the first one of a split model), or a name that ra models shows. \(ModelDefault.help)",
     completion: .model)
   var model: String?
 
@@ -33,6 +34,7 @@ struct ModelOptions: ParsableArguments {
   ) throws -> LlamaModel {
     var options = try devices.options(console)
     options.ropeFactors = variant.ropeFactors
+    options.ropeScaling = variant.scaling.value
     options.adapters = variant.lora
     try chat?.apply(to: &options, system: system)
     return try console.loadModel(path: path(), options: options, for: context)
@@ -121,12 +123,20 @@ struct RetrievalOptions: ParsableArguments {
   var maximumRetrieved: Int?
 
   @Option(
-    help: ArgumentHelp("A profile that ra tune wrote: a tolerance for each layer.", valueName: "file"),
+    help: ArgumentHelp(
+      "A profile that ra tune wrote: sink, window and a tolerance for each layer; none for the settings of all models. "
+        + "(default: where nothing else is said of attention, the one for the model's file, if there is one)",
+      valueName: "file|none"),
     completion: .file())
   var profile: String?
 
+  /// The file of a profile that was asked for.
+  var profilePath: String? { profile == "none" ? nil : profile }
+
   func validate() throws {
-    if tolerance != nil, profile != nil { throw ValidationError("Give --tolerance or --profile, not both.") }
+    if tolerance != nil, profilePath != nil {
+      throw ValidationError("Give --tolerance or --profile, not both.")
+    }
     do {
       try settings().validate()
     } catch AttentionError.invalidSetting(let name, let value, let requirement) {
@@ -153,7 +163,7 @@ struct RetrievalOptions: ParsableArguments {
     if sink != nil { return "--sink" }
     if window != nil { return "--window" }
     if clusterSize != nil { return "--cluster-size" }
-    if profile != nil { return "--profile" }
+    if profilePath != nil { return "--profile" }
     return maximumRetrieved != nil ? "--maximum-retrieved" : nil
   }
 
@@ -162,7 +172,7 @@ struct RetrievalOptions: ParsableArguments {
   /// Throws ``Generation/GenerationError/badProfile(path:reason:)``.
   func applied(to original: RetrievalSettings) throws -> RetrievalSettings {
     var settings = original
-    if let profile { settings = try RetrievalProfile(contentsOf: profile).applied(to: settings) }
+    if let profilePath { settings = try RetrievalProfile(contentsOf: profilePath).applied(to: settings) }
     if let tolerance { settings.search.tolerance = tolerance }
     if let prefillTolerance { settings.prefillTolerance = prefillTolerance }
     if let maximumRetrieved { settings.search.maximumRetrieved = maximumRetrieved }
@@ -196,20 +206,5 @@ func checkCount(_ name: String, _ value: Int) throws {
   guard value > 0 else { throw ValidationError("\(name) is \(value), but must be positive.") }
   guard value <= Int(Int32.max) else {
     throw ValidationError("\(name) is \(value), but at most \(Int32.max) is possible.")
-  }
-}
-
-/// Refuses contexts that the model was not trained for, unless told otherwise.
-struct ContextLimitOptions: ParsableArguments {
-  @Flag(help: "Go on when the context is longer than the model was trained for.")
-  var allowBeyondContext = false
-
-  func check(tokens: Int, model: LlamaModel) throws {
-    let trained = model.description.trainedContextLength
-    if let count = model.file.learnedPositionCount, tokens > count {
-      throw LlamaError.beyondLearnedPositions(position: tokens - 1, count: count)
-    }
-    guard tokens > trained, trained > 0, !allowBeyondContext else { return }
-    throw GenerationError.contextTooLong(tokens: tokens, trained: trained)
   }
 }

@@ -39,11 +39,16 @@ struct VariantOptions: ParsableArguments {
         + "(default: by the length of the context)", valueName: "short|long"))
   var ropeFactors: RopeFactors?
 
+  @OptionGroup var scaling: RopeScalingOptions
+
   @Option(
     help: ArgumentHelp(
       "A LoRA adapter to add to the model, and how much of it; repeatable.", valueName: "file[:scale]"),
     completion: .model, transform: LoRAAdapter.init(parsing:))
   var lora: [LoRAAdapter] = []
+
+  /// Whether the model is as its file has it.
+  var isPlain: Bool { lora.isEmpty && scaling.ropeScaling == nil }
 }
 
 extension RopeFactors: ExpressibleByArgument {}

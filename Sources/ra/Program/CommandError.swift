@@ -28,6 +28,8 @@ enum CommandError: Error, CustomStringConvertible {
   /// No model was named, and none is there.
   case noModelFound(folders: [String])
   case severalModels([String])
+  /// A model that has a name, and is not here.
+  case notPulled(name: String)
   case needsMemory(AttentionError)
   case contextFull(tokens: Int, limit: Int, isOfMemory: Bool)
   case noTerminal(sessions: [String])
@@ -71,19 +73,20 @@ enum CommandError: Error, CustomStringConvertible {
     case .unknownSource(let name):
       "the session does not know where \(name) came from; read the documents anew with --force"
     case .noModelFound(let folders):
-      "no model is named and none is in \(folders.joined(separator: " or ")); give --model FILE, or set RA_MODEL or 'model' in "
-        + "\(Configuration.path)"
+      "no model is named and none is in \(folders.joined(separator: " or ")): 'ra pull smollm2' fetches a small one, 'ra models' "
+        + "lists others; or give --model FILE, or set RA_MODEL or 'model' in \(Configuration.path)"
     case .severalModels(let paths):
       "no model is named and there are several: \(paths.joined(separator: ", ")); give one with --model, or set RA_MODEL or "
         + "'model' in \(Configuration.path)"
+    case .notPulled(let name): "the model \(name) is not here; 'ra pull \(name)' fetches it"
     case .unwritable(let path, let reason): "cannot write \(path): \(reason)"
     case .noQuestion:
       "the question is empty: give it as an argument, with --question-file or on standard input"
     case .needsMemory(let error):
       "\(ErrorAdvice.message(for: error) ?? "\(error)"); --memory-limit keeps what does not fit on the disk"
     case .contextFull(let tokens, let limit, isOfMemory: false):
-      "the conversation has \(tokens) tokens with this message, and the model was trained for \(limit); start "
-        + "another one, or go on with --allow-beyond-context"
+      "the conversation has \(tokens) tokens with this message, and the model's positions are for \(limit); start "
+        + "another one, scale them with --rope-scaling, or go on with --allow-beyond-context"
     case .contextFull(let tokens, let limit, isOfMemory: true):
       "the conversation has \(tokens) tokens with this message, and there is room for \(limit); start another one"
     case .noTerminal(let sessions):

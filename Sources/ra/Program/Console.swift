@@ -16,6 +16,8 @@ final class Console {
   private var phase: (done: Double, total: Int, unit: String)?
   private var estimate = ReadingEstimate()
   private var hasLine = false
+  /// Whether it was told that a context is longer than the model was trained for.
+  var hasWarnedOfContext = false
   /// By how much a token costs more for each one before it, as far as the model's shape tells.
   private var costGrowth: Double?
   /// What is known of the text that is read next, or now.

@@ -19,6 +19,9 @@ enum ErrorAdvice {
     switch error {
     case GenerationError.unsupportedModel:
       "'ra generate', 'ra chat' and 'ra serve' run it with --attention host"
+    case GenerationError.contextTooLong(_, _, _, let factor?):
+      "shorten the document, scale the model's positions with --rope-scaling yarn --rope-scale \(factor), or go on with "
+        + "--allow-beyond-context"
     case GenerationError.contextTooLong: "shorten the document, or go on with --allow-beyond-context"
     case GenerationError.emptyPrompt: "give --prompt, --prompt-file or text on standard input"
     case AttentionError.insufficientMemory(_, _, let available, let eightBits?) where eightBits <= available:

@@ -114,7 +114,7 @@ struct AskCommand: AsyncParsableCommand {
     let model = chat.runner.model
     let whole = try chat.prompt(for: input.question)
     let common = zip(chat.tokens, whole).prefix { $0 == $1 }.count
-    try limit.check(tokens: whole.count + maxTokens, model: model)
+    try limit.check(tokens: whole.count + maxTokens, model: model, console)
     if let policy = (chat.runner as? GuestRunner)?.context.policy { drafts.tell(console, of: policy, common) }
     chat.drafting = try drafts.drafting(
       console, for: model, pool: (chat.runner as? GuestRunner)?.pool, plannedTokens: whole.count + maxTokens)

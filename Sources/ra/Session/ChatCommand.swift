@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Generation
 import LineEditing
+import LlamaHost
 import Platform
 import RetrievalAttention
 import Synchronization
@@ -84,6 +85,14 @@ struct ChatCommand: AsyncParsableCommand {
   /// How a new conversation attends.
   func policy() throws -> AttentionPolicy {
     try retrieval.storedPolicy(attention ?? .retrieval, of: "a conversation that is kept needs")
+  }
+
+  /// The same with a model that is known.
+  func policy(for model: LlamaModel, _ console: Console) throws -> AttentionPolicy {
+    try retrieval.storedPolicy(
+      attention, of: "a conversation that is kept needs", model: model.description.path, modelOptions.variant,
+      store,
+      console)
   }
 
   func run() async throws {

@@ -59,9 +59,9 @@ actor ChatWorker {
   func drafting(_ runner: any SequenceRunner) throws -> Drafting {
     if let madeDrafting { return madeDrafting }
     guard let guest = runner as? GuestRunner else { return .none }
-    let trained = guest.model.description.trainedContextLength
+    let limit = guest.model.contextLimit
     let made = try command.drafts.drafting(
-      console, for: guest.model, pool: guest.pool, plannedTokens: trained > 0 ? trained : 1 << 15)
+      console, for: guest.model, pool: guest.pool, plannedTokens: limit > 0 ? limit : 1 << 15)
     madeDrafting = made
     return made
   }
@@ -98,7 +98,8 @@ actor ChatWorker {
     }
     let host = try GuestHost(model: model, pool: pool, format: command.store.format)
     command.states.apply(to: host)
-    return try GuestRunner(host: host, policy: command.policy(), plannedTokens: command.maxTokens)
+    return try GuestRunner(
+      host: host, policy: command.policy(for: model, console), plannedTokens: command.maxTokens)
   }
 
   private func open(_ path: String, name: String) throws {
@@ -120,7 +121,8 @@ actor ChatWorker {
     let session =
       exists
       ? try Session.open(path, host: host, access: .write, memoryLimit: limit)
-      : try Session.create(at: path, host: host, policy: command.policy(), memoryLimit: limit)
+      : try Session.create(
+        at: path, host: host, policy: command.policy(for: host.model, console), memoryLimit: limit)
     chat = Chat(runner: session.runner, conversation: try session.conversation(host.model))
     self.session = session
     ranges = session.documents
@@ -164,6 +166,7 @@ actor ChatWorker {
     let prompt = try chat.prompt(for: message).count
     var maximum = command.maxTokens
     if let limit = try checkRoom(tokens: prompt) { maximum = min(maximum, limit - prompt) }
+    console.warn(of: prompt + maximum, for: model)
     chat.drafting = try drafting(chat.runner)
     let recorder = ranges.isEmpty ? nil : try command.evidence.recorder(for: chat.runner, console)
     chat.trace = recorder?.trace
@@ -207,8 +210,8 @@ actor ChatWorker {
   private var contextLimit: (tokens: Int, isOfMemory: Bool)? {
     // The host's memory is taken at the start, and does not grow.
     if let host = chat?.runner as? HostRunner { return (host.capacity, true) }
-    let trained = chat?.runner.model.description.trainedContextLength ?? 0
-    return trained > 0 && !command.limit.allowBeyondContext ? (trained, false) : nil
+    let tokens = chat?.runner.model.contextLimit ?? 0
+    return tokens > 0 && !command.limit.allowBeyondContext ? (tokens, false) : nil
   }
 
   /// Puts the last turn on the disk, if there is a session.

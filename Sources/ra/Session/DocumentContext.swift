@@ -47,7 +47,7 @@ struct DocumentContext {
   func open() throws -> Opened {
     let start = ContinuousClock.now
     let path = try model.path()
-    let policy = try retrieval.policy(attention ?? .retrieval)
+    let policy = try retrieval.policy(attention, of: path, model.variant, store, console)
     let isStored = policy.map { $0 == .exact || $0.retrieval != nil } ?? false
     let settings = try settings(path, policy)
     let match = keepsSession && isStored ? sessions.find(documents, settings: settings) : nil
@@ -58,7 +58,7 @@ struct DocumentContext {
     if match == nil { try llama.checkChatTemplate() }
     var plan = Plan(conversation: try Conversation(model: llama))
     (plan.tokens, plan.documents) = try plan.conversation.read(documents)
-    try limit.check(tokens: plan.tokens.count + room, model: llama)
+    try limit.check(tokens: plan.tokens.count + room, model: llama, console)
     var opened: Opened
     if let policy, isOurs {
       let host = try GuestHost(model: llama, pool: pool, format: store.format)
@@ -103,6 +103,7 @@ struct DocumentContext {
       parts.append("adapter \(try ModelFingerprint.text(ofFile: adapter.path)) \(adapter.scale)")
     }
     if let factors = model.variant.ropeFactors { parts.append("factors \(factors.rawValue)") }
+    if let scaling = model.variant.scaling.value { parts.append("scaling \(scaling)") }
     if let file = chat.chatTemplate { parts.append("template \(try TextFile.read(file))") }
     if let arguments = chat.chatTemplateKwargs { parts.append("arguments \(arguments)") }
     if let reasoning = chat.reasoning { parts.append("reasoning \(reasoning.rawValue)") }

@@ -27,14 +27,14 @@ extension IngestCommand {
         console.note("nothing has changed")
         return IngestReport(description, tokensRead: 0)
       }
-      try check(tokens: plan.tokens.count, host)
+      try check(tokens: plan.tokens.count, host, console)
       let kept = try session.keepPrefix(of: plan.tokens)
       console.note("reading \(plan.tokens.count - kept) of \(formatTokens(plan.tokens.count)) again")
       session.documents = plan.documents
       plan.tokens.removeFirst(kept)
       plan.documents = []
     } else {
-      try check(tokens: session.tokenCount + plan.tokens.count, host)
+      try check(tokens: session.tokenCount + plan.tokens.count, host, console)
       if description.documents.contains(where: { $0.contents == nil }) {
         // Where the others are is not known, so neither is where these are.
         for index in plan.documents.indices { plan.documents[index].contents = nil }

@@ -54,10 +54,11 @@ struct IngestCommand: AsyncParsableCommand {
   @OptionGroup var store: StoreOptions
 
   @Option(
-    help: "How attention is computed: retrieval or exact, with settings as NAME:key=value,...",
+    help:
+      "How attention is computed: retrieval or exact, with settings as NAME:key=value,... (default: retrieval)",
     completion: .attention,
     transform: AttentionChoice.init(parsing:))
-  var attention = AttentionChoice.retrieval
+  var attention: AttentionChoice?
 
   @Option(help: ArgumentHelp("Time between saves.", valueName: "seconds"))
   var checkpoint = 30.0
@@ -73,7 +74,7 @@ struct IngestCommand: AsyncParsableCommand {
     let modes = [("--resume", resume), ("--force", force), ("--add", add), ("--update", update)].filter(\.1)
     if modes.count > 1 { throw ValidationError("Give \(modes[0].0) or \(modes[1].0), not both.") }
     try chatTemplate.check(raw: raw, system: system)
-    _ = try retrieval.storedPolicy(attention, of: "sessions need")
+    _ = try retrieval.storedPolicy(attention ?? .retrieval, of: "sessions need")
     guard checkpoint.isFinite, checkpoint >= 0 else {
       throw ValidationError("--checkpoint is \(checkpoint), but must be zero or more seconds.")
     }
@@ -131,8 +132,10 @@ struct IngestCommand: AsyncParsableCommand {
         return try conversation.read(documents).tokens.count + Self.roomForQuestions
       }, chat: chatTemplate, system: system)
     states.apply(to: host)
-    let plan = try plan(documents, host)
-    let policy = try retrieval.storedPolicy(attention, of: "sessions need")
+    let plan = try plan(documents, host, console)
+    let policy = try retrieval.storedPolicy(
+      attention, of: "sessions need", model: host.model.description.path, modelOptions.variant, store, console
+    )
     try Task.checkCancellation()
     if force, FileManager.default.fileExists(atPath: path) { try Session.remove(path) }
     let session = try Session.create(
@@ -159,7 +162,7 @@ struct IngestCommand: AsyncParsableCommand {
     }
     let host = try modelOptions.host(console, for: description, chat: chatTemplate, system: system)
     states.apply(to: host)
-    let plan = names.isEmpty ? nil : try plan(documents, host)
+    let plan = names.isEmpty ? nil : try plan(documents, host, console)
     let session = try Session.open(
       description.directory, host: host, access: .write, plannedTokens: plan?.tokens.count ?? 1,
       memoryLimit: memory.memoryLimit?.bytes)
@@ -188,15 +191,17 @@ struct IngestCommand: AsyncParsableCommand {
   typealias Plan = (conversation: Conversation, tokens: [Int32], documents: [SessionDocument])
 
   /// What is to be read, checked before anything is changed.
-  private func plan(_ documents: PromptDocuments, _ host: GuestHost) throws -> Plan {
+  private func plan(
+    _ documents: PromptDocuments, _ host: GuestHost, _ console: Console
+  ) throws -> Plan {
     var conversation = try Conversation(model: host.model, raw: raw)
     let (tokens, ranges) = try conversation.read(documents)
-    try check(tokens: tokens.count, host)
+    try check(tokens: tokens.count, host, console)
     return (conversation, tokens, ranges)
   }
 
-  func check(tokens count: Int, _ host: GuestHost) throws {
-    try limit.check(tokens: count, model: host.model)
+  func check(tokens count: Int, _ host: GuestHost, _ console: Console) throws {
+    try limit.check(tokens: count, model: host.model, console)
     if memory.memoryLimit == nil {
       do {
         try Context.checkMemory(shape: host.shape, tokens: count)

@@ -49,7 +49,7 @@ struct SessionModelOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
     help:
-      "The model: a GGUF file. Of a session that exists, the one that it was made with. \(ModelDefault.help)",
+      "The model: a GGUF file, or a name that ra models shows. Of a session that exists, the one that it was made with. \(ModelDefault.help)",
     completion: .model)
   var model: String?
 
@@ -86,10 +86,12 @@ struct SessionModelOptions: ParsableArguments {
     }
     var options = try devices.options(console)
     options.ropeFactors = variant.ropeFactors
+    options.ropeScaling = variant.scaling.value ?? session?.ropeScaling
     options.adapters = variant.lora.isEmpty ? session?.adapters ?? [] : variant.lora
     try chat.apply(to: &options, system: system)
     let model = try console.loadModel(
-      path: path ?? model ?? session?.modelPath ?? self.path(), options: options,
+      path: path ?? model.map { try ModelDefault.resolved($0) } ?? session?.modelPath ?? self.path(),
+      options: options,
       for: session.map { .begun($0.ropeFactors) } ?? context)
     return (model, pool)
   }
