@@ -114,7 +114,7 @@ public struct ChatTemplate: Sendable {
   ///
   /// Equal to tokenizing the rendered text with control tokens recognized, when no content holds one.
   ///
-  /// - Throws: as ``render(_:addGenerationPrompt:)`` does.
+  /// - Throws: as ``render(_:addGenerationPrompt:)-([ChatMessage],_)`` does.
   public func tokenize(_ messages: [ChatMessage], addGenerationPrompt: Bool = true) throws -> [Int32] {
     tokenizer.withBOS(try tokenizer.tokenize(pieces(messages, addGenerationPrompt: addGenerationPrompt)))
   }
@@ -132,7 +132,7 @@ public struct ChatTemplate: Sendable {
   /// The tokens of a conversation, with BOS exactly once if the vocabulary wants it, and the form of the answer; nil
   /// where that is a text and nothing else.
   ///
-  /// - Throws: as ``render(_:addGenerationPrompt:)`` does.
+  /// - Throws: as ``render(_:addGenerationPrompt:)-(ChatRequest,_)`` does.
   public func tokenize(_ request: ChatRequest) throws -> (tokens: [Int32], format: ChatFormat?) {
     let (pieces, format) = try prepare(request)
     return (tokenizer.withBOS(try tokenizer.tokenize(pieces)), format)

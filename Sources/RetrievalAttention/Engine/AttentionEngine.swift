@@ -212,7 +212,7 @@ public final class AttentionEngine {
     end(call)
   }
 
-  /// Most tokens that may follow a generated one in a step: see ``takesDrafts``.
+  /// Most tokens that may follow a generated one in a step, where all heads take several.
   public static let maximumDrafts = 15
 
   /// Whether a few generated tokens can be attended to in one step, as drafts are that are to be checked.
