@@ -32,7 +32,7 @@ Architecture: {architecture}
 Maintainer: {maintainer}
 Installed-Size: {size}
 Depends: {depends}
-Recommends: pandoc, poppler-utils
+Recommends: ca-certificates, curl, pandoc, poppler-utils
 Section: science
 Priority: optional
 Description: long contexts for local language models

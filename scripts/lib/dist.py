@@ -65,7 +65,7 @@ With its manual pages and completions, for everybody or for you alone:
     sudo cp -R bin share /usr/local/
     cp -R bin share ~/.local/
 
-PDF documents need pdftotext (poppler-utils), DOCX, ODT, EPUB, HTML and RTF need pandoc. All licences are in
+PDF documents need pdftotext (poppler-utils), DOCX, ODT, EPUB, HTML and RTF need pandoc, ra pull needs curl. All licences are in
 {DOCUMENTS}/licences, and the list of all parts, for programs, is {DOCUMENTS}/sbom.spdx.json.
 """
 
