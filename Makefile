@@ -10,7 +10,7 @@ RA = .build/release/ra
 OURS_FIRST = PKG_CONFIG_PATH="$(CURDIR)/.deps/lib/pkgconfig$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"
 
 .DEFAULT_GOAL := build
-.PHONY: build release install uninstall dist deb demo test test-long test-gpu test-page test-models examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-swift llama
+.PHONY: build release install uninstall dist deb demo test test-long test-gpu test-page test-models examples lint docs bench bench-index bench-machine count-instructions clean distclean help need-curl need-swift llama
 
 ## build      llama.cpp (once, minutes) and the command line tool, .build/release/ra
 build: need-swift llama
@@ -51,7 +51,7 @@ demo: need-swift
 # The tests are built for release: most of their time is spent in kernels, which crawl without optimization.
 # RA_TEST_MODEL, when set already, names another model for them.
 ## test       all tests, with a small model (98 MB, fetched once)
-test: need-swift llama
+test: need-swift need-curl llama
 	@model="$${RA_TEST_MODEL:-$$(scripts/fetch-model smollm2)}" && export RA_TEST_MODEL="$$model" && \
 	echo "RA_TEST_MODEL=$$RA_TEST_MODEL $(SWIFT) test --no-parallel $(SWIFT_FLAGS)" && \
 	$(OURS_FIRST) $(SWIFT) test --no-parallel $(SWIFT_FLAGS)
@@ -136,6 +136,10 @@ help:
 
 llama:
 	@scripts/bootstrap
+
+need-curl:
+	@command -v curl >/dev/null 2>&1 || { echo "make: curl is needed, which ra pull fetches models with, and was not" \
+	  "found: on Debian 'apt-get install curl'." >&2; exit 1; }
 
 need-swift:
 	@command -v "$(SWIFT)" >/dev/null 2>&1 || { echo "make: Swift 6.2 or newer is needed and '$(SWIFT)' was not" \
