@@ -1,6 +1,7 @@
 // One request to a server. curl makes it: it knows this system's certificates and proxies, and is well kept.
 
 import Foundation
+import Platform
 import Synchronization
 
 /// Asks for a file, with redirections followed here, so that what each server says of the file is seen and nobody but
@@ -96,7 +97,7 @@ struct WebRequest {
     var answer = Answer(address: address, head: ResponseHead(), linked: linked, isComplete: false)
     var isWanted = false
     struct Unwanted: Error {}
-    let ended: ProgramPipe.Ended
+    let ended: ChildProgram.Ended
     do {
       // Settings come from standard input: what is secret in them is in no list of processes.
       ended = try ProgramPipe.run(
@@ -140,7 +141,7 @@ struct WebRequest {
   private static let finalProblems: Set<Int32> = [1, 2, 3, 4, 35, 58, 60, 77]
 
   /// curl's words without its name and number.
-  private static func problem(_ ended: ProgramPipe.Ended) -> String? {
+  private static func problem(_ ended: ChildProgram.Ended) -> String? {
     guard ended.status != 0 else { return nil }
     let line = ended.errors.split(separator: "\n").first.map(String.init) ?? ""
     guard let end = line.range(of: ") ") else { return line.isEmpty ? "curl failed (\(ended.status))" : line }

@@ -1,4 +1,5 @@
 import Foundation
+import Platform
 import Testing
 
 @testable import Documents
@@ -47,7 +48,7 @@ import Testing
     func run(_ arguments: [String]) throws -> String {
       let result = try ChildProgram.run(
         git, ["-C", folder.path] + arguments, timeLimit: 30, outputLimit: 1 << 20)
-      guard result.status == 0 else { throw CocoaError(.fileReadUnknown) }
+      guard result.ended.status == 0 else { throw CocoaError(.fileReadUnknown) }
       return String(decoding: result.output, as: UTF8.self)
     }
     _ = try run(["init", "-q"])

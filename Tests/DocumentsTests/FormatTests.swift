@@ -1,4 +1,5 @@
 import Foundation
+import Platform
 import Testing
 
 @testable import Documents
@@ -52,7 +53,7 @@ import Testing
     for name in ["a.docx", "a.odt", "a.epub"] {
       let made = try ChildProgram.run(
         pandoc, [folder.path("a.html"), "-o", folder.path(name)], timeLimit: 60, outputLimit: 1 << 20)
-      try #require(made.status == 0, "\(made.errors)")
+      try #require(made.ended.status == 0, "\(made.ended.errors)")
     }
     let found = try folder.read()
     #expect(found.documents.map(\.format) == [.docx, .epub, .html, .odt])

@@ -11,23 +11,6 @@ import Testing
   private static let original = 512
   private static let context = 4096
 
-  private func tokens(_ count: Int) -> [Int32] {
-    (0..<count).map { (index: Int) -> Int32 in
-      let number = index * 37 + index / 11
-      return Int32(3 + number % 256)
-    }
-  }
-
-  /// Logits after the last of the tokens, read in batches of 128. The context lives until they are copied.
-  private func logits(_ context: LlamaContext, _ tokens: [Int32]) throws -> [Float] {
-    var result: [Float] = []
-    for start in stride(from: 0, to: tokens.count, by: 128) {
-      let batch = tokens[start..<min(start + 128, tokens.count)]
-      result = Array(try context.evaluate(batch, startPosition: start).last)
-    }
-    return result
-  }
-
   @Test func `RoPE factors follow the planned context`() throws {
     let scratch = try ScratchDirectory()
     let path = try scratch.write(
@@ -74,15 +57,15 @@ import Testing
     func guest(_ model: LlamaModel) throws -> GuestContext {
       try GuestContext(model: model, pool: pool, batchCapacity: 128, guest: ExactAttention())
     }
-    let tokens = tokens(Self.original + 280)
-    let expected = try logits(host(tokens.count), tokens)
-    #expect(LogitComparison.divergence(expected, try logits(guest(long), tokens)) < 1e-3)
+    let tokens = tinyTokens(Self.original + 280)
+    let expected = try lastLogits(host(tokens.count), tokens)
+    #expect(LogitComparison.divergence(expected, try lastLogits(guest(long), tokens)) < 1e-3)
 
     // Within the original context the host takes the short ones; the comparison sees the difference.
     let within = Array(tokens.prefix(Self.original))
-    let short = try logits(guest(plain), within)
-    #expect(LogitComparison.divergence(try logits(host(Self.original), within), short) < 1e-3)
-    #expect(LogitComparison.divergence(try logits(host(tokens.count), within), short) > 0.05)
+    let short = try lastLogits(guest(plain), within)
+    #expect(LogitComparison.divergence(try lastLogits(host(Self.original), within), short) < 1e-3)
+    #expect(LogitComparison.divergence(try lastLogits(host(tokens.count), within), short) > 0.05)
   }
 
   @Test func `Beyond their context short factors are refused, not used`() throws {
@@ -93,7 +76,7 @@ import Testing
     let guest = try GuestContext(
       model: model, pool: ThreadPool(threadCount: 1), batchCapacity: 64, guest: ExactAttention())
     #expect {
-      try guest.evaluate(tokens(2), startPosition: Self.original - 1)
+      try guest.evaluate(tinyTokens(2), startPosition: Self.original - 1)
     } throws: { error in
       guard case LlamaError.beyondShortRopeFactors(let position, let original) = error else { return false }
       return position == Self.original && original == Self.original
@@ -110,12 +93,12 @@ import Testing
     ]
     for context in contexts {
       #expect {
-        try context.evaluate(tokens(65), startPosition: 0)
+        try context.evaluate(tinyTokens(65), startPosition: 0)
       } throws: { error in
         guard case LlamaError.beyondLearnedPositions(let position, let count) = error else { return false }
         return position == 64 && count == 64
       }
-      _ = try context.evaluate(tokens(64), startPosition: 0)
+      _ = try context.evaluate(tinyTokens(64), startPosition: 0)
     }
   }
 

@@ -24,30 +24,13 @@ import Testing
     return try LlamaModel.load(path: other ?? path, options: options)
   }
 
-  private func tokens(_ count: Int) -> [Int32] {
-    (0..<count).map { (index: Int) -> Int32 in
-      let number = index * 37 + index / 11
-      return Int32(3 + number % 256)
-    }
-  }
-
-  /// Logits after the last of the tokens, read in batches of 128.
-  private func logits(_ context: LlamaContext, _ tokens: [Int32]) throws -> [Float] {
-    var result: [Float] = []
-    for start in stride(from: 0, to: tokens.count, by: 128) {
-      let batch = tokens[start..<min(start + 128, tokens.count)]
-      result = Array(try context.evaluate(batch, startPosition: start).last)
-    }
-    return result
-  }
-
   private func host(_ model: LlamaModel, _ tokens: [Int32]) throws -> [Float] {
-    try logits(
+    try lastLogits(
       HostContext(model: model, pool: pool, contextLength: tokens.count, batchCapacity: 128), tokens)
   }
 
   private func guest(_ model: LlamaModel, _ tokens: [Int32]) throws -> [Float] {
-    try logits(
+    try lastLogits(
       GuestContext(model: model, pool: pool, batchCapacity: 128, guest: ExactAttention()), tokens)
   }
 
@@ -56,7 +39,7 @@ import Testing
     RopeScaling(method: .yarn, factor: 8, originalContextLength: 128),
   ])
   func `A guest attends as the host does with the same scaling`(scaling: RopeScaling) throws {
-    let tokens = tokens(3 * Self.trained)
+    let tokens = tinyTokens(3 * Self.trained)
     let model = try load(scaling)
     let expected = try host(model, tokens)
     #expect(LogitComparison.divergence(expected, try guest(model, tokens)) < 1e-3)
@@ -72,7 +55,7 @@ import Testing
       ("llama.rope.scaling.original_context_length", TinyGGUF.scalar(UInt32(Self.trained))),
     ]
     let file = try scratch.write(tiny.build(), name: "yarn.gguf")
-    let tokens = tokens(2 * Self.trained)
+    let tokens = tinyTokens(2 * Self.trained)
     let scaled = try load(RopeScaling(method: .yarn, factor: 4))
     let expected = try guest(load(nil, path: file), tokens)
     #expect(try guest(scaled, tokens) == expected)

@@ -57,10 +57,7 @@ public struct Converter: Sendable, Hashable {
   ///
   /// - Parameter folders: separated by colons; nil for the PATH of this process.
   public func executable(in folders: String? = nil) -> String? {
-    let folders = folders ?? ProcessInfo.processInfo.environment["PATH"] ?? ""
-    // A path that is not absolute would depend on where the user stands.
-    return folders.split(separator: ":").filter { $0.hasPrefix("/") }.map { "\($0)/\(program)" }
-      .first { FileManager.default.isExecutableFile(atPath: $0) }
+    ChildProgram.find(program, in: folders)
   }
 
   /// The text of a file.
@@ -73,7 +70,7 @@ public struct Converter: Sendable, Hashable {
       throw DocumentError.missingConverter(path: name, program: program, advice: advice)
     }
     let target = program == "pdftotext" ? [path, "-"] : [path]
-    let result: ChildProgram.Result
+    let result: (ended: ChildProgram.Ended, output: Data)
     do {
       result = try ChildProgram.run(
         executable, arguments + target, timeLimit: settings.converterSeconds, outputLimit: settings.byteLimit)
@@ -84,14 +81,14 @@ public struct Converter: Sendable, Hashable {
     } catch ChildProgram.Failure.notStarted(let reason) {
       throw DocumentError.conversionFailed(path: name, program: program, message: reason)
     }
-    guard result.status == 0 else {
-      throw DocumentError.conversionFailed(path: name, program: program, message: message(of: result))
+    guard result.ended.status == 0 else {
+      throw DocumentError.conversionFailed(path: name, program: program, message: message(of: result.ended))
     }
     let text = String(decoding: result.output, as: UTF8.self)
     return program == "pandoc" ? Self.withoutEmbeddedData(text) : text
   }
 
-  private func message(of result: ChildProgram.Result) -> String {
+  private func message(of result: ChildProgram.Ended) -> String {
     let lines = result.errors.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
     let said = lines.filter { !$0.isEmpty }.prefix(3).joined(separator: " ")
     if said.contains("--sandbox") { return "\(said) (version 2.15 or newer is needed)" }

@@ -7,9 +7,9 @@ public import RetrievalAttention
 
 /// Divergence of a policy from exact attention along a long text that is decoded token by token (teacher-forced).
 ///
-/// Keys and values of decoded tokens come from the policy's own attention, so what it loses may add up. Beside that,
-/// if asked for, what it loses where all keys and values before a token are those of exact attention: the difference
-/// is what has added up. Distributions are compared as they are made and not kept, so texts may be long.
+/// Keys and values of decoded tokens come from the policy's own attention, so what it loses may add up. Beside that
+/// stands what it loses where all keys and values before a token are those of exact attention: the difference is what
+/// has added up. Distributions are compared as they are made and not kept, so texts may be long.
 public struct FidelityCurve: Sendable, Codable {
   /// Means over some consecutive tokens.
   public struct Block: Sendable, Codable {
@@ -20,8 +20,8 @@ public struct FidelityCurve: Sendable, Codable {
     public var meanKL: Double
     /// Share of tokens whose most probable successor is the same, 0...1.
     public var top1: Double
-    /// KL of tokens behind exact keys and values; nil where it was not measured.
-    public var isolatedKL: Double?
+    /// KL of tokens behind exact keys and values.
+    public var isolatedKL: Double
     /// KL(host || exact): less than this cannot be told apart. Nil without the host.
     public var noiseKL: Double?
     /// Mean negative log-likelihood of the text, in nats a token, by the policy and by exact attention.
@@ -45,8 +45,6 @@ public struct FidelityCurve: Sendable, Codable {
     public var format = KeyValueFormat()
     /// Decode with the host too, for the noise floor.
     public var comparesHost = true
-    /// Also tell what is lost behind exact keys and values.
-    public var isolates = true
 
     public init(contextTokens: Int, decodeTokens: Int, blockTokens: Int, policy: AttentionPolicy) {
       self.contextTokens = contextTokens
@@ -105,7 +103,7 @@ public struct FidelityCurve: Sendable, Codable {
 private struct CurveStep {
   var exact: [Float]
   var policy: [Float]
-  var isolated: [Float]?
+  var isolated: [Float]
   var host: [Float]?
 }
 
@@ -113,7 +111,7 @@ private struct CurveStep {
 private struct CurveRunners {
   let exact: GuestRunner
   let policy: GuestRunner
-  let isolated: GuestRunner?
+  let isolated: GuestRunner
   let host: HostRunner?
 
   init(model: LlamaModel, pool: ThreadPool, settings: FidelityCurve.Settings) throws {
@@ -121,16 +119,14 @@ private struct CurveRunners {
     exact = try GuestRunner(model: model, pool: pool, policy: .exact, plannedTokens: planned)
     policy = try GuestRunner(
       model: model, pool: pool, policy: settings.policy, plannedTokens: planned, format: settings.format)
-    isolated =
-      settings.isolates
-      ? try GuestRunner(host: policy.host, policy: settings.policy, plannedTokens: planned) : nil
+    isolated = try GuestRunner(host: policy.host, policy: settings.policy, plannedTokens: planned)
     host =
       settings.comparesHost
       ? try HostRunner(model: model, pool: pool, contextLength: planned, flashAttention: false) : nil
   }
 
   func read(_ context: [Int32], _ onPhase: @escaping (FidelityMeasurement.Phase) -> Void) throws {
-    for runner in [exact, policy, isolated].compactMap({ $0 }) {
+    for runner in [exact, policy, isolated] {
       _ = try runner.prefill(context) { onPhase(.prefill(done: $0, total: context.count)) }
     }
     if let host {
@@ -141,7 +137,7 @@ private struct CurveRunners {
   func decode(_ token: Int32) throws -> CurveStep {
     try CurveStep(
       exact: Array(exact.decode(token).last), policy: Array(policy.decode(token).last),
-      isolated: isolated.map { try Self.probe($0, token) },
+      isolated: Self.probe(isolated, token),
       host: host.map { Array(try $0.decode(token).last) })
   }
 
@@ -167,15 +163,12 @@ private struct CurveSums {
   private var agreements = 0
   private var loss = 0.0
   private var exactLoss = 0.0
-  private var (hasIsolated, hasNoise) = (false, false)
+  private var hasNoise = false
 
   mutating func add(_ step: CurveStep, next: Int) {
     count += 1
     policy += LogitComparison.divergence(step.exact, step.policy)
-    if let row = step.isolated {
-      isolated += LogitComparison.divergence(step.exact, row)
-      hasIsolated = true
-    }
+    isolated += LogitComparison.divergence(step.exact, step.isolated)
     if let row = step.host {
       noise += LogitComparison.divergence(row, step.exact)
       hasNoise = true
@@ -189,7 +182,7 @@ private struct CurveSums {
     let n = Double(count)
     return FidelityCurve.Block(
       firstToken: first, tokens: count, meanKL: policy / n, top1: Double(agreements) / n,
-      isolatedKL: hasIsolated ? isolated / n : nil, noiseKL: hasNoise ? noise / n : nil, loss: loss / n,
+      isolatedKL: isolated / n, noiseKL: hasNoise ? noise / n : nil, loss: loss / n,
       exactLoss: exactLoss / n, keysReadWithStatic: read)
   }
 }

@@ -14,6 +14,8 @@ final class Console {
   private var phaseStart = ContinuousClock.now
   /// What the rate is of: work that has the same total and goes on, whatever part of it has the name.
   private var phase: (done: Double, total: Int, unit: String)?
+  /// What was done when the phase began, and costs nothing in it.
+  private var phaseBegin = 0.0
   private var estimate = ReadingEstimate()
   private var hasLine = false
   /// Whether it was told that a context is longer than the model was trained for.
@@ -62,7 +64,7 @@ final class Console {
     guard let phase, phase.unit == "tokens", phase.done >= Double(phase.total), let law = estimate.law else {
       return
     }
-    forecast?.add(law, tokens: phase.total)
+    forecast?.add(law, tokens: phase.total - Int(phaseBegin))
     forecast = nil
   }
 
@@ -74,19 +76,22 @@ final class Console {
     let now = ContinuousClock.now
     let isNew = phase?.total != total || phase?.unit != unit || (phase?.done ?? 0) > done
     if isNew {
-      phaseStart = now
+      (phaseStart, phaseBegin) = (now, done)
+      let isText = unit == "tokens"
       estimate = ReadingEstimate(
-        growth: unit == "tokens" ? costGrowth : nil, from: unit == "tokens" ? forecast?.start ?? 0 : 0)
-      if unit == "tokens" { announce(total) }
+        growth: isText ? costGrowth : nil, from: (isText ? forecast?.start ?? 0 : 0) + Int(done))
+      if isText, done == 0 { announce(total) }
     }
     phase = (done, total, unit)
-    estimate.add(done: done, seconds: (now - phaseStart) / .seconds(1))
+    estimate.add(done: done - phaseBegin, seconds: (now - phaseStart) / .seconds(1))
     let interval: Duration = isTerminal ? .milliseconds(100) : .seconds(5)
     if isNew { lastReport = isTerminal ? now - interval : now }
     guard now - lastReport >= interval else { return }
     lastReport = now
     var line = "\(name): \(Int(done)) of \(total) \(unit)"
-    if unit != "%", let left = estimate.secondsLeft(total: Double(total)), let rate = estimate.rate {
+    if unit != "%", let left = estimate.secondsLeft(total: Double(total) - phaseBegin),
+      let rate = estimate.rate
+    {
       line += String(format: ", %.0f/s, ", rate) + "\(formatDuration(left)) left"
     }
     write(isTerminal ? "\r\u{1B}[K" + line : line + "\n")
