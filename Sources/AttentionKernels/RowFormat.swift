@@ -87,6 +87,11 @@ extension KeyValueFormat: LosslessStringConvertible {
     unsafe PackedRows(base: base + row * stride, stride: stride, format: format)
   }
 
+  /// Every `step`-th row, from the first on.
+  package func every(_ step: Int) -> PackedRows {
+    unsafe PackedRows(base: base, stride: step * stride, format: format)
+  }
+
   /// Replaces bytes of rows whose memory may be written.
   @unsafe package func unsafeUpdate(from source: UnsafeRawPointer, byteCount: Int) {
     unsafe UnsafeMutableRawPointer(mutating: base).copyMemory(from: source, byteCount: byteCount)

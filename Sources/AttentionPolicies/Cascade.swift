@@ -10,10 +10,11 @@ import VectorIndex
 /// arXiv 2406.17808).
 ///
 /// Of two keys that compete the one survives whose exponential moving average of attention is higher; see
-/// `CascadeBuffers`. Every generated token's attention enters the averages, the highest of a group of query heads; of
-/// a prompt only every 8th token's does, at an eighth of the cost. Prompts are read with exact attention, while the
-/// buffers see them in strides; in the paper prompts too attend to the buffers alone. Positions stay what they were.
-/// Defaults are those with which the authors' code runs a cache of 2048 keys.
+/// `CascadeBuffers`. Every generated token's attention enters the averages, the highest of a group of query heads; of a
+/// prompt only every 8th token's does, at an eighth of the cost. The buffers see prompts in strides. With `prefill` a
+/// prompt's tokens attend to sink and buffers as they are before a batch of at most 512 tokens, and to the batch
+/// itself, as in the paper; without, to everything. Positions stay what they were. Defaults are those with which the
+/// authors' code runs a cache of 2048 keys.
 public struct CascadeSettings: PolicySettings {
   /// Keys in all buffers together, without the sink.
   public var budget = 2048
@@ -25,6 +26,8 @@ public struct CascadeSettings: PolicySettings {
   public var decay: Float = 0.9999
   /// Tokens of a prompt that enter the buffers together.
   public var stride = 512
+  /// Whether prompts too attend to the buffers alone.
+  public var prefill = false
   public var denseLayers: [Int] = []
 
   /// Of a prompt, every how many-th token's attention enters the averages.
@@ -37,7 +40,8 @@ public struct CascadeSettings: PolicySettings {
     "A window that thins out with age, keeping what got attention: Cascading KV cache."
   public static let paper: String? = "2406.17808"
   public static let tradeOff = """
-    Of keys further back fewer and fewer are kept, and what got no attention in time is lost. Prompts are read exactly.
+    Of keys further back fewer and fewer are kept, and what got no attention in time is lost. Prompts are read \
+    exactly but with prefill=true, as in the paper.
     """
   public static let parameters: [PolicyParameter<CascadeSettings>] = [
     .integer("budget", \.budget, 1...Int(UInt32.max), symbol: "|C|", "Keys in all buffers together."),
@@ -46,8 +50,11 @@ public struct CascadeSettings: PolicySettings {
     .real("decay", \.decay, 0...1, symbol: "gamma", "How much of an average remains when a token is read."),
     .integer(
       "stride", \.stride, 1...4096, symbol: "S", "Tokens of a prompt that enter the buffers together."),
+    .flag("prefill", \.prefill, "Whether prompts too attend to the buffers alone."),
     .denseLayers(\.denseLayers),
   ]
+
+  public var readsPromptsExactly: Bool { !prefill }
 
   public func validate() throws(AttentionError) {
     try validateParameters()
@@ -68,6 +75,8 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
   private let groupSize: Int
   private let settings: CascadeSettings
   private var history: StateHistory<CascadeBuffers>
+  /// Rows that the batch of a prompt attends to which is being read, without its own.
+  private var promptRows = RowBuffer<UInt32>()
 
   init(rows: HeadRows, groupSize: Int, settings: CascadeSettings) {
     self.rows = rows
@@ -202,5 +211,30 @@ final class CascadeHead: BatchReadingHead, UpdatedHead, MeasuredHead, EvictingHe
         unsafe state.insert(row, average: sums[kept + row - begin])
       }
     }
+  }
+}
+
+extension CascadeHead: PromptHead {
+  /// Before that all rows are in the buffers.
+  var choosesForPrompts: Bool { settings.prefill && rows.count > settings.sinkCount + settings.budget }
+  func readsAllKeys(position: Int, promptEnd: Int) -> Bool { false }
+
+  func willReadPrompt(batchTokens: Int, continues: Bool) {
+    guard choosesForPrompts else { return }
+    let before = rows.count - batchTokens
+    promptRows.removeAll()
+    history.advance { state in
+      // Rows that came without a batch, such as copies.
+      take(before, into: &state)
+      let count = min(settings.sinkCount, state.rowCount) + state.count
+      let room = unsafe ListView(promptRows.grow(by: count), count: count)
+      _ = list(&state, into: room)
+    }
+  }
+
+  func attend(_ tile: PromptTile) -> Int {
+    let all = HeadTile(tile)
+    return all.attend(to: unsafe .listed(promptRows.base, count: promptRows.count), of: rows)
+      + all.attendCausally(from: tile.rowsBefore, of: rows)
   }
 }

@@ -11,8 +11,9 @@ import VectorIndex
 /// The keys between sink and window are cut into k spans of equal size. All spans are halved, each half is judged by
 /// the highest score of the keys of its middle block, and the k best are kept, until each is one block. No index is
 /// kept: the keys themselves are read to find the way. As in the paper, what was found serves the next tokens too, and
-/// the first three layers attend exactly. The paper also prunes while prompts are read; here they are read with exact
-/// attention. Each query head searches for itself; the paper searches for a block of queries together.
+/// the first three layers attend exactly. With `prefill` prompts are read in the same way, as in the paper: 32 tokens
+/// of a query head search together, a span being worth the highest score of any of them, and attend to what they found,
+/// to the sink and to the window before each. Without, prompts are read exactly. Each query head searches for itself.
 public struct HiPSettings: PolicySettings {
   /// Keys that each query finds (the paper's k).
   public var k = 512
@@ -22,7 +23,12 @@ public struct HiPSettings: PolicySettings {
   public var windowCount = 256
   /// Tokens that one search serves (the paper's r_m).
   public var refresh = 8
+  /// Whether prompts too attend to what is found.
+  public var prefill = false
   public var denseLayers = [0, 1, 2]
+
+  /// Tokens of a prompt that search together (the paper's b_q).
+  static let queryBlock = 32
 
   public init() {}
 
@@ -31,7 +37,7 @@ public struct HiPSettings: PolicySettings {
   public static let paper: String? = "2406.09827"
   public static let tradeOff = """
     A span is judged by its middle, so a key among unlike neighbors is missed; keys not found count nothing. Prompts are \
-    read exactly.
+    read exactly but with prefill=true, as in the paper.
     """
   public static let parameters: [PolicyParameter<HiPSettings>] = [
     .integer("k", \.k, 1...Int(UInt32.max), symbol: "k", "Keys that each query finds."),
@@ -39,8 +45,11 @@ public struct HiPSettings: PolicySettings {
     .integer("sink", \.sinkCount, 0...Int(UInt32.max), "First tokens that are always attended to."),
     .integer("window", \.windowCount, 1...Int(UInt32.max), "Last tokens that are always attended to."),
     .integer("refresh", \.refresh, 1...1_000_000, symbol: "r_m", "Tokens that one search serves."),
+    .flag("prefill", \.prefill, "Whether prompts too attend to what is found alone."),
     .denseLayers(\.denseLayers),
   ]
+
+  public var readsPromptsExactly: Bool { !prefill }
 
   public func makeHead(rows: HeadRows, place: HeadPlace) throws(AttentionError) -> any HeadPolicy {
     HiPHead(rows: rows, settings: self)
@@ -50,7 +59,7 @@ public struct HiPSettings: PolicySettings {
 /// Attends to what the last search found.
 final class HiPHead: HeadPolicy {
   let rows: HeadRows
-  private let settings: HiPSettings
+  let settings: HiPSettings
   /// A mark for each block between sink and window that the last search found.
   private var marks = RowBuffer<UInt32>()
   /// Rows when it was made; 0 for none.
@@ -93,78 +102,20 @@ final class HiPHead: HeadPolicy {
   private func search(
     _ queries: FloatRows, workspace: Workspace
   ) -> Int {
-    let middle = rows.count - settings.sinkCount - settings.windowCount
-    let blocks = max(0, middle) / settings.blockSize
-    let kept = max(1, settings.k / settings.blockSize)
+    let blocks = blockCount(rows: rows.count)
+    let kept = settings.keptBlocks
     marks.removeAll()
     unsafe marks.grow(by: blocks).update(repeating: blocks > kept ? 0 : 1, count: blocks)
     guard blocks > kept else { return 0 }
+    let scratch = workspace.scope()
+    let found = unsafe scratch.rows(kept)
     var scored = 0
     for h in 0..<queries.count {
       unsafe scored += search(
-        FloatRows(queries[h], count: 1, dimension: rows.dimension), blocks: blocks, kept: kept,
+        FloatRows(queries[h], count: 1, dimension: rows.dimension), blocks: blocks, found: found,
         workspace: workspace)
+      for i in 0..<kept { unsafe marks.base[Int(found[i])] = 1 }
     }
     return scored * rows.keys.stride
-  }
-
-  /// One query's search. Returns the keys that were scored.
-  private func search(_ query: FloatRows, blocks: Int, kept: Int, workspace: Workspace) -> Int {
-    let scratch = workspace.scope()
-    // Spans of blocks [begin, end), before and after halving.
-    let spans = unsafe scratch.indices(2 * kept)
-    let pairs = unsafe scratch.rows(4 * kept)
-    let halves = unsafe pairs.base
-    let scores = unsafe scratch.list(2 * kept)
-    let best = unsafe scratch.indices(kept)
-    for span in 0..<kept {
-      unsafe spans[2 * span] = UInt32(span * blocks / kept)
-      unsafe spans[2 * span + 1] = UInt32((span + 1) * blocks / kept)
-    }
-    var scored = 0
-    while (0..<kept).contains(where: { unsafe spans[2 * $0 + 1] - spans[2 * $0] > 1 }) {
-      var count = 0
-      for span in 0..<kept {
-        let (begin, end) = unsafe (spans[2 * span], spans[2 * span + 1])
-        let middle = begin + (end - begin) / 2
-        for (first, last) in [(begin, middle), (middle, end)] where first < last {
-          unsafe halves[2 * count] = first
-          unsafe halves[2 * count + 1] = last
-          count += 1
-        }
-      }
-      judge(query, halves: pairs.first(2 * count), scores: scores, workspace: workspace)
-      scored += count * settings.blockSize
-      let found = unsafe HighestScores.select(kept, of: scores.base, count: count, into: best)
-      for i in 0..<found {
-        unsafe spans[2 * i] = halves[2 * Int(best[i])]
-        unsafe spans[2 * i + 1] = halves[2 * Int(best[i]) + 1]
-      }
-    }
-    for span in 0..<kept { unsafe marks.base[Int(spans[2 * span])] = 1 }
-    return scored
-  }
-
-  /// Writes the highest score of the keys of each span's middle block.
-  private func judge(
-    _ query: FloatRows, halves: ListView<UInt32>, scores: ListView<Float>, workspace: Workspace
-  ) {
-    let scratch = workspace.scope()
-    let (halves, count, scores) = unsafe (halves.base, halves.count / 2, scores.base)
-    let size = settings.blockSize
-    let selected = unsafe scratch.indices(count * size)
-    for i in 0..<count {
-      let block = unsafe Int(halves[2 * i] + (halves[2 * i + 1] - halves[2 * i]) / 2)
-      for j in 0..<size { unsafe selected[i * size + j] = UInt32(settings.sinkCount + block * size + j) }
-    }
-    let keyScores = unsafe scratch.floats(count * size)
-    unsafe workspace.kernels.unsafeDot(
-      query, with: rows.keys, .listed(selected, count: count * size),
-      scores: keyScores)
-    for i in 0..<count {
-      var highest = unsafe keyScores[i * size]
-      for j in 1..<max(1, size) { highest = unsafe max(highest, keyScores[i * size + j]) }
-      unsafe scores[i] = highest
-    }
   }
 }

@@ -18,6 +18,7 @@ extension PolicyRegistry {
       try registry.register(QuestSettings.self)
       try registry.register(MagicPIGSettings.self)
       try registry.register(HiPSettings.self)
+      try registry.register(XAttentionSettings.self)
       try registry.register(PQCacheSettings.self)
       try registry.register(RetroInferSettings.self)
     } catch {
@@ -52,6 +53,10 @@ extension AttentionPolicy {
   public static func magicPIG(_ settings: MagicPIGSettings) -> AttentionPolicy { AttentionPolicy(settings) }
   /// Blocks found by halving spans: HiP (arXiv 2406.09827).
   public static func hip(_ settings: HiPSettings) -> AttentionPolicy { AttentionPolicy(settings) }
+  /// Prompts read by blocks that antidiagonal sums find: XAttention (arXiv 2503.16428).
+  public static func xAttention(_ settings: XAttentionSettings) -> AttentionPolicy {
+    AttentionPolicy(settings)
+  }
   /// Keys of the highest scores by product codes: PQCache (arXiv 2407.12820).
   public static func pqCache(_ settings: PQCacheSettings) -> AttentionPolicy { AttentionPolicy(settings) }
   /// Clusters read, estimated and left out: RetroInfer (arXiv 2505.02922).

@@ -19,6 +19,8 @@ public final class Chat {
   public private(set) var tokens: [Int32]
   /// Whether several tokens of an answer are read at once where they can be foreseen.
   public var drafting = Drafting.text
+  /// Whether answers end that go in circles; see ``TextGenerator/stopsAtRepetition``.
+  public var stopsAtRepetition = false
   /// Takes note of what the tokens of answers attend to.
   public var trace: AttentionTrace?
   /// Questions answered so far.
@@ -75,7 +77,9 @@ public final class Chat {
       if !whole.starts(with: runner.tokens) { _ = try runner.keepPrefix(of: whole) }
       // Where the last answer was cut off, its last token; after a cancelled question, perhaps everything.
       let unread = Array(whole[runner.tokenCount...])
-      result = try TextGenerator(runner: runner, drafting: drafting, trace: trace).generate(
+      var generator = TextGenerator(runner: runner, drafting: drafting, trace: trace)
+      generator.stopsAtRepetition = stopsAtRepetition
+      result = try generator.generate(
         prompt: unread, maximumTokens: maximumTokens, sampler: sampler, onEvent: onEvent)
     } catch {
       // One more token, since the last one of a prompt is never kept.

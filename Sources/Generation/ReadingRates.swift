@@ -1,8 +1,9 @@
 // How fast prompts were read on this machine, so that the next one's time can be told beforehand.
 
 import Foundation
-import LlamaHost
+package import LlamaHost
 import Platform
+package import RetrievalAttention
 
 /// What reading a token costs: `first + growth * n` seconds at depth n, which is the law of attention.
 package struct ReadingLaw: Codable, Equatable, Sendable {
@@ -83,37 +84,60 @@ package struct ReadingRates {
   }
 }
 
-/// What is known of reading with a runner before it begins.
+/// What is known of reading with a model and an attention before it begins.
 package struct ReadingForecast {
-  /// Tokens that the runner has read.
+  /// Tokens that have been read.
   package let start: Int
   private let bytesPerToken: Int
   private let key: String
   private var rates: ReadingRates
 
   /// Costs a look at the model's file; nil where that cannot be read.
-  package init?(_ runner: any SequenceRunner, rates: ReadingRates = ReadingRates()) {
-    guard let fingerprint = try? ModelFingerprint.text(ofFile: runner.model.file.path) else { return nil }
-    var attention = "host"
-    var threads = (runner as? HostRunner)?.pool.threadCount ?? 0
-    var bytes = HostContext.bytesPerToken(runner.model.description)
-    if let guest = runner as? GuestRunner {
-      attention = "\(guest.context.policy.completeDescription) \(guest.engine.shape.format)"
-      threads = guest.pool.threadCount
-      bytes = guest.engine.shape.bytesPerTokenWithIndex
-    }
-    start = runner.tokenCount
-    bytesPerToken = bytes
+  ///
+  /// - Parameter attention: all that reading depends on besides the model and the threads.
+  private init?(
+    _ model: LlamaModel, attention: String, threads: Int, bytesPerToken: Int, start: Int, rates: ReadingRates
+  ) {
+    guard let fingerprint = try? ModelFingerprint.text(ofFile: model.file.path) else { return nil }
+    self.start = start
+    self.bytesPerToken = bytesPerToken
     key = "\(fingerprint), \(threads) threads, \(attention)"
     self.rates = rates
   }
 
-  /// Seconds of reading so many tokens; nil where nothing like it was read here.
-  package func seconds(_ count: Int) -> Double? { rates[key]?.seconds(start..<start + count) }
+  /// For what a runner reads next.
+  package init?(_ runner: any SequenceRunner, rates: ReadingRates = ReadingRates()) {
+    if let guest = runner as? GuestRunner {
+      self.init(
+        guest.model, policy: guest.context.policy, shape: guest.engine.shape, threads: guest.pool.threadCount,
+        start: guest.tokenCount, rates: rates)
+    } else {
+      self.init(
+        runner.model, attention: "host", threads: (runner as? HostRunner)?.pool.threadCount ?? 0,
+        bytesPerToken: HostContext.bytesPerToken(runner.model.description), start: runner.tokenCount,
+        rates: rates)
+    }
+  }
+
+  /// For contexts of a policy.
+  package init?(
+    _ model: LlamaModel, policy: AttentionPolicy, shape: ModelShape, threads: Int, start: Int = 0,
+    rates: ReadingRates = ReadingRates()
+  ) {
+    self.init(
+      model, attention: "\(policy.completeDescription) \(shape.format)", threads: threads,
+      bytesPerToken: shape.bytesPerTokenWithIndex, start: start, rates: rates)
+  }
+
+  /// Seconds of reading so many tokens from ``start`` on; nil where nothing like it was read here.
+  package func seconds(_ count: Int) -> Double? { seconds(of: start..<start + count) }
+
+  /// Seconds of reading the tokens of a range of positions; nil where nothing like it was read here.
+  package func seconds(of tokens: Range<Int>) -> Double? { rates[key]?.seconds(tokens) }
 
   /// Bytes of keys, values and index that they add.
   package func bytes(_ count: Int) -> Int { bytesPerToken * count }
 
-  /// Takes account of a text that was read from ``start`` on.
+  /// Takes account of a text of so many tokens that was read.
   package mutating func add(_ law: ReadingLaw, tokens: Int) { rates.add(law, tokens: tokens, for: key) }
 }

@@ -21,6 +21,8 @@ public struct TextGenerator {
     case endOfText
     /// The limit of tokens was reached.
     case length
+    /// The answer repeated the same words again and again, and ``TextGenerator/stopsAtRepetition`` was set.
+    case repetition
     /// The task was cancelled while decoding.
     case cancelled
   }
@@ -40,6 +42,8 @@ public struct TextGenerator {
   public let runner: any SequenceRunner
   /// Whether several tokens are read at once where they can be foreseen.
   public var drafting: Drafting
+  /// Whether an answer ends that goes in circles: the same words three times in a row, and for 360 characters.
+  public var stopsAtRepetition = false
   /// Takes note of what the answer's tokens attend to; nil for nobody. Of no effect where the host attends.
   public var trace: AttentionTrace?
 
@@ -48,6 +52,9 @@ public struct TextGenerator {
     self.drafting = drafting
     self.trace = trace
   }
+
+  /// Tokens between two looks for a repetition.
+  private static let repetitionInterval = 16
 
   /// Reads `prompt` and generates up to `maximumTokens` tokens.
   ///
@@ -91,15 +98,22 @@ public struct TextGenerator {
       answer.text += text
       onEvent(.text(text))
     }
+    var repeats = false
+    var tokenCount = 0
     let tokens = DraftReader(runner, drafter: drafting.drafter(for: runner, sampler: sampler))
     defer { tokens.abandon() }
     let rest = try continuation.run(
       from: sampler.sample(logits: logits.last), tokenizer: tokenizer,
       preserved: sampler.format?.preservedTokens(tokenizer) ?? [:], maximumTokens: maximumTokens,
-      take: { token, piece, _ in
+      take: { token, piece, text in
         try sampler.accept(token)
         tell(piece)
-        return true
+        // Whether it does is asked now and then: it costs a look at all of the text's end.
+        tokenCount += 1
+        repeats =
+          stopsAtRepetition && tokenCount.isMultiple(of: Self.repetitionInterval)
+          && AnswerLoop(endOf: text) != nil
+        return !repeats
       }, read: { try tokens.read($0, followedBy: $1) }, choose: { try sampler.sample(logits: $0) })
     try tokens.finish()
     if !rest.isEmpty || reader != nil { tell(rest, isLast: true) }
@@ -111,7 +125,7 @@ public struct TextGenerator {
       reads: runner.reads, drafts: tokens.statistics)
     return Result(
       text: answer.text, reasoning: answer.reasoning, tokens: continuation.tokens, answerStart: answerStart,
-      stopReason: continuation.stopReason, statistics: statistics)
+      stopReason: repeats ? .repetition : continuation.stopReason, statistics: statistics)
   }
 }
 

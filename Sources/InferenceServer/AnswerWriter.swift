@@ -61,10 +61,11 @@ struct AnswerWriter {
       usage.promptTokens += promptTokens
       usage.promptTokensDetails.cachedTokens += cachedTokens
       return []
-    case .prefill(let done, let total):
+    case .prefill(let done, let total, let secondsLeft):
       guard parameters.streams, parameters.reportsProgress else { return [] }
       let progress = ProgressBody(
-        total: total, cache: usage.promptTokensDetails.cachedTokens, processed: done)
+        total: total, cache: usage.promptTokensDetails.cachedTokens, processed: done,
+        secondsLeft: secondsLeft)
       return [chunk(progress: progress)]
     case .delta(let index, let delta):
       guard choices.indices.contains(index) else { return [] }

@@ -53,6 +53,8 @@ struct StatisticsBody: Encodable, Sendable {
 /// Prompt tokens read so far (`return_progress`).
 struct ProgressBody: Encodable, Sendable {
   var total, cache, processed: Int
+  /// Until all of it is read, as far as is known.
+  var secondsLeft: Double?
 }
 
 /// Log-probabilities of chat answers.

@@ -42,6 +42,8 @@ extension InferenceServer {
   private struct ProgressEvent: Encodable {
     var object = "session.progress"
     var processed, total: Int
+    /// Until all of it is read, as far as is known.
+    var secondsLeft: Double?
   }
 
   func sessionList() async -> Response {
@@ -89,8 +91,9 @@ extension InferenceServer {
           for try await event in events {
             switch event {
             case .created(let card), .ready(let card): await send(JSONText.encode(SessionBody(card)))
-            case .progress(let done, let total):
-              await send(JSONText.encode(ProgressEvent(processed: done, total: total)))
+            case .progress(let done, let total, let secondsLeft):
+              await send(
+                JSONText.encode(ProgressEvent(processed: done, total: total, secondsLeft: secondsLeft)))
             }
           }
           try Task.checkCancellation()

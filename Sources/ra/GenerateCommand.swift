@@ -11,7 +11,7 @@ struct GenerateCommand: AsyncParsableCommand {
     commandName: "generate",
     abstract: "Answer a question about long documents, or continue a text.",
     discussion: """
-      The text streams to standard output; progress and statistics go to standard error. Instruct models go \
+      The text streams to standard output; progress and what it took go to standard error. Instruct models go \
       through their chat template, with the documents before the question; --raw switches that off.
 
       Example: ra generate --model model.gguf --document book.txt --prompt "Who stole the tarts?"
@@ -34,6 +34,8 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
   var maxTokens = 256
+
+  @OptionGroup var statistics: StatisticsOption
 
   @Flag(help: "Write one JSON document with text and statistics instead of streaming text.")
   var json = false
@@ -102,7 +104,7 @@ struct GenerateCommand: AsyncParsableCommand {
       try console.json(report)
     } else {
       printer.end(result, found?.text)
-      console.note(report.summary)
+      console.note(report.note(statistics))
     }
     try found?.writeMap(evidence, console)
     return result.stopReason
@@ -204,101 +206,5 @@ struct SamplingOptions: ParsableArguments {
     } catch {
       throw ValidationError("\(error)")
     }
-  }
-}
-
-/// What `ra generate --json` writes.
-struct GenerationReport: Encodable {
-  var text: String
-  /// What the model thought before; nil for nothing.
-  var reasoning: String?
-  var stopReason: TextGenerator.StopReason
-  var attention: String
-  var seed: UInt32
-  var promptTokens: Int
-  var generatedTokens: Int
-  var prefillSeconds: Double
-  var prefillTokensPerSecond: Double
-  var decodeTokensPerSecond: Double
-  var indexSeconds: Double
-  var keysRead: Double?
-  var keysReadWithStatic: Double?
-  var bytesPerToken: Double?
-  var drafts: DraftStatistics
-  /// The passages that the answer came from; missing where nobody asked for them.
-  var evidence: EvidenceRecord?
-  var memory: MemoryUse
-  /// Empty when all layers are on the CPU.
-  var devices: [DeviceReport] = []
-  /// Why devices did not attend to the prompt, though they were to.
-  var prefillRefusal: String?
-  /// The same of first and last tokens, while others were generated.
-  var windowRefusal: String?
-  /// What devices did for those; nil when the CPU attended to them.
-  var windowOnDevices: WindowActivity?
-  /// What devices did for the prompt; nil when the CPU attended to it.
-  var prefillOnDevices: PromptActivity?
-
-  init(_ result: TextGenerator.Result, seed: UInt32) {
-    let statistics = result.statistics
-    text = result.text
-    reasoning = result.reasoning.isEmpty ? nil : result.reasoning
-    stopReason = result.stopReason
-    self.seed = seed
-    attention = statistics.attention
-    promptTokens = statistics.promptTokens
-    generatedTokens = statistics.generatedTokens
-    prefillSeconds = statistics.prefillSeconds
-    prefillTokensPerSecond = statistics.prefillTokensPerSecond
-    decodeTokensPerSecond = statistics.decodeTokensPerSecond
-    indexSeconds = statistics.indexSeconds
-    keysRead = statistics.reads?.keysRead
-    keysReadWithStatic = statistics.reads?.keysReadWithStatic
-    bytesPerToken = statistics.reads?.bytesPerToken
-    drafts = statistics.drafts
-    memory = statistics.memory
-  }
-
-  /// The same for people.
-  var summary: String {
-    var lines = [
-      "attention  \(attention)",
-      String(
-        format: "prefill    %d tokens in %.1f s, %.0f tokens/s", promptTokens, prefillSeconds,
-        prefillTokensPerSecond),
-      String(format: "decode     %d tokens, %.1f tokens/s", generatedTokens, decodeTokensPerSecond),
-    ]
-    if let keysRead, let keysReadWithStatic, let bytesPerToken {
-      lines.append(
-        String(
-          format:
-            "read       %.1f %% of the keys and values a step looked up, %.1f %% with first and last tokens (%@)",
-          keysRead * 100, keysReadWithStatic * 100, formatBytes(Int(bytesPerToken))))
-    }
-    if drafts.proposed > 0 {
-      lines.append(
-        "drafts     \(drafts.accepted) of \(drafts.proposed) right, \(formatCount(drafts.steps, "step"))")
-    }
-    if indexSeconds > 0 {
-      lines.append(
-        String(
-          format: "index      built in %.2f s, %.1f %% of prefill", indexSeconds,
-          indexSeconds / prefillSeconds * 100))
-    }
-    var parts: [String] = []
-    if memory.store > 0 { parts.append("keys and values \(formatBytes(memory.store))") }
-    if memory.index > 0 { parts.append("index \(formatBytes(memory.index))") }
-    if let resident = memory.resident { parts.append("process \(formatBytes(resident))") }
-    if !parts.isEmpty { lines.append("memory     " + parts.joined(separator: ", ")) }
-    lines += devices.map { "device     " + $0.summary }
-    if let prefillOnDevices { lines.append("prompt     " + prefillOnDevices.summary) }
-    if let windowOnDevices { lines.append("window     " + windowOnDevices.summary) }
-    if let windowRefusal {
-      lines.append("device     first and last tokens were attended to on the CPU: \(windowRefusal)")
-    }
-    if let prefillRefusal {
-      lines.append("device     the prompt was attended to on the CPU: \(prefillRefusal)")
-    }
-    return lines.joined(separator: "\n")
   }
 }

@@ -62,6 +62,7 @@ import Testing
       #expect(Set(chunks.map { $0["id"] }).count == 1)
       #expect(chunks.allSatisfy { $0["object"] == .string("chat.completion.chunk") })
       #expect(chunks[0]["prompt_progress/processed"] == .integer(7))
+      #expect(chunks[0]["prompt_progress/seconds_left"] == .number(0.5))
       for index in 0...1 {
         let mine = chunks.filter { $0["choices/0/index"] == .integer(index) }
         #expect(mine.first?["choices/0/delta/role"] == .string("assistant"))

@@ -174,7 +174,7 @@ import Testing
       let streamed = try await server.post("/v1/sessions", #"{"text":"Once","stream":true}"#)
       let events = try streamed.events.dropLast().map { try JSONValue(parsing: Data($0.utf8)) }
       #expect(events.map { $0["object"]?.string } == ["session", "session.progress", "session"])
-      #expect(events[1]["processed"] == .integer(5))
+      #expect(events[1]["processed"] == .integer(5) && events[1]["seconds_left"] == .number(2.5))
       for body in [
         #"{}"#, #"{"text":""}"#, #"{"text":" \n"}"#, #"{"text":"a","name":""}"#,
         #"{"text":"a","name":"\u0000"}"#,

@@ -63,7 +63,7 @@ final class ScriptedService: InferenceService {
     let task = Task { [self] in
       do {
         continuation.yield(.started(promptTokens: 7, cachedTokens: 5))
-        continuation.yield(.prefill(done: 7, total: 7))
+        continuation.yield(.prefill(done: 7, total: 7, secondsLeft: 0.5))
         for choice in 0..<request.choiceCount {
           for (index, word) in words.enumerated() {
             try await Task.sleep(for: pause)
@@ -116,7 +116,7 @@ final class ScriptedService: InferenceService {
       id: "ses-1", name: name, state: .reading, tokens: 10, tokensRead: 0, bytes: 0, created: now,
       lastUsed: now)
     continuation.yield(.created(card))
-    continuation.yield(.progress(done: 5, total: 10))
+    continuation.yield(.progress(done: 5, total: 10, secondsLeft: 2.5))
     card.state = .ready
     card.tokensRead = 10
     state.withLock { $0.sessions.append(card) }

@@ -77,3 +77,13 @@ test("words", () => {
   assert.deepEqual([0, 0.2, 59, 60, 61.5, 3599, 3600, 7380].map(duration),
     ["0 s", "1 s", "59 s", "1 min", "1 min 2 s", "59 min 59 s", "1 h", "2 h 3 min"]);
 });
+
+test("what the server expects holds until there is a measurement", () => {
+  const left = new TimeLeft();
+  assert.equal(left.left(1000, 0), null);
+  left.add(0, 1);
+  left.expect(30, 1);
+  near(left.left(1000, 6), 25, 1e-9);
+  left.add(100, 11);
+  near(left.left(1000, 11), 90, 1e-9);
+});

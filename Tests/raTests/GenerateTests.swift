@@ -11,9 +11,14 @@ import Testing
     #expect(output.status == 0)
     #expect(output.standardOutput.contains("capital"))
     #expect(output.standardOutput.hasSuffix("\n"))
-    #expect(!output.standardOutput.contains("tokens/s"))
-    for part in ["attention", "retrieval", "prefill", "decode", "tokens/s", "memory"] {
+    #expect(!output.standardOutput.contains("tokens"))
+    for part in ["tokens read in", "6 tokens written at", "was cut after 6 tokens", "--max-tokens"] {
       #expect(output.standardError.contains(part), "\(part)")
+    }
+    #expect(!output.standardError.contains("tokens/s"))
+    let all = try Program.generate(["--prompt", "Say yes.", "--max-tokens", "4", "--stats"])
+    for part in ["attention", "retrieval", "prefill", "decode", "tokens/s", "memory"] {
+      #expect(all.standardError.contains(part), "\(part)")
     }
   }
 

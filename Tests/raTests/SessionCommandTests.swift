@@ -55,8 +55,11 @@ import Testing
     let first = try home.ask("book", question)
     #expect(first.status == 0)
     #expect(first.standardOutput.hasSuffix("\n"))
-    #expect(first.standardError.contains("prompt tokens reused, opened in"))
+    #expect(first.standardError.contains("tokens were there)"))
     #expect(try home.ask("book", "Who is Alice?").status == 0)
+    let detailed = try home.ra(
+      ["ask", "-t", "1", "--max-tokens", "2", "--session", "book", "--stats", question])
+    #expect(detailed.standardError.contains("prompt tokens reused, opened in"))
     let report = try home.json(["ask", "-t", "1", "--max-tokens", "8", "--session", "book", question])
     #expect(report["text"] as? String == String(first.standardOutput.dropLast()))
     #expect(report["reusedTokens"] as? Int == (try home.show("book")["tokenCount"] as? Int))

@@ -59,7 +59,7 @@ import Testing
       ) { $0.standardOutput.count > 20 }
       #expect(output.status == 130 && !output.signalled, "\(output)")
       #expect(seconds < Self.limit)
-      #expect(output.standardError.contains("tokens/s"))
+      #expect(output.standardError.contains("The answer was stopped after"))
     }
 
     @Test func `A conversation ends, and its session is whole`() throws {

@@ -119,7 +119,7 @@ public final class FidelityMeasurement {
     func exactRecord(_ runner: GuestRunner) throws -> LogitRecord {
       try Self.exactRecord(decoded, runner: runner, contextTokens: contextTokens, onPhase: onPhase)
     }
-    if format == KeyValueFormat(), policy.retrieval?.prefillTolerance ?? 0 == 0 {
+    if format == KeyValueFormat(), policy.readsPromptsExactly {
       (runner, seconds) = try read(policy, format)
       exact = try exactRecord(runner)
       exactSeconds = seconds
@@ -129,7 +129,7 @@ public final class FidelityMeasurement {
       (runner, seconds) = try read(policy, format)
     }
 
-    if (policy.retrieval?.prefillTolerance ?? 0) > 0 {
+    if !policy.readsPromptsExactly {
       reading = PromptReadingReport(
         runner, seconds: (seconds, exactSeconds), record: try exactRecord(runner), reference: exact,
         next: self.tokens[(contextTokens + 1)...])
@@ -193,20 +193,12 @@ public final class FidelityMeasurement {
       recoveredMass: heads.flatMap { HeadErrors.mean($0.recoveredMass) }, heads: heads, reading: reading)
   }
 
-  /// Reads the context once more, with clusters that are worth another tolerance, and compares tokens that are decoded
-  /// exactly behind it with those behind a context that was read exactly.
+  /// Reads the context once more, as another policy does, and compares tokens that are decoded exactly behind it with
+  /// those behind a context that was read exactly.
   ///
-  /// Costs a reading of the context.
-  ///
-  /// - Throws: `AttentionError.invalidSetting` for a policy without clusters, and what reading throws.
-  public func measureReading(prefillTolerance: Float) throws -> PromptReadingReport {
-    guard var settings = runner.engine.policy.retrieval else {
-      throw AttentionError.invalidSetting(
-        name: "attention", value: "\(runner.engine.policy)", requirement: "one that reads prompts by clusters"
-      )
-    }
-    settings.prefillTolerance = prefillTolerance
-    let (other, seconds) = try read(.retrieval(settings))
+  /// Costs a reading of the context. Throws what reading throws.
+  public func measureReading(_ policy: AttentionPolicy) throws -> PromptReadingReport {
+    let (other, seconds) = try read(policy)
     let record = try Self.exactRecord(
       tokens[contextTokens..<contextTokens + decodeTokens], runner: other, contextTokens: contextTokens,
       onPhase: onPhase)

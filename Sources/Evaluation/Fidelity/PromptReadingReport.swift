@@ -1,4 +1,4 @@
-// What is lost when a prompt is read through the index, and what is won.
+// What is lost when a prompt is read with chosen keys, and what is won.
 
 import Generation
 import RetrievalAttention
@@ -6,8 +6,10 @@ import RetrievalAttention
 /// A context that was read with chosen keys, against one that was read with all of them; the tokens behind both are
 /// decoded exactly. With the names of its JSON form.
 public struct PromptReadingReport: Sendable, Codable {
-  /// ``RetrievalAttention/RetrievalSettings/prefillTolerance``.
-  public var prefillTolerance: Double
+  /// The attention that read, with its settings.
+  public var policy: String
+  /// ``RetrievalAttention/RetrievalSettings/prefillTolerance``; nil for other policies.
+  public var prefillTolerance: Double?
   /// Share of the keys, 0...1, that were read for a token; estimates count as keys.
   public var keysRead: Double
   /// Mean divergence of the tokens behind the context, in nats.
@@ -27,7 +29,8 @@ public struct PromptReadingReport: Sendable, Codable {
     _ runner: GuestRunner, seconds: (reading: Double, exact: Double), record: LogitRecord,
     reference: LogitRecord, next: ArraySlice<Int32>
   ) {
-    prefillTolerance = Double(runner.engine.policy.retrieval?.prefillTolerance ?? 0)
+    policy = "\(runner.engine.policy)"
+    prefillTolerance = runner.engine.policy.retrieval.map { Double($0.prefillTolerance) }
     keysRead = runner.engine.promptReads.share ?? 1
     let divergence = Divergence(reference: reference, other: record)
     (meanKL, p99KL, top1) = (divergence.meanKL, divergence.p99KL, divergence.top1)

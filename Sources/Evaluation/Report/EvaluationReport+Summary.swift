@@ -13,6 +13,8 @@ extension EvaluationReport {
       ("keys read", { Self.format($0.keysRead, "%.1f %%", scale: 100) }),
       ("mass read", { Self.format($0.recoveredMass, "%.1f %%", scale: 100) }),
       ("head error", { Self.format($0.outputError, "%.4f") }),
+      ("read of the prompt", { Self.format($0.promptKeysRead, "%.1f %%", scale: 100) }),
+      ("s to read it", { Self.format(results.header.readsApart == true ? $0.prefillSeconds : nil, "%.1f") }),
       ("perplexity", { Self.format($0.perplexity, "%.3f") }),
       ("difference", { Self.format($0.perplexityDifference, "%+.3f") }),
       ("questions", { $0.questions > 0 ? "\($0.questions)" : "\u{2013}" }),

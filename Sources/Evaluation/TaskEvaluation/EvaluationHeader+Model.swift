@@ -14,6 +14,7 @@ extension EvaluationHeader {
     ] { hash.add(part) }
     // Only where there is one, so that files without stay what they are.
     if let scaling = loaded.ropeScaling { hash.add("scaling \(scaling)") }
+    if settings.readsApart { hash.add("apart") }
     fingerprint = hash.description
     self.model = "\(model)" + (loaded.ropeScaling.map { ", RoPE scaled: \($0)" } ?? "")
     modelFile = URL(fileURLWithPath: model.path).lastPathComponent
@@ -21,6 +22,7 @@ extension EvaluationHeader {
     seed = settings.seed
     questionsPerContext = settings.questions
     questionReading = settings.readsQuestionsByToken ? "token" : "batch"
+    readsApart = settings.readsApart ? true : nil
     raw = settings.raw
     fidelityTokens = settings.fidelityTokens
     machine = MachineDescription.current

@@ -22,6 +22,8 @@ public struct EvaluationHeader: Sendable, Hashable, Codable {
   public var questionsPerContext: Int
   /// How a question is read: `batch` (exact attention, as in a prompt) or `token` (decode steps).
   public var questionReading: String
+  /// Whether every attention read contexts by itself, in its own way; nil for no.
+  public var readsApart: Bool?
   /// Whether prompts went without a chat template.
   public var raw: Bool
   /// Tokens at which distributions were compared; 0 for none.

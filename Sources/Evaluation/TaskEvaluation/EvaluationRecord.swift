@@ -36,6 +36,8 @@ public struct AnswerRecord: Sendable, Hashable, Codable {
   public var keysReadWithStatic: Double?
   /// Seconds of reading the context, shared by all questions and by attentions that share a context.
   public var prefillSeconds: Double
+  /// Share of the keys, 0...1, that tokens of the context read, estimates counted as keys; nil for the host.
+  public var promptKeysRead: Double?
 
   /// What makes it one of its kind.
   package var key: EvaluationKey {

@@ -16,6 +16,8 @@ public struct EvaluationSettings: Sendable {
   public var seed: UInt64 = 42
   /// Questions are read in decode steps instead of as a batch.
   public var readsQuestionsByToken = false
+  /// Every attention reads contexts and questions by itself, in its own way, instead of all of them exactly together.
+  public var readsApart = false
   /// No chat template.
   public var raw = false
   /// Tokens of filler decoded for the fidelity of each attention at each length; 0 for none.

@@ -36,6 +36,10 @@ public struct EvaluationSummary: Sendable, Codable {
     public var keysRead: Double?
     /// The same with sink and window.
     public var keysReadWithStatic: Double?
+    /// Median seconds of reading a context, its index included; nil without answers.
+    public var prefillSeconds: Double?
+    /// Mean share of the keys that tokens of contexts read; nil for the host and without answers.
+    public var promptKeysRead: Double?
   }
 
   /// What was run.
@@ -97,6 +101,8 @@ extension EvaluationSummary.Row {
     bytesPerToken = mean(answers.compactMap(\.bytesPerToken)) ?? fidelity?.bytesPerToken
     keysRead = mean(answers.compactMap(\.keysRead)) ?? fidelity?.keysRead
     keysReadWithStatic = mean(answers.compactMap(\.keysReadWithStatic)) ?? fidelity?.keysReadWithStatic
+    prefillSeconds = TimeSpread(answers.map(\.prefillSeconds))?.median
+    promptKeysRead = mean(answers.compactMap(\.promptKeysRead))
   }
 }
 
@@ -113,6 +119,7 @@ extension EvaluationSummary {
     var lines = [
       "attention".padding(toLength: width, withPad: " ", startingAt: 0)
         + "  length  questions  accuracy   mean KL   top-1  keys read  MB/token  ms/token"
+        + (header.readsApart == true ? "  reading: keys, seconds" : "")
     ]
     for row in rows {
       lines.append(
@@ -120,7 +127,10 @@ extension EvaluationSummary {
           + pad("\(row.questions)", 11) + column(row.accuracy, "%.3f", 10) + column(row.meanKL, "%.5f", 10)
           + column(row.top1, "%.3f", 8) + column(row.keysRead.map { $0 * 100 }, "%.1f %%", 11)
           + column(row.bytesPerToken.map { $0 / 1_048_576 }, "%.2f", 10)
-          + column(row.millisecondsPerToken, "%.1f", 10))
+          + column(row.millisecondsPerToken, "%.1f", 10)
+          + (header.readsApart == true
+            ? column(row.promptKeysRead.map { $0 * 100 }, "%.1f %%", 15)
+              + column(row.prefillSeconds, "%.1f", 9) : ""))
     }
     guard !tasks.isEmpty else { return lines.joined(separator: "\n") }
     let taskWidth = tasks.map(\.count).max() ?? 0

@@ -13,8 +13,8 @@ struct AttentionFamily {
 
 /// Runners that have read a context together, and go back to its end after each question.
 ///
-/// Prompts are read with exact attention under every policy, so that all runners but llama.cpp's own read with one pass
-/// of the model; each keeps its own rows and index. An attention that is alone reads as it would elsewhere.
+/// Several policies read with exact attention, so that all runners but llama.cpp's own read with one pass of the model;
+/// each keeps its own rows and index. An attention that is alone reads as it would elsewhere.
 final class SharedContext {
   let tokens: [Int32]
   private let families: [AttentionFamily]
@@ -22,6 +22,8 @@ final class SharedContext {
   private let progress: (Int) -> Void
   /// One for each family.
   private var runners: [any SequenceRunner]
+  /// Share of the keys that reading the context took, for each family; nil for llama.cpp's attention.
+  private var promptKeysRead: [Double?] = []
   /// Seconds of reading the context for each family, its index included.
   private var prefillSeconds: [Double] = []
   /// The question that has been read behind the context.
@@ -50,10 +52,18 @@ final class SharedContext {
     _ = try readAlong(tokens, progress: progress)
     let seconds = (clock.now - start).seconds - runners.reduce(0) { $0 + $1.indexSeconds }
     prefillSeconds = runners.map { seconds + $0.indexSeconds }
+    promptKeysRead = runners.map { runner in
+      (runner as? GuestRunner).map { isAlone ? $0.engine.promptReads.share ?? 1 : 1 }
+    }
   }
 
   /// Seconds of reading the context, as if this attention had read it alone.
   func prefillSeconds(of attention: EvaluatedAttention) -> Double { prefillSeconds[place(of: attention)] }
+
+  /// Share of the keys that tokens of the context read; nil for llama.cpp's attention.
+  func promptKeysRead(of attention: EvaluatedAttention) -> Double? {
+    promptKeysRead[place(of: attention)]
+  }
 
   private func place(of attention: EvaluatedAttention) -> Int {
     guard let place = families.firstIndex(where: { $0.members.contains(attention) }) else {

@@ -11,6 +11,7 @@ extension TaskEvaluation {
 
   /// Attentions in families that share a runner, each led by the one that the runner is made for.
   func families(_ attentions: [EvaluatedAttention]) -> [AttentionFamily] {
+    if settings.readsApart { return attentions.map { AttentionFamily(leader: $0, members: [$0]) } }
     var families: [AttentionFamily] = []
     // An index serves exact attention too, but not the other way round.
     let indexed = attentions.filter { $0.policy != .exact }
@@ -31,7 +32,9 @@ extension TaskEvaluation {
     let guests = families.filter { $0.leader.policy != nil }
     if !guests.isEmpty {
       let bytes = try readyHost().shape.bytesPerToken
-      let most = min(guests.count, Self.readersThatFit(bytesPerToken: bytes, tokens: tokens))
+      let most =
+        settings.readsApart
+        ? 1 : min(guests.count, Self.readersThatFit(bytesPerToken: bytes, tokens: tokens))
       for first in stride(from: 0, to: guests.count, by: most) {
         groups.append(Array(guests[first..<min(first + most, guests.count)]))
       }

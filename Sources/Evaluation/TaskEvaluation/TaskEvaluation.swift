@@ -100,9 +100,12 @@ public final class TaskEvaluation {
   public func run() throws {
     let families = families(settings.attentions)
     leaders = Set(
-      [families.first { $0.leader.policy != nil }, families.first { $0.leader.policy == nil }].compactMap {
-        $0?.leader.name
-      })
+      settings.readsApart
+        ? families.map(\.leader.name)
+        : [families.first { $0.leader.policy != nil }, families.first { $0.leader.policy == nil }].compactMap
+        {
+          $0?.leader.name
+        })
     plan()
     for length in settings.lengths.sorted() {
       if settings.fidelityTokens > 0 { try measureFidelity(length: length) }
@@ -258,6 +261,7 @@ public final class TaskEvaluation {
       score: task.scoring.score(answer.text, expected: question.expected), steps: answer.steps.values.count,
       millisecondsPerToken: answer.steps.spread?.median, bytesPerToken: reads?.bytesPerToken,
       keysRead: reads?.keysRead, keysReadWithStatic: reads?.keysReadWithStatic,
-      prefillSeconds: context.prefillSeconds(of: attention))
+      prefillSeconds: context.prefillSeconds(of: attention),
+      promptKeysRead: context.promptKeysRead(of: attention))
   }
 }

@@ -3,7 +3,7 @@
 public import Evidence
 import Foundation
 import LlamaHost
-import RetrievalAttention
+public import RetrievalAttention
 
 /// Hides passages and asks how probable the answer is then (leave-one-out, as in ContextCite, arXiv 2409.00729).
 ///
@@ -64,6 +64,15 @@ public final class EvidenceCheck {
     }
     try runner.truncate(to: start - 1)
     return sums
+  }
+
+  /// What the answer's tokens attend to, by exact attention: for an answer that nobody took note of.
+  public func trace(_ heads: EvidenceHeads) throws -> AttentionTrace {
+    let trace = heads.makeTrace()
+    runner.options.trace = trace
+    defer { runner.options.trace = nil }
+    _ = try logProbabilities(hiding: [])
+    return trace
   }
 
   private static func logProbability(of token: Int32, _ row: LogitRow) -> Double {

@@ -22,8 +22,10 @@ extension AttentionEngine {
     if layer.isBent { return attendBent(call, parallel: parallel) }
     let end = options.promptEnd ?? call.endPosition
     let mayChoose = followers.isEmpty && !options.readsAllKeys && !options.isGenerated
-    if mayChoose, end > call.endPosition {
-      for head in layerHeads { head.prompting?.promptContinues() }
+    if mayChoose {
+      for head in layerHeads {
+        head.prompting?.willReadPrompt(batchTokens: call.tokenCount, continues: end > call.endPosition)
+      }
     }
     let chooses = mayChoose && layerHeads.allSatisfy { $0.prompting?.choosesForPrompts ?? false }
     var tokens = (exact: Array(0..<call.tokenCount), chosen: [Int]())
@@ -57,23 +59,18 @@ extension AttentionEngine {
     }
   }
 
-  /// Which tokens of a batch read all keys: those that are learned from, and the last ones of the prompt.
+  /// Which tokens of a batch read all keys.
   private func divide(
     _ call: AttentionCall, head: EngineHead, promptEnd: Int
   ) -> (exact: [Int], chosen: [Int]) {
     var (exact, chosen): ([Int], [Int]) = ([], [])
     for token in 0..<call.tokenCount {
       let position = call.firstPosition + token
-      let isExact =
-        position >= promptEnd - Self.exactLastTokens
-        || head.prompting?.learns(from: position, promptEnd: promptEnd) ?? true
+      let isExact = head.prompting?.readsAllKeys(position: position, promptEnd: promptEnd) ?? true
       if isExact { exact.append(token) } else { chosen.append(token) }
     }
     return (exact, chosen)
   }
-
-  /// The last tokens of a prompt are its question, and what its answer follows from.
-  static let exactLastTokens = 64
 
   private func tiles(of tokens: [Int], layer: LayerShape) -> [ArraySlice<Int>] {
     let tileTokens = max(1, Kernels.preferredPrefillRows / layer.groupSize)
@@ -223,7 +220,7 @@ extension AttentionEngine {
       computed = prompting.attend(
         PromptTile(
           queries: group, scale: layer.scale, visibleEnds: visibleEnd, groupSize: g, states: states,
-          workspace: workspace))
+          rowsBefore: rowsBefore, workspace: workspace))
     } else if !tile.hidden.isEmpty, layer.slidingWindow == nil {
       attend(
         group, ends: visibleEnd, rowsBefore: rowsBefore, hidden: tile.hidden, layer: layer, rows: head.rows,

@@ -15,12 +15,12 @@ package final class ExactHead: DividedHead, DraftHead {
   package func attend(_ step: HeadStep) -> ReadStatistics.Head { Self.attend(step, to: rows) }
 
   /// Parts of at least 1024 rows, and no more than keep all workers busy with some to spare for balance.
-  static func partCount(rows: Int, workers: Int) -> Int {
+  package static func partCount(rows: Int, workers: Int) -> Int {
     max(1, min(rows / 1024, 2 * workers))
   }
 
   /// The step's part of all rows.
-  static func attend(_ step: HeadStep, to rows: HeadRows) -> ReadStatistics.Head {
+  package static func attend(_ step: HeadStep, to rows: HeadRows) -> ReadStatistics.Head {
     let count = rows.count - step.hiddenRows
     let begin = count * step.part / step.parts
     let end = count * (step.part + 1) / step.parts

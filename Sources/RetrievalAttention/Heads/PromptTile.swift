@@ -1,38 +1,41 @@
 // What a head works with when it attends for tokens of a prompt together.
 
-import AttentionKernels
-import VectorIndex
+package import AttentionKernels
+package import VectorIndex
 
 /// Tokens of a prompt's batch, in rising order, with the queries of one KV head's group.
 ///
 /// A view of memory that is valid during the call.
-struct PromptTile {
+package struct PromptTile {
   /// `[tokens, groupSize, d]`, not scaled.
-  let queries: FloatRows
+  package let queries: FloatRows
   /// What dot products are multiplied by.
-  let scale: Float
+  package let scale: Float
   /// `[tokens, groupSize]`: the row behind the last one that each query sees.
-  let visibleEnds: ListView<UInt32>
-  let groupSize: Int
+  package let visibleEnds: ListView<UInt32>
+  package let groupSize: Int
   /// `[tokens, groupSize]`; they take the answer.
-  let states: StatePointers
-  let workspace: Workspace
+  package let states: StatePointers
+  /// Rows that were there before the batch.
+  package let rowsBefore: Int
+  package let workspace: Workspace
 
-  var tokenCount: Int { queries.count / groupSize }
+  package var tokenCount: Int { queries.count / groupSize }
 }
 
 /// A head that may choose keys for tokens of a prompt, a tile of them at a time.
-protocol PromptHead: HeadPolicy {
-  /// Whether it would: not where all keys are read faster, or have to be.
+package protocol PromptHead: HeadPolicy {
+  /// Whether it would now: not where all keys are read faster, or have to be.
   var choosesForPrompts: Bool { get }
-  /// Whether a token of a prompt that ends before position `promptEnd` must see all keys, to be learned from.
-  func learns(from position: Int, promptEnd: Int) -> Bool
-  /// Told before each batch that is attended to here, whose rows are there: more of the prompt may follow, which will
-  /// have to read these rows.
-  func promptContinues()
+  /// Whether a token of a prompt that ends before position `promptEnd` must see all keys.
+  func readsAllKeys(position: Int, promptEnd: Int) -> Bool
+  /// Told before each batch that it may choose for, whose rows are there.
+  ///
+  /// - Parameter continues: more of the prompt will follow, which has to read these rows.
+  func willReadPrompt(batchTokens: Int, continues: Bool)
   /// Attends for a tile of a batch. May run for several tiles at once.
   ///
-  /// - Returns: keys, and what costs as much as one, that were computed for each query.
+  /// - Returns: products of a query with a key, and with what costs as much as one, that were computed.
   func attend(_ tile: PromptTile) -> Int
 }
 

@@ -12,20 +12,30 @@ extension RetrievalHead: PromptHead {
   /// Tokens whose queries a draft learns from.
   private static let draftTrainingTokens = 32
 
-  var choosesForPrompts: Bool {
+  package var choosesForPrompts: Bool {
     settings.prefillTolerance > 0 && clusters != nil && draftedEnd > settings.sinkCount
       && rows.count > settings.prefillStart
   }
 
-  func learns(from position: Int, promptEnd: Int) -> Bool {
+  package func readsAllKeys(position: Int, promptEnd: Int) -> Bool {
+    position >= promptEnd - Self.exactLastTokens || learns(from: position, promptEnd: promptEnd)
+  }
+
+  /// The last tokens of a prompt are its question, and what its answer follows from.
+  private static let exactLastTokens = 64
+
+  /// Errors must not teach.
+  private func learns(from position: Int, promptEnd: Int) -> Bool {
     guard position % TrainingSamples.stride == 0 else { return false }
     // Rows that the window still has room for, until the next segment is full.
     let left = settings.segmentCount + settings.windowCount + indexedEnd - rows.count
     return samples.isKept(position, at: min(promptEnd, rows.count + max(0, left)))
   }
 
-  func promptContinues() {
-    guard settings.prefillTolerance > 0, clusters != nil, draft == nil, isLongEnoughForDraft else { return }
+  package func willReadPrompt(batchTokens: Int, continues: Bool) {
+    guard continues, settings.prefillTolerance > 0, clusters != nil, draft == nil, isLongEnoughForDraft else {
+      return
+    }
     draft = ClusterIndex.draft(
       dimension: rows.dimension, seed: clusters?.build.seed ?? 0,
       search: search ?? ClusterIndex.SearchParameters())
@@ -63,7 +73,7 @@ extension RetrievalHead: PromptHead {
       workspace: workspace)
   }
 
-  func attend(_ tile: PromptTile) -> Int {
+  package func attend(_ tile: PromptTile) -> Int {
     let (queries, states, workspace) = (tile.queries, tile.states, tile.workspace)
     let scratch = workspace.scope()
     let count = queries.count

@@ -1,7 +1,8 @@
 // The choice of a method of attention.
 
-/// How attention over a long context is computed while tokens are generated. Prompts are read with exact attention, but
-/// for long ones under retrieval (``RetrievalSettings/prefillTolerance``).
+/// How attention over a long context is computed while tokens are generated. Prompts are read with exact attention,
+/// but for those of policies that say otherwise (``PolicySettings/readsPromptsExactly``), such as long ones under
+/// retrieval.
 ///
 ///     let policy = AttentionPolicy.retrieval(RetrievalSettings())
 ///
@@ -34,6 +35,9 @@ public struct AttentionPolicy: Sendable {
 
   /// The name used on the command line and in reports.
   public var name: String { type(of: settings).name }
+
+  /// Whether every token of a prompt attends to all keys before it.
+  package var readsPromptsExactly: Bool { settings.readsPromptsExactly }
 
   /// Whether an index puts the rows that it takes in an order of its own.
   package var movesRows: Bool { settings.movesRows }

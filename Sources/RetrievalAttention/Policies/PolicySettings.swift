@@ -20,6 +20,8 @@ public protocol PolicySettings: Sendable, Hashable {
   init()
   /// Layers that attend exactly.
   var denseLayers: [Int] { get }
+  /// Whether every token of a prompt attends to all keys before it, however long the prompt is.
+  var readsPromptsExactly: Bool { get }
   /// Throws ``AttentionError/invalidSetting(name:value:requirement:)`` for the first value that makes no sense.
   func validate() throws(AttentionError)
   /// Whether heads put their rows in an order of their own.
@@ -54,6 +56,8 @@ extension PolicySettings {
   public var denseLayers: [Int] { [] }
 
   public var movesRows: Bool { false }
+
+  public var readsPromptsExactly: Bool { true }
 
   public func validate() throws(AttentionError) { try validateParameters() }
 

@@ -15,6 +15,8 @@ package struct IndexedSegments: Sendable, Hashable {
 }
 
 extension RetrievalSettings: PolicySettings {
+  public var readsPromptsExactly: Bool { prefillTolerance == 0 }
+
   public static let name = "retrieval"
   public static let summary = "Sink and window exactly, keys from clusters by codes, the rest estimated."
   public static let paper: String? = "2409.10516"

@@ -95,8 +95,8 @@ public struct SourceText: Sendable, Hashable {
 public enum CompletionEvent: Sendable {
   /// The prompt was accepted: its tokens, and how many of them are taken from a stored context.
   case started(promptTokens: Int, cachedTokens: Int)
-  /// Prompt tokens read so far, cached ones included.
-  case prefill(done: Int, total: Int)
+  /// Prompt tokens read so far, cached ones included, and the seconds that the rest will take; nil while unknown.
+  case prefill(done: Int, total: Int, secondsLeft: Double?)
   /// More of one choice.
   case delta(choice: Int, CompletionDelta)
   /// The passages that a choice came from, behind all of its text.

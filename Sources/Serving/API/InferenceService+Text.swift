@@ -38,8 +38,8 @@ extension InferenceService {
   /// Answers several requests as one: their choices are numbered in a row.
   ///
   /// - Parameter atOnce: requests that are queued at the same time; the others follow as these are done.
-  /// - Returns: The events of all, without ``CompletionEvent/prefill(done:total:)`` when there are several, and one
-  ///   ``CompletionEvent/completed(_:)`` at the end.
+  /// - Returns: The events of all, without ``CompletionEvent/prefill(done:total:secondsLeft:)`` when there are several,
+  ///   and one ``CompletionEvent/completed(_:)`` at the end.
   /// - Throws: what ``complete(_:)`` throws for the first `atOnce` of them. What it throws for later ones ends the
   ///   sequence.
   public func complete(

@@ -118,8 +118,8 @@ public struct SessionCard: Sendable, Hashable {
 public enum SessionEvent: Sendable {
   /// It has a name from now on.
   case created(SessionCard)
-  /// Tokens of the document that were read.
-  case progress(done: Int, total: Int)
+  /// Tokens of the document that were read, and the seconds that the rest will take; nil while unknown.
+  case progress(done: Int, total: Int, secondsLeft: Double?)
   /// Its document was read.
   case ready(SessionCard)
 }

@@ -172,8 +172,12 @@ private final class HostEngine {
         $0.statistics.cachedTokens += kept
       }
     }
+    var clock = ReadingClock(from: kept, growth: ReadingEstimate.expectedGrowth(runner.model.description))
+    let total = group.prompt.count
     var logits = try runner.prefill(Array(group.prompt[kept...])) { done in
-      if choice == 0 { group.send(.prefill(done: kept + done, total: group.prompt.count)) }
+      clock.note(kept + done, isAlone: true)
+      guard choice == 0 else { return }
+      group.send(.prefill(done: kept + done, total: total, secondsLeft: clock.secondsLeft(until: total)))
     }
     count(tokens: group.prompt.count - kept, since: start)
     var text = AnswerText(group, model: runner.model)

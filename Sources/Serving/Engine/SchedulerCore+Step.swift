@@ -15,6 +15,7 @@ extension SchedulerCore {
     let decodedTokens = drafts.reduce(decoding.count) { $0 + $1.count }
     let readers = hasIndexed && !decoding.isEmpty ? [] : self.readers(besides: decodedTokens)
     for (reader, piece) in readers {
+      if reader.clock == nil { announce(reader) }
       let isLast = piece.count == reader.promptLeft
       // A document of a session is asked later: its last token needs no logits now.
       let wantsLogits = isLast && reader.sampler != nil
@@ -123,17 +124,36 @@ extension SchedulerCore {
     return devices
   }
 
+  /// A prompt's first piece is about to be read: its time is told if it is known and worth it.
+  private func announce(_ job: SequenceJob) {
+    let position = job.context.tokens.count
+    let end = job.group.prompt.count
+    job.clock = ReadingClock(from: position, growth: costGrowth)
+    guard end - position >= ReadingRates.leastTokens, let seconds = forecast?.seconds(of: position..<end)
+    else { return }
+    tell(job, done: position, secondsLeft: seconds)
+  }
+
+  private func tell(_ job: SequenceJob, done: Int, secondsLeft: Double?) {
+    let total = job.group.prompt.count
+    job.group.send(.prefill(done: done, total: total, secondsLeft: secondsLeft))
+    if case .session(let continuation, _) = job.group.sink {
+      continuation.yield(.progress(done: done, total: total, secondsLeft: secondsLeft))
+    }
+  }
+
   /// A piece of a prompt was read.
   private func advance(_ job: SequenceJob) {
     let context = job.context
     let position = context.tokens.count
     let end = job.group.prompt.count
     if position == job.part?.end { job.phase = .reading(nil) }
-    job.group.send(.prefill(done: position, total: end))
-    if case .session(let continuation, let id) = job.group.sink {
-      continuation.yield(.progress(done: position, total: end))
-      registry.update(id) { $0.tokensRead = position }
+    job.clock?.note(position, isAlone: jobs.count == 1)
+    if position == end, let clock = job.clock, let law = clock.law {
+      forecast?.add(law, tokens: end - clock.start)
     }
+    tell(job, done: position, secondsLeft: job.clock?.secondsLeft(until: end))
+    if case .session(_, let id) = job.group.sink { registry.update(id) { $0.tokensRead = position } }
     // The next prompt's turn.
     if let index = jobs.firstIndex(where: { $0 === job }) { jobs.append(jobs.remove(at: index)) }
   }

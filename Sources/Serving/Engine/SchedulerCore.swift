@@ -33,6 +33,10 @@ final class SchedulerCore {
   var pace: StepPace
   /// Most contexts at once, at work and kept: each takes some of the process's mappings.
   let maximumContexts: Int
+  /// How fast prompts are read here; nil where that cannot be kept.
+  var forecast: ReadingForecast?
+  /// How much a token costs more for each one before it, as the model's shape has it expected.
+  let costGrowth: Double?
   /// Heads that tell where answers come from.
   let evidenceHeads: EvidenceHeads
   /// When the bytes of all contexts were counted.
@@ -57,6 +61,9 @@ final class SchedulerCore {
       contextLength: settings.contextLength ?? (model.contextLimit > 0 ? model.contextLimit : 4096),
       memoryBudget: settings.memoryBudget ?? (SystemMemory.availableBytes ?? 4 << 30) / 2,
       bytesPerToken: runner.shape.bytesPerTokenWithIndex)
+    forecast = ReadingForecast(
+      model, policy: settings.attention, shape: runner.shape, threads: pool.threadCount)
+    costGrowth = ReadingEstimate.expectedGrowth(model.description)
     evidenceHeads = try EvidenceHeads(of: model, shape: runner.shape, profile: settings.evidenceProfile)
     // The settings are wrong now or never.
     let probe = try runner.makeContext(policy: settings.attention, capacity: 1)

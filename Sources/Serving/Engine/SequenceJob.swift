@@ -116,6 +116,8 @@ final class SequenceJob {
   /// Who foresees the answer's tokens; nil for nobody.
   let drafter: (any Drafter)?
   var phase = Phase.reading(nil)
+  /// Since the first piece of the prompt.
+  var clock: ReadingClock?
   private(set) var text: AnswerText
   /// Takes note of what the answer attends to; nil where nobody asks.
   let trace: AttentionTrace?

@@ -84,6 +84,13 @@ struct EvaluateCommand: AsyncParsableCommand {
       """)
   var questionByToken = false
 
+  @Flag(
+    help: """
+      Every attention reads contexts and questions by itself and in its own way, to compare ways of reading: \
+      retrieval, hip:prefill=true, cascade:prefill=true, xattention. Without, all read exactly, together.
+      """)
+  var readApart = false
+
   @Flag(help: "No chat template: prompts go to the model as they are.")
   var raw = false
 
@@ -192,6 +199,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     settings.questions = questions
     settings.seed = seed
     settings.readsQuestionsByToken = questionByToken
+    settings.readsApart = readApart
     settings.raw = raw
     settings.fidelityTokens = fidelityTokens
     settings.fillerName = filler.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "persuasion.txt"

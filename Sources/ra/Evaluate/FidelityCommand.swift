@@ -4,7 +4,6 @@ import Foundation
 import Generation
 import LlamaHost
 import RetrievalAttention
-import VectorIndex
 
 struct FidelityCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -54,6 +53,14 @@ struct FidelityCommand: AsyncParsableCommand {
       valueName: "price"))
   var alsoPrefill: [Float] = []
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Read the context as these policies do too, each from its beginning, and decode exactly behind it; separated by \
+      commas or repeated: retrieval:prefill=1e-3, hip:prefill=true, cascade:prefill=true, xattention.
+      """, valueName: "names"), completion: .attentions)
+  var prefillAttention: [String] = []
+
   @Flag(help: "Leave out the host and with it the noise floor, to save time.")
   var noNoiseFloor = false
 
@@ -95,14 +102,20 @@ struct FidelityCommand: AsyncParsableCommand {
     }
     if let curve {
       try checkCount("--curve", curve)
-      if hostNoise || heads || reference == .host || !also.isEmpty || !alsoPrefill.isEmpty {
+      if hostNoise || heads || reference == .host || !also.isEmpty || !alsoPrefill.isEmpty
+        || !prefillAttention.isEmpty
+      {
         throw ValidationError(
-          "--curve compares with exact attention, without --heads, --host-noise, --also and --also-prefill.")
+          """
+          --curve compares with exact attention, without --heads, --host-noise, --also, --also-prefill and \
+          --prefill-attention.
+          """)
       }
     }
     if !alsoPrefill.isEmpty, !attention.isRetrieval {
       throw ValidationError("--also-prefill gives tolerances of --attention retrieval.")
     }
+    _ = try readingPolicies()
     for tolerance in alsoPrefill where !(tolerance >= 0) {
       throw ValidationError("--also-prefill is \(tolerance), but must be zero or positive.")
     }
@@ -143,8 +156,11 @@ struct FidelityCommand: AsyncParsableCommand {
     }
     var readings = measurement.reading.map { [$0] } ?? []
     for tolerance in alsoPrefill {
-      readings.append(try measurement.measureReading(prefillTolerance: tolerance))
+      guard var settings = policy.retrieval else { break }
+      settings.prefillTolerance = tolerance
+      readings.append(try measurement.measureReading(.retrieval(settings)))
     }
+    for policy in try readingPolicies() { readings.append(try measurement.measureReading(policy)) }
     console.clear()
     if json {
       for reading in readings.dropFirst(measurement.reading == nil ? 0 : 1) {
@@ -155,6 +171,17 @@ struct FidelityCommand: AsyncParsableCommand {
       if reports.count == 1 { try console.json(reports[0]) } else { try console.json(reports) }
     } else {
       console.output(table(reports) + readingTable(readings) + "\n")
+    }
+  }
+
+  /// Throws `ValidationError` for one that reads prompts exactly.
+  private func readingPolicies() throws -> [AttentionPolicy] {
+    try prefillAttention.flatMap { PolicyRegistry.splitList($0) }.map { name in
+      guard case .policy(let policy) = try AttentionChoice(parsing: name), !policy.readsPromptsExactly else {
+        throw ValidationError(
+          "--prefill-attention has '\(name)', which reads prompts exactly; try hip:prefill=true.")
+      }
+      return policy
     }
   }
 
@@ -173,74 +200,6 @@ struct FidelityCommand: AsyncParsableCommand {
     if json { return try console.json(curve) }
     console.output(curve.table + "\n")
   }
-
-  private func table(_ reports: [FidelityReport]) -> String {
-    var lines = [
-      "context \(context) tokens, \(tokens) decoded, compared with \(reference.rawValue) attention",
-      "",
-      "policy       tolerance   mean KL    p99 KL   top-1   keys read  with static   bytes/token  perplexity",
-    ]
-    for report in reports {
-      lines.append(
-        String(
-          format: "%@ %9@ %9.5f %9.5f %7.3f %9.1f %% %9.1f %% %13@ %11.3f",
-          report.policy.padding(toLength: 12, withPad: " ", startingAt: 0),
-          report.tolerance.map { String(format: "%.2g", $0) } ?? "-", report.meanKL, report.p99KL,
-          report.top1,
-          report.keysRead * 100, report.keysReadWithStatic * 100, formatted(report.bytesPerToken),
-          report.perplexity))
-    }
-    for report in reports { lines += headLines(report) }
-    func row(_ name: String, _ divergence: Divergence) -> String {
-      String(
-        format: "%@ %9.5f %9.5f %7.3f", name.padding(toLength: 22, withPad: " ", startingAt: 0),
-        divergence.meanKL,
-        divergence.p99KL, divergence.top1)
-    }
-    if let first = reports.first {
-      if let noise = first.noiseFloor { lines.append(row("noise: host to exact", noise)) }
-      if let noise = first.hostNoise { lines.append(row("noise: host to flash", noise)) }
-      lines.append("")
-      lines.append(String(format: "reference perplexity %.3f", first.referencePerplexity))
-    }
-    return lines.joined(separator: "\n")
-  }
-
-  /// What reading with chosen keys has lost; nothing where there was none.
-  private func readingTable(_ readings: [PromptReadingReport]) -> String {
-    guard !readings.isEmpty else { return "" }
-    let lines = readings.map { reading in
-      String(
-        format: "%9.2g %9.5f %9.5f %7.3f %9.1f %% %11.3f %9.1f %7.2f", reading.prefillTolerance,
-        reading.meanKL, reading.p99KL, reading.top1, reading.keysRead * 100, reading.perplexity,
-        reading.seconds, reading.exactSeconds / reading.seconds)
-    }
-    let heading = [
-      "", "", "read with chosen keys, decoded exactly, against read exactly",
-      "tolerance   mean KL    p99 KL   top-1   keys read  perplexity   seconds   times as fast",
-    ]
-    return (heading + lines).joined(separator: "\n")
-  }
-
-  /// A line for each layer; none where no heads were observed.
-  private func headLines(_ report: FidelityReport) -> [String] {
-    guard let heads = report.heads else { return [] }
-    let name = report.policy + (report.tolerance.map { String(format: " %.2g", $0) } ?? "")
-    var lines = ["", "\(name): layer  output error  worst head  mass read"]
-    for (layer, (errors, masses)) in zip(heads.outputError, heads.recoveredMass).enumerated() {
-      let known = errors.compactMap { $0 }
-      guard let worst = known.max(), let error = HeadErrors.mean([errors]) else { continue }
-      let mass = HeadErrors.mean([masses]).map { String(format: "%9.1f %%", $0 * 100) } ?? "        -"
-      lines.append(
-        String(repeating: " ", count: name.count + 2)
-          + String(format: "%5d %13.4f %11.4f", layer, error, worst) + mass)
-    }
-    return lines
-  }
-
-  private func formatted(_ bytes: Double) -> String {
-    String(format: "%.2f MB", bytes / 1_048_576)
-  }
 }
 
 extension FidelityMeasurement.Reference: ExpressibleByArgument {}
@@ -254,23 +213,5 @@ extension Console {
     case .decode(let policy, let done, let total):
       progress("decoding, \(policy)", done: done, total: total, unit: "tokens")
     }
-  }
-}
-
-extension FidelityCurve {
-  fileprivate var table: String {
-    func number(_ value: Double?) -> String { value.map { String(format: "%9.5f", $0) } ?? "        -" }
-    let heading = [
-      "context \(context) tokens, then decoded, \(policy) compared with exact attention", "",
-      "decoded before   mean KL  isolated     noise   top-1  with static      loss     exact",
-    ]
-    let lines = blocks.map { block in
-      String(format: "%14d ", block.firstToken) + number(block.meanKL) + " " + number(block.isolatedKL) + " "
-        + number(block.noiseKL)
-        + String(
-          format: " %7.3f %10.1f %% %9.4f %9.4f", block.top1, block.keysReadWithStatic * 100, block.loss,
-          block.exactLoss)
-    }
-    return (heading + lines).joined(separator: "\n")
   }
 }

@@ -39,7 +39,11 @@ struct EvidenceOptions: ParsableArguments {
 
   /// What takes note; nil where nothing is wanted, or where the host attends.
   func recorder(for runner: any SequenceRunner, _ console: Console) throws -> EvidenceRecorder? {
-    guard isWanted else { return nil }
+    isWanted ? try makeRecorder(for: runner, console) : nil
+  }
+
+  /// The same, wanted or not.
+  func makeRecorder(for runner: any SequenceRunner, _ console: Console) throws -> EvidenceRecorder? {
     guard let guest = runner as? GuestRunner else {
       console.note("no passages: the host attends, and does not tell what it read")
       return nil
@@ -58,7 +62,7 @@ struct EvidenceRecorder {
   let options: EvidenceOptions
   let runner: GuestRunner
   let heads: EvidenceHeads
-  let trace: AttentionTrace
+  private(set) var trace: AttentionTrace
 
   init(options: EvidenceOptions, runner: GuestRunner, heads: EvidenceHeads) {
     self.options = options
@@ -93,6 +97,14 @@ struct EvidenceRecorder {
     }
     return FoundEvidence(
       evidence: evidence, sources: sources, places: SourcePlaces(sources), question: question)
+  }
+
+  /// The same of an answer that nobody took note of: its tokens are read again, exactly.
+  mutating func findAgain(
+    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, _ console: Console
+  ) throws -> FoundEvidence {
+    trace = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart).trace(heads)
+    return try find(result, documents: documents, question: question, console)
   }
 
   private func checked(

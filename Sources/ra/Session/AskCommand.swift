@@ -63,6 +63,8 @@ struct AskCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Drafts") var drafts: DraftOptions
   @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
+  @OptionGroup var repetition: RepetitionOption
+  @OptionGroup var statistics: StatisticsOption
   @OptionGroup var memory: MemoryLimitOption
   @OptionGroup var states: StateOptions
   @OptionGroup var limit: ContextLimitOptions
@@ -120,6 +122,7 @@ struct AskCommand: AsyncParsableCommand {
       console, for: model, pool: (chat.runner as? GuestRunner)?.pool, plannedTokens: whole.count + maxTokens)
     let recorder = try evidence.recorder(for: chat.runner, console)
     chat.trace = recorder?.trace
+    chat.stopsAtRepetition = !repetition.allowRepetition
     let printer = AnswerPrinter(
       console, showsReasoning: chatTemplate.showsReasoning, waits: recorder != nil && evidence.showsMarks)
     var seed: UInt32 = 0
@@ -150,7 +153,7 @@ struct AskCommand: AsyncParsableCommand {
       try console.json(report)
     } else {
       printer.end(result, found?.text)
-      console.note(report.summary)
+      console.note(report.note(statistics))
       if keep, let path = opened.session?.directory {
         console.note(isKept ? "kept       in \(path)" : "kept       nothing: the answer was interrupted")
       }
@@ -262,15 +265,19 @@ struct AskReport: Encodable {
     try container.encodeIfPresent(evidence, forKey: .evidence)
   }
 
-  var summary: String {
-    let opening =
-      documentTokensRead == 0
+  /// What is told behind the answer.
+  func note(_ option: StatisticsOption) -> String {
+    let answer = generation.note(option, kept: reusedTokens)
+    return option.stats ? opening + answer : answer
+  }
+
+  private var opening: String {
+    documentTokensRead == 0
       ? String(
         format: "session    %d of %d prompt tokens reused, opened in %.0f ms (the model in %.2f s)\n",
         reusedTokens, contextTokens, openSeconds * 1000, loadSeconds)
       : String(
         format: "documents  %d tokens read in %.1f s, %d reused (the model loaded in %.2f s)\n",
         documentTokensRead, openSeconds, reusedTokens, loadSeconds)
-    return opening + generation.summary
   }
 }

@@ -60,6 +60,7 @@ struct ChatCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Drafts") var drafts: DraftOptions
   @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
+  @OptionGroup var repetition: RepetitionOption
   @OptionGroup var memory: MemoryLimitOption
   @OptionGroup var states: StateOptions
   @OptionGroup var limit: ContextLimitOptions

@@ -32,6 +32,7 @@ extension ChatWorker {
   /// Makes the context what it was. Models with recurrent layers read what is behind their last copy of the states.
   func goBack(to place: Place) throws {
     guard let runner = chat?.runner else { preconditionFailure("not opened") }
+    lastAnswer = nil
     // One more token, since the last one of a prompt is never kept.
     _ = try runner.keepPrefix(of: place.tokens + [0])
     try read(place.tokens[runner.tokenCount...], of: "reading again")
@@ -70,6 +71,20 @@ extension ChatWorker {
       console.note("(the most probable answer does not change; --temperature 0.7 makes others)")
     }
     return .answer(turn.message)
+  }
+
+  /// The passages that the last answer came from, whether or not it was asked for them.
+  func showSources() throws {
+    guard let chat else { preconditionFailure("not opened") }
+    guard let lastAnswer else { return console.note("nothing was answered in this run") }
+    guard !ranges.isEmpty else { return console.note("no documents were read: /read FILE reads some") }
+    guard var recorder = try command.evidence.makeRecorder(for: chat.runner, console) else { return }
+    let found = try recorder.findAgain(
+      lastAnswer.result, documents: ranges, question: lastAnswer.question, console)
+    console.note(
+      found.evidence.citations.isEmpty
+        ? "no passage stands out that the answer came from"
+        : found.text.trimmingCharacters(in: .newlines))
   }
 
   func clear() throws {

@@ -15,6 +15,8 @@ actor ChatWorker {
   /// The session is new, and goes if nothing is said.
   private var isUnused = false
   private var lastTurn: GenerationReport?
+  /// The last answer with its question, while it is the end of the context.
+  var lastAnswer: (result: TextGenerator.Result, question: String)?
   /// Questions of this run, to go back to.
   var turns: [Turn] = []
   /// Where this run began.
@@ -170,6 +172,7 @@ actor ChatWorker {
     chat.drafting = try drafting(chat.runner)
     let recorder = ranges.isEmpty ? nil : try command.evidence.recorder(for: chat.runner, console)
     chat.trace = recorder?.trace
+    chat.stopsAtRepetition = !command.repetition.allowRepetition
     let printer = AnswerPrinter(
       console, showsReasoning: command.chatTemplate.showsReasoning,
       waits: recorder != nil && command.evidence.showsMarks)
@@ -191,9 +194,10 @@ actor ChatWorker {
       // The conversation goes on.
       console.note("\(error)")
     }
-    if result.stopReason == .cancelled { console.note("(stopped)") }
-    if result.stopReason == .length { console.note("(stopped after \(result.tokens.count) tokens)") }
-    lastTurn = GenerationReport(result, seed: seed)
+    let report = GenerationReport(result, seed: seed)
+    if result.stopReason == .cancelled { console.note("(stopped)") } else { report.ending.map(console.note) }
+    lastTurn = report
+    lastAnswer = (result, message)
   }
 
   /// Throws where so many tokens leave no room for an answer; the most that there can be, nil for any number.
@@ -248,6 +252,7 @@ actor ChatWorker {
     case "/clear": try clear()
     case "/system": try setSystem(argument)
     case "/help": console.note(Self.help)
+    case "/sources": try showSources()
     case "/stats": console.note(statistics())
     case "/save": try save(argument)
     default:
@@ -259,7 +264,7 @@ actor ChatWorker {
   }
 
   private static let commands = [
-    "/read", "/retry", "/undo", "/clear", "/system", "/save", "/stats", "/help", "/quit", "/exit",
+    "/read", "/retry", "/undo", "/clear", "/system", "/sources", "/save", "/stats", "/help", "/quit", "/exit",
   ]
 
   private static let help = """
@@ -268,6 +273,7 @@ actor ChatWorker {
     /undo       take the last question and its answer back
     /clear      go back to where this run began
     /system TEXT  tell the model something before everything, and begin anew
+    /sources    show which passages of the documents the last answer came from
     /save NAME  keep this conversation as a session; with a session, a copy of it
     /stats      tokens, memory and speed
     /quit       end, as Ctrl-D does
@@ -312,7 +318,7 @@ actor ChatWorker {
     }
     if let lastTurn {
       lines.append("last turn:")
-      lines.append(lastTurn.summary)
+      lines.append(lastTurn.measurements)
     } else {
       lines.append("memory     keys and values \(formatBytes(memory.store))")
     }

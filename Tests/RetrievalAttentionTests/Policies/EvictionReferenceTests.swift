@@ -122,6 +122,33 @@ import Testing
         }
       }
     }
+
+    /// Sees a batch of a prompt: every eighth query, one after the other; of the group's heads the one that cares most
+    /// counts.
+    mutating func read(
+      _ batch: Range<Int>, of data: PolicyInput, kvHead: Int, sink: Int, stride: Int, decay: Double
+    ) {
+      let step = pow(decay, 8)
+      for first in Swift.stride(from: batch.lowerBound, to: batch.upperBound, by: stride) {
+        let new = first..<min(first + stride, batch.upperBound)
+        let keptRows = Array(0..<min(sink, first)) + rows
+        var sums: [[Int: Double]] = [[:], [:], [:]]
+        var remaining = 1.0
+        for token in new where token % 8 == 0 {
+          let seen = keptRows + Array(new.lowerBound...token)
+          remaining *= step
+          for (member, head) in data.group(kvHead).enumerated() {
+            for row in sums[member].keys { sums[member][row]! *= step }
+            for (row, weight) in zip(seen, data.weights(token: token, head: head, keys: seen)) {
+              sums[member][row, default: 0] += (1 - step) * weight
+            }
+          }
+        }
+        func gain(_ row: Int) -> Double { sums.map { $0[row] ?? 0 }.max()! }
+        update { row, average in remaining * average + gain(row) }
+        for row in new where row >= sink { insert(row, average: gain(row)) }
+      }
+    }
   }
 
   @Test func cascadeThinsOutByAttention() throws {
@@ -131,28 +158,8 @@ import Testing
     var cascades = (0..<2).map { kvHead -> Cascade in
       var cascade = Cascade(buffers: 4, capacity: 12)
       for batch in Swift.stride(from: 0, to: 300, by: 100) {
-        for first in Swift.stride(from: batch, to: batch + 100, by: stride) {
-          let new = first..<min(first + stride, batch + 100)
-          let sinkRows = Array(0..<min(sink, first))
-          let keptRows = cascade.rows
-          // Every eighth query, one after the other; of the group's heads the one that cares most counts.
-          var sums: [[Int: Double]] = [[:], [:], [:]]
-          var remaining = 1.0
-          let step = pow(decay, 8)
-          for token in new where token % 8 == 0 {
-            let rows = sinkRows + keptRows + Array(new.lowerBound...token)
-            remaining *= step
-            for (member, head) in data.group(kvHead).enumerated() {
-              for row in sums[member].keys { sums[member][row]! *= step }
-              for (row, weight) in zip(rows, data.weights(token: token, head: head, keys: rows)) {
-                sums[member][row, default: 0] += (1 - step) * weight
-              }
-            }
-          }
-          func gain(_ row: Int) -> Double { sums.map { $0[row] ?? 0 }.max()! }
-          cascade.update { row, average in remaining * average + gain(row) }
-          for row in new where row >= sink { cascade.insert(row, average: gain(row)) }
-        }
+        cascade.read(
+          batch..<batch + 100, of: data, kvHead: kvHead, sink: sink, stride: stride, decay: decay)
       }
       return cascade
     }
@@ -176,5 +183,32 @@ import Testing
     #expect(run.engine.statistics.retrievedKeys <= 2 * 60 * 48)
     // Buffers reach far behind a window of as many keys.
     #expect(cascades[0].rows.min()! < 200)
+  }
+
+  /// A batch attends to sink, buffers and itself.
+  @Test func cascadeReadsPromptsFromItsBuffers() throws {
+    let (sink, stride, decay) = (4, 32, 0.9)
+    let run = try run("cascade:budget=48,buffers=4,sink=4,stride=32,decay=0.9,prefill=true")
+    var cascades = (0..<2).map { _ in Cascade(buffers: 4, capacity: 12) }
+    let d = data.layer.headDimension
+    for first in Swift.stride(from: 0, to: 400, by: 100) {
+      let batch = first..<first + 100
+      let output = try run.engine.attend(data.input, batch)
+      run.engine.updateIndex(finishing: batch.upperBound == 400, askPosition: 500, parallel: .serial)
+      for token in Swift.stride(from: first + 3, to: batch.upperBound, by: 16) {
+        for head in 0..<data.layer.headCount {
+          let rows = Array(0..<min(sink, first)) + cascades[head / 3].rows + Array(first...token)
+          let expected = data.attention(token: token, head: head, keys: rows)
+          let row = ((token - first) * data.layer.headCount + head) * d
+          let error = (0..<d).map { abs(Double(output[row + $0]) - expected[$0]) }.max() ?? .infinity
+          #expect(error < Tolerance.exact, "token \(token), head \(head)")
+        }
+      }
+      for kvHead in 0..<2 {
+        cascades[kvHead].read(batch, of: data, kvHead: kvHead, sink: sink, stride: stride, decay: decay)
+      }
+    }
+    let share = try #require(run.engine.promptReads.share)
+    #expect(share < 0.6)
   }
 }

@@ -36,9 +36,22 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     PolicyCase(
       "magicpig:bits=1,tables=4000,dense=none", "magicpig:bits=4,tables=20,sink=8,window=32,dense=none"),
     PolicyCase("hip:k=1000,dense=none", "hip:k=32,sink=8,window=32,refresh=3,dense=none"),
+    // Decoding is exact; three blocks are more than the context.
+    PolicyCase("xattention:block=4096", "xattention:block=16,stride=4,threshold=0.5"),
     PolicyCase("pqcache:share=1,sink=8,window=32", "pqcache:share=0.1,bits=4,sink=8,window=32"),
     PolicyCase("retroinfer:retrieval=1", "retroinfer:insertion=32,retrieval=0.05"),
   ]
+
+  /// Two that choose keys for prompts as well.
+  static let choosingForPrompts = [
+    PolicyCase("hip:k=1000,dense=none", "hip:k=32,sink=8,window=32,refresh=3,dense=none,prefill=true"),
+    PolicyCase("cascade:budget=4000", "cascade:budget=48,sink=4,stride=32,prefill=true"),
+  ]
+
+  /// Those that read prompts exactly.
+  static let readingExactly = all.filter { !$0.little.hasPrefix("xattention") }
+
+  var decodesExactly: Bool { little == "exact" || little.hasPrefix("xattention") }
 }
 
 @Suite struct PolicyContractTests {
@@ -62,7 +75,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     #expect(input.largestError(output, firstToken: 600, tokens: 600..<640) < 4 * Tolerance.exact)
   }
 
-  @Test(arguments: PolicyCase.all)
+  @Test(arguments: PolicyCase.readingExactly)
   func promptsAreExact(policy: PolicyCase) throws {
     let data = try data()
     let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
@@ -85,13 +98,13 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     #expect(
       Double(reads.bytes)
         >= Double((reads.retrievedKeys + reads.staticKeys) * format.bytesPerRow(dimension: 16)))
-    if policy.little != "exact" {
+    if !policy.decodesExactly {
       #expect(reads.retrievedKeys + reads.staticKeys < reads.visibleKeys)
     }
   }
 
   /// Going back to the end of the prompt and on again gives the same bits, also with several workers.
-  @Test(arguments: PolicyCase.all)
+  @Test(arguments: PolicyCase.all + PolicyCase.choosingForPrompts)
   func goingBackRepeats(policy: PolicyCase) throws {
     let data = try data()
     let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
@@ -109,7 +122,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
 
   /// A policy that reads along with exact attention keeps and answers what it would if it had read by itself, bit for
   /// bit; so does a second prompt, also after the first answer was taken back.
-  @Test(arguments: PolicyCase.all, [1, 3])
+  @Test(arguments: PolicyCase.readingExactly, [1, 3])
   func readingAlongIsLikeReading(policy: PolicyCase, workers: Int) throws {
     let data = try data()
     let parallel = workers == 1 ? ParallelRunner.serial : .threads(workers)
@@ -146,7 +159,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   }
 
   /// A second prompt is read, answered and taken back, as when many questions are asked of one document.
-  @Test(arguments: PolicyCase.all)
+  @Test(arguments: PolicyCase.all + PolicyCase.choosingForPrompts)
   func questionsCanBeTakenBack(policy: PolicyCase) throws {
     let data = try data()
     let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
@@ -165,7 +178,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   }
 
   /// The last token, or batch, can always be taken back: that is how a cancelled step ends.
-  @Test(arguments: PolicyCase.all)
+  @Test(arguments: PolicyCase.all + PolicyCase.choosingForPrompts)
   func theLastStepCanBeTakenBack(policy: PolicyCase) throws {
     let data = try data()
     let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)
@@ -185,7 +198,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
     #expect(try fresh.engine.attend(data.input, 605..<606) == once)
   }
 
-  @Test(arguments: PolicyCase.all)
+  @Test(arguments: PolicyCase.all + PolicyCase.choosingForPrompts)
   func shortContextsWork(policy: PolicyCase) throws {
     let data = try data()
     for tokens in [1, 2, 9, 40] {
@@ -202,7 +215,7 @@ struct PolicyCase: CustomTestStringConvertible, Sendable {
   }
 
   /// Without a prompt there is only what is generated.
-  @Test(arguments: PolicyCase.all)
+  @Test(arguments: PolicyCase.all + PolicyCase.choosingForPrompts)
   func generationWithoutAPromptWorks(policy: PolicyCase) throws {
     let data = try data()
     let run = try PolicyRun(PolicyRegistry.published.parse(policy.little), data)

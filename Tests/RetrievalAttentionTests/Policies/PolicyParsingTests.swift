@@ -9,7 +9,7 @@ import Testing
     #expect(
       PolicyRegistry.published.names == [
         "exact", "retrieval", "graph", "flat", "ivf", "streaming", "snapkv", "corm", "cascade", "infllm",
-        "quest", "magicpig", "hip", "pqcache", "retroinfer",
+        "quest", "magicpig", "hip", "xattention", "pqcache", "retroinfer",
       ])
   }
 

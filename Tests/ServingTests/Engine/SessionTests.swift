@@ -16,8 +16,9 @@ extension SchedulerTests {
       for try await event in try await scheduler.createSession(name: name, text: text) {
         switch event {
         case .created(let new): #expect(new.state == .reading)
-        case .progress(let done, let total):
+        case .progress(let done, let total, let secondsLeft):
           #expect(done <= total)
+          if done == total { #expect(secondsLeft == 0) } else if done > 0 { #expect(secondsLeft ?? 0 > 0) }
           progress.append(done)
         case .ready(let ready): card = ready
         }

@@ -107,7 +107,9 @@ class AnswerClock {
 
   read(progress) {
     this.progress = progress;
-    this.left.add(progress.processed, performance.now() / 1000);
+    const now = performance.now() / 1000;
+    this.left.add(progress.processed, now);
+    if (typeof progress.seconds_left === "number") this.left.expect(progress.seconds_left, now);
   }
 
   token(isThought) {

@@ -175,10 +175,12 @@ class Reading {
     this.left = new TimeLeft({growth: expectedGrowth(model?.meta?.n_embd), law: recall("law", {})[model?.id] ?? null});
   }
 
-  add({processed, total}) {
+  add({processed, total, seconds_left: left}) {
+    const now = performance.now() / 1000;
     this.done = processed;
     this.total = total;
-    this.left.add(processed, performance.now() / 1000);
+    this.left.add(processed, now);
+    if (typeof left === "number") this.left.expect(left, now);
   }
 
   /** The next document begins with what this one took. */

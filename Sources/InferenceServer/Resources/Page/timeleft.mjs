@@ -21,6 +21,7 @@ export class TimeLeft {
   constructor({growth = 0, law = null} = {}) {
     this.growth = growth;
     this.known = law;
+    this.told = null;
     this.start = null;
     this.last = null;
     this.pieces = [];
@@ -36,6 +37,14 @@ export class TimeLeft {
     this.pieces.push({tokens, time, middle: this.last.done + tokens / 2});
     this.last = {done, seconds};
   }
+
+  /**
+   * Notes what the server expects of the rest, for as long as nothing was measured here.
+   *
+   * @param {number} left - seconds
+   * @param {number} seconds - the time
+   */
+  expect(left, seconds) { this.told = {left, seconds}; }
 
   /** Tokens a second since the first note; null before the second one. */
   get rate() {
@@ -71,7 +80,7 @@ export class TimeLeft {
    */
   left(total, now) {
     const law = this.law;
-    if (!law) return null;
+    if (!law) return this.told ? Math.max(0, this.told.left - (now - this.told.seconds)) : null;
     const done = this.last ? this.last.done : 0, rest = Math.max(0, total - done);
     const estimate = this.pace(law) * (law.a * rest + law.b * rest * (total + done) / 2);
     if (!this.last) return estimate;
