@@ -77,6 +77,18 @@ extension Kernels {
       scratch)
   }
 
+  /// Writes the number of the nearest of 16 words to each of `count` points of two elements, the lowest of equal ones.
+  ///
+  /// - Parameters:
+  ///   - count: a multiple of 16.
+  ///   - words: `[2, 16]`: first and second elements.
+  @unsafe package func unsafeNearestWords(
+    x: UnsafePointer<Float>, y: UnsafePointer<Float>, count: Int, words: UnsafePointer<Float>,
+    codes: UnsafeMutablePointer<UInt8>
+  ) {
+    unsafe table.pointee.nearest_words(x, y, count, words, codes)
+  }
+
   /// Takes a sample of the coded rows of some lists, which are gone through in order. Returns how many rows are to be
   /// taken, of which those beyond the sample's limit are not.
   ///

@@ -312,6 +312,22 @@ static size_t ak_sample_pq4_scalar(
   return taken;
 }
 
+static void ak_nearest_words_scalar(
+  const float *x, const float *y, size_t n, const float *words, uint8_t *codes) {
+  for (size_t i = 0; i < n; i++) {
+    float least = INFINITY;
+    codes[i] = 0;
+    for (size_t j = 0; j < 16; j++) {
+      const float dx = x[i] - words[j], dy = y[i] - words[16 + j];
+      const float distance = dx * dx + dy * dy;
+      if (distance < least) {
+        least = distance;
+        codes[i] = (uint8_t)j;
+      }
+    }
+  }
+}
+
 static void ak_pq4_tables_scalar(
   const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
   size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch) {
@@ -396,6 +412,7 @@ const ak_kernels ak_table_scalar = {
   .dot_lvq4 = ak_dot_lvq4_scalar,
   .dot_pq4 = ak_dot_pq4_scalar,
   .pq4_tables = ak_pq4_tables_scalar,
+  .nearest_words = ak_nearest_words_scalar,
   .sample_pq4 = ak_sample_pq4_scalar,
   .collect_above_f32 = ak_collect_above_f32_scalar,
   .read_memory = ak_read_memory_scalar,

@@ -21,7 +21,7 @@ package enum OutlierRows {
   /// Of fewer rows nothing can be said.
   static let minimumRows = 64
   /// Rows that medians are taken of.
-  private static let sampleCount = 255
+  private static let sampleCount = 63
 
   /// The rows that are to be kept apart, rising; none of most segments.
   ///

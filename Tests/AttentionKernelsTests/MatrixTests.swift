@@ -92,6 +92,22 @@ import Testing
     #expect(moment == expected)
   }
 
+  /// Small integers make many ties: the lowest word must win at every level.
+  @Test(arguments: SIMDLevel.supported, [0, 16, 48, 160])
+  func nearestWordsAreExact(_ level: SIMDLevel, _ count: Int) throws {
+    var generator = SeededGenerator(seed: count)
+    let (x, y) = (generator.integers(count, limit: 3), generator.integers(count, limit: 3))
+    let words = generator.integers(32, limit: 3)
+    var codes = [UInt8](repeating: .max, count: count)
+    try Kernels(level: level).unsafeNearestWords(x: x, y: y, count: count, words: words, codes: &codes)
+    for i in 0..<count {
+      let distances = (0..<16).map { j in
+        (x[i] - words[j]) * (x[i] - words[j]) + (y[i] - words[16 + j]) * (y[i] - words[16 + j])
+      }
+      #expect(Int(codes[i]) == distances.firstIndex(of: distances.min() ?? 0))
+    }
+  }
+
   /// Small integers make many ties: the lowest index must win at every level.
   @Test(
     arguments: SIMDLevel.supported,

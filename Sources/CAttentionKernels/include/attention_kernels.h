@@ -255,6 +255,10 @@ typedef struct ak_kernels {
     const float *query, const uint32_t *coordinates, const uint32_t *starts, const float *entries,
     size_t codebooks, uint8_t *tables, float *scale, float *base, float *scratch);
 
+  // codes[i] = the j for which (x[i] - words[j])^2 + (y[i] - words[16 + j])^2 is least, the lowest of equal ones, for
+  // i < n: the nearest of 16 words of two elements. n is a multiple of 16.
+  void (*nearest_words)(const float *x, const float *y, size_t n, const float *words, uint8_t *codes);
+
   // A sample of the coded rows of some lists, which are gone through in order; row i is of list c.
   //   weight[h] = exp(bases[h * base_stride + c] + the score of query h with the row), the exponent cut to -87 ... 87
   //   worth = factors[c] * the sum of weight[h]

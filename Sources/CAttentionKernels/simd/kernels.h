@@ -36,6 +36,7 @@ const ak_kernels AK_FN(table) = {
   .dot_lvq4 = AK_FN(dot_lvq4),
   .dot_pq4 = AK_FN(dot_pq4),
   .pq4_tables = AK_FN(pq4_tables),
+  .nearest_words = AK_FN(nearest_words),
   .sample_pq4 = AK_FN(sample_pq4),
   .collect_above_f32 = AK_FN(collect_above_f32),
   .read_memory = AK_FN(read_memory),

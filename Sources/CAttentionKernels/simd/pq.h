@@ -169,3 +169,21 @@ static void AK_FN(pq4_tables)(
   *base += bases;
   ak_round_tables(scratch, ranges, codebooks, tables, scale);
 }
+
+// Rows are the lanes; numbers of words travel as f32.
+static void AK_FN(nearest_words)(
+  const float *x, const float *y, size_t n, const float *words, uint8_t *codes) {
+  for (size_t i = 0; i < n; i += AK_LANES) {
+    const ak_v a = v_load(x + i), b = v_load(y + i);
+    ak_v least = v_set(INFINITY), number = v_set(0);
+    for (size_t j = 0; j < 16; j++) {
+      const ak_v dx = v_sub(a, v_set(words[j])), dy = v_sub(b, v_set(words[16 + j]));
+      const ak_v distance = v_fma(dx, dx, v_mul(dy, dy));
+      number = v_if_greater(least, distance, v_set((float)j), number);
+      least = v_min(distance, least);
+    }
+    float numbers[AK_LANES];
+    v_store(numbers, number);
+    for (size_t l = 0; l < AK_LANES; l++) codes[i + l] = (uint8_t)numbers[l];
+  }
+}

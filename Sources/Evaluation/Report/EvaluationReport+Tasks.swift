@@ -127,7 +127,7 @@ extension EvaluationReport {
   }
 
   /// The beginning of a text as code.
-  private static func quote(_ text: String) -> String {
+  static func quote(_ text: String) -> String {
     let line = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     return "<code>\(escaped(line.count > 60 ? line.prefix(60) + "\u{2026}" : line))</code>"
   }

@@ -18,7 +18,8 @@ public struct EvaluationReport: Sendable {
   public var html: String {
     let title = "Attention compared: \(summary.header.modelFile)"
     let sections = [
-      summarySection, plotSection, taskSection, depthSection, headSection, differenceSection, settingsSection,
+      summarySection, plotSection, taskSection, depthSection, headSection, differenceSection, passageSection,
+      settingsSection,
     ]
     return """
       <!DOCTYPE html>

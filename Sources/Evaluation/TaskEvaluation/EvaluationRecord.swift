@@ -38,11 +38,24 @@ public struct AnswerRecord: Sendable, Hashable, Codable {
   public var prefillSeconds: Double
   /// Share of the keys, 0...1, that tokens of the context read, estimates counted as keys; nil for the host.
   public var promptKeysRead: Double?
+  /// The passages of the context that the answer came from, best first; nil where they were not noted, and for the
+  /// host.
+  public var passages: [ReadPassage]?
 
   /// What makes it one of its kind.
   package var key: EvaluationKey {
     .answer(task: task, length: length, attention: attention, sample: sample, question: question)
   }
+}
+
+/// A passage of a context that an answer came from.
+public struct ReadPassage: Sendable, Hashable, Codable {
+  /// As it stands in the context.
+  public var quote: String
+  /// Where in the context it begins, 0...1 of its characters.
+  public var depth: Double
+  /// What it has of the attention to the context beyond an even spread, 0...1.
+  public var score: Double
 }
 
 /// How far next-token distributions are from those of exact attention on a plain text.

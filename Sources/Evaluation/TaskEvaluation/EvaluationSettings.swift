@@ -18,6 +18,8 @@ public struct EvaluationSettings: Sendable {
   public var readsQuestionsByToken = false
   /// Every attention reads contexts and questions by itself, in its own way, instead of all of them exactly together.
   public var readsApart = false
+  /// Passages of the context that answers came from are noted; decode steps then take somewhat longer.
+  public var notesPassages = false
   /// No chat template.
   public var raw = false
   /// Tokens of filler decoded for the fidelity of each attention at each length; 0 for none.

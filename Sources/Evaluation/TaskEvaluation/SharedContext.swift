@@ -137,6 +137,7 @@ final class SharedContext {
 /// What a model said to a question, and what that cost.
 struct GivenAnswer {
   var text: String
+  var tokens: [Int32] = []
   /// Milliseconds of each decode step.
   var steps = TimeSamples()
   /// What decode steps read; nil for the host.
@@ -149,13 +150,17 @@ extension SharedContext {
   /// - Parameters:
   ///   - byToken: a question to read first, in decode steps, so that it too sees the context through the policy; what
   ///     was read is left out then. As a batch it attends exactly, like the rest of a prompt.
+  ///   - trace: takes note of what the answer attends to.
   ///   - isDecided: whether more text cannot change the score; decoding then ends.
   func answer(
     _ attention: EvaluatedAttention, maximumTokens: Int, byToken: [Int32]? = nil,
-    isDecided: (String) -> Bool
+    trace: AttentionTrace? = nil, isDecided: (String) -> Bool
   ) throws -> GivenAnswer {
     func decode(_ runner: any SequenceRunner, from first: Int32?) throws -> GivenAnswer {
-      (runner as? GuestRunner)?.engine.statistics = ReadStatistics()
+      let guest = runner as? GuestRunner
+      guest?.engine.statistics = ReadStatistics()
+      guest?.options.trace = trace
+      defer { guest?.options.trace = nil }
       var answer = GivenAnswer(text: "")
       let clock = ContinuousClock()
       func step(_ token: Int32) throws -> LogitRow {
@@ -173,7 +178,7 @@ extension SharedContext {
           from: next, tokenizer: runner.model.tokenizer, maximumTokens: maximumTokens,
           take: { _, _, text in !isDecided(text) }, read: { token, _ in try step(token) }, choose: choose)
         if continuation.stopReason == .cancelled { throw CancellationError() }
-        answer.text = continuation.text
+        (answer.text, answer.tokens) = (continuation.text, continuation.tokens)
       }
       answer.reads = runner.reads
       return answer

@@ -72,6 +72,12 @@ extension TaskEvaluation {
     return runner
   }
 
+  func readyHeads() throws -> EvidenceHeads {
+    let heads = try evidenceHeads ?? EvidenceHeads(of: model, shape: readyHost().shape, profile: nil)
+    evidenceHeads = heads
+    return heads
+  }
+
   private func readyHost() throws -> GuestHost {
     let host = try guestHost ?? GuestHost(model: model, pool: pool)
     guestHost = host

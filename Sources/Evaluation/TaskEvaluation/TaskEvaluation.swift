@@ -35,6 +35,8 @@ public final class TaskEvaluation {
   private let onProgress: (Progress) -> Void
   /// Made when a policy is first needed, and used for all contexts.
   var guestHost: GuestHost?
+  /// Heads that tell where answers come from, made when they are first needed.
+  var evidenceHeads: EvidenceHeads?
   /// Attentions that contexts are read for when nothing is done yet; others read along.
   private var leaders: Set<String> = []
   private var progress = Progress(activity: "", done: 0, total: 0, skipped: 0)
@@ -247,10 +249,19 @@ public final class TaskEvaluation {
   ) throws -> AnswerRecord {
     let (task, prompts, sample) = (asked.task, asked.prompts, asked.sample)
     let question = sample.questions[index]
+    let reader =
+      settings.notesPassages && attention.policy != nil
+      ? PassageReader(heads: try readyHeads(), context: sample.context) : nil
+    let trace = reader?.heads.makeTrace()
     let answer = try context.answer(
       attention, maximumTokens: task.answerTokens,
-      byToken: settings.readsQuestionsByToken ? prompts.questions[index] : nil
+      byToken: settings.readsQuestionsByToken ? prompts.questions[index] : nil, trace: trace
     ) { task.scoring.isDecided($0, expected: question.expected) }
+    let passages = try trace.flatMap { trace in
+      try reader?.passages(
+        of: answer, trace: trace, prompt: prompts.context + prompts.questions[index],
+        tokenizer: model.tokenizer)
+    }
     let hasSteps = !answer.steps.values.isEmpty
     let reads = hasSteps ? answer.reads : nil
     return AnswerRecord(
@@ -262,6 +273,6 @@ public final class TaskEvaluation {
       millisecondsPerToken: answer.steps.spread?.median, bytesPerToken: reads?.bytesPerToken,
       keysRead: reads?.keysRead, keysReadWithStatic: reads?.keysReadWithStatic,
       prefillSeconds: context.prefillSeconds(of: attention),
-      promptKeysRead: context.promptKeysRead(of: attention))
+      promptKeysRead: context.promptKeysRead(of: attention), passages: passages)
   }
 }

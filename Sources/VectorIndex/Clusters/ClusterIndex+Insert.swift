@@ -127,6 +127,6 @@ extension ClusterIndex {
       unsafe workspace.kernels.unsafeConvertFromFloat16(codes.keyMap.base, maps.keys.base, count: d * d)
     }
     map(points, by: maps.keys, workspace: workspace, result: residuals)
-    unsafe codes.append(residuals: residuals.base, count: n)
+    unsafe codes.append(residuals: residuals.base, count: n, kernels: workspace.kernels)
   }
 }

@@ -104,13 +104,7 @@ struct LearnedStatistics {
 
   private func sumSquares(_ scores: UnsafePointer<Float>, count n: Int) {
     for t in 0..<queryCount {
-      let row = unsafe scores + t * n
-      var sum: Float = 0
-      for i in 0..<n {
-        let difference = unsafe row[i] - estimates[t]
-        sum += difference * difference
-      }
-      unsafe squares[t] = sum
+      unsafe squares[t] = sumOfSquares(scores + t * n, count: n, from: estimates[t])
     }
   }
 
@@ -155,6 +149,8 @@ struct LearnedStatistics {
     }
     var error: Float = 0
     var weight: Float = 0
+    let kernels = workspace.kernels
+    let difference = weighted
     let spreadFactor = ClusterIndex.SearchParameters().spreadFactor
     for t in 0..<queryCount {
       let normalizer = unsafe training.logSumExps[t]
@@ -162,14 +158,12 @@ struct LearnedStatistics {
       let estimate = unsafe exp(min(0, estimates[t] + logCount + bias - normalizer))
       let output = unsafe training.outputs + t * d
       let accumulator = unsafe states.accumulators + t * d
-      let trueScale = unsafe share / states.sums[t]
-      var sum: Float = 0
-      for i in 0..<d {
-        let difference =
-          unsafe trueScale * accumulator[i] - estimate * meanValue[i] - (share - estimate) * output[i]
-        sum += difference * difference
-      }
-      error += sum.squareRoot()
+      // The true part of the output, less the estimated one, less what the other keys would get or lose.
+      unsafe difference.update(from: accumulator, count: d)
+      unsafe kernels.unsafeScale(difference, by: share / states.sums[t], count: d)
+      unsafe kernels.unsafeAddScaled(meanValue, by: -estimate, to: difference, count: d)
+      unsafe kernels.unsafeAddScaled(output, by: estimate - share, to: difference, count: d)
+      unsafe error += vectorNorm(difference, dimension: d)
       unsafe weight +=
         estimate * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
     }

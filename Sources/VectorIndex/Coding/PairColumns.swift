@@ -1,15 +1,19 @@
 // Two elements of many rows, and the nearest of sixteen words for each: the inner loop of coding.
 
-/// Points of two elements, in columns, so that sixteen are compared with a word at a time.
+import AttentionKernels
+
+/// Points of two elements, in columns, so that a vector of them is compared with a word at a time.
 struct PairColumns: ~Copyable {
   let count: Int
-  /// The nearest word of each point, `[count]`, after ``assign(x:y:)``.
+  /// The nearest word of each point, `[count]`, after ``assign(words:kernels:)``.
   private(set) var codes: RowBuffer<UInt8>
   // Rounded up to whole vectors; what lies behind the points is zero.
   private var xs: RowBuffer<Float>
   private var ys: RowBuffer<Float>
 
+  /// Kernels take so many points, or a multiple.
   private static let lanes = 16
+  private static let wordCount = ResidualCodes.wordCount
 
   init(count: Int) {
     self.count = count
@@ -33,50 +37,47 @@ struct PairColumns: ~Copyable {
   }
 
   /// Finds the nearest word for each point; the first of equal ones.
-  mutating func assign(x: SIMD16<Float>, y: SIMD16<Float>) {
-    for start in Swift.stride(from: 0, to: count, by: Self.lanes) {
-      let px = unsafe UnsafeRawPointer(xs.base + start).loadUnaligned(as: SIMD16<Float>.self)
-      let py = unsafe UnsafeRawPointer(ys.base + start).loadUnaligned(as: SIMD16<Float>.self)
-      var nearest = SIMD16<Float>(repeating: .infinity)
-      var numbers = SIMD16<Int32>(repeating: 0)
-      for j in 0..<16 {
-        let dx = px - x[j]
-        let dy = py - y[j]
-        let distances = dx * dx + dy * dy
-        let isNearer = distances .< nearest
-        nearest.replace(with: distances, where: isNearer)
-        numbers.replace(with: Int32(j), where: isNearer)
-      }
-      unsafe UnsafeMutableRawPointer(codes.base + start).storeBytes(
-        of: SIMD16<UInt8>(truncatingIfNeeded: numbers), as: SIMD16<UInt8>.self)
-    }
+  ///
+  /// - Parameter words: `[2, 16]`.
+  mutating func assign(words: UnsafePointer<Float>, kernels: Kernels) {
+    unsafe kernels.unsafeNearestWords(
+      x: xs.base, y: ys.base, count: codes.count, words: words, codes: codes.base)
   }
 
   /// Sixteen words for the points, by Lloyd's algorithm from evenly spaced ones; zeros when there are none.
-  mutating func cluster(iterations: Int) -> (x: SIMD16<Float>, y: SIMD16<Float>) {
-    var x = SIMD16<Float>(repeating: 0)
-    var y = SIMD16<Float>(repeating: 0)
-    guard count > 0 else { return (x, y) }
-    for j in 0..<16 {
-      x[j] = unsafe xs.base[j * count / 16]
-      y[j] = unsafe ys.base[j * count / 16]
+  ///
+  /// - Parameter words: takes them, `[2, 16]`.
+  mutating func cluster(iterations: Int, words: UnsafeMutablePointer<Float>, kernels: Kernels) {
+    unsafe words.update(repeating: 0, count: 2 * Self.wordCount)
+    guard count > 0 else { return }
+    for j in 0..<Self.wordCount {
+      unsafe words[j] = xs.base[j * count / Self.wordCount]
+      unsafe words[Self.wordCount + j] = ys.base[j * count / Self.wordCount]
     }
     for _ in 0..<iterations {
-      assign(x: x, y: y)
-      var sumX = SIMD16<Float>(repeating: 0)
-      var sumY = SIMD16<Float>(repeating: 0)
-      var counts = SIMD16<Float>(repeating: 0)
+      unsafe assign(words: words, kernels: kernels)
+      unsafe moveToMeans(words)
+    }
+  }
+
+  /// Moves each word to the mean of its points; one without any stays.
+  private func moveToMeans(_ words: UnsafeMutablePointer<Float>) {
+    // Sums of both elements, and the number of points, of each word.
+    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 3 * Self.wordCount) { buffer in
+      guard let sums = buffer.baseAddress else { return }
+      unsafe sums.initialize(repeating: 0, count: 3 * Self.wordCount)
       for i in 0..<count {
         let j = unsafe Int(codes.base[i])
-        unsafe sumX[j] += xs.base[i]
-        unsafe sumY[j] += ys.base[i]
-        counts[j] += 1
+        unsafe sums[j] += xs.base[i]
+        unsafe sums[Self.wordCount + j] += ys.base[i]
+        unsafe sums[2 * Self.wordCount + j] += 1
       }
-      for j in 0..<16 where counts[j] > 0 {
-        x[j] = sumX[j] / counts[j]
-        y[j] = sumY[j] / counts[j]
+      for j in 0..<Self.wordCount {
+        let count = unsafe sums[2 * Self.wordCount + j]
+        guard count > 0 else { continue }
+        unsafe words[j] = sums[j] / count
+        unsafe words[Self.wordCount + j] = sums[Self.wordCount + j] / count
       }
     }
-    return (x, y)
   }
 }

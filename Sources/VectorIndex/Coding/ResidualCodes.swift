@@ -96,11 +96,8 @@ struct ResidualCodes: ~Copyable {
       unsafe columns.gather(
         residuals, stride: step * d, first: order[2 * part],
         second: 2 * part + 1 < d ? order[2 * part + 1] : nil)
-      let codebook = columns.cluster(iterations: Self.iterations)
-      for j in 0..<Self.wordCount {
-        unsafe target[part * 2 * Self.wordCount + j] = codebook.x[j]
-        unsafe target[part * 2 * Self.wordCount + Self.wordCount + j] = codebook.y[j]
-      }
+      unsafe columns.cluster(
+        iterations: Self.iterations, words: target + part * 2 * Self.wordCount, kernels: kernels)
     }
     isTrained = true
   }
@@ -149,18 +146,15 @@ struct ResidualCodes: ~Copyable {
   }
 
   /// Appends the codes of rows whose residuals `[count, d]` went through ``keyMap``, in coding order.
-  mutating func append(residuals: UnsafePointer<Float>, count: Int) {
+  mutating func append(residuals: UnsafePointer<Float>, count: Int, kernels: Kernels) {
     let d = dimension
     let blockBytes = 16 * subquantizers
     reserve(rows: rowCount + count)
     var columns = PairColumns(count: count)
     for part in 0..<(d + 1) / 2 {
-      let table = unsafe UnsafeRawPointer(words.base + part * 2 * Self.wordCount)
-      let x = unsafe table.loadUnaligned(as: SIMD16<Float>.self)
-      let y = unsafe table.loadUnaligned(fromByteOffset: Self.wordCount * 4, as: SIMD16<Float>.self)
       unsafe columns.gather(
         residuals, stride: d, first: 2 * part, second: 2 * part + 1 < d ? 2 * part + 1 : nil)
-      columns.assign(x: x, y: y)
+      unsafe columns.assign(words: words.base + part * 2 * Self.wordCount, kernels: kernels)
       for i in 0..<count {
         let number = rowCount + i
         let byte = number / Self.blockRows * blockBytes + part * 16 + number % 16

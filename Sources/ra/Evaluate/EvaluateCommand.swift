@@ -91,6 +91,12 @@ struct EvaluateCommand: AsyncParsableCommand {
       """)
   var readApart = false
 
+  @Flag(
+    help: """
+      Note which passages of the context each answer came from, for the report; decode steps take somewhat longer.
+      """)
+  var evidence = false
+
   @Flag(help: "No chat template: prompts go to the model as they are.")
   var raw = false
 
@@ -200,6 +206,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     settings.seed = seed
     settings.readsQuestionsByToken = questionByToken
     settings.readsApart = readApart
+    settings.notesPassages = evidence
     settings.raw = raw
     settings.fidelityTokens = fidelityTokens
     settings.fillerName = filler.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "persuasion.txt"

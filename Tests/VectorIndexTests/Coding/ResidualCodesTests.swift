@@ -50,7 +50,7 @@ import Testing
     }
     var codes = trained(rows, dimension: d)
     let coded = mapped(rows, by: codes)
-    codes.append(residuals: coded, count: count)
+    codes.append(residuals: coded, count: count, kernels: .active)
     #expect(codes.rowCount == count)
 
     // Two bits an element keep most of the variance.
@@ -91,10 +91,12 @@ import Testing
     let rows = generator.normals(150 * d)
     var whole = trained(rows, dimension: d)
     var pieces = trained(rows, dimension: d)
-    whole.append(residuals: rows, count: 150)
+    whole.append(residuals: rows, count: 150, kernels: .active)
     var done = 0
     for count in [1, 30, 33, 64, 22] {
-      rows.withUnsafeBufferPointer { pieces.append(residuals: $0.baseAddress! + done * d, count: count) }
+      rows.withUnsafeBufferPointer {
+        pieces.append(residuals: $0.baseAddress! + done * d, count: count, kernels: .active)
+      }
       done += count
     }
     #expect(pieces.rowCount == 150)
@@ -108,7 +110,7 @@ import Testing
     let d = 16
     let rows = [Float](repeating: 0, count: 40 * d)
     var codes = trained(rows, dimension: d)
-    codes.append(residuals: rows, count: 40)
+    codes.append(residuals: rows, count: 40, kernels: .active)
     let scratch = Workspace().scope()
     let tables = codes.tables(queries: [Float](repeating: 3, count: d), count: 1, in: scratch)
     var scores = [Float](repeating: .nan, count: 40)
