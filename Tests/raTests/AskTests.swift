@@ -81,9 +81,9 @@ import Testing
   }
 
   @Test func aChangedFileIsReadFromTheDifferenceOn() throws {
-    let whole = try number(try ask([contracts, "Who?"]), before: "tokens read in")
+    let whole = try number(try ask([contracts, "Who?"], ["--stats"]), before: "tokens read in")
     try write("clara", 4300, "Lyon")
-    let changed = try ask([contracts, "What is the monthly salary in contract-clara.txt?"])
+    let changed = try ask([contracts, "What is the monthly salary in contract-clara.txt?"], ["--stats"])
     #expect(changed.standardError.contains("reading contract-clara.txt again from the first difference on"))
     // What the last document has behind its first half.
     let again = try number(changed, before: "tokens read in")
