@@ -74,9 +74,9 @@ class Page:
 
     @staticmethod
     def _place(title, items):
-        """Sections without a title come first, and last where they have nothing but what every command has."""
+        """The model comes first, then what has no title, which is last where it is nothing but what every command has."""
         if title:
-            return 1
+            return -1 if title == "Model" else 1
         return 2 if all(item.get("valueName") in ("help", "version") for item in items) else 0
 
     def arguments(self):

@@ -5,6 +5,9 @@ import VectorIndex
 
 @Suite struct KeyValueSearchTests {
   private static let rows = HeadRows(rows: 3000, dimension: 64, seed: 5)
+  private static let queries = rows.head.queries(40, seed: 3)
+  /// `[queries][10]`.
+  private static let best = (0..<40).map { rows.best(10, for: Array(queries[$0 * 64..<($0 + 1) * 64])) }
 
   /// What the documentation of `search` promises, with room for other heads than this one. Measured: clusters 1,
   /// without codes .97, lists .99, scan 1, scan of keys 1, graph 1.
@@ -14,7 +17,7 @@ import VectorIndex
     let index = try kind.make(dimension: d)
     try head.insert(0..<2000, into: index)
     try head.insert(2000..<3000, into: index)
-    let queries = head.head.queries(40, seed: 3)
+    let queries = Self.queries
     let (found, read) = try index.search(queries: queries.span, count: wanted)
     let keys = floats(head.keys)
     var hits = 0
@@ -28,7 +31,7 @@ import VectorIndex
         let exact = zip(query, key).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
         #expect(abs(exact - Double(row.score)) < 1e-4)
       }
-      hits += Set(rows.map(\.id)).intersection(head.best(wanted, for: query)).count
+      hits += Set(rows.map(\.id)).intersection(Self.best[number]).count
     }
     let recall = Double(hits) / Double(40 * wanted)
     #expect(recall >= least)

@@ -99,15 +99,14 @@ struct HeadRows {
       keys: part(keys).span, values: part(values).span, trainingQueries: sample.span, groupSize: 3)
   }
 
-  /// The best rows of a query by all of their keys, of those that `isKept`.
-  func best(_ count: Int, for query: ArraySlice<Float>, isKept: (Int) -> Bool = { _ in true }) -> [UInt32] {
+  /// The best rows of a query by all of their keys.
+  func best(_ count: Int, for query: [Float]) -> [UInt32] {
     let keys = floats(keys)
-    let rows = (0..<keys.count / dimension).filter(isKept)
-    let scores = rows.map { row in
-      zip(query, keys[row * dimension..<(row + 1) * dimension]).reduce(0.0) {
-        $0 + Double($1.0) * Double($1.1)
-      }
+    let scores = (0..<keys.count / dimension).map { row in
+      var sum = 0.0
+      for i in 0..<dimension { sum += Double(query[i]) * Double(keys[row * dimension + i]) }
+      return sum
     }
-    return zip(rows, scores).sorted { $0.1 > $1.1 }.prefix(count).map { UInt32($0.0) }
+    return scores.indices.sorted { scores[$0] > scores[$1] }.prefix(count).map { UInt32($0) }
   }
 }
