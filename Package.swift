@@ -32,6 +32,10 @@ let exportsHost: [LinkerSetting] = [
   .unsafeFlags(["-Xlinker", "-export_dynamic"], .when(platforms: [.macOS])),
 ]
 
+let llama = TargetDependencyCondition.when(traits: ["Llama"])
+let server = TargetDependencyCondition.when(traits: ["Server"])
+let tool = TargetDependencyCondition.when(traits: ["CommandLineTool"])
+
 let package = Package(
   name: "RetrievalAttention",
   platforms: [.macOS(.v15)],
@@ -51,6 +55,20 @@ let package = Package(
     .library(name: "InferenceServer", targets: ["InferenceServer"]),
     .executable(name: "ra", targets: ["ra"]),
   ],
+  // What a package that depends on this one needs from elsewhere. All of it is enabled here, and for dependants that say
+  // nothing; with 'traits: []' the libraries that need nothing fetch nothing, and llama.cpp is not looked for.
+  traits: [
+    .default(enabledTraits: ["CommandLineTool"]),
+    .trait(
+      name: "Llama",
+      description: "llama.cpp, found by pkg-config: for LlamaHost, Generation and Evaluation."),
+    .trait(
+      name: "Server", description: "Packages of web servers: for Serving and InferenceServer.",
+      enabledTraits: ["Llama"]),
+    .trait(
+      name: "CommandLineTool", description: "A parser of arguments: for the program ra.",
+      enabledTraits: ["Server"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     // For InferenceServer and ra serve alone. Without its traits it needs neither TLS nor configuration files.
@@ -67,7 +85,7 @@ let package = Package(
       providers: [.brew(["llama.cpp"])]),
     // Its templates of conversations, which installations leave out: always built by scripts/bootstrap.
     .systemLibrary(name: "CLlamaChat", pkgConfig: "llama-chat"),
-    .target(name: "CChatTemplates", dependencies: ["CLlamaChat"]),
+    .target(name: "CChatTemplates", dependencies: [.target(name: "CLlamaChat", condition: llama)]),
     .target(name: "CSystemCalls"),
     // The system: the C library, signals, outputs, inputs, mapped files.
     .target(name: "Platform", dependencies: ["CSystemCalls"], swiftSettings: strict),
@@ -87,7 +105,10 @@ let package = Package(
       dependencies: ["RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform"],
       swiftSettings: strict),
     .target(
-      name: "LlamaHost", dependencies: ["AttentionModel", "CChatTemplates", "CLlama", "Platform"],
+      name: "LlamaHost",
+      dependencies: [
+        "AttentionModel", "CChatTemplates", .target(name: "CLlama", condition: llama), "Platform",
+      ],
       swiftSettings: strict),
     .target(
       name: "Generation",
@@ -129,19 +150,19 @@ let package = Package(
       name: "Serving",
       dependencies: [
         "Evidence", "Generation", "LlamaHost", "Platform", "RetrievalAttention", "AttentionKernels",
-        .product(name: "OrderedCollections", package: "swift-collections"),
+        .product(name: "OrderedCollections", package: "swift-collections", condition: server),
       ],
       swiftSettings: strict),
     .target(
       name: "InferenceServer",
       dependencies: [
         "Evidence", "Serving", "LlamaHost", "Platform",
-        .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdCore", package: "hummingbird"),
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-        .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "Hummingbird", package: "hummingbird", condition: server),
+        .product(name: "HummingbirdCore", package: "hummingbird", condition: server),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: server),
+        .product(name: "Logging", package: "swift-log", condition: server),
+        .product(name: "NIOCore", package: "swift-nio", condition: server),
       ],
       exclude: ["Resources/Page/vendor/README.md"],
       resources: [.embedInCode("Resources/Page"), .embedInCode("Resources/openapi.json")],
@@ -155,8 +176,8 @@ let package = Package(
         "LlamaHost",
         "Platform",
         "RetrievalAttention", "Serving", "VectorIndex", "AttentionKernels",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: tool),
+        .product(name: "Logging", package: "swift-log", condition: server),
       ], swiftSettings: strict, linkerSettings: exportsHost),
 
     // What several of the test targets need: models, texts, folders, random numbers.
@@ -227,9 +248,9 @@ let package = Package(
       name: "InferenceServerTests",
       dependencies: [
         "InferenceServer", "Serving", "LlamaHost", "Platform", "TestSupport",
-        .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Hummingbird", package: "hummingbird", condition: server),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
+        .product(name: "Logging", package: "swift-log", condition: server),
       ], swiftSettings: settings),
     .testTarget(
       name: "raTests", dependencies: ["ra", "NumpyFile", "Platform", "TestSupport"], swiftSettings: settings),

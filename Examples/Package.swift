@@ -3,6 +3,9 @@
 //
 // It sees public declarations only, so it builds as anybody's package does. The tests of the package around it compile
 // the same files.
+//
+// The engine and the indexes alone would need `traits: []` and no flags. The tests run a model, by llama.cpp, which is the
+// trait Llama; `make examples` passes --pkg-config-path ../.deps/lib/pkgconfig, where scripts/bootstrap put it.
 
 import PackageDescription
 
@@ -10,7 +13,7 @@ let package = Package(
   name: "ExampleMethods",
   platforms: [.macOS(.v15)],
   products: [.library(name: "ExampleMethods", targets: ["ExampleMethods"])],
-  dependencies: [.package(name: "RetrievalAttention", path: "..")],
+  dependencies: [.package(name: "RetrievalAttention", path: "..", traits: ["Llama"])],
   targets: [
     .target(
       name: "ExampleMethods",

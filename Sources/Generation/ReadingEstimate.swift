@@ -4,7 +4,8 @@ package import LlamaHost
 
 /// Seconds that are left of reading a text, where a token costs the more the more tokens stand before it.
 ///
-/// The law is the one of attention: a token at depth n costs a + b n. Both are fitted to what was measured, by weighted
+/// The law is the one of attention: a token at depth n costs a + b n, and less where keys are chosen
+/// (``ReadingDepth``). Both are fitted to what was measured, by weighted
 /// least squares on the rates of pieces. While too little was read to tell b, the model's shape tells what to expect.
 ///
 ///     var estimate = ReadingEstimate(growth: ReadingEstimate.expectedGrowth(model.description))
@@ -15,6 +16,7 @@ package struct ReadingEstimate {
   private let growth: Double?
   /// Tokens that stand before the text.
   private let start: Double
+  private let depths: ReadingDepth
   private var last: (done: Double, seconds: Double)
   // Sums over pieces, each with its tokens for a weight: of one, depth, depth squared, rate, rate times depth.
   private var weight = 0.0
@@ -32,8 +34,10 @@ package struct ReadingEstimate {
   ///   - growth: how much a token costs more for each one before it, as a share of the first one's cost; nil
   ///   for work whose parts cost the same.
   ///   - start: tokens that were read before.
-  package init(growth: Double? = nil, from start: Int = 0) {
+  ///   - depth: what a token's cost depends on.
+  package init(growth: Double? = nil, from start: Int = 0, depth: ReadingDepth = ReadingDepth()) {
     self.growth = growth
+    depths = depth
     self.start = Double(start)
     last = (Double(start), 0)
   }
@@ -43,7 +47,7 @@ package struct ReadingEstimate {
     let done = start + done
     let (tokens, time) = (done - last.done, seconds - last.seconds)
     guard tokens > 0, time >= Self.leastPiece else { return }
-    let middle = last.done + tokens / 2
+    let middle = depths.sum(from: last.done, to: done) / tokens
     weight += tokens
     depth += tokens * middle
     depthSquared += tokens * (middle * middle + tokens * tokens / 12)
@@ -61,7 +65,7 @@ package struct ReadingEstimate {
     let (a, b) = fit()
     let end = start + total
     let rest = max(0, end - last.done)
-    return a * rest + b * rest * (end + last.done) / 2
+    return a * rest + b * depths.sum(from: last.done, to: max(end, last.done))
   }
 
   /// What was measured; nil before anything was.

@@ -18,9 +18,37 @@ package struct ReadingLaw: Codable, Equatable, Sendable {
   }
 
   /// Seconds of the tokens of a range of positions.
-  package func seconds(_ tokens: Range<Int>) -> Double {
+  package func seconds(_ tokens: Range<Int>, depth: ReadingDepth = ReadingDepth()) -> Double {
     let (begin, end) = (Double(tokens.lowerBound), Double(tokens.upperBound))
-    return first * (end - begin) + growth * (end * end - begin * begin) / 2
+    return first * (end - begin) + growth * depth.sum(from: begin, to: end)
+  }
+}
+
+/// How many tokens a token's cost depends on: all before it, or behind some depth a share of those.
+package struct ReadingDepth: Sendable, Equatable {
+  /// Where keys begin to be chosen; nil for nowhere.
+  package var chosenFrom: Double?
+
+  /// What a key that is before a token costs where keys are chosen, of what it costs elsewhere: about what is read of a
+  /// text between some thousands and some ten thousands of tokens.
+  private static let share = 0.2
+
+  /// - Parameter chosenFrom: where keys begin to be chosen; nil for nowhere.
+  package init(chosenFrom: Int? = nil) { self.chosenFrom = chosenFrom.map(Double.init) }
+
+  /// What prompts of a policy are read like.
+  package init(_ policy: AttentionPolicy) {
+    let retrieval = policy.retrieval.flatMap { $0.prefillTolerance > 0 ? $0.prefillStart : nil }
+    self.init(chosenFrom: retrieval)
+  }
+
+  /// The depths of all tokens of a range of positions together.
+  func sum(from begin: Double, to end: Double) -> Double { sum(to: end) - sum(to: begin) }
+
+  private func sum(to end: Double) -> Double {
+    guard let chosenFrom, end > chosenFrom else { return end * end / 2 }
+    let rest = end - chosenFrom
+    return chosenFrom * chosenFrom / 2 + chosenFrom * rest + Self.share * rest * rest / 2
   }
 }
 
@@ -88,6 +116,8 @@ package struct ReadingRates {
 package struct ReadingForecast {
   /// Tokens that have been read.
   package let start: Int
+  /// What a token's cost depends on.
+  package let depth: ReadingDepth
   private let bytesPerToken: Int
   private let key: String
   private var rates: ReadingRates
@@ -96,10 +126,12 @@ package struct ReadingForecast {
   ///
   /// - Parameter attention: all that reading depends on besides the model and the threads.
   private init?(
-    _ model: LlamaModel, attention: String, threads: Int, bytesPerToken: Int, start: Int, rates: ReadingRates
+    _ model: LlamaModel, attention: String, depth: ReadingDepth = ReadingDepth(), threads: Int,
+    bytesPerToken: Int, start: Int, rates: ReadingRates
   ) {
     guard let fingerprint = try? ModelFingerprint.text(ofFile: model.file.path) else { return nil }
     self.start = start
+    self.depth = depth
     self.bytesPerToken = bytesPerToken
     key = "\(fingerprint), \(threads) threads, \(attention)"
     self.rates = rates
@@ -125,7 +157,8 @@ package struct ReadingForecast {
     rates: ReadingRates = ReadingRates()
   ) {
     self.init(
-      model, attention: "\(policy.completeDescription) \(shape.format)", threads: threads,
+      model, attention: "\(policy.completeDescription) \(shape.format)", depth: ReadingDepth(policy),
+      threads: threads,
       bytesPerToken: shape.bytesPerTokenWithIndex, start: start, rates: rates)
   }
 
@@ -133,7 +166,7 @@ package struct ReadingForecast {
   package func seconds(_ count: Int) -> Double? { seconds(of: start..<start + count) }
 
   /// Seconds of reading the tokens of a range of positions; nil where nothing like it was read here.
-  package func seconds(of tokens: Range<Int>) -> Double? { rates[key]?.seconds(tokens) }
+  package func seconds(of tokens: Range<Int>) -> Double? { rates[key]?.seconds(tokens, depth: depth) }
 
   /// Bytes of keys, values and index that they add.
   package func bytes(_ count: Int) -> Int { bytesPerToken * count }

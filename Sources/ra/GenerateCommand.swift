@@ -17,28 +17,24 @@ struct GenerateCommand: AsyncParsableCommand {
       Example: ra generate --model model.gguf --document book.txt --prompt "Who stole the tarts?"
       """)
 
-  @OptionGroup var modelOptions: ModelOptions
-  @OptionGroup(title: "Prompt") var promptOptions: PromptOptions
+  @OptionGroup(title: mainTitle) var model: ModelOption
+  @OptionGroup(title: mainTitle) var promptOptions: PromptOptions
+  @OptionGroup(title: mainTitle) var main: GenerateOptions
+  @OptionGroup(title: mainTitle) var statistics: StatisticsOption
   @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
-  @OptionGroup(title: "Prompt") var system: SystemPromptOption
-  @OptionGroup(title: "Prompt") var chatTemplate: ChatTemplateOptions
-  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
-  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
-  @OptionGroup var store: StoreOptions
-  @OptionGroup(title: "Drafts") var drafts: DraftOptions
   @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
-  @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup(title: "Conversation") var system: SystemPromptOption
+  @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Drafts") var drafts: DraftOptions
+  @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
+  @OptionGroup(title: "Retrieval") var store: StoreOptions
+  @OptionGroup(title: "Limits") var limit: ContextLimitOptions
+  @OptionGroup var host: HostOptions
 
-  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
-  var attention: AttentionChoice?
-
-  @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
-  var maxTokens = 256
-
-  @OptionGroup var statistics: StatisticsOption
-
-  @Flag(help: "Write one JSON document with text and statistics instead of streaming text.")
-  var json = false
+  private var modelOptions: ModelOptions { ModelOptions(model, host) }
+  private var attention: AttentionChoice? { main.attention }
+  private var maxTokens: Int { main.maxTokens }
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
@@ -80,8 +76,8 @@ struct GenerateCommand: AsyncParsableCommand {
     let result = try TextGenerator(runner: runner, drafting: drafting, trace: recorder?.trace).generate(
       prompt: prompt.tokens, maximumTokens: maxTokens, sampler: sampler
     ) { event in
-      if json, case .text = event { return }
-      if json, case .reasoning = event { return }
+      if main.json, case .text = event { return }
+      if main.json, case .reasoning = event { return }
       printer.show(event)
     }
     var report = GenerationReport(result, seed: sampler.seed)
@@ -100,7 +96,7 @@ struct GenerateCommand: AsyncParsableCommand {
       result, AnswerSources(texts, in: runner.tokens, tokenizer: model.tokenizer), question: question, console
     )
     report.evidence = found?.record
-    if json {
+    if main.json {
       try console.json(report)
     } else {
       printer.end(result, found?.text)
@@ -130,6 +126,17 @@ extension GenerateCommand {
     return try GuestRunner(
       model: model, pool: pool, policy: policy, plannedTokens: planned, format: store.format)
   }
+}
+
+struct GenerateOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
+  var maxTokens = 256
+
+  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
+  var attention: AttentionChoice?
+
+  @Flag(help: "Write one JSON document with text and statistics instead of streaming text.")
+  var json = false
 }
 
 struct PromptOptions: ParsableArguments {

@@ -22,32 +22,22 @@ struct ServeCommand: AsyncParsableCommand {
       Example: ra serve --model model.gguf --port 8080
       """)
 
-  @OptionGroup var modelOptions: ModelOptions
+  @OptionGroup(title: mainTitle) var model: ModelOption
+  @OptionGroup(title: mainTitle) var main: ServeOptions
   @OptionGroup(title: "Network") var network: NetworkOptions
-  @OptionGroup(title: "Names") var names: ModelNameOptions
-  @OptionGroup(title: "Embeddings") var embeddings: EmbeddingOptions
-  @OptionGroup(title: "Conversations") var system: SystemPromptOption
-  @OptionGroup(title: "Conversations") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sessions") var sessions: ServedSessionOptions
   @OptionGroup(title: "Limits") var limits: ServingLimitOptions
+  @OptionGroup(title: "Limits") var states: StateOptions
+  @OptionGroup(title: "Names") var names: ModelNameOptions
+  @OptionGroup(title: "Conversations") var system: SystemPromptOption
+  @OptionGroup(title: "Conversations") var chatTemplate: ChatTemplateOptions
+  @OptionGroup(title: "Embeddings") var embeddings: EmbeddingOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
-  @OptionGroup var store: StoreOptions
-  @OptionGroup var states: StateOptions
+  @OptionGroup(title: "Retrieval") var store: StoreOptions
+  @OptionGroup var host: HostOptions
 
-  @Option(
-    help: """
-      Foresee tokens from what followed in the text where it was alike, and check several in one step. (values: off, \
-      text; default: text)
-      """)
-  var draft: ServedDrafts?
-
-  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
-  var attention: AttentionChoice?
-
-  @Option(
-    help: "What goes to the log on standard error: trace, debug, info, notice, warning, error, critical.",
-    completion: .list(Logger.Level.allCases.map(\.rawValue)))
-  var logLevel = "notice"
+  private var modelOptions: ModelOptions { ModelOptions(model, host) }
+  private var attention: AttentionChoice? { main.attention }
 
   func validate() throws {
     try retrieval.check([attention ?? .retrieval])
@@ -57,14 +47,14 @@ struct ServeCommand: AsyncParsableCommand {
         throw ValidationError("--attention is host, but llama.cpp's own attention keeps no sessions.")
       }
     }
-    guard Logger.Level(rawValue: logLevel) != nil else {
+    guard Logger.Level(rawValue: main.logLevel) != nil else {
       throw ValidationError(
-        "--log-level is '\(logLevel)', but must be one of \(Logger.Level.allCases.map(\.rawValue)).")
+        "--log-level is '\(main.logLevel)', but must be one of \(Logger.Level.allCases.map(\.rawValue)).")
     }
   }
 
   func run() async throws {
-    let level = Logger.Level(rawValue: logLevel) ?? .notice
+    let level = Logger.Level(rawValue: main.logLevel) ?? .notice
     LoggingSystem.bootstrap { label in
       var handler = StreamLogHandler.standardError(label: label)
       handler.logLevel = level
@@ -91,7 +81,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
     scheduling.format = store.format
     if let bytes = states.stateMemory?.bytes { scheduling.stateBudget = bytes }
-    scheduling.draftsFromText = draft != .off
+    scheduling.draftsFromText = main.draft != .off
     limits.apply(to: &scheduling)
     try sessions.apply(to: &scheduling)
     // All that can be wrong without the model is told before that is loaded.
@@ -158,6 +148,23 @@ extension ServeCommand {
     console.note(isRanking ? "this model ranks documents: POST /v1/rerank" : "this model makes embeddings")
     return scheduler
   }
+}
+
+struct ServeOptions: ParsableArguments {
+  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
+  var attention: AttentionChoice?
+
+  @Option(
+    help: """
+      Foresee tokens from what followed in the text where it was alike, and check several in one step. (values: off, \
+      text; default: text)
+      """)
+  var draft: ServedDrafts?
+
+  @Option(
+    help: "What goes to the log on standard error: trace, debug, info, notice, warning, error, critical.",
+    completion: .list(Logger.Level.allCases.map(\.rawValue)))
+  var logLevel = "notice"
 }
 
 struct EmbeddingOptions: ParsableArguments {

@@ -1,6 +1,7 @@
 // What is remembered of how long reading took.
 
 import Foundation
+import RetrievalAttention
 import TestSupport
 import Testing
 
@@ -13,6 +14,30 @@ import Testing
     let sum = (1000..<3000).reduce(0.0) { $0 + law.first + law.growth * (Double($1) + 0.5) }
     #expect(abs(law.seconds(1000..<3000) - sum) < 1e-9)
     #expect(law.seconds(7..<7) == 0)
+  }
+
+  /// Behind the depth where keys are chosen a token sees a fifth of those that are added.
+  @Test func chosenKeysCostLess() throws {
+    let depth = ReadingDepth(chosenFrom: 4096)
+    func cost(_ position: Int) -> Double {
+      let n = Double(position) + 0.5
+      return law.first + law.growth * (n < 4096 ? n : 4096 + 0.2 * (n - 4096))
+    }
+    func sum(_ range: Range<Int>) -> Double { range.reduce(0) { $0 + cost($1) } }
+    for range in [100..<4000, 3000..<9000, 5000..<9000] {
+      #expect(abs(law.seconds(range, depth: depth) / sum(range) - 1) < 1e-6)
+    }
+    var estimate = ReadingEstimate(growth: 1e-4, depth: depth)
+    for done in stride(from: 512, through: 8192, by: 512) {
+      estimate.add(done: Double(done), seconds: sum(0..<done))
+    }
+    let left = try #require(estimate.secondsLeft(total: 32_768))
+    #expect(abs(left / sum(8192..<32_768) - 1) < 0.02)
+    #expect(ReadingDepth(.exact) == ReadingDepth())
+    #expect(ReadingDepth(.retrieval(RetrievalSettings())) == depth)
+    var exact = RetrievalSettings()
+    exact.prefillTolerance = 0
+    #expect(ReadingDepth(.retrieval(exact)) == ReadingDepth())
   }
 
   @Test func whatWasMeasuredIsThereTheNextTime() throws {

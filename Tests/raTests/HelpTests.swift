@@ -76,6 +76,25 @@ import Testing
     for flag in Self.flags[command] ?? [] { #expect(output.standardOutput.contains(flag), "\(flag)") }
   }
 
+  /// The model and what is used most come first, what it runs on last.
+  @Test(arguments: [
+    ("ask", "--session"), ("chat", "--session"), ("generate", "--prompt"), ("ingest", "--session"),
+    ("serve", "--port"),
+  ])
+  func helpBeginsWithWhatIsUsedMost(command: String, next: String) throws {
+    let help = try Program.run([command, "--help"]).standardOutput
+    let sections = help.split(separator: "\n").filter { $0.hasSuffix(":") && $0 == $0.uppercased() }
+      .map { String($0.dropLast()) }
+    #expect(sections.filter { $0 != "ARGUMENTS" }.first == "MAIN OPTIONS")
+    #expect(sections.suffix(3) == ["HOST", "DEVICES", "OPTIONS"])
+    let options = help.split(separator: "\n").filter { $0.hasPrefix("  -") }.map { $0.dropFirst(2) }
+    #expect(options.first?.hasPrefix("-m, --model") == true, "\(options.first ?? "")")
+    let place = try #require(options.firstIndex { $0.contains(next) })
+    #expect(place < 12)
+    // Nothing but what every command has stands without a title.
+    #expect(options.suffix(2).map { $0.prefix(9) } == ["--version", "-h, --hel"])
+  }
+
   @Test func helpOfBenchSpeedMentionsEveryFlag() throws {
     let output = try Program.run(["bench", "speed", "--help"])
     #expect(output.status == 0)

@@ -69,10 +69,14 @@ import Testing
   @Test(arguments: [
     (["generat"], "did you mean 'generate'?"), (["session", "lst"], "did you mean 'list'?"),
     (["bench", "decdoe", "-m", "x"], "did you mean 'decode'?"), (["nonsense"], "no command 'ra nonsense'"),
-    (["help", "generat"], "did you mean 'generate'?"),
+    (["help", "generat"], "did you mean 'generate'?"), (["aks"], "did you mean 'ask'?"),
+    (["help", "nosuch"], "no command 'ra nosuch'"), (["help", "bench", "sped"], "did you mean 'speed'?"),
   ])
   func mistypedCommands(arguments: [String], sentence: String) throws {
-    expectRefusal(try Program.run(arguments), sentence)
+    let output = try Program.run(arguments)
+    expectRefusal(output, sentence)
+    // A mistake in the command line, as sysexits(3) numbers it.
+    #expect(output.status == 64)
   }
 
   @Test func blankDocuments() throws {

@@ -72,6 +72,13 @@ class Page:
                 lines.append(f".Op {inner}" if item["isOptional"] else f".{inner}")
         return lines
 
+    @staticmethod
+    def _place(title, items):
+        """The model comes first, then what has no title, which is last where it is nothing but what every command has."""
+        if title:
+            return -1 if title == "Model" else 1
+        return 2 if all(item.get("valueName") in ("help", "version") for item in items) else 0
+
     def arguments(self):
         """Arguments and options, in the sections that the program's own help has."""
         shown = [item for item in self.command.get("arguments", []) if item.get("shouldDisplay", True)]
@@ -88,7 +95,7 @@ class Page:
                 sections.setdefault(item.get("sectionTitle", ""), []).append(item)
         if sections:
             lines.append(".Sh OPTIONS")
-        for title in sorted(sections, key=bool):  # those without a title first; the sort is stable
+        for title in sorted(sections, key=lambda title: self._place(title, sections[title])):  # the sort is stable
             if title:
                 lines.append(f".Ss {mdoc.escape(title)}")
             lines.append(".Bl -tag -width indent")

@@ -3,34 +3,95 @@
 import Foundation
 
 extension EvaluationReport {
+  /// What the answers say, in sentences.
+  var verdictSection: String {
+    let sentences = summary.verdicts.map { verdict in
+      "<li class=\"\(verdict.finding.rawValue)\">\(Self.escaped(verdict.sentence))</li>"
+    }
+    guard !sentences.isEmpty else { return "" }
+    return Self.section("Verdict", "", "<ul>\n\(sentences.joined(separator: "\n"))\n</ul>")
+  }
+
+  /// A column of the summary.
+  private struct Column {
+    enum Best { case highest, lowest }
+
+    let title: String
+    let value: (EvaluationSummary.Row) -> Double?
+    private let format: String
+    private let scale: Double
+    private let best: Best?
+
+    init(
+      _ title: String, _ value: @escaping (EvaluationSummary.Row) -> Double?, _ format: String,
+      scale: Double = 1, best: Best? = nil
+    ) {
+      (self.title, self.value, self.format, self.scale, self.best) = (title, value, format, scale, best)
+    }
+
+    func text(_ row: EvaluationSummary.Row) -> String {
+      EvaluationReport.format(value(row), format, scale: scale)
+    }
+
+    /// Whether a row has the best value of some, as it is shown.
+    func isBest(_ row: EvaluationSummary.Row, of rows: [EvaluationSummary.Row]) -> Bool {
+      let values = rows.compactMap(value)
+      guard let best, values.count > 1 else { return false }
+      let winner = best == .highest ? values.max() : values.min()
+      return winner.map { EvaluationReport.format($0, format, scale: scale) } == text(row)
+    }
+  }
+
+  /// What computes everything first, then by accuracy, then by divergence.
+  private func sorted(_ rows: [EvaluationSummary.Row]) -> [EvaluationSummary.Row] {
+    func rank(_ row: EvaluationSummary.Row) -> (Int, Double, Double) {
+      let group = row.attention == "exact" ? 0 : row.attention == "host" ? 1 : 2
+      return (group, -(row.accuracy ?? -1), row.meanKL ?? .infinity)
+    }
+    return rows.enumerated().sorted { first, second in
+      let (a, b) = (rank(first.element), rank(second.element))
+      return a != b ? a < b : first.offset < second.offset
+    }.map(\.element)
+  }
+
   var summarySection: String {
-    let columns: [(String, (EvaluationSummary.Row) -> String)] = [
-      ("accuracy", { Self.format($0.accuracy, "%.3f") }),
-      ("mean KL", { Self.format($0.meanKL, "%.5f") }),
-      ("top-1", { Self.format($0.top1, "%.3f") }),
-      ("MB/token", { Self.format($0.bytesPerToken, "%.2f", scale: 1 / 1_048_576) }),
-      ("ms/token", { Self.format($0.millisecondsPerToken, "%.1f") }),
-      ("keys read", { Self.format($0.keysRead, "%.1f %%", scale: 100) }),
-      ("mass read", { Self.format($0.recoveredMass, "%.1f %%", scale: 100) }),
-      ("head error", { Self.format($0.outputError, "%.4f") }),
-      ("read of the prompt", { Self.format($0.promptKeysRead, "%.1f %%", scale: 100) }),
-      ("s to read it", { Self.format(results.header.readsApart == true ? $0.prefillSeconds : nil, "%.1f") }),
-      ("perplexity", { Self.format($0.perplexity, "%.3f") }),
-      ("difference", { Self.format($0.perplexityDifference, "%+.3f") }),
-      ("questions", { $0.questions > 0 ? "\($0.questions)" : "\u{2013}" }),
+    let columns: [Column] = [
+      Column("accuracy", \.accuracy, "%.3f", best: .highest),
+      Column("mean KL", \.meanKL, "%.5f", best: .lowest),
+      Column("top-1", \.top1, "%.3f", best: .highest),
+      Column("MB/token", \.bytesPerToken, "%.2f", scale: 1 / 1_048_576, best: .lowest),
+      Column("ms/token", \.millisecondsPerToken, "%.1f", best: .lowest),
+      Column("keys read", \.keysRead, "%.1f %%", scale: 100, best: .lowest),
+      Column("mass read", \.recoveredMass, "%.1f %%", scale: 100, best: .highest),
+      Column("head error", \.outputError, "%.4f", best: .lowest),
+      Column("read of the prompt", \.promptKeysRead, "%.1f %%", scale: 100, best: .lowest),
+      Column(
+        "s to read it", { results.header.readsApart == true ? $0.prefillSeconds : nil }, "%.1f", best: .lowest
+      ),
+      Column("perplexity", \.perplexity, "%.3f"),
+      Column("difference", \.perplexityDifference, "%+.3f"),
+      Column("questions", { $0.questions > 0 ? Double($0.questions) : nil }, "%.0f"),
     ]
     // A column in which nothing was measured says nothing.
-    let shown = columns.filter { column in summary.rows.contains { column.1($0) != "\u{2013}" } }
+    let shown = columns.filter { column in summary.rows.contains { column.value($0) != nil } }
     let tables = summary.lengths.map { length in
-      let rows = summary.rows.filter { $0.length == length }.map { row in
-        "<tr><td>\(Self.escaped(row.attention))</td>" + shown.map { "<td>\($0.1(row))</td>" }.joined()
-          + "</tr>"
+      let rows = sorted(summary.rows.filter { $0.length == length })
+      // What computes everything is no competitor.
+      let compared = rows.filter { $0.attention != "exact" && $0.attention != "host" }
+      let lines = rows.map { row in
+        let cells = shown.map { column in
+          let isBest =
+            compared.count > 1 && row.attention != "exact" && row.attention != "host"
+            && column.isBest(row, of: compared)
+          return "<td\(isBest ? " class=\"best\"" : "")>\(column.text(row))</td>"
+        }
+        return "<tr><td>\(Self.escaped(row.attention))</td>" + cells.joined() + "</tr>"
       }
       return """
         <h3>\(length) tokens</h3>
         <div class="scroll"><table>
-        <tr><th>attention</th>\(shown.map { "<th>\(Self.escaped($0.0))</th>" }.joined())</tr>
-        \(rows.joined(separator: "\n"))
+        <tr><th>attention</th>\(shown.map { "<th>\(Self.escaped($0.title))</th>" }.joined())</tr>
+        \(lines.joined(separator: "\n"))
         </table></div>
         """
     }
@@ -40,7 +101,7 @@ extension EvaluationReport {
       Accuracy is the mean over tasks. KL, top-1 and perplexity compare next-token distributions with those of exact \
       attention on plain text, in nats. Head error is the relative distance of a head's output from exact attention, \
       mass read the share of attention weights on keys that were read. Keys read leaves out first and last tokens, and \
-      counts what was read of an index.
+      counts what was read of an index. The best of a column is bold; what computes everything stands on top and apart.
       """, tables.joined(separator: "\n"))
   }
 

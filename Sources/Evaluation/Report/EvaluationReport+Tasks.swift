@@ -92,8 +92,7 @@ extension EvaluationReport {
   private static let shownDifferences = 60
 
   var differenceSection: String {
-    // The reference is the first attention that computes everything.
-    guard let reference = ["exact", "host"].first(where: summary.attentions.contains) else { return "" }
+    guard let reference = EvaluationSummary.reference(of: summary.attentions) else { return "" }
     var exact: [EvaluationKey: AnswerRecord] = [:]
     for answer in results.answers where answer.attention == reference {
       exact[answer.key] = answer

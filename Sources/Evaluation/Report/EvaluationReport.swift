@@ -18,7 +18,8 @@ public struct EvaluationReport: Sendable {
   public var html: String {
     let title = "Attention compared: \(summary.header.modelFile)"
     let sections = [
-      summarySection, plotSection, taskSection, depthSection, headSection, differenceSection, passageSection,
+      verdictSection, summarySection, plotSection, taskSection, depthSection, headSection, differenceSection,
+      passageSection,
       settingsSection,
     ]
     return """
@@ -85,6 +86,7 @@ public struct EvaluationReport: Sendable {
     th{font-weight:600;color:var(--soft)}
     th:first-child,td:first-child{text-align:left}
     .scroll th:first-child,.scroll td:first-child{position:sticky;left:0;background:var(--paper)}
+    td.best{font-weight:700}
     .heat{border-collapse:separate;border-spacing:2px}
     .heat td{border:0;border-radius:3px;text-align:center;min-width:2.9rem}
     .heat th{border:0}

@@ -56,6 +56,11 @@ public struct ReadPassage: Sendable, Hashable, Codable {
   public var depth: Double
   /// What it has of the attention to the context beyond an even spread, 0...1.
   public var score: Double
+
+  /// A passage with how much it was read.
+  public init(quote: String, depth: Double, score: Double) {
+    (self.quote, self.depth, self.score) = (quote, depth, score)
+  }
 }
 
 /// How far next-token distributions are from those of exact attention on a plain text.

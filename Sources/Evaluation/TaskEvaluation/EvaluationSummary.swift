@@ -44,6 +44,8 @@ public struct EvaluationSummary: Sendable, Codable {
 
   /// What was run.
   public var header: EvaluationHeader
+  /// What the answers say of each attention beside the one that computes everything; empty without that.
+  public var verdicts: [EvaluationVerdict]
   /// In the order of ``attentions``, then of lengths.
   public var rows: [Row]
   /// Their names, in the order of the settings.
@@ -60,6 +62,11 @@ public struct EvaluationSummary: Sendable, Codable {
     attentions = Self.distinct(order.filter(found.contains) + found)
     tasks = Self.distinct(results.answers.map(\.task))
     lengths = Set(results.fidelity.map(\.length) + results.answers.map(\.length)).sorted()
+    let names = attentions
+    verdicts =
+      Self.reference(of: names).map { reference in
+        names.compactMap { EvaluationVerdict($0, reference: reference, results) }
+      } ?? []
     rows = []
     for attention in attentions {
       for length in lengths {
@@ -116,7 +123,8 @@ extension EvaluationSummary {
     func column(_ value: Double?, _ format: String, _ width: Int) -> String {
       pad(value.map { String(format: format, $0) } ?? "-", width)
     }
-    var lines = [
+    var lines = verdicts.map(\.sentence) + (verdicts.isEmpty ? [] : [""])
+    lines += [
       "attention".padding(toLength: width, withPad: " ", startingAt: 0)
         + "  length  questions  accuracy   mean KL   top-1  keys read  MB/token  ms/token"
         + (header.readsApart == true ? "  reading: keys, seconds" : "")

@@ -47,7 +47,7 @@ import CLlama
   /// The product of two matrices, in single precision.
   func product(_ a: TensorPointer, _ b: TensorPointer) -> TensorPointer? {
     guard let product = unsafe ggml_mul_mat(context, a, b) else { return nil }
-    unsafe ggml_mul_mat_set_prec(product, GGML_PREC_F32)
+    _ = unsafe ggml_prec_set_acc(product, GGML_PREC_F32)
     return unsafe product
   }
 

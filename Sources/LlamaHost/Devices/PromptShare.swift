@@ -216,7 +216,7 @@ final class PromptShare {
       let attention = unsafe ggml_flash_attn_ext(
         context, queries, keys, values, seen, layer.shape.scale, 0, 0)
       guard let attention = unsafe attention else { return }
-      unsafe ggml_flash_attn_ext_set_prec(attention, GGML_PREC_F32)
+      _ = unsafe ggml_prec_set_acc(attention, GGML_PREC_F32)
       // Some back ends (Metal) work behind the output, where the host has left room for its own shapes only.
       hasRoom = unsafe ggml_backend_buffer_get_alloc_size(outputBuffer, attention) <= ggml_nbytes(attention)
       guard hasRoom else { return }

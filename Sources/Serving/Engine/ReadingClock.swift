@@ -13,10 +13,11 @@ struct ReadingClock {
   /// - Parameters:
   ///   - start: tokens that are there already.
   ///   - growth: see ``Generation/ReadingEstimate``.
-  init(from start: Int, growth: Double?) {
+  ///   - depth: what a token's cost depends on.
+  init(from start: Int, growth: Double?, depth: ReadingDepth = ReadingDepth()) {
     self.start = start
     begin = .now
-    estimate = ReadingEstimate(growth: growth, from: start)
+    estimate = ReadingEstimate(growth: growth, from: start, depth: depth)
   }
 
   /// Notes that all tokens before `position` are read.

@@ -30,10 +30,13 @@ extension ClusterIndex {
         let n = Int(starts[c + 1]) - rowCount - begin
         groupSize += n
         unsafe mean.update(repeating: 0, count: 2 * d)
-        for i in begin..<begin + n {
-          unsafe kernels.unsafeAddScaled(points + i * d, by: 1 / Float(n), to: mean, count: d)
-          unsafe kernels.unsafeUnpack(values.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
-          unsafe kernels.unsafeAddScaled(row, by: 1 / Float(n), to: meanValue, count: d)
+        let own = workspace.scope()
+        let unpacked = unsafe own.floats(n * d)
+        unsafe kernels.unsafeUnpack(
+          values.from(begin), rowCount: n, dimension: d, target: unpacked, targetStride: d)
+        for i in 0..<n {
+          unsafe kernels.unsafeAddScaled(points + (begin + i) * d, by: 1 / Float(n), to: mean, count: d)
+          unsafe kernels.unsafeAddScaled(unpacked + i * d, by: 1 / Float(n), to: meanValue, count: d)
         }
         unsafe kernels.unsafeAddScaled(mean, by: Float(n), to: groupMean, count: d)
         unsafe kernels.unsafeAddScaled(meanValue, by: Float(n), to: groupMeanValue, count: d)
@@ -53,8 +56,7 @@ extension ClusterIndex {
         logMass.append(log(Float(n)) + learned.bias)
         spread.append(learned.spread)
         unsafe valueSpread.append(
-          spreadOfValues(values.from(begin), count: n, mean: meanValue, row: row, kernels: kernels)
-            / outputNorm)
+          distance(of: unpacked, count: n, from: meanValue, row: row, kernels: kernels) / outputNorm)
         gain.append(learned.gain(count: n, outputNorm: outputNorm))
       }
       unsafe kernels.unsafeScale(groupMean, by: 1 / Float(groupSize), count: 2 * d)
@@ -88,30 +90,22 @@ extension ClusterIndex {
     _ keys: UnsafePointer<Float>, count n: Int, mean: UnsafePointer<Float>, row: UnsafeMutablePointer<Float>,
     kernels: Kernels
   ) -> Float {
-    let d = dimension
-    var squares: Float = 0
-    for i in 0..<n {
-      unsafe row.update(from: keys + i * d, count: d)
-      unsafe kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
-      let distance = unsafe vectorNorm(row, dimension: d)
-      squares += distance * distance / Float(d)
-    }
-    return (squares / Float(n)).squareRoot()
+    unsafe distance(of: keys, count: n, from: mean, row: row, kernels: kernels)
+      / Float(dimension).squareRoot()
   }
 
-  /// Root of the mean squared distance of values from what stands for them.
-  private func spreadOfValues(
-    _ values: PackedRows, count n: Int, mean: UnsafePointer<Float>,
-    row: UnsafeMutablePointer<Float>,
-    kernels: Kernels
+  /// Root of the mean squared distance of rows from what stands for them.
+  private func distance(
+    of rows: UnsafePointer<Float>, count n: Int, from mean: UnsafePointer<Float>,
+    row: UnsafeMutablePointer<Float>, kernels: Kernels
   ) -> Float {
     let d = dimension
     var squares: Float = 0
     for i in 0..<n {
-      unsafe kernels.unsafeUnpack(values.from(i), rowCount: 1, dimension: d, target: row, targetStride: d)
+      unsafe row.update(from: rows + i * d, count: d)
       unsafe kernels.unsafeAddScaled(mean, by: -1, to: row, count: d)
-      let distance = unsafe vectorNorm(row, dimension: d)
-      squares += distance * distance
+      let norm = unsafe vectorNorm(row, dimension: d)
+      squares += norm * norm
     }
     return (squares / Float(n)).squareRoot()
   }

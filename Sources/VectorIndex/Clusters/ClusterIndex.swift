@@ -26,7 +26,8 @@ import AttentionKernels
 /// Rows far beyond all others (``outlierCount``) are in no cluster: every call attends to them exactly. And where
 /// reading all rows costs no more than finding out which (``exactTolerance``), all are read.
 ///
-/// Not a general nearest-neighbor index: it answers with attention outputs, not with ids.
+/// Not a general nearest-neighbor index: it answers with attention outputs. Which rows are best, ``KeyValueIndex``
+/// tells.
 public final class ClusterIndex: AttentionIndex {
   /// What is frozen into the index when rows are inserted.
   public struct BuildParameters: Sendable, Hashable {

@@ -9,11 +9,15 @@ extension GraphIndex {
   ///   training queries that are not, or ``IndexFileError/invalidField(path:name:expected:actual:)`` for more than
   ///   1000 graphs; the file at `path` is then as it was.
   public func save(to path: String) throws(IndexFileError) {
+    try requireStorable(at: path)
+    try IndexFile.save(self, to: path)
+  }
+
+  package func requireStorable(at path: String) throws(IndexFileError) {
     guard graphs.count <= Self.storedGraphLimit else {
       throw .invalidField(
         path: path, name: "grph", expected: "0 to \(Self.storedGraphLimit)", actual: String(graphs.count))
     }
-    try IndexFile.save(self, to: path)
   }
 
   /// Opens a saved index. Its links stay in the file until rows are inserted; the file may be replaced or removed

@@ -50,7 +50,7 @@ extension IVFIndex {
   }
 
   /// Sets `marks` `[lists]` to 1 for the union of each query's best lists, 0 elsewhere.
-  private func select(
+  func select(
     _ probes: Int, for group: QueryGroup, marks: ListView<UInt32>, workspace: Workspace
   ) {
     let scratch = workspace.scope()

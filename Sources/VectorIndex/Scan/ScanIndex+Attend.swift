@@ -19,7 +19,7 @@ extension ScanIndex {
       read.bytes = rowCount * rows.bytesPerRow
       return read
     }
-    let union = scan(group, rows: rows, in: scratch)
+    let union = scan(group, k: search.k, rows: rows, in: scratch)
     unsafe workspace.kernels.unsafeAttend(
       group.rows(dimension: dimension), to: rows.keyValues, .listed(union),
       states: states, scratch: scratch.floats(Kernels.attendScratchCount(queryCount: group.count)))
@@ -40,20 +40,20 @@ extension ScanIndex {
   }
 
   /// The union of the `k` best rows of each query by their codes and of the outliers, ascending, in `result`.
-  private func scan(
-    _ group: QueryGroup, rows: IndexRows, in result: borrowing Scratch
+  func scan(
+    _ group: QueryGroup, k: Int, rows: IndexRows, in result: borrowing Scratch
   ) -> ListView<UInt32> {
-    let found = unsafe result.rows(min(rowCount, group.count * search.k + outliers.count))
+    let found = unsafe result.rows(min(rowCount, group.count * k + outliers.count))
     let scratch = result.workspace.scope()
     let kernels = scratch.kernels
     let prepared = scorer.prepare(group, in: scratch)
     let scores = unsafe ScoreRows(scratch.list(group.count * Self.scannedRows), stride: Self.scannedRows)
-    let capacity = TopRanks.capacity(limit: search.k)
+    let capacity = TopRanks.capacity(limit: k)
     let ranks = unsafe scratch.ranks(group.count * capacity)
     let union = unsafe RowUnion(rowCount: rowCount, in: scratch)
     return unsafe withUnsafeTemporaryAllocation(of: TopRanks.self, capacity: group.count) { tops in
       for h in 0..<group.count {
-        unsafe tops.initializeElement(at: h, to: TopRanks(limit: search.k, base: ranks + h * capacity))
+        unsafe tops.initializeElement(at: h, to: TopRanks(limit: k, base: ranks + h * capacity))
       }
       for first in stride(from: 0, to: rowCount, by: Self.scannedRows) {
         let range = first..<min(first + Self.scannedRows, rowCount)

@@ -50,7 +50,7 @@ public final class ScanIndex: AttentionIndex {
   public let dimension: Int
   public let build: BuildParameters
   public var search: SearchParameters
-  package let scorer: any KeyScorer
+  package internal(set) var scorer: any KeyScorer
   /// Rows far beyond all others, which are attended to whatever their scores, rising.
   var outliers = RowBuffer<UInt32>()
 
@@ -59,14 +59,18 @@ public final class ScanIndex: AttentionIndex {
     self.dimension = dimension
     self.build = build
     self.search = search
-    scorer =
-      switch build.codes {
-      case .float16: ExactKeys(dimension: dimension)
-      case .lvq8: LocallyAdaptiveCodes(dimension: dimension, bits: .eight, seed: build.seed)
-      case .lvq4: LocallyAdaptiveCodes(dimension: dimension, bits: .four, seed: build.seed)
-      case .pq2: ProductCodes(dimension: dimension, coordinatesPerCodebook: 2, seed: build.seed)
-      case .pq1: ProductCodes(dimension: dimension, coordinatesPerCodebook: 4, seed: build.seed)
-      }
+    scorer = Self.scorer(of: build, dimension: dimension)
+  }
+
+  /// A scorer without rows.
+  static func scorer(of build: BuildParameters, dimension: Int) -> any KeyScorer {
+    switch build.codes {
+    case .float16: ExactKeys(dimension: dimension)
+    case .lvq8: LocallyAdaptiveCodes(dimension: dimension, bits: .eight, seed: build.seed)
+    case .lvq4: LocallyAdaptiveCodes(dimension: dimension, bits: .four, seed: build.seed)
+    case .pq2: ProductCodes(dimension: dimension, coordinatesPerCodebook: 2, seed: build.seed)
+    case .pq1: ProductCodes(dimension: dimension, coordinatesPerCodebook: 4, seed: build.seed)
+    }
   }
 
   /// Rows that were inserted.

@@ -6,17 +6,32 @@ import Generation
 import LlamaHost
 import RetrievalAttention
 
-struct ModelOptions: ParsableArguments {
+/// A title for what is used most, in front of all else; what the host and devices are told comes last.
+let mainTitle = "Main options"
+
+struct ModelOption: ParsableArguments {
   @Option(
     name: [.short, .long],
     help:
       "The model: a GGUF file (the first one of a split model), or a name that ra models shows. \(ModelDefault.help)",
     completion: .model)
   var model: String?
+}
 
-  @OptionGroup var threading: ThreadOptions
-  @OptionGroup var variant: VariantOptions
+/// What the model is run with, and where.
+struct HostOptions: ParsableArguments {
+  @OptionGroup(title: "Host") var threading: ThreadOptions
+  @OptionGroup(title: "Host") var variant: VariantOptions
   @OptionGroup(title: "Devices") var devices: DeviceOptions
+}
+
+struct ModelOptions: ParsableArguments {
+  @OptionGroup(title: "Model") var choice: ModelOption
+  @OptionGroup var host: HostOptions
+
+  var threading: ThreadOptions { host.threading }
+  var variant: VariantOptions { host.variant }
+  var devices: DeviceOptions { host.devices }
 
   /// Loads the model for contexts of a length, telling its progress on standard error.
   func load(
@@ -41,7 +56,15 @@ struct ModelOptions: ParsableArguments {
   }
 
   /// The model's file, named or not.
-  func path() throws -> String { try ModelDefault.path(model) }
+  func path() throws -> String { try ModelDefault.path(choice.model) }
+}
+
+extension ModelOptions {
+  /// Options that a command has in different places.
+  init(_ choice: ModelOption, _ host: HostOptions) {
+    self.init()
+    (self.choice, self.host) = (choice, host)
+  }
 }
 
 extension Console {

@@ -79,7 +79,8 @@ final class Console {
       (phaseStart, phaseBegin) = (now, done)
       let isText = unit == "tokens"
       estimate = ReadingEstimate(
-        growth: isText ? costGrowth : nil, from: (isText ? forecast?.start ?? 0 : 0) + Int(done))
+        growth: isText ? costGrowth : nil, from: (isText ? forecast?.start ?? 0 : 0) + Int(done),
+        depth: isText ? forecast?.depth ?? ReadingDepth() : ReadingDepth())
       if isText, done == 0 { announce(total) }
     }
     phase = (done, total, unit)

@@ -33,44 +33,27 @@ struct AskCommand: AsyncParsableCommand {
     completion: .file())
   var words: [String] = []
 
-  @Option(
-    name: [.short, .long], help: "A session in place of documents: \(SessionName.help).",
-    completion: .session)
-  var session: String?
-
-  @Flag(help: "Do not keep what was read of the documents, and look for no session that has it.")
-  var noSession = false
-
-  @Option(help: ArgumentHelp("A file with the question.", valueName: "file"), completion: .file())
-  var questionFile: String?
-
+  @OptionGroup(title: mainTitle) var model: SessionModelOption
+  @OptionGroup(title: mainTitle) var main: AskOptions
+  @OptionGroup(title: mainTitle) var statistics: StatisticsOption
   @OptionGroup(title: "Documents") var documents: DocumentOptions
-  @OptionGroup var modelOptions: SessionModelOptions
+  @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
   @OptionGroup(title: "Conversation") var system: SystemPromptOption
   @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Sampling") var repetition: RepetitionOption
+  @OptionGroup(title: "Drafts") var drafts: DraftOptions
   @OptionGroup(title: "Retrieval, for documents") var retrieval: RetrievalOptions
   @OptionGroup(title: "Retrieval, for documents") var store: StoreOptions
+  @OptionGroup(title: "Limits") var memory: MemoryLimitOption
+  @OptionGroup(title: "Limits") var states: StateOptions
+  @OptionGroup(title: "Limits") var limit: ContextLimitOptions
+  @OptionGroup var host: HostOptions
 
-  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
-  var attention: AttentionChoice?
-
-  @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
-  var maxTokens = 256
-
-  @Flag(help: "Add the question and the answer to the session.")
-  var keep = false
-
-  @OptionGroup(title: "Drafts") var drafts: DraftOptions
-  @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
-  @OptionGroup var repetition: RepetitionOption
-  @OptionGroup var statistics: StatisticsOption
-  @OptionGroup var memory: MemoryLimitOption
-  @OptionGroup var states: StateOptions
-  @OptionGroup var limit: ContextLimitOptions
-
-  @Flag(help: "Write one JSON document with the answer and statistics instead of streaming text.")
-  var json = false
+  private var modelOptions: SessionModelOptions { SessionModelOptions(model, host) }
+  private var session: String? { main.session }
+  private var attention: AttentionChoice? { main.attention }
+  private var maxTokens: Int { main.maxTokens }
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
@@ -80,14 +63,14 @@ struct AskCommand: AsyncParsableCommand {
     if let session {
       _ = try SessionName(session)
       guard words.count < 2 else { throw ValidationError(sentence(CommandError.documentsOfSession(session))) }
-      if words.count == 1, questionFile != nil {
+      if words.count == 1, main.questionFile != nil {
         throw ValidationError("Give the question as an argument or with --question-file, not both.")
       }
       if let option = optionOfDocuments {
         throw ValidationError(
           "\(option) belongs to documents; the session \(session) was made with its own settings.")
       }
-    } else if keep {
+    } else if main.keep {
       throw ValidationError("--keep needs --session: 'ra ingest' reads documents into one.")
     }
   }
@@ -98,7 +81,7 @@ struct AskCommand: AsyncParsableCommand {
     if attention != nil { return "--attention" }
     if store.format != KeyValueFormat() { return "--kv-type" }
     if system.system != nil { return "--system" }
-    return noSession ? "--no-session" : nil
+    return main.noSession ? "--no-session" : nil
   }
 
   func run() async throws {
@@ -109,7 +92,7 @@ struct AskCommand: AsyncParsableCommand {
 
   private func ask() throws -> TextGenerator.StopReason {
     let console = Console()
-    let input = try AskInput(words: words, session: session, questionFile: questionFile)
+    let input = try AskInput(words: words, session: session, questionFile: main.questionFile)
     let settings = try sampling.settings()
     let opened = try session == nil ? open(input.documents, console) : openSession(console)
     let chat = opened.chat
@@ -132,11 +115,11 @@ struct AskCommand: AsyncParsableCommand {
       seed = sampler.seed
       return sampler
     } onEvent: { event in
-      if json, case .text = event { return }
-      if json, case .reasoning = event { return }
+      if main.json, case .text = event { return }
+      if main.json, case .reasoning = event { return }
       printer.show(event)
     }
-    let isKept = keep && result.stopReason != .cancelled
+    let isKept = main.keep && result.stopReason != .cancelled
     if isKept, let session = opened.session {
       try chat.complete()
       session.keep(chat.conversation)
@@ -149,12 +132,12 @@ struct AskCommand: AsyncParsableCommand {
       documentTokensRead: opened.readTokens, loadSeconds: opened.loadSeconds, openSeconds: opened.openSeconds,
       isKept: isKept)
     report.evidence = found?.record
-    if json {
+    if main.json {
       try console.json(report)
     } else {
       printer.end(result, found?.text)
       console.note(report.note(statistics))
-      if keep, let path = opened.session?.directory {
+      if main.keep, let path = opened.session?.directory {
         console.note(isKept ? "kept       in \(path)" : "kept       nothing: the answer was interrupted")
       }
     }
@@ -169,7 +152,7 @@ struct AskCommand: AsyncParsableCommand {
       system: system, retrieval: drafts.reading(retrieval), store: store, attention: attention,
       memory: memory,
       states: states,
-      limit: limit, keepsSession: !noSession, room: maxTokens + AskInput.roomForQuestion)
+      limit: limit, keepsSession: !main.noSession, room: maxTokens + AskInput.roomForQuestion)
     return try context.open()
   }
 
@@ -184,9 +167,9 @@ struct AskCommand: AsyncParsableCommand {
     states.apply(to: host)
     let loaded = clock.now
     let session = try Session.open(
-      path, host: host, access: keep ? .write : .read, memoryLimit: memory.memoryLimit?.bytes)
+      path, host: host, access: main.keep ? .write : .read, memoryLimit: memory.memoryLimit?.bytes)
     let chat = Chat(
-      runner: keep ? session.runner : try session.fork(),
+      runner: main.keep ? session.runner : try session.fork(),
       conversation: try session.conversation(host.model))
     return DocumentContext.Opened(
       chat: chat, session: session, readTokens: 0, documents: session.documents,
@@ -229,6 +212,31 @@ struct AskInput: Equatable {
     guard !text.allSatisfy(\.isWhitespace) else { throw CommandError.noQuestion }
     self.question = text
   }
+}
+
+struct AskOptions: ParsableArguments {
+  @Option(
+    name: [.short, .long], help: "A session in place of documents: \(SessionName.help).",
+    completion: .session)
+  var session: String?
+
+  @Option(help: ArgumentHelp("Most tokens to generate.", valueName: "tokens"))
+  var maxTokens = 256
+
+  @Option(help: AttentionChoice.help, completion: .attention, transform: AttentionChoice.init(parsing:))
+  var attention: AttentionChoice?
+
+  @Option(help: ArgumentHelp("A file with the question.", valueName: "file"), completion: .file())
+  var questionFile: String?
+
+  @Flag(help: "Do not keep what was read of the documents, and look for no session that has it.")
+  var noSession = false
+
+  @Flag(help: "Add the question and the answer to the session.")
+  var keep = false
+
+  @Flag(help: "Write one JSON document with the answer and statistics instead of streaming text.")
+  var json = false
 }
 
 /// What `ra ask --json` writes: the fields of `ra generate --json`, and these.

@@ -28,42 +28,27 @@ struct ChatCommand: AsyncParsableCommand {
     completion: .file())
   var documents: [String] = []
 
-  @Option(
-    name: [.short, .long], help: "The session: \(SessionName.help). (default: nothing is kept)",
-    completion: .session)
-  var session: String?
-
-  @Flag(help: "Do not keep what was read of the documents, and look for no session that has it.")
-  var noSession = false
-
+  @OptionGroup(title: mainTitle) var model: SessionModelOption
+  @OptionGroup(title: mainTitle) var main: ChatOptions
   @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
-
-  @OptionGroup var modelOptions: SessionModelOptions
+  @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
   @OptionGroup(title: "Conversation") var system: SystemPromptOption
   @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Sampling") var repetition: RepetitionOption
+  @OptionGroup(title: "Drafts") var drafts: DraftOptions
   @OptionGroup(title: "Retrieval, for a new conversation") var retrieval: RetrievalOptions
   @OptionGroup(title: "Retrieval, for a new conversation") var store: StoreOptions
+  @OptionGroup(title: "Limits") var memory: MemoryLimitOption
+  @OptionGroup(title: "Limits") var states: StateOptions
+  @OptionGroup(title: "Limits") var limit: ContextLimitOptions
+  @OptionGroup var host: HostOptions
 
-  @Option(
-    help: """
-      How attention is computed in a new conversation: retrieval or exact, with settings as NAME:key=value,..., or \
-      host where nothing is kept. (default: retrieval; host, with the reason, for models whose attention cannot be \
-      taken over)
-      """,
-    completion: .attention,
-    transform: AttentionChoice.init(parsing:))
-  var attention: AttentionChoice?
-
-  @Option(help: ArgumentHelp("Most tokens of an answer.", valueName: "tokens"))
-  var maxTokens = 1024
-
-  @OptionGroup(title: "Drafts") var drafts: DraftOptions
-  @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
-  @OptionGroup var repetition: RepetitionOption
-  @OptionGroup var memory: MemoryLimitOption
-  @OptionGroup var states: StateOptions
-  @OptionGroup var limit: ContextLimitOptions
+  var modelOptions: SessionModelOptions { SessionModelOptions(model, host) }
+  var session: String? { main.session }
+  var noSession: Bool { main.noSession }
+  var attention: AttentionChoice? { main.attention }
+  var maxTokens: Int { main.maxTokens }
 
   func validate() throws {
     try checkCount("--max-tokens", maxTokens)
@@ -205,4 +190,27 @@ final class AnswerInterruption: Sendable {
     defer { work.value.withLock { $0 = Work() } }
     return try await task.value
   }
+}
+
+struct ChatOptions: ParsableArguments {
+  @Option(
+    name: [.short, .long], help: "The session: \(SessionName.help). (default: nothing is kept)",
+    completion: .session)
+  var session: String?
+
+  @Option(help: ArgumentHelp("Most tokens of an answer.", valueName: "tokens"))
+  var maxTokens = 1024
+
+  @Option(
+    help: """
+      How attention is computed in a new conversation: retrieval or exact, with settings as NAME:key=value,..., or \
+      host where nothing is kept. (default: retrieval; host, with the reason, for models whose attention cannot be \
+      taken over)
+      """,
+    completion: .attention,
+    transform: AttentionChoice.init(parsing:))
+  var attention: AttentionChoice?
+
+  @Flag(help: "Do not keep what was read of the documents, and look for no session that has it.")
+  var noSession = false
 }

@@ -10,19 +10,20 @@ extension IngestCommand {
   func change(_ description: SessionDescription, _ console: Console) throws -> IngestReport {
     try description.requireComplete()
     let added =
-      add ? try documentOptions.read(names, console, startingAt: end(of: description)) : PromptDocuments()
-    let changed = update ? try currentDocuments(of: description, console) : PromptDocuments()
+      main.add
+      ? try documentOptions.read(names, console, startingAt: end(of: description)) : PromptDocuments()
+    let changed = main.update ? try currentDocuments(of: description, console) : PromptDocuments()
     let host = try modelOptions.host(console, for: description, chat: chatTemplate, system: system)
     states.apply(to: host)
     let session = try Session.open(
       description.directory, host: host, access: .write, memoryLimit: memory.memoryLimit?.bytes)
     var plan: Plan = (try session.conversation(host.model), [], [])
-    if update {
+    if main.update {
       guard plan.conversation.place == .documents else { throw GenerationError.documentsAfterQuestion }
       plan.conversation = try Conversation(model: host.model, raw: plan.conversation.isRaw)
     }
-    (plan.tokens, plan.documents) = try plan.conversation.read(update ? changed : added)
-    if update {
+    (plan.tokens, plan.documents) = try plan.conversation.read(main.update ? changed : added)
+    if main.update {
       guard plan.tokens != session.tokens else {
         console.note("nothing has changed")
         return IngestReport(description, tokensRead: 0)

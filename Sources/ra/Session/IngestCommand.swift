@@ -15,78 +15,45 @@ struct IngestCommand: AsyncParsableCommand {
       Example: ra ingest --model model.gguf --session book book.txt notes/
       """)
 
-  @OptionGroup var sessionOption: SessionOption
-  @OptionGroup var modelOptions: SessionModelOptions
-  @OptionGroup(title: "Conversation") var system: SystemPromptOption
-  @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
-
   @Argument(
     help: ArgumentHelp("Documents, read in this order: \(DocumentOptions.help).", valueName: "document"),
     completion: .file())
   var documents: [String] = []
 
-  @Option(
-    name: [.short, .long],
-    help: ArgumentHelp(
-      "Another way to name a document, in front of the others; repeatable.", valueName: "file"),
-    completion: .file())
-  var document: [String] = []
-
+  @OptionGroup(title: mainTitle) var model: SessionModelOption
+  @OptionGroup(title: mainTitle) var sessionOption: SessionOption
+  @OptionGroup(title: mainTitle) var main: IngestOptions
   @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
-
-  @Flag(help: "Read documents behind those that the session has, before its first question.")
-  var add = false
-
-  @Flag(
-    help: "Read the session's documents again from the first difference on, where their files have changed.")
-  var update = false
-
-  @Flag(help: "Go on with an interrupted session; start it if there is none.")
-  var resume = false
-
-  @Flag(help: "Replace a session that exists.")
-  var force = false
-
-  @Flag(help: "No chat template: the text goes to the model as it is.")
-  var raw = false
-
+  @OptionGroup(title: "Conversation") var system: SystemPromptOption
+  @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
-  @OptionGroup var store: StoreOptions
+  @OptionGroup(title: "Retrieval") var store: StoreOptions
+  @OptionGroup(title: "Limits") var memory: MemoryLimitOption
+  @OptionGroup(title: "Limits") var states: StateOptions
+  @OptionGroup(title: "Limits") var limit: ContextLimitOptions
+  @OptionGroup var host: HostOptions
 
-  @Option(
-    help:
-      "How attention is computed: retrieval or exact, with settings as NAME:key=value,... (default: retrieval)",
-    completion: .attention,
-    transform: AttentionChoice.init(parsing:))
-  var attention: AttentionChoice?
-
-  @Option(help: ArgumentHelp("Time between saves.", valueName: "seconds"))
-  var checkpoint = 30.0
-
-  @OptionGroup var memory: MemoryLimitOption
-  @OptionGroup var states: StateOptions
-  @OptionGroup var limit: ContextLimitOptions
-
-  @Flag(help: "Write one JSON document about the session.")
-  var json = false
+  var modelOptions: SessionModelOptions { SessionModelOptions(model, host) }
 
   func validate() throws {
-    let modes = [("--resume", resume), ("--force", force), ("--add", add), ("--update", update)].filter(\.1)
+    let modes = [
+      ("--resume", main.resume), ("--force", main.force), ("--add", main.add), ("--update", main.update),
+    ].filter(\.1)
     if modes.count > 1 { throw ValidationError("Give \(modes[0].0) or \(modes[1].0), not both.") }
-    try chatTemplate.check(raw: raw, system: system)
-    _ = try retrieval.storedPolicy(attention ?? .retrieval, of: "sessions need")
-    guard checkpoint.isFinite, checkpoint >= 0 else {
-      throw ValidationError("--checkpoint is \(checkpoint), but must be zero or more seconds.")
+    try chatTemplate.check(raw: main.raw, system: system)
+    _ = try retrieval.storedPolicy(main.attention ?? .retrieval, of: "sessions need")
+    guard main.checkpoint.isFinite, main.checkpoint >= 0 else {
+      throw ValidationError("--checkpoint is \(main.checkpoint), but must be zero or more seconds.")
     }
-    if update, !names.isEmpty {
+    if main.update, !names.isEmpty {
       throw ValidationError(
         "--update reads the session's own documents; name none, or use --force for others.")
     }
-    guard !resume, !update else { return }
+    guard !main.resume, !main.update else { return }
     guard !names.isEmpty else { throw ValidationError("A document is missing: there is nothing to read.") }
   }
 
-  var names: [String] { document + documents }
+  var names: [String] { main.document + documents }
 
   func run() async throws {
     let command = self
@@ -99,7 +66,7 @@ struct IngestCommand: AsyncParsableCommand {
     let start = ContinuousClock.now
     var report = try read(path, console)
     report.seconds = (ContinuousClock.now - start) / .seconds(1)
-    if json {
+    if main.json {
       try console.json(report)
     } else {
       console.output(report.summary)
@@ -108,15 +75,15 @@ struct IngestCommand: AsyncParsableCommand {
   }
 
   private func read(_ path: String, _ console: Console) throws -> IngestReport {
-    if add || update { return try change(SessionDescription(at: path), console) }
+    if main.add || main.update { return try change(SessionDescription(at: path), console) }
     let documents = try documentOptions.read(names, console)
     guard FileManager.default.fileExists(atPath: path) else {
-      guard !resume || !names.isEmpty else { throw SessionError.notFound(path: path) }
+      guard !main.resume || !names.isEmpty else { throw SessionError.notFound(path: path) }
       return try create(path, documents, console)
     }
-    if force { return try create(path, documents, console) }
+    if main.force { return try create(path, documents, console) }
     let description = try SessionDescription(at: path)
-    guard resume else {
+    guard main.resume else {
       throw CommandError.sessionExists(name: sessionOption.session, pending: description.pendingTokenCount)
     }
     return try goOn(description, documents, console)
@@ -128,16 +95,17 @@ struct IngestCommand: AsyncParsableCommand {
     let host = try modelOptions.host(
       console, store: store,
       context: .counted { vocabulary in
-        var conversation = try Conversation(model: vocabulary, raw: raw)
+        var conversation = try Conversation(model: vocabulary, raw: main.raw)
         return try conversation.read(documents).tokens.count + Self.roomForQuestions
       }, chat: chatTemplate, system: system)
     states.apply(to: host)
     let plan = try plan(documents, host, console)
     let policy = try retrieval.storedPolicy(
-      attention, of: "sessions need", model: host.model.description.path, modelOptions.variant, store, console
+      main.attention, of: "sessions need", model: host.model.description.path, modelOptions.variant, store,
+      console
     )
     try Task.checkCancellation()
-    if force, FileManager.default.fileExists(atPath: path) { try Session.remove(path) }
+    if main.force, FileManager.default.fileExists(atPath: path) { try Session.remove(path) }
     let session = try Session.create(
       at: path, host: host, policy: policy, plannedTokens: plan.tokens.count,
       memoryLimit: memory.memoryLimit?.bytes)
@@ -181,7 +149,7 @@ struct IngestCommand: AsyncParsableCommand {
     }
     console.note("going on after \(session.tokenCount) of \(session.tokenCount + pending) tokens")
     return try reading(session, console) { progress in
-      _ = try session.resumeIngest(checkpointInterval: checkpoint, progress: progress)
+      _ = try session.resumeIngest(checkpointInterval: main.checkpoint, progress: progress)
     }
   }
 
@@ -194,7 +162,7 @@ struct IngestCommand: AsyncParsableCommand {
   private func plan(
     _ documents: PromptDocuments, _ host: GuestHost, _ console: Console
   ) throws -> Plan {
-    var conversation = try Conversation(model: host.model, raw: raw)
+    var conversation = try Conversation(model: host.model, raw: main.raw)
     let (tokens, ranges) = try conversation.read(documents)
     try check(tokens: tokens.count, host, console)
     return (conversation, tokens, ranges)
@@ -215,7 +183,7 @@ struct IngestCommand: AsyncParsableCommand {
     session.keep(plan.conversation)
     return try reading(session, console) { progress in
       _ = try session.ingest(
-        plan.tokens, documents: plan.documents, checkpointInterval: checkpoint, progress: progress)
+        plan.tokens, documents: plan.documents, checkpointInterval: main.checkpoint, progress: progress)
     }
   }
 
@@ -271,4 +239,42 @@ struct IngestReport: Encodable {
   var timing: String {
     String(format: "read %d tokens in %.1f s with loading and saving", tokensRead, seconds)
   }
+}
+
+struct IngestOptions: ParsableArguments {
+  @Flag(help: "Read documents behind those that the session has, before its first question.")
+  var add = false
+
+  @Flag(
+    help: "Read the session's documents again from the first difference on, where their files have changed.")
+  var update = false
+
+  @Flag(help: "Go on with an interrupted session; start it if there is none.")
+  var resume = false
+
+  @Flag(help: "Replace a session that exists.")
+  var force = false
+
+  @Option(
+    help:
+      "How attention is computed: retrieval or exact, with settings as NAME:key=value,... (default: retrieval)",
+    completion: .attention,
+    transform: AttentionChoice.init(parsing:))
+  var attention: AttentionChoice?
+
+  @Flag(help: "No chat template: the text goes to the model as it is.")
+  var raw = false
+
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp(
+      "Another way to name a document, in front of the others; repeatable.", valueName: "file"),
+    completion: .file())
+  var document: [String] = []
+
+  @Option(help: ArgumentHelp("Time between saves.", valueName: "seconds"))
+  var checkpoint = 30.0
+
+  @Flag(help: "Write one JSON document about the session.")
+  var json = false
 }

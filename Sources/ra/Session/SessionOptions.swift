@@ -44,21 +44,28 @@ struct SessionOption: ParsableArguments {
   func path() throws -> String { try SessionName(session).path() }
 }
 
-/// A model that a session may know already.
-struct SessionModelOptions: ParsableArguments {
+struct SessionModelOption: ParsableArguments {
   @Option(
     name: [.short, .long],
     help:
       "The model: a GGUF file, or a name that ra models shows. Of a session that exists, the one that it was made with. \(ModelDefault.help)",
     completion: .model)
   var model: String?
+}
+
+/// A model that a session may know already, and what it is run with.
+struct SessionModelOptions {
+  let model: String?
+  let hosting: HostOptions
+
+  init(_ option: SessionModelOption, _ hosting: HostOptions) {
+    (model, self.hosting) = (option.model, hosting)
+  }
+
+  var variant: VariantOptions { hosting.variant }
 
   /// The file of a model for what is new, named or not.
   func path() throws -> String { try ModelDefault.path(model) }
-
-  @OptionGroup var threading: ThreadOptions
-  @OptionGroup var variant: VariantOptions
-  @OptionGroup(title: "Devices") var devices: DeviceOptions
 
   /// Loads the model and makes it ready for guest attention, telling the progress on standard error.
   ///
@@ -80,11 +87,11 @@ struct SessionModelOptions: ParsableArguments {
     _ console: Console, for session: SessionDescription? = nil, path: String? = nil,
     context: PlannedContext = .trained, chat: ChatTemplateOptions, system: SystemPromptOption? = nil
   ) throws -> (model: LlamaModel, pool: ThreadPool) {
-    let pool = try threading.makePool()
+    let pool = try hosting.threading.makePool()
     if model == nil, let session, !FileManager.default.isReadableFile(atPath: session.modelPath) {
       throw CommandError.modelGone(path: session.modelPath, name: session.name)
     }
-    var options = try devices.options(console)
+    var options = try hosting.devices.options(console)
     options.ropeFactors = variant.ropeFactors
     options.ropeScaling = variant.scaling.value ?? session?.ropeScaling
     options.adapters = variant.lora.isEmpty ? session?.adapters ?? [] : variant.lora

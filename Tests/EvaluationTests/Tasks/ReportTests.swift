@@ -117,4 +117,52 @@ import Testing
     #expect(reader.titles.count { $0.hasPrefix("1 answers") } == 24)
     #expect(reader.titles.count { $0.hasPrefix("0 answers") } == 0)
   }
+
+  private func verdict(_ differences: [Double], reference: String = "exact") throws -> EvaluationVerdict? {
+    var results = EvaluationResults(header: try ResultSupport.header())
+    for (sample, difference) in differences.enumerated() {
+      results.answers.append(try ResultSupport.answer(attention: reference, sample: sample, score: 0.5))
+      results.answers.append(
+        try ResultSupport.answer(attention: "retrieval", sample: sample, score: 0.5 + difference))
+    }
+    return EvaluationSummary(results).verdicts.first
+  }
+
+  /// Twenty questions and more, and an interval that tells something.
+  @Test func verdictsSayNoMoreThanTheAnswers() throws {
+    #expect(try verdict([Double](repeating: 0, count: 30))?.finding == .same)
+    #expect(try verdict([Double](repeating: 0, count: 19))?.finding == .tooFew)
+    #expect(
+      try verdict([Double](repeating: -0.5, count: 10) + [Double](repeating: 0, count: 20))?.finding == .worse
+    )
+    #expect(
+      try verdict([Double](repeating: 0.5, count: 15) + [Double](repeating: 0, count: 15))?.finding == .better
+    )
+    // One lost and one won of twenty: anything may be true.
+    let open = try #require(try verdict([-0.5, 0.5] + [Double](repeating: 0, count: 18), reference: "host"))
+    #expect(open.finding == .open && open.reference == "host")
+    #expect(
+      open.sentence.contains("do not tell") && open.sentence.contains("0.500 against 0.500 on 20 questions"))
+    #expect(open.sentence.contains("100.0 % of the bytes"))
+    #expect(try verdict([])?.finding == nil)
+    let report = EvaluationReport(try results())
+    #expect(report.summary.verdicts.map(\.attention) == ["retrieval", "a<b>&\\\"c'"])
+    #expect(try read(report.html).text.contains("retrieval answers worse than exact"))
+    #expect(report.summary.table.hasPrefix(report.summary.verdicts[0].sentence))
+  }
+
+  @Test func passagesAreShownBesideAnswers() throws {
+    var answer = try ResultSupport.answer(attention: "retrieval", score: 0)
+    answer.passages = [ReadPassage(quote: "The <key> is 12.", depth: 0.25, score: 0.5)]
+    var other = try ResultSupport.answer(attention: "retrieval", sample: 1)
+    other.passages = []
+    var results = EvaluationResults(header: try ResultSupport.header())
+    results.answers = [other, answer]
+    let text = try read(EvaluationReport(results).html).text
+    #expect(text.contains("The <key> is 12.") && text.contains("at 25 %") && text.contains("none stands out"))
+    results.answers = [try ResultSupport.answer()]
+    #expect(try !read(EvaluationReport(results).html).text.contains("What answers were read from"))
+    let decoded = try JSONDecoder().decode(AnswerRecord.self, from: JSONEncoder().encode(answer))
+    #expect(decoded == answer)
+  }
 }
