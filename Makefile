@@ -44,7 +44,7 @@ dist: need-swift
 deb:
 	@packaging/debian/build-deb
 
-## demo       hides a fact in a novel and asks a small model for it, with retrieval and with exact attention
+## demo       hides a fact in a novel and asks a small model for it, with retrieval, exact and llama.cpp's attention
 demo: need-swift
 	scripts/demo
 

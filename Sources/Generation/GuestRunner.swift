@@ -187,6 +187,7 @@ public final class GuestRunner: SequenceRunner {
     item.options.isExact = true
     item.options.isGenerated = true
     item.options.hidden = options.hidden
+    item.options.trace = options.trace
     return try evaluate(item)
   }
 

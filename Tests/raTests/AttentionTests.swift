@@ -21,7 +21,7 @@ import Testing
     let output = try Program.run(["attention", "list", "--json"])
     let object = try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8))
     let policies = try #require(object as? [[String: Any]])
-    #expect(policies.count == 15)
+    #expect(policies.count == 16)
     let quest = try #require(policies.first { $0["name"] as? String == "quest" })
     #expect(Set(quest.keys) == ["name", "summary", "paper", "tradeOff", "parameters"])
     let page = try #require((quest["parameters"] as? [[String: Any]])?.first)

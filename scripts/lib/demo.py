@@ -1,10 +1,10 @@
-"""Hides a fact in a novel, asks a small model for it with retrieval and with exact attention, and compares.
+"""Hides a fact in a novel, asks a small model for it with retrieval, exact and llama.cpp's attention, and compares.
 
-The same document and question go to both, at temperature 0, so the attention is the only difference.
+The same document and question go to all, at temperature 0, so the attention is the only difference.
 """
 
 import argparse
-import codecs
+import json
 import os
 import pathlib
 import random
@@ -48,36 +48,58 @@ def make_document(city, number, depth):
     return "\n\n".join(paragraphs) + "\n", ends[place] / end
 
 
+# What is compared: the name on the command line, and the one in the table.
+ATTENTIONS = {"retrieval": "retrieval", "exact": "exact", "host": "llama.cpp's own"}
+
+
 def ask(tool, model, document, question, attention):
-    """Runs the tool and shows its answer as it comes; its statistics go to standard error, straight from the tool."""
+    """Runs the tool, shows its answer, and returns what it reports; the tool tells its progress by itself."""
     command = [
         *(str(tool), "generate", "--model", model, "--document", str(document), "--prompt", question),
-        *("--attention", attention, "--max-tokens", "32", "--temperature", "0"),
+        *("--attention", attention, "--max-tokens", "32", "--temperature", "0", "--draft", "off", "--json"),
     ]
-    print(f"\n== {attention} attention", flush=True)
+    if attention == "retrieval":
+        command.append("--evidence")
+    print(f"\n== {ATTENTIONS[attention]} attention", flush=True)
     say("$ " + shlex.join(["ra", *command[1:]]))
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    answer = ""
     try:
-        while True:
-            piece = os.read(process.stdout.fileno(), 4096)
-            text = decoder.decode(piece, final=not piece)
-            answer += text
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            if not piece:
-                break
-        status = process.wait()
+        output = process.communicate()[0]
     except BaseException:
         process.terminate()
         process.wait()
         raise
-    if not answer.endswith("\n"):
-        print(flush=True)
-    if status != 0:
-        raise Failure(f"'ra generate --attention {attention}' failed with exit status {status}.")
-    return answer
+    if process.returncode != 0:
+        raise Failure(f"'ra generate --attention {attention}' failed with exit status {process.returncode}.")
+    report = json.loads(output)
+    print(report["text"].strip(), flush=True)
+    for citation in report.get("evidence", {}).get("citations", []):
+        place = f", {citation['place']}" if citation.get("place") else ""
+        print(f'from: {citation["documentTitle"]}{place}: "{" ".join(citation["citedText"].split())}"', flush=True)
+    return report
+
+
+def table(reports, number):
+    """What each attention took, a line each."""
+    rows = [("attention", "number", "reading", "a token", "looked at", "keys and values")]
+    for attention, report in reports.items():
+        memory = report["memory"]
+        share = report.get("keysReadWithStatic")
+        rows.append(
+            (
+                ATTENTIONS[attention],
+                "found" if contains(report["text"], number) else "not found",
+                f"{report['prefillSeconds']:.1f} s",
+                f"{1000 / report['decodeTokensPerSecond']:.1f} ms" if report["decodeTokensPerSecond"] else "-",
+                f"{100 * share:.1f} %" if share is not None else "all",
+                f"{(memory.get('store', 0) + memory.get('index', 0)) / 1e6:.0f} MB" if memory.get("store") else "-",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    first, *others = widths
+    return "\n".join(
+        "  ".join([row[0].ljust(first)] + [cell.rjust(width) for cell, width in zip(row[1:], others)]) for row in rows
+    )
 
 
 def contains(answer, number):
@@ -137,7 +159,8 @@ def _environment(parse, variable):
 def main():
     parser = argparse.ArgumentParser(
         prog="demo",
-        description="Hides a fact in a novel and asks a small model for it, with retrieval and with exact attention."
+        description="Hides a fact in a novel and asks a small model for it, with retrieval, exact and llama.cpp's"
+        " attention."
         " Ends with status 1 if exact attention finds it and retrieval does not.",
         epilog="The environment variables RA_DEMO_DEPTH and RA_DEMO_SEED stand for the options; RA_TOOL names a built"
         " tool to use instead of building it.",
@@ -163,13 +186,9 @@ def main():
         print(f"document: the beginning of Alice's Adventures in Wonderland, {len(document.encode())} bytes")
         print(f"hidden:   \"The special magic number for {city} is: {number}.\" at {actual:.0%} depth (seed {seed})")
         print(f"question: {question}", flush=True)
-        found = {
-            attention: contains(ask(tool, model, file, question, attention), number)
-            for attention in ("retrieval", "exact")
-        }
-    print()
-    for attention, hit in found.items():
-        print(f"{attention} attention {'found' if hit else 'did not find'} {number}")
+        reports = {attention: ask(tool, model, file, question, attention) for attention in ATTENTIONS}
+    found = {attention: contains(report["text"], number) for attention, report in reports.items()}
+    print(f"\n{reports['exact']['promptTokens']} tokens of prompt\n\n{table(reports, number)}\n")
     if not any(found.values()):
         print("The model misses it even with exact attention: try another seed or a larger model.")
     return 1 if found["exact"] and not found["retrieval"] else 0

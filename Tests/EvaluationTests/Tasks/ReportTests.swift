@@ -146,8 +146,8 @@ import Testing
     #expect(open.sentence.contains("100.0 % of the bytes"))
     #expect(try verdict([])?.finding == nil)
     let report = EvaluationReport(try results())
-    #expect(report.summary.verdicts.map(\.attention) == ["retrieval", "a<b>&\\\"c'"])
-    #expect(try read(report.html).text.contains("retrieval answers worse than exact"))
+    #expect(report.summary.verdicts.map(\.attention) == ["retrieval", "a<b>&\"c'"])
+    #expect(try read(report.html).text.contains("Too few questions to judge retrieval by"))
     #expect(report.summary.table.hasPrefix(report.summary.verdicts[0].sentence))
   }
 
