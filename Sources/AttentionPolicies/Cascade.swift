@@ -233,8 +233,7 @@ extension CascadeHead: PromptHead {
   }
 
   func attend(_ tile: PromptTile) -> Int {
-    let all = HeadTile(tile)
-    return all.attend(to: unsafe .listed(promptRows.base, count: promptRows.count), of: rows)
-      + all.attendCausally(from: tile.rowsBefore, of: rows)
+    tile.attend(to: unsafe .listed(promptRows.base, count: promptRows.count), of: rows)
+      + tile.attendCausally(from: history.current.rowCount, of: rows)
   }
 }

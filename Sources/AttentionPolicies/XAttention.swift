@@ -97,14 +97,14 @@ final class XAttentionHead: DividedHead, DraftHead, PromptHead {
   /// Writes the share of the tile's attention that each block has.
   ///
   /// - Returns: the products that this took.
-  private func score(_ tile: HeadTile, blocks: Int, shares: ListView<Float>) -> Int {
+  private func score(_ tile: PromptTile, blocks: Int, shares: ListView<Float>) -> Int {
     let scratch = tile.workspace.scope()
     let kernels = tile.workspace.kernels
     let (stride, d) = (settings.stride, rows.dimension)
     // Tokens that fill no group of their own are judged with the others.
     let groups = max(1, tile.tokenCount / stride)
     let span = min(stride, tile.tokenCount)
-    let spans = Int(tile.ends[tile.tokenCount - 1]) / stride
+    let spans = Int(tile.visibleEnds[tile.tokenCount - 1]) / stride
     let queries = unsafe scratch.floats(groups * d)
     let products = unsafe scratch.floats(groups * spans)
     let scores = unsafe scratch.floats(groups * spans)
@@ -122,7 +122,7 @@ final class XAttentionHead: DividedHead, DraftHead, PromptHead {
     shares.fill(0)
     let spansInBlock = settings.blockSize / stride
     for group in 0..<groups {
-      let seen = min(spans, Int(tile.ends[min(tile.tokenCount, (group + 1) * stride) - 1]) / stride)
+      let seen = min(spans, Int(tile.visibleEnds[min(tile.tokenCount, (group + 1) * stride) - 1]) / stride)
       let weights = unsafe scores + group * spans
       unsafe kernels.softmax(weights, count: seen)
       for block in 0..<blocks {

@@ -112,7 +112,7 @@ public struct TextGenerator {
         tokenCount += 1
         repeats =
           stopsAtRepetition && tokenCount.isMultiple(of: Self.repetitionInterval)
-          && AnswerLoop(endOf: text) != nil
+          && AnswerLoop.ends(text)
         return !repeats
       }, read: { try tokens.read($0, followedBy: $1) }, choose: { try sampler.sample(logits: $0) })
     try tokens.finish()

@@ -220,7 +220,7 @@ extension AttentionEngine {
       computed = prompting.attend(
         PromptTile(
           queries: group, scale: layer.scale, visibleEnds: visibleEnd, groupSize: g, states: states,
-          rowsBefore: rowsBefore, workspace: workspace))
+          workspace: workspace))
     } else if !tile.hidden.isEmpty, layer.slidingWindow == nil {
       attend(
         group, ends: visibleEnd, rowsBefore: rowsBefore, hidden: tile.hidden, layer: layer, rows: head.rows,

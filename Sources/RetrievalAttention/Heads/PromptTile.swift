@@ -16,8 +16,6 @@ package struct PromptTile {
   package let groupSize: Int
   /// `[tokens, groupSize]`; they take the answer.
   package let states: StatePointers
-  /// Rows that were there before the batch.
-  package let rowsBefore: Int
   package let workspace: Workspace
 
   package var tokenCount: Int { queries.count / groupSize }

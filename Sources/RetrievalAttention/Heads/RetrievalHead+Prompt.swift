@@ -74,30 +74,8 @@ extension RetrievalHead: PromptHead {
   }
 
   package func attend(_ tile: PromptTile) -> Int {
-    let (queries, states, workspace) = (tile.queries, tile.states, tile.workspace)
-    let scratch = workspace.scope()
-    let count = queries.count
-    let begins = unsafe scratch.rows(count)
-    let ends = unsafe scratch.rows(count)
-    let kernelScratch = unsafe scratch.floats(Kernels.prefillScratchCount(dimension: rows.dimension))
-    begins.fill(0)
-    func read(from first: Int, keyCount: Int) {
-      unsafe workspace.kernels.unsafePrefill(
-        queries, scale: tile.scale, to: rows.keyValues.from(first),
-        visible: VisibleKeys(begins: begins.base, ends: ends.base, keyCount: keyCount), states: states,
-        scratch: kernelScratch)
-    }
-    ends.fill(.max)
-    read(from: 0, keyCount: settings.sinkCount)
-    let firstOwn = draftedEnd
-    var own = 0
-    for query in 0..<count {
-      ends[query] = tile.visibleEnds[query] - UInt32(firstOwn)
-      own += Int(ends[query])
-    }
-    read(from: firstOwn, keyCount: Int(ends[count - 1]))
-    let chosen = attendIndexed(tile, parts: indexedParts)
-    return own + count * (settings.sinkCount + chosen)
+    tile.attend(to: .first(settings.sinkCount), of: rows) + tile.attendCausally(from: draftedEnd, of: rows)
+      + tile.queries.count * attendIndexed(tile, parts: indexedParts)
   }
 
   /// The indexes of the rows behind the sink, with their rows.

@@ -150,7 +150,7 @@ struct LearnedStatistics {
     var error: Float = 0
     var weight: Float = 0
     let kernels = workspace.kernels
-    let difference = unsafe weighted
+    let difference = unsafe scratch.floats(d)
     let spreadFactor = ClusterIndex.SearchParameters().spreadFactor
     for t in 0..<queryCount {
       let normalizer = unsafe training.logSumExps[t]

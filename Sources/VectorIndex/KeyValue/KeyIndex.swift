@@ -25,6 +25,6 @@ extension KeyIndex {
   package func requireStorable(at path: String) throws(IndexFileError) {}
 }
 
-/// How many candidates are compared exactly where `count` rows are wanted and scores come from codes. Of the best 10
-/// rows of synthetic heads, clusters of 64 keys find .89 with 4 candidates for each, and all with 16.
+/// How many candidates are compared exactly where `count` rows are wanted and scores come from codes, which put the best
+/// rows among many that score alike.
 func candidateCount(for count: Int) -> Int { max(64, 16 * count) }

@@ -1,4 +1,5 @@
 // The kinds of index that keys and values can have, and how each begins: empty, or from a file.
+// An extension for each: public initializers can't be constrained by `KeyIndex`, which is not public.
 
 extension KeyValueIndex where Index == ClusterIndex {
   /// No rows yet.

@@ -49,12 +49,6 @@ struct FidelityCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Read the context with these prefill tolerances too, each from its beginning; repeatable.",
-      valueName: "price"))
-  var alsoPrefill: [Float] = []
-
-  @Option(
-    help: ArgumentHelp(
       """
       Read the context as these policies do too, each from its beginning, and decode exactly behind it; separated by \
       commas or repeated: retrieval:prefill=1e-3, hip:prefill=true, cascade:prefill=true, xattention.
@@ -102,23 +96,13 @@ struct FidelityCommand: AsyncParsableCommand {
     }
     if let curve {
       try checkCount("--curve", curve)
-      if hostNoise || heads || reference == .host || !also.isEmpty || !alsoPrefill.isEmpty
-        || !prefillAttention.isEmpty
-      {
+      if hostNoise || heads || reference == .host || !also.isEmpty || !prefillAttention.isEmpty {
         throw ValidationError(
-          """
-          --curve compares with exact attention, without --heads, --host-noise, --also, --also-prefill and \
-          --prefill-attention.
-          """)
+          "--curve compares with exact attention, without --heads, --host-noise, --also and --prefill-attention."
+        )
       }
     }
-    if !alsoPrefill.isEmpty, !attention.isRetrieval {
-      throw ValidationError("--also-prefill gives tolerances of --attention retrieval.")
-    }
     _ = try readingPolicies()
-    for tolerance in alsoPrefill where !(tolerance >= 0) {
-      throw ValidationError("--also-prefill is \(tolerance), but must be zero or positive.")
-    }
     for tolerance in also where !(tolerance >= 0) {
       throw ValidationError("--also is \(tolerance), but must be zero or positive.")
     }
@@ -155,11 +139,6 @@ struct FidelityCommand: AsyncParsableCommand {
       reports.append(try measurement.measure(against: reference, search: search, observesHeads: heads))
     }
     var readings = measurement.reading.map { [$0] } ?? []
-    for tolerance in alsoPrefill {
-      guard var settings = policy.retrieval else { break }
-      settings.prefillTolerance = tolerance
-      readings.append(try measurement.measureReading(.retrieval(settings)))
-    }
     for policy in try readingPolicies() { readings.append(try measurement.measureReading(policy)) }
     console.clear()
     if json {

@@ -1,16 +1,10 @@
 // What an answer took, for scripts and for people.
 
-import ArgumentParser
 import Evidence
 import Foundation
 import Generation
 import LlamaHost
 import RetrievalAttention
-
-struct StatisticsOption: ParsableArguments {
-  @Flag(help: "Tell all measurements behind the answer, instead of a line.")
-  var stats = false
-}
 
 /// What `ra generate --json` writes.
 struct GenerationReport: Encodable {
@@ -146,9 +140,4 @@ extension GenerationReport {
   private static func seconds(_ seconds: Double) -> String {
     seconds < 10 ? String(format: "%.1f s", seconds) : formatDuration(seconds)
   }
-}
-
-struct RepetitionOption: ParsableArguments {
-  @Flag(help: "Let answers go on that repeat the same words again and again; without, they are stopped.")
-  var allowRepetition = false
 }

@@ -85,6 +85,20 @@ func highest(_ count: Int, of values: [Double]) -> [Int] {
   return ranked.prefix(count).sorted()
 }
 
+/// HiP's search among `blocks` blocks of keys: `kept` spans of them are halved, and the best halves kept, until each is
+/// one block. Returns their numbers.
+func blocksByHalving(_ blocks: Int, kept: Int, judge: (_ middle: Int) -> Double) -> [Int] {
+  var spans = (0..<kept).map { $0 * blocks / kept..<($0 + 1) * blocks / kept }
+  while spans.contains(where: { $0.count > 1 }) {
+    let halves = spans.flatMap { span -> [Range<Int>] in
+      let middle = span.lowerBound + span.count / 2
+      return [span.lowerBound..<middle, middle..<span.upperBound].filter { !$0.isEmpty }
+    }
+    spans = highest(kept, of: halves.map { judge($0.lowerBound + $0.count / 2) }).map { halves[$0] }
+  }
+  return spans.map(\.lowerBound)
+}
+
 /// An engine of one layer with a policy.
 struct PolicyRun {
   let data: PolicyInput

@@ -53,21 +53,12 @@ import Testing
       "hip:k=32,sink=8,window=32,dense=none,prefill=true", blockTokens: 32
     ) { block, head in
       let blocks = (block.lowerBound + 1 - sink - window) / size
-      func judge(_ span: Range<Int>) -> Double {
-        let middle = span.lowerBound + span.count / 2
-        return block.flatMap { token in
+      let found = blocksByHalving(blocks, kept: kept) { middle in
+        block.flatMap { token in
           (0..<size).map { data.score(token: token, head: head, key: sink + middle * size + $0) }
         }.max()!
       }
-      var spans = (0..<kept).map { $0 * blocks / kept..<($0 + 1) * blocks / kept }
-      while spans.contains(where: { $0.count > 1 }) {
-        let halves = spans.flatMap { span -> [Range<Int>] in
-          let middle = span.lowerBound + span.count / 2
-          return [span.lowerBound..<middle, middle..<span.upperBound].filter { !$0.isEmpty }
-        }
-        spans = highest(kept, of: halves.map(judge)).map { halves[$0] }
-      }
-      return Array(0..<sink) + spans.flatMap { [sink + $0.lowerBound * 2, sink + $0.lowerBound * 2 + 1] }
+      return Array(0..<sink) + found.flatMap { [sink + $0 * size, sink + $0 * size + 1] }
         + Array(sink + blocks * size..<block.upperBound)
     }
     #expect(share < 0.9)

@@ -124,21 +124,12 @@ import VectorIndex
         blocks = (token + 1 - sink - window) / size
         found[kvHead] = []
         for member in data.group(kvHead) {
-          func judge(_ span: Range<Int>) -> Double {
-            let block = span.lowerBound + span.count / 2
-            return (0..<size).map {
-              data.score(token: token, head: member, key: sink + block * size + $0)
+          let best = blocksByHalving(blocks, kept: kept) { middle in
+            (0..<size).map {
+              data.score(token: token, head: member, key: sink + middle * size + $0)
             }.max()!
           }
-          var spans = (0..<kept).map { $0 * blocks / kept..<($0 + 1) * blocks / kept }
-          while spans.contains(where: { $0.count > 1 }) {
-            let halves = spans.flatMap { span -> [Range<Int>] in
-              let middle = span.lowerBound + span.count / 2
-              return [span.lowerBound..<middle, middle..<span.upperBound].filter { !$0.isEmpty }
-            }
-            spans = highest(kept, of: halves.map(judge)).map { halves[$0] }
-          }
-          found[kvHead]!.formUnion(spans.map(\.lowerBound))
+          found[kvHead]!.formUnion(best)
         }
       }
       let read = found[kvHead]!.sorted().flatMap { [sink + $0 * 2, sink + $0 * 2 + 1] }
