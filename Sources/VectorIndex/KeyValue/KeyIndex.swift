@@ -25,6 +25,6 @@ extension KeyIndex {
   package func requireStorable(at path: String) throws(IndexFileError) {}
 }
 
-/// How many candidates are compared exactly where `count` rows are wanted and scores come from codes, which put the best
-/// rows among many that score alike.
+/// How many candidates are compared exactly where `count` rows are wanted and scores come from codes, by which the best
+/// rows are among many alike.
 func candidateCount(for count: Int) -> Int { max(64, 16 * count) }
