@@ -12,7 +12,7 @@ from pydantic import BaseModel
 url, key = sys.argv[1:3]
 client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=300)
 model = client.models.list().data[0].id
-question = [{"role": "user", "content": "What is the capital of France?"}]
+question = [{"role": "user", "content": "Where is the Eiffel Tower?"}]
 
 
 class City(BaseModel):
@@ -144,8 +144,8 @@ def sessions():
 
 def langchain():
     chat = ChatOpenAI(model=model, base_url=f"{url}/v1", api_key=key, temperature=0, max_tokens=60, max_retries=0)
-    assert "Paris" in chat.invoke("What is the capital of France?").content
-    assert "Paris" in "".join(chunk.content for chunk in chat.stream("What is the capital of France?"))
+    assert "Paris" in chat.invoke("Where is the Eiffel Tower?").content
+    assert "Paris" in "".join(chunk.content for chunk in chat.stream("Where is the Eiffel Tower?"))
     city = chat.with_structured_output(City, method="json_schema").invoke("Describe Paris.")
     assert isinstance(city, City)
 

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import console
 from console import Failure, say
@@ -79,6 +80,54 @@ def ask(tool, model, document, question, attention):
     return report
 
 
+LONG_DEPTH = 32_768
+LONG_PERIOD = 2_048
+
+
+def time_long_context(tool, model):
+    """What a token takes far beyond the document, by attention: mean of some steps, and the process's memory."""
+    command = [
+        *(str(tool), "bench", "decode", "--model", model, "--text", str(TEXT), "--synthetic"),
+        *("--synthetic-period", str(LONG_PERIOD), "--depth", str(LONG_DEPTH), "--allow-beyond-context"),
+        *("--attention", ",".join(ATTENTIONS), "--tokens", "16", "--rounds", "2", "--json"),
+    ]
+    say("\n$ " + shlex.join(["ra", *command[1:]]))
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        output = process.communicate()[0]
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if process.returncode != 0:
+        raise Failure(f"'ra bench decode' failed with exit status {process.returncode}.")
+    return {result["policy"]: result for result in json.loads(output)["results"]}
+
+
+def long_table(results):
+    rows = [("attention", "a token", "looked at")]
+    for attention, name in ATTENTIONS.items():
+        result = results[attention]
+        share = result.get("keysReadWithStatic")
+        rows.append(
+            (
+                name,
+                f"{result['millisecondsPerToken']:.1f} ms",
+                f"{100 * share:.1f} %" if share is not None else "all",
+            )
+        )
+    return aligned(rows)
+
+
+def aligned(rows):
+    """Columns as wide as they need be, the first one to the left."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    first, *others = widths
+    return "\n".join(
+        "  ".join([row[0].ljust(first)] + [cell.rjust(width) for cell, width in zip(row[1:], others)]) for row in rows
+    )
+
+
 def table(reports, number):
     """What each attention took, a line each."""
     rows = [("attention", "number", "reading", "a token", "looked at", "keys and values")]
@@ -95,15 +144,41 @@ def table(reports, number):
                 f"{(memory.get('store', 0) + memory.get('index', 0)) / 1e6:.0f} MB" if memory.get("store") else "-",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    first, *others = widths
-    return "\n".join(
-        "  ".join([row[0].ljust(first)] + [cell.rjust(width) for cell, width in zip(row[1:], others)]) for row in rows
-    )
+    return aligned(rows)
 
 
 def contains(answer, number):
     return number in re.sub(r"(?<=\d)[ ,.'\u202f](?=\d)", "", answer)  # 1,234,567 counts as well
+
+
+def build(swift):
+    """Builds the tool; one line tells how far it is, and what the build said comes out only if it fails."""
+    command = [swift, "build", "-c", "release", "--product", "ra", "--pkg-config-path", ".deps/lib/pkgconfig"]
+    paths = [str(ROOT / ".deps" / "lib" / "pkgconfig"), os.environ.get("PKG_CONFIG_PATH", "")]
+    environment = dict(os.environ, PKG_CONFIG_PATH=os.pathsep.join(filter(None, paths)))
+    progress, start, lines = console.Progress(), time.monotonic(), []
+    progress.show("building ra (minutes the first time)", always=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace")
+    try:
+        # Steps are told on a line each: [number/all].
+        for line in process.stdout:
+            lines.append(line)
+            step = re.match(r"\[(\d+)/(\d+)\]", line)
+            if step:
+                progress.show(f"building ra: step {step[1]} of {step[2]}, {time.monotonic() - start:.0f} s")
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if status != 0:
+        progress.close()
+        sys.stderr.writelines(lines)
+        raise Failure(f"'{shlex.join(command)}' failed; its messages are above.")
+    progress.show(f"built ra in {time.monotonic() - start:.0f} s", always=True)
+    progress.close()
 
 
 def prepare(name):
@@ -117,16 +192,10 @@ def prepare(name):
                 f"Swift 6.2 or newer is needed and '{swift}' was not found: https://www.swift.org/install has it for"
                 " Linux, on macOS Xcode or 'xcode-select --install'."
             )
-        steps = [
-            [str(scripts / "bootstrap")],
-            [swift, "build", "-c", "release", "--product", "ra", "--pkg-config-path", ".deps/lib/pkgconfig"],
-        ]
-        paths = [str(ROOT / ".deps" / "lib" / "pkgconfig"), os.environ.get("PKG_CONFIG_PATH", "")]
-        environment = dict(os.environ, PKG_CONFIG_PATH=os.pathsep.join(filter(None, paths)))
-        for step in steps:
-            # Standard output is for the demo's own; the build talks on standard error.
-            if subprocess.run(step, cwd=ROOT, env=environment, stdout=sys.stderr.fileno()).returncode != 0:
-                raise Failure(f"'{shlex.join([os.path.basename(step[0]), *step[1:]])}' failed; its messages are above.")
+        # Standard output is for the demo's own; the bootstrap talks on standard error.
+        if subprocess.run([str(scripts / "bootstrap")], cwd=ROOT, stdout=sys.stderr.fileno()).returncode != 0:
+            raise Failure("'scripts/bootstrap' failed; its messages are above.")
+        build(swift)
         tool = ROOT / ".build" / "release" / "ra"
     if os.sep in name or name.endswith(".gguf"):
         return tool, name
@@ -168,6 +237,9 @@ def main():
     parser.add_argument("--depth", type=_share, help="where to hide it, 0 (start) to 1 (end); default: anywhere")
     parser.add_argument("--seed", type=int, help="chooses fact and depth; default: new ones every time")
     parser.add_argument("--model", default=MODEL, help=f"a name scripts/fetch-model knows, or a file; default: {MODEL}")
+    parser.add_argument(
+        "--no-long", dest="long", action="store_false",
+        help=f"leave out what a token takes behind {LONG_DEPTH:,} tokens (a minute, 2 GB of memory)")
     arguments = parser.parse_args()
     depth = arguments.depth if arguments.depth is not None else _environment(_share, "RA_DEMO_DEPTH")
     seed = arguments.seed if arguments.seed is not None else _environment(int, "RA_DEMO_SEED")
@@ -188,7 +260,10 @@ def main():
         print(f"question: {question}", flush=True)
         reports = {attention: ask(tool, model, file, question, attention) for attention in ATTENTIONS}
     found = {attention: contains(report["text"], number) for attention, report in reports.items()}
-    print(f"\n{reports['exact']['promptTokens']} tokens of prompt\n\n{table(reports, number)}\n")
+    print(f"\n{reports['exact']['promptTokens']} tokens of prompt\n\n{table(reports, number)}\n", flush=True)
+    if arguments.long:
+        print(f"Behind {LONG_DEPTH:,} tokens, copies of {LONG_PERIOD:,}: beyond what the model was made for, so a speed only")
+        print(f"\n{long_table(time_long_context(tool, model))}\n", flush=True)
     if not any(found.values()):
         print("The model misses it even with exact attention: try another seed or a larger model.")
     return 1 if found["exact"] and not found["retrieval"] else 0

@@ -147,14 +147,17 @@ package struct ScatterPlot {
     return lines
   }
 
-  /// Okabe and Ito's colors, which color-blind people can tell apart, without black and yellow; then three more.
+  /// Okabe and Ito's colors, which color-blind people can tell apart, without black and yellow; then more, so that all
+  /// attentions of a report have their own. Each is readable on white and on black.
   private static let colors = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a5cc7", "#a0622d", "#6f8a00",
+    "#e0457b",
+    "#00a0a8", "#8a8d94", "#b04fd0", "#4f7f52", "#c9a100", "#5068c8",
   ]
 
   static func color(_ number: Int) -> String { colors[number % colors.count] }
 
-  /// Colors repeat after 9 series and shapes after 5, so that 45 differ.
+  /// Colors repeat after 16 series and shapes after 5, so that 80 differ.
   static func marker(_ number: Int, x: Double, y: Double, label: String? = nil) -> String {
     let outline: [(Double, Double)] =
       switch number % 5 {

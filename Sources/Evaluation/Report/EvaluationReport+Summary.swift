@@ -9,7 +9,9 @@ extension EvaluationReport {
       "<li class=\"\(verdict.finding.rawValue)\">\(Self.escaped(verdict.sentence))</li>"
     }
     guard !sentences.isEmpty else { return "" }
-    return Self.section("Verdict", "", "<ul>\n\(sentences.joined(separator: "\n"))\n</ul>")
+    let notes = summary.coincidences.map { "<p class=\"note\">\(Self.escaped($0))</p>" }
+    return Self.section(
+      "Verdict", "", (["<ul>\n\(sentences.joined(separator: "\n"))\n</ul>"] + notes).joined(separator: "\n"))
   }
 
   /// A column of the summary.
@@ -142,6 +144,7 @@ extension EvaluationReport {
         guard let x = x(row), let y = y(row), x > 0, y.isFinite else { return nil }
         return ReportPlot.Point(
           series: summary.attentions.firstIndex(of: row.attention) ?? 0, x: x, y: y,
+          name: row.attention,
           label: "\(row.attention): \(Self.format(y, "%.4g")) at \(Self.format(x, "%.3g"))")
       }
     }

@@ -13,6 +13,8 @@ struct ReportPlot {
     var series: Int
     var x: Double
     var y: Double
+    /// Written beside the marker, where there is room.
+    var name: String
     /// Shown while the pointer rests on the marker.
     var label: String
   }
@@ -79,6 +81,15 @@ struct ReportPlot {
     }
     for point in points {
       lines.append(ScatterPlot.marker(point.series, x: x(point.x), y: y(point.y), label: point.label))
+    }
+    let labels = PlotLabels(
+      left: Self.left, right: Self.right, top: Self.top, bottom: Self.bottom,
+      markers: points.map { (x($0.x), y($0.y)) })
+    for (point, place) in zip(points, labels.places(points.map(\.name))) {
+      guard let place else { continue }
+      lines.append(
+        ScatterPlot.text(
+          point.name, x: place.x, y: place.y, attributes: "font-size=\"\(number(PlotLabels.fontSize))\""))
     }
     return lines.joined(separator: "\n") + "\n</svg>"
   }

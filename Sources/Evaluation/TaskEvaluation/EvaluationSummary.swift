@@ -114,6 +114,25 @@ extension EvaluationSummary.Row {
 }
 
 extension EvaluationSummary {
+  /// Why attentions come to the same where a context is too short to choose from: a sentence for each such length.
+  public var coincidences: [String] {
+    lengths.compactMap { length in
+      let all = rows.filter {
+        $0.length == length && $0.attention != "exact" && ($0.keysReadWithStatic ?? 0) >= 0.999
+      }
+      guard let first = all.first else { return nil }
+      let names =
+        all.count == 1
+        ? "\(first.attention) reads"
+        : all.dropLast().map(\.attention).joined(separator: ", ")
+          + " and \(all[all.count - 1].attention) read"
+      return """
+        At \(length) tokens \(names) all keys, since first and last tokens and those not yet indexed are the whole \
+        context: what differs from exact attention there is rounding. Longer contexts tell methods apart.
+        """
+    }
+  }
+
   /// A table for people, one line a row.
   public var table: String {
     let width = max(9, attentions.map(\.count).max() ?? 0)
@@ -123,7 +142,8 @@ extension EvaluationSummary {
     func column(_ value: Double?, _ format: String, _ width: Int) -> String {
       pad(value.map { String(format: format, $0) } ?? "-", width)
     }
-    var lines = verdicts.map(\.sentence) + (verdicts.isEmpty ? [] : [""])
+    let sentences = verdicts.map(\.sentence) + coincidences
+    var lines = sentences + (sentences.isEmpty ? [] : [""])
     lines += [
       "attention".padding(toLength: width, withPad: " ", startingAt: 0)
         + "  length  questions  accuracy   mean KL   top-1  keys read  MB/token  ms/token"

@@ -118,6 +118,62 @@ import Testing
     #expect(reader.titles.count { $0.hasPrefix("0 answers") } == 0)
   }
 
+  /// Where first and last tokens are the whole context, nothing is chosen, and the report says so.
+  @Test func shortContextsSayWhyMethodsCoincide() throws {
+    var results = EvaluationResults(header: try ResultSupport.header())
+    for (length, share) in [(512, 1.0), (4096, 0.2)] {
+      for attention in ["exact", "retrieval", "streaming"] {
+        var record = try ResultSupport.fidelity(length: length, attention: attention, meanKL: 0)
+        record.keysReadWithStatic = share
+        results.fidelity.append(record)
+      }
+    }
+    let summary = EvaluationSummary(results)
+    #expect(summary.coincidences.count == 1)
+    let sentence = try #require(summary.coincidences.first)
+    #expect(sentence.hasPrefix("At 512 tokens retrieval and streaming read all keys"))
+    #expect(summary.table.hasPrefix(sentence))
+  }
+
+  private struct Box {
+    var left, right, top, bottom: Double
+
+    func holds(_ x: Double, _ y: Double) -> Bool { x > left && x < right && y > top && y < bottom }
+
+    func isApart(from other: Box) -> Bool {
+      right <= other.left || other.right <= left || bottom <= other.top || other.bottom <= top
+    }
+  }
+
+  /// No text covers a marker, another text or the frame.
+  @Test func namesOfMarkersHaveRoomOfTheirOwn() {
+    var markers: [(x: Double, y: Double)] = []
+    for number in 0..<12 { markers.append((Double(60 + number * 53 % 260), Double(40 + number * 37 % 170))) }
+    let labels = PlotLabels(left: 46, right: 340, top: 26, bottom: 226, markers: markers)
+    let texts = markers.indices.map { String(repeating: "n", count: 3 + $0) }
+    var boxes: [Box] = []
+    for (text, place) in zip(texts, labels.places(texts)) {
+      guard let place else { continue }
+      boxes.append(
+        Box(left: place.x, right: place.x + Double(text.count) * 5, top: place.y - 7, bottom: place.y))
+    }
+    #expect(boxes.count >= 8)
+    for (number, box) in boxes.enumerated() {
+      #expect(box.left >= 46 && box.right <= 340 && box.top >= 26 && box.bottom <= 226)
+      #expect(!markers.contains { box.holds($0.x, $0.y) })
+      #expect(boxes[(number + 1)...].allSatisfy { box.isApart(from: $0) })
+    }
+  }
+
+  /// Where all are at one place only as many names are written as fit around it.
+  @Test func crowdedNamesAreLeftOut() {
+    let markers = [(x: Double, y: Double)](repeating: (100, 100), count: 20)
+    let labels = PlotLabels(left: 0, right: 200, top: 0, bottom: 200, markers: markers)
+    let places = labels.places([String](repeating: "retrieval", count: 20))
+    let written = places.count { $0 != nil }
+    #expect(written >= 4 && written < 20)
+  }
+
   private func verdict(_ differences: [Double], reference: String = "exact") throws -> EvaluationVerdict? {
     var results = EvaluationResults(header: try ResultSupport.header())
     for (sample, difference) in differences.enumerated() {
