@@ -115,9 +115,7 @@ let package = Package(
       dependencies: [
         "Evidence", "LlamaHost", "RetrievalAttention", "VectorIndex", "AttentionKernels", "Platform",
       ],
-      resources: [
-        .embedInCode("Resources/evidence-profiles.json"), .embedInCode("Resources/retrieval-profiles.json"),
-      ],
+      resources: [.embedInCode("Resources/evidence-profiles.json")],
       swiftSettings: strict),
     // From the attention of an answer to the passages that it came from.
     .target(name: "Evidence", dependencies: ["Platform"], swiftSettings: strict),
@@ -253,7 +251,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log", condition: server),
       ], swiftSettings: settings),
     .testTarget(
-      name: "raTests", dependencies: ["ra", "NumpyFile", "Platform", "TestSupport"], swiftSettings: settings),
+      name: "raTests", dependencies: ["ra", "Generation", "NumpyFile", "Platform", "TestSupport"],
+      swiftSettings: settings),
   ],
   cxxLanguageStandard: .cxx17
 )

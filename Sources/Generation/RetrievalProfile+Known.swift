@@ -4,17 +4,16 @@ import Foundation
 import Platform
 
 extension RetrievalProfile {
-  /// A profile, and where it is.
+  /// A profile, and its file.
   public struct Known: Sendable, Hashable {
     public var profile: RetrievalProfile
-    /// Its file; nil for one that comes with the program.
-    public var path: String?
+    public var path: String
   }
 
   /// Where people put profiles of their own: those that say which file they are for are found there.
   public static var folder: String { UserFolder.data.path("profiles") }
 
-  /// The profile for a model's file: one of the user's folder, or one that comes with the program.
+  /// The profile for a model's file, of the user's folder.
   ///
   /// Cost: 2 MiB of the model, and the folder's files, of which those that are no profiles do not count.
   ///
@@ -32,11 +31,6 @@ extension RetrievalProfile {
       }
       return Known(profile: profile, path: path)
     }
-    return included.first { $0.fingerprint == fingerprint }.map { Known(profile: $0) }
+    return nil
   }
-
-  /// Those of Profiles/.
-  static let included: [RetrievalProfile] =
-    (try? JSONDecoder().decode([RetrievalProfile].self, from: Data(PackageResources.retrieval_profiles_json)))
-    ?? []
 }

@@ -7,21 +7,15 @@ import Testing
 @testable import Generation
 
 @Suite struct KnownProfileTests {
-  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent()
-    .deletingLastPathComponent()
-
-  /// What the program carries is what Profiles/ tells of.
-  @Test func `Profiles of the program are those of the folder`() throws {
-    let folder = Self.root.appendingPathComponent("Profiles")
-    let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter {
-      $0.hasSuffix(".json")
-    }
-    let profiles = try files.map { try RetrievalProfile(contentsOf: folder.appendingPathComponent($0).path) }
-    #expect(profiles.count == 3)
-    #expect(Set(profiles) == Set(RetrievalProfile.included))
-    #expect(Set(profiles.map(\.fingerprint)).count == 3)
-    #expect(profiles.allSatisfy { $0.fingerprint != nil })
+  private func profile(_ fingerprint: String?, sinkCount: Int = 16) -> RetrievalProfile {
+    let outcome = RetrievalProfile.Outcome(
+      text: "a.txt", context: 10, tokens: 5, uniformKL: 0.1, uniformBytes: 100, profileKL: 0.1,
+      profileBytes: 70, uniformBytesAtProfileKL: nil)
+    var profile = RetrievalProfile(
+      model: "m", sinkCount: sinkCount, windowCount: 64, layerTolerances: [0.1, 0.2], targetKL: 0.1,
+      calibration: outcome, validation: nil)
+    profile.fingerprint = fingerprint
+    return profile
   }
 
   @Test func `A profile is found by the file's size and ends`() throws {
@@ -31,13 +25,15 @@ import Testing
     #expect(try RetrievalProfile.known(forModel: model, folder: empty) == nil)
     let folder = scratch.url.appending(path: "profiles").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    var profile = RetrievalProfile.included[0]
-    profile.fingerprint = try ModelFingerprint.text(ofFile: model)
+    let own = profile(try ModelFingerprint.text(ofFile: model), sinkCount: 17)
     try Data("{".utf8).write(to: URL(fileURLWithPath: folder + "/a-broken.json"))
-    try RetrievalProfile.included[1].json().write(to: URL(fileURLWithPath: folder + "/b-other.json"))
-    try profile.json().write(to: URL(fileURLWithPath: folder + "/c-own.json"))
+    try profile("1-another").json().write(to: URL(fileURLWithPath: folder + "/b-other.json"))
+    try profile(nil).json().write(to: URL(fileURLWithPath: folder + "/b-nobody.json"))
+    #expect(try RetrievalProfile.known(forModel: model, folder: folder) == nil)
+    try own.json().write(to: URL(fileURLWithPath: folder + "/c-own.json"))
     let known = try RetrievalProfile.known(forModel: model, folder: folder)
-    #expect(known == RetrievalProfile.Known(profile: profile, path: folder + "/c-own.json"))
+    #expect(known == RetrievalProfile.Known(profile: own, path: folder + "/c-own.json"))
+    #expect(known?.profile.applied(to: RetrievalSettings()).sinkCount == 17)
     #expect(throws: GenerationError.self) { try RetrievalProfile.known(forModel: empty, folder: folder) }
     let local = try LocalModel(path: model, profiles: folder)
     #expect(local.profile == known)
@@ -45,18 +41,5 @@ import Testing
     #expect(local.architecture == "llama")
     #expect(!local.hasChatTemplate)
     #expect(local.support == .takenOver(isHybrid: false))
-  }
-
-  @Test func `A user's own profile counts before the program's`() throws {
-    let scratch = try ScratchDirectory()
-    let folder = scratch.url.appending(path: "profiles").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    var own = RetrievalProfile.included[0]
-    own.sinkCount = 17
-    let fingerprint = try #require(own.fingerprint)
-    #expect(RetrievalProfile.known(withFingerprint: fingerprint, folder: folder)?.path == nil)
-    try own.json().write(to: URL(fileURLWithPath: folder + "/own.json"))
-    #expect(RetrievalProfile.known(withFingerprint: fingerprint, folder: folder)?.profile.sinkCount == 17)
-    #expect(own.applied(to: RetrievalSettings()).sinkCount == 17)
   }
 }

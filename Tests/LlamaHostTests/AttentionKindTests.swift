@@ -63,6 +63,13 @@ extension HostTests {
         try shapes(.distance).map(\.distanceSlopes) == [[0.0625, 0.003_906_25], [0.0625, 0.003_906_25]])
     }
 
+    @Test func `The probe passes over layers without attention`() throws {
+      let report = try model(.gaps).takeover(pool: ThreadPool(threadCount: 1))
+      #expect(report.isSupported, "\(report)")
+      #expect(report.layers.map(\.number) == [0, 3])
+      #expect(report.layers.map(\.shape.kvHeadCount) == [2, 1])
+    }
+
     @Test func `Devices leave such models to the CPU, and say why`() throws {
       let context = try GuestContext(
         model: model(.sinks), pool: ThreadPool(threadCount: 1), batchCapacity: 64, guest: ExactAttention())
@@ -102,7 +109,7 @@ extension HostTests {
         case .distance: shape.distanceSlopes = nil
         case .chunks: break
         // These cannot be left out: queries that are scaled otherwise stand for any mistake.
-        case .latent, .narrowValues, .sharedKeys: shape.scale *= 1.25
+        case .latent, .narrowValues, .sharedKeys, .gaps: shape.scale *= 1.25
         }
       }
       #expect(wrong > 1e-3)

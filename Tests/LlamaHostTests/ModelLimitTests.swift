@@ -104,14 +104,18 @@ import Testing
 
   @Test func `A model that does not continue texts is refused with the host's attention too`() throws {
     let scratch = try ScratchDirectory()
-    let model = try LlamaModel.load(path: scratch.write(TinyModel.llada(context: 64).build()))
     let pool = try ThreadPool(threadCount: 1)
-    #expect(try model.takeover(pool: pool).reasons.contains(.diffusion))
-    #expect {
-      try HostContext(model: model, pool: pool, contextLength: 64)
-    } throws: { error in
-      guard case LlamaError.notGenerative(.diffusion) = error else { return false }
-      return true
+    for (tiny, reason) in [
+      (TinyModel.llada(context: 64), TakeoverReason.diffusion), (TinyModel.t5(context: 64), .encoderDecoder),
+    ] {
+      let model = try LlamaModel.load(path: scratch.write(tiny.build()))
+      #expect(try model.takeover(pool: pool).reasons.contains(reason))
+      #expect {
+        try HostContext(model: model, pool: pool, contextLength: 64)
+      } throws: { error in
+        guard case LlamaError.notGenerative(reason) = error else { return false }
+        return true
+      }
     }
   }
 }

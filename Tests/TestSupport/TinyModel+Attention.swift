@@ -5,7 +5,7 @@ import Foundation
 extension TinyModel {
   /// How a tiny model's layers attend.
   package enum Attention: String, CaseIterable {
-    case sinks, latent, narrowValues, sharedKeys, chunks, cap, distance
+    case sinks, latent, narrowValues, sharedKeys, chunks, cap, distance, gaps
   }
 
   package static func attending(_ attention: Attention, context: UInt32 = 1 << 14) -> TinyModel {
@@ -17,6 +17,7 @@ extension TinyModel {
     case .chunks: chunks(context)
     case .cap: cap(context)
     case .distance: distance(context)
+    case .gaps: gaps(context)
     }
   }
 
@@ -30,6 +31,10 @@ extension TinyModel {
 
   private mutating func set(_ key: String, _ value: Float) {
     extra.append(("\(architecture).\(key)", TinyGGUF.bytes(UInt32(6)) + TinyGGUF.bytes(value.bitPattern)))
+  }
+
+  private mutating func set(_ key: String, _ values: [UInt32]) {
+    extra.append(("\(architecture).\(key)", TinyGGUF.array(4, values.map { TinyGGUF.bytes($0) })))
   }
 
   private mutating func set(_ key: String, _ flags: [Bool]) {
@@ -179,6 +184,30 @@ extension TinyModel {
       model.add("blk.\(layer).attn_qkv.weight", [width, 3 * width])
       model.add("blk.\(layer).attn_output.weight", [width, width])
       model.addForward(layer, isGated: false)
+    }
+    return model
+  }
+
+  /// Deci, as Nemotron Super: a layer without anything but products, one with a matrix in the place of attention, and
+  /// one whose two heads share a key.
+  private static func gaps(_ context: UInt32) -> TinyModel {
+    var model = TinyModel("deci", context: context)
+    let (heads, keys) = ([2, 0, 2, 2], [2, 0, 0, 1])
+    model.set("block_count", UInt32(heads.count))
+    model.set("attention.head_count", heads.map(UInt32.init))
+    model.set("attention.head_count_kv", keys.map(UInt32.init))
+    model.set("rope.dimension_count", UInt32(width / Self.heads))
+    model.addEnds()
+    for layer in heads.indices {
+      if heads[layer] > 0 { model.addNorms(layer, ["attn_norm"]) }
+      if keys[layer] > 0 {
+        let columns = keys[layer] * width / Self.heads
+        model.addAttention(layer, (width, columns, columns))
+      } else if heads[layer] > 0 {
+        model.add("blk.\(layer).attn_output.weight", [width, width])
+      }
+      model.addNorms(layer, ["ffn_norm"])
+      model.addForward(layer)
     }
     return model
   }

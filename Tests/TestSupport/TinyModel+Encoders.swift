@@ -41,4 +41,31 @@ extension TinyModel {
     }
     return model
   }
+
+  /// T5, whose decoder attends to what its encoder made of another text.
+  package static func t5(context: UInt32) -> TinyModel {
+    var model = TinyModel("t5", context: context)
+    let buckets = 8
+    model.extra = [
+      ("t5.attention.relative_buckets_count", TinyGGUF.scalar(UInt32(buckets))),
+      ("t5.decoder_start_token_id", TinyGGUF.scalar(UInt32(1))),
+    ]
+    model.add("token_embd.weight", [width, vocabulary], deviation: 1)
+    for part in ["enc", "dec"] {
+      model.add("\(part).output_norm.weight", [width], constant: 1)
+      for layer in 0..<layers {
+        let name = "\(part).blk.\(layer)."
+        for norm in part == "dec" ? ["attn_norm", "cross_attn_norm", "ffn_norm"] : ["attn_norm", "ffn_norm"] {
+          model.add(name + norm + ".weight", [width], constant: 1)
+        }
+        for attention in part == "dec" ? ["attn", "cross_attn"] : ["attn"] {
+          for matrix in "qkvo" { model.add(name + "\(attention)_\(matrix).weight", [width, width]) }
+        }
+        if layer == 0 { model.add(name + "attn_rel_b.weight", [heads, buckets], deviation: 1) }
+        model.add(name + "ffn_up.weight", [width, forward])
+        model.add(name + "ffn_down.weight", [forward, width])
+      }
+    }
+    return model
+  }
 }

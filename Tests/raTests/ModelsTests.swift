@@ -1,6 +1,7 @@
 // Models by name: fetched, listed, used.
 
 import Foundation
+import Generation
 import Testing
 
 @Suite(.serialized) struct ModelsTests {
@@ -118,11 +119,21 @@ import Testing
 
   @Test func `A profile is found by the file, told of and left out`() throws {
     let model = try Program.model()
+    let profiles = folder.url("data").appending(path: "ra/profiles")
+    try FileManager.default.createDirectory(at: profiles, withIntermediateDirectories: true)
+    var profile = RetrievalProfile(
+      model: "SmolLM2", sinkCount: 32, windowCount: 128, layerTolerances: [Float](repeating: 0.01, count: 30),
+      targetKL: 0.01,
+      calibration: .init(
+        text: "a.txt", context: 10, tokens: 5, uniformKL: 0.01, uniformBytes: 100, profileKL: 0.01,
+        profileBytes: 70, uniformBytesAtProfileKL: nil), validation: nil)
+    profile.fingerprint = try ModelFingerprint.text(ofFile: model)
+    try profile.json().write(to: profiles.appending(path: "own.json"))
     func note(_ arguments: [String]) throws -> Bool {
       let output = try ra(
         ["generate", "-m", model, "-t", "1", "--max-tokens", "1", "--prompt", "Hi"] + arguments)
       #expect(output.status == 0, "\(output.standardError)")
-      return output.standardError.contains("as tuned for this model")
+      return output.standardError.contains("as tuned for this model (\(profiles.path)/own.json)")
     }
     #expect(try note([]))
     for arguments in [

@@ -1,7 +1,7 @@
 // Where the names of markers are written.
 
-/// Places for texts beside markers of a plot, so that none covers a marker or another text; a text for which there is no
-/// such place is left out, and stands in the legend alone.
+/// Places for texts beside markers of a plot, so that none covers a marker or another text. A text that finds no such
+/// place is left out, and stands in the legend alone.
 package struct PlotLabels {
   /// The frame, in the plot's units.
   package var left, right, top, bottom: Double

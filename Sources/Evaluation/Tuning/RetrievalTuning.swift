@@ -7,9 +7,9 @@ import VectorIndex
 
 /// Tunes retrieval for a model on a text.
 ///
-/// First, sink and window: in a context of a few thousand tokens they are most of what is read, and an index can look
-/// up what is worth it there as well. Smaller ones are tried with one tolerance for all layers, and the pair stays
-/// whose bytes are fewest at the KL that is aimed at.
+/// First, sink and window: in a context of a few thousand tokens large ones are most of what is read, and an index can
+/// look up what is worth it there as well. Larger ones than those that tuning begins with are tried with one tolerance
+/// for all layers, and the pair stays whose bytes are fewest at the KL that is aimed at.
 ///
 /// Then the tolerances, for which two things are measured. How far the output of each layer's heads is from exact
 /// attention, and what it reads, at several tolerances: both are plain numbers even where the error is small. And what
@@ -30,8 +30,8 @@ package final class RetrievalTuning {
     package var groupSize = 2
     /// What tuning begins with.
     package var retrieval = RetrievalSettings()
-    /// Parts of its sink and window that are tried: 4 for a quarter of both.
-    package var staticDivisors = [1, 2, 4, 8]
+    /// Multiples of its sink and window that are tried: 4 for both four times as large.
+    package var staticFactors = [1, 2, 4, 8]
 
     package init() {}
   }
@@ -78,7 +78,7 @@ package final class RetrievalTuning {
     for (name, value) in [
       ("context", settings.contextTokens), ("tokens", settings.decodeTokens),
       ("group size", settings.groupSize),
-    ] + settings.staticDivisors.map({ ("divisor", $0) }) where value <= 0 {
+    ] + settings.staticFactors.map({ ("factor", $0) }) where value <= 0 {
       throw GenerationError.invalidCount(name: name, value: value, requirement: "positive")
     }
     guard settings.retrieval.search.tolerance > 0 else {
@@ -137,17 +137,16 @@ package final class RetrievalTuning {
     return profile
   }
 
-  /// What tuning begins with first, then smaller sinks and windows.
+  /// What tuning begins with first, then larger sinks and windows that leave something to index.
   private static func candidates(_ settings: Settings) -> [RetrievalSettings] {
-    var pairs: [[Int]] = []
-    return [settings.retrieval]
-      + settings.staticDivisors.compactMap { divisor in
-        var candidate = settings.retrieval
-        candidate.sinkCount /= divisor
-        candidate.windowCount = max(1, candidate.windowCount / divisor)
-        let pair = [candidate.sinkCount, candidate.windowCount]
-        guard divisor > 1, !pairs.contains(pair) else { return nil }
-        pairs.append(pair)
+    let start = settings.retrieval
+    let room = settings.contextTokens - start.minimumIndexedCount
+    return [start]
+      + Set(settings.staticFactors).sorted().compactMap { factor in
+        guard factor > 1, start.sinkCount + start.windowCount <= room / factor else { return nil }
+        var candidate = start
+        candidate.sinkCount *= factor
+        candidate.windowCount *= factor
         return candidate
       }
   }

@@ -4,11 +4,12 @@ public import VectorIndex
 
 /// Settings of ``AttentionPolicy/retrieval(_:)``. The paper's symbols are in parentheses.
 public struct RetrievalSettings: Sendable, Hashable {
-  /// First tokens that are always attended to (the paper's 128 initial tokens of W).
-  public var sinkCount = 128
-  /// Last tokens that are always attended to (the paper's 512 local tokens of W). The window grows to
+  /// First tokens that are always attended to (the initial tokens of W; the paper has 128). Few are enough: what the
+  /// index looks up of the others costs less than to read them all.
+  public var sinkCount = 16
+  /// Last tokens that are always attended to (the local tokens of W; the paper has 512). The window grows to
   /// `windowCount + insertionCount` between insertions.
-  public var windowCount = 512
+  public var windowCount = 64
   /// Most tokens of one segment of the index; a long prompt is clustered in segments as they fill.
   public var segmentCount = 8192
   /// Generated tokens that are inserted together, as a segment of their own.

@@ -51,7 +51,7 @@ public final class ClusterIndex: AttentionIndex {
     /// its cluster, is above this; of the others one is read, and counts for as many, for each tolerance that they are
     /// worth together. Lower reads more, and errs less. Without codes, whole clusters are read by what their estimate
     /// costs, and 2e-4 suits.
-    public var tolerance: Float = 4.5e-3
+    public var tolerance: Float = 2e-3
     /// Standard deviations of a cluster's scores by which its share is raised before it is compared: a centroid
     /// promises too little where scores lie apart, as in a cluster that hides one sharp key.
     public var spreadFactor: Float = 1.5

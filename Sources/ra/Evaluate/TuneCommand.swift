@@ -10,9 +10,9 @@ struct TuneCommand: AsyncParsableCommand {
     commandName: "tune",
     abstract: "Find how many first and last tokens to read, and a tolerance for each layer.",
     discussion: """
-      Reads a text, tries smaller sinks and windows, measures what each group of layers does to the model's output when it \
-      alone reads less, and spends bytes where they matter. The profile it writes is used with --profile. Give --validate a text of another kind to \
-      see what the profile is worth where nothing was tuned.
+      Reads a text, tries larger sinks and windows, measures what each group of layers does to the model's output when it \
+      alone reads less, and spends bytes where they matter. The profile it writes is used with --profile. Give --validate a \
+      text of another kind to see what the profile is worth where nothing was tuned.
 
       Example: ra tune --model model.gguf --text book.txt --validate other.txt --output profile.json
       """)

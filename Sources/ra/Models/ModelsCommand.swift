@@ -39,7 +39,7 @@ struct ModelList: Encodable {
     var attention: String
     /// Why it is not ours.
     var reason: String?
-    /// `tuned` or the profile's file.
+    /// The profile's file.
     var profile: String?
     /// `chat`, or `base` for one that only continues texts.
     var answers: String
@@ -97,7 +97,7 @@ struct ModelList: Encodable {
           [
             model.name, formatBytes(model.bytes), model.context.map(String.init) ?? "?",
             model.architecture ?? "?",
-            model.attention, model.profile.map { $0 == "tuned" ? $0 : "yours" } ?? "-", model.answers,
+            model.attention, model.profile == nil ? "-" : "yes", model.answers,
           ]
         }, right: [1, 2])
       for model in models {
@@ -145,7 +145,7 @@ extension ModelList.Entry {
     case .unknown:
       (attention, reason) = ("unknown", "models of this architecture were not tried; ra doctor tells")
     }
-    profile = model.profile.map { $0.path ?? "tuned" }
+    profile = model.profile?.path
     answers = known?.isBase ?? !model.hasChatTemplate ? "base" : "chat"
   }
 }

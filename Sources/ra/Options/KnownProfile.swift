@@ -22,11 +22,10 @@ extension RetrievalOptions {
       // A file that cannot be read is told of when it is loaded.
       let known = try? RetrievalProfile.known(forModel: path)
     else { return try policy(choice ?? .retrieval) }
-    let settings = known.profile.applied(to: RetrievalSettings())
     console.note(
-      "note: retrieval as tuned for this model (\(known.path ?? "sink \(settings.sinkCount), window \(settings.windowCount)")); "
-        + "--profile none for the settings of all models")
-    return .retrieval(settings)
+      "note: retrieval as tuned for this model (\(known.path)); --profile none for the settings of all models"
+    )
+    return .retrieval(known.profile.applied(to: RetrievalSettings()))
   }
 
   /// The same for a policy that is to be saved.

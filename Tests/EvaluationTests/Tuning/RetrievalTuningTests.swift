@@ -20,7 +20,7 @@ import VectorIndex
     settings.retrieval.sinkCount = 16
     settings.retrieval.windowCount = 64
     settings.retrieval.minimumIndexedCount = 128
-    settings.staticDivisors = [1, 4]
+    settings.staticFactors = [1, 2]
     var phases: [String] = []
     let tuning = try RetrievalTuning(model: model, pool: pool, settings: settings) { phase in
       if case .measuring(let done, let total) = phase { phases.append("\(done)/\(total)") }
@@ -30,7 +30,7 @@ import VectorIndex
     }
     let profile = try tuning.tune(on: texts[0], validatingOn: texts[1])
     #expect(profile.layerTolerances.count == 30)
-    #expect([[16, 64], [4, 16]].contains([profile.sinkCount, profile.windowCount]))
+    #expect([[16, 64], [32, 128]].contains([profile.sinkCount, profile.windowCount]))
     let found = profile.calibration
     #expect(found.text == "alice.txt" && found.context == 500 && found.tokens == 6)
     #expect(found.profileKL >= 0 && found.profileBytes > 0)

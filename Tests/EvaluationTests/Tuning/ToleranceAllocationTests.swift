@@ -75,18 +75,6 @@ import Testing
     #expect(curve.bytes == [11, 11, 6.5, 6.5])
   }
 
-  @Test(arguments: [
-    ("smollm2-135m-instruct", 30), ("qwen2.5-coder-1.5b-instruct", 28), ("gemma-3-270m", 18),
-  ])
-  func profilesOfTheRepositoryAreRead(name: String, layers: Int) throws {
-    var root = URL(fileURLWithPath: #filePath)
-    for _ in 0..<4 { root.deleteLastPathComponent() }
-    let profile = try RetrievalProfile(contentsOf: root.appendingPathComponent("Profiles/\(name).json").path)
-    #expect(profile.layerTolerances.count == layers)
-    let validation = try #require(profile.validation)
-    #expect(validation.profileBytes < validation.uniformBytes)
-  }
-
   @Test func profilesAreReadAndRefused() throws {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("ra-profile-\(UUID()).json").path
     defer { try? FileManager.default.removeItem(atPath: path) }
