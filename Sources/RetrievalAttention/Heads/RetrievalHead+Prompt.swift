@@ -7,8 +7,6 @@ import VectorIndex
 extension RetrievalHead: PromptHead {
   /// Rows that are drafted together: as many as a batch has, or a segment.
   private var draftedTogether: Int { min(512, settings.segmentCount) }
-  /// One token of so many stands for a tile when clusters are chosen.
-  private static let sampleStride = 4
   /// Tokens whose queries a draft learns from.
   private static let draftTrainingTokens = 32
 
@@ -104,26 +102,22 @@ extension RetrievalHead: PromptHead {
     for (part, scores) in zip(parts, scores) {
       let choice = part.index.choose(
         scores, for: sample, tolerance: settings.prefillTolerance, in: scratch)
-      chosen += choice.readCount
+      chosen += choice.count
       part.index.attend(
         tile.queries, scale: tile.scale, to: choice, of: part.rows, states: tile.states, workspace: workspace)
     }
     return chosen
   }
 
-  /// Every few tokens' queries, scaled, with what their states hold.
+  /// All of a tile's queries, scaled, with what their states hold: what one token copies from, its neighbors do not ask
+  /// for.
   private func makeSample(of tile: PromptTile, in scratch: borrowing Scratch) -> TileSample {
-    let (g, d) = (tile.groupSize, rows.dimension)
-    let stride = min(Self.sampleStride, tile.tokenCount)
-    let tokens = Swift.stride(from: stride / 2, to: tile.tokenCount, by: stride)
-    let count = tokens.underestimatedCount * g
+    let (d, count) = (rows.dimension, tile.queries.count)
     let queries = unsafe scratch.floats(count * d)
     let (maxima, sums) = unsafe (scratch.floats(count), scratch.floats(count))
-    for (number, token) in tokens.enumerated() {
-      unsafe (queries + number * g * d).update(from: tile.queries[token * g], count: g * d)
-      unsafe (maxima + number * g).update(from: tile.states.maxima + token * g, count: g)
-      unsafe (sums + number * g).update(from: tile.states.sums + token * g, count: g)
-    }
+    unsafe queries.update(from: tile.queries[0], count: count * d)
+    unsafe maxima.update(from: tile.states.maxima, count: count)
+    unsafe sums.update(from: tile.states.sums, count: count)
     unsafe scratch.kernels.unsafeScale(queries, by: tile.scale, count: count * d)
     return unsafe TileSample(
       queries: FloatRows(queries, count: count, dimension: d), maxima: maxima, sums: sums)

@@ -23,20 +23,6 @@ import Platform
   var count: Int { queries.count }
 }
 
-/// What a tile of a prompt reads of an index: rows, and estimates of everything else.
-///
-/// It lies in the scope that it was made in, and is good for as long.
-package struct TileChoice {
-  /// Rows to attend to, rising.
-  let rows: ListView<UInt32>
-  /// Clusters that an estimate stands for, and groups of which it stands for all clusters.
-  let clusters: ListView<UInt32>
-  let groups: ListView<UInt32>
-
-  /// Keys that are read, and estimates, which cost as much as a key each.
-  package var readCount: Int { rows.count + clusters.count + groups.count }
-}
-
 extension ClusterIndex {
   /// Scores all clusters for a sample of queries and adds their estimated masses to what is known of other keys.
   ///
@@ -59,57 +45,40 @@ extension ClusterIndex {
   ///
   /// A cluster is worth the root mean square, over the sample's queries, of its share of their attention, raised by its
   /// spread, times what an estimate of it costs for each key. The square is that of the error: a cluster that one query
-  /// of many needs must not be lost among those that do not.
+  /// of many needs must not be lost among those that do not. What is not chosen is left out, without an estimate in its
+  /// place: where scores within a cluster lie far apart an estimate of its mass is worth less than none.
   ///
   /// - Parameters:
   ///   - scores: from ``score(_:in:)``, with all indexes of the rows scored by now; they are overwritten.
   ///   - tolerance: what a cluster must be worth to be read.
+  /// - Returns: the rows to attend to, rising, in `scratch`.
   package func choose(
     _ scores: ListView<Float>, for sample: TileSample, tolerance: Float, in scratch: borrowing Scratch
-  ) -> TileChoice {
-    let (rows, room) = unsafe (scratch.rows(rowCount), scratch.rows(clusterCount + groups.count))
+  ) -> ListView<UInt32> {
+    let rows = unsafe scratch.rows(rowCount)
     let worths = unsafe scratch.list(clusterCount)
     judge(scores, for: sample, into: worths, kernels: scratch.kernels)
-    var (rowsTaken, clustersLeft, groupsLeft) = (0, 0, 0)
-    let (left, leftGroups) = (room.first(clusterCount), room.from(clusterCount))
-    var run = 0
-    for group in 0..<groups.count {
-      let members = Int(groups.starts[group])..<Int(groups.starts[group + 1])
-      // One estimate for all, where none of them is nearly worth reading.
-      let isWhole = members.allSatisfy { worths[$0] < tolerance * search.expansion }
-      if isWhole {
-        leftGroups[groupsLeft] = UInt32(group)
-        groupsLeft += 1
+    var (taken, run) = (0, 0)
+    for cluster in 0..<clusterCount {
+      let end = Int(starts[cluster + 1])
+      var begin = Int(starts[cluster])
+      // Outliers, behind the last cluster of a segment, are read in any case.
+      var firstOutlier = end
+      if run < outliers.count, outliers.cluster(run) == cluster {
+        firstOutlier = outliers.begin(run)
+        run += 1
       }
-      for cluster in members {
-        let begin = Int(starts[cluster])
-        var end = Int(starts[cluster + 1])
-        // Outliers, behind the last cluster of a segment, are read in any case.
-        var apart = end..<end
-        if run < outliers.count, outliers.cluster(run) == cluster {
-          apart = outliers.begin(run)..<end
-          end = apart.lowerBound
-          run += 1
-        }
-        if !(worths[cluster] < tolerance) {
-          for row in begin..<end { unsafe rows.base[rowsTaken + row - begin] = UInt32(row) }
-          rowsTaken += end - begin
-        } else if !isWhole {
-          left[clustersLeft] = UInt32(cluster)
-          clustersLeft += 1
-        }
-        for row in apart {
-          rows[rowsTaken] = UInt32(row)
-          rowsTaken += 1
-        }
+      if worths[cluster] < tolerance { begin = firstOutlier }
+      for row in begin..<end {
+        rows[taken] = UInt32(row)
+        taken += 1
       }
     }
-    guard Float(rowsTaken) < Self.mostRead * Float(rowCount) else {
-      for row in 0..<rowCount { unsafe rows.base[row] = UInt32(row) }
-      return TileChoice(rows: rows, clusters: room.first(0), groups: room.first(0))
+    guard Float(taken) < Self.mostRead * Float(rowCount) else {
+      for row in 0..<rowCount { rows[row] = UInt32(row) }
+      return rows
     }
-    return TileChoice(
-      rows: rows.first(rowsTaken), clusters: left.first(clustersLeft), groups: leftGroups.first(groupsLeft))
+    return rows.first(taken)
   }
 
   /// When more than this share of the rows would be read, all are, with no error.
@@ -138,42 +107,21 @@ extension ClusterIndex {
     for c in 0..<clusterCount { worths[c] = (worths[c] / Float(sample.count)).squareRoot() * gain[c] }
   }
 
-  /// Adds the attention of a tile's queries `[states.count, dimension]`, each multiplied by `scale`, to the rows of a
-  /// choice and to the estimates of all others.
+  /// Adds the attention of a tile's queries `[states.count, dimension]`, each multiplied by `scale`, to chosen rows.
   package func attend(
-    _ queries: FloatRows, scale: Float, to choice: TileChoice, of rows: IndexRows, states: StatePointers,
+    _ queries: FloatRows, scale: Float, to choice: ListView<UInt32>, of rows: IndexRows,
+    states: StatePointers,
     workspace: Workspace
   ) {
+    guard !choice.isEmpty else { return }
     let scratch = workspace.scope()
     let count = queries.count
     let (begins, ends) = unsafe (scratch.indices(count), scratch.indices(count))
     unsafe begins.update(repeating: 0, count: count)
     unsafe ends.update(repeating: .max, count: count)
-    let biases = unsafe scratch.list(max(choice.clusters.count, choice.groups.count))
-    let kernelScratch = unsafe scratch.floats(Kernels.prefillScratchCount(dimension: dimension))
-    func read(_ selected: ListView<UInt32>, _ keyValues: KeyValueRows, masses: UnsafePointer<Float>? = nil) {
-      guard !selected.isEmpty else { return }
-      if let masses = unsafe masses {
-        for (i, number) in selected.enumerated() { biases[i] = unsafe masses[Int(number)] }
-      }
-      unsafe workspace.kernels.unsafePrefill(
-        queries, scale: scale, to: keyValues,
-        visible: VisibleKeys(
-          begins: begins, ends: ends, of: .listed(selected), biases: masses == nil ? nil : biases.base),
-        states: states, scratch: kernelScratch)
-    }
-    read(choice.rows, rows.keyValues)
-    unsafe read(
-      choice.clusters, estimates(centroids.base, meanValues.base), masses: logMass.base)
-    unsafe read(
-      choice.groups, estimates(groups.centroids.base, groups.meanValues.base), masses: groups.logMass.base)
-  }
-
-  /// Centroids and mean values as if they were keys and values.
-  private func estimates(
-    _ centroids: UnsafePointer<UInt16>, _ meanValues: UnsafePointer<UInt16>
-  ) -> KeyValueRows {
-    unsafe KeyValueRows(
-      keys: PackedRows(centroids, stride: dimension), values: PackedRows(meanValues, stride: dimension))
+    unsafe workspace.kernels.unsafePrefill(
+      queries, scale: scale, to: rows.keyValues,
+      visible: VisibleKeys(begins: begins, ends: ends, of: .listed(choice), biases: nil), states: states,
+      scratch: scratch.floats(Kernels.prefillScratchCount(dimension: dimension)))
   }
 }
