@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tempfile
 
+import checks
+
 url, key, model = sys.argv[1:4]
 code = 'def greet(name):\n    return "Hello " + name\n'
 program = os.path.join(os.path.dirname(sys.executable), "aider")
@@ -29,28 +31,22 @@ def repository(folder):
         subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 
-def asks(folder):
-    aider(folder, "/ask What does greet return for Ann?")
-    with open(os.path.join(folder, "greet.py")) as file:
-        assert file.read() == code
-
-
-def edits(folder):
-    printed = aider(folder, "Add a function shout(name) to greet.py that returns greet(name) in capital letters.")
-    done = subprocess.run(
-        [sys.executable, "-c", "import greet; print(greet.shout('Ann'))"], cwd=folder, capture_output=True, text=True)
-    # Which of the two capital texts it returns is the model's.
-    assert done.stdout in ("HELLO ANN\n", "ANN\n"), (printed, done)
-
-
-failed = 0
-for test in (asks, edits) if "coder" in model.lower() else (asks,):
+def asks():
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            repository(folder)
-            test(folder)
-            print(f"passed  aider {test.__name__}", flush=True)
-        except Exception as error:
-            failed += 1
-            print(f"FAILED  aider {test.__name__}: {type(error).__name__}: {str(error)[-900:]}", flush=True)
-sys.exit(1 if failed else 0)
+        repository(folder)
+        aider(folder, "/ask What does greet return for Ann?")
+        with open(os.path.join(folder, "greet.py")) as file:
+            assert file.read() == code
+
+
+def edits():
+    with tempfile.TemporaryDirectory() as folder:
+        repository(folder)
+        printed = aider(folder, "Add a function shout(name) to greet.py that returns greet(name) in capital letters.")
+        done = subprocess.run(
+            [sys.executable, "-c", "import greet; print(greet.shout('Ann'))"], cwd=folder, capture_output=True, text=True)
+        # Which of the two capital texts it returns is the model's.
+        assert done.stdout in ("HELLO ANN\n", "ANN\n"), (printed, done)
+
+
+sys.exit(checks.run((asks, edits) if "coder" in model.lower() else (asks,), label="aider "))

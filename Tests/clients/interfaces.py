@@ -17,6 +17,8 @@ from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
+import checks
+
 url, key = sys.argv[1:3]
 client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=300)
 claude = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=300)
@@ -183,17 +185,7 @@ def pydantic():
     assert isinstance(agent.run_sync("Describe Paris, the capital of France.").output, City)
 
 
-failed = 0
-chosen = sys.argv[3:]
-for test in (
+tests = (
     forced_calls, named_and_streamed_calls, results_of_tools, responses, messages, langchain, instructor_modes, agents,
-    pydantic):
-    if chosen and test.__name__ not in chosen:
-        continue
-    try:
-        test()
-        print(f"passed  {test.__name__}", flush=True)
-    except Exception as error:
-        failed += 1
-        print(f"FAILED  {test.__name__}: {type(error).__name__}: {str(error)[:600]}", flush=True)
-sys.exit(1 if failed else 0)
+    pydantic)
+sys.exit(checks.run(tests, chosen=sys.argv[3:]))

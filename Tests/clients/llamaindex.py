@@ -11,6 +11,8 @@ from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
 from workflows.errors import WorkflowRuntimeError
 
+import checks
+
 url, key = sys.argv[1:3]
 
 
@@ -75,12 +77,4 @@ def agent():
     assert asked
 
 
-failed = 0
-for test in (chat, structured, tools, agent):
-    try:
-        test()
-        print(f"passed  llamaindex {test.__name__}", flush=True)
-    except Exception as error:
-        failed += 1
-        print(f"FAILED  llamaindex {test.__name__}: {type(error).__name__}: {str(error)[:900]}", flush=True)
-sys.exit(1 if failed else 0)
+sys.exit(checks.run((chat, structured, tools, agent), label="llamaindex "))

@@ -12,6 +12,8 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 from pydantic import BaseModel
 
+import checks
+
 url, key = sys.argv[1:3]
 question = [{"role": "user", "content": "Where is the Eiffel Tower?"}]
 weather = {
@@ -92,15 +94,4 @@ def llm():
         say("--functions", tool, "--chain-limit", "3", "Where is the Eiffel Tower?")
 
 
-failed = 0
-chosen = sys.argv[3:]
-for test in (completions, tools, structured, responses, llm):
-    if chosen and test.__name__ not in chosen:
-        continue
-    try:
-        test()
-        print(f"passed  {test.__name__}", flush=True)
-    except Exception as error:
-        failed += 1
-        print(f"FAILED  {test.__name__}: {type(error).__name__}: {str(error)[:900]}", flush=True)
-sys.exit(1 if failed else 0)
+sys.exit(checks.run((completions, tools, structured, responses, llm), chosen=sys.argv[3:]))
