@@ -95,13 +95,13 @@ extension RetrievalHead: PromptHead {
   private func attendIndexed(_ tile: PromptTile, parts: [(index: ClusterIndex, rows: IndexRows)]) -> Int {
     let workspace = tile.workspace
     let scratch = workspace.scope()
-    let sample = makeSample(of: tile, in: scratch)
+    let queries = scaledQueries(of: tile, in: scratch)
     var scores: [ListView<Float>] = []
-    for part in parts { scores.append(part.index.score(sample, in: scratch)) }
+    for part in parts { scores.append(part.index.score(queries, in: scratch)) }
     var chosen = 0
     for (part, scores) in zip(parts, scores) {
       let choice = part.index.choose(
-        scores, for: sample, tolerance: settings.prefillTolerance, in: scratch)
+        scores, for: queries, tolerance: settings.prefillTolerance, in: scratch)
       chosen += choice.count
       part.index.attend(
         tile.queries, scale: tile.scale, to: choice, of: part.rows, states: tile.states, workspace: workspace)
@@ -111,7 +111,7 @@ extension RetrievalHead: PromptHead {
 
   /// All of a tile's queries, scaled, with what their states hold: what one token copies from, its neighbors do not ask
   /// for.
-  private func makeSample(of tile: PromptTile, in scratch: borrowing Scratch) -> TileSample {
+  private func scaledQueries(of tile: PromptTile, in scratch: borrowing Scratch) -> TileQueries {
     let (d, count) = (rows.dimension, tile.queries.count)
     let queries = unsafe scratch.floats(count * d)
     let (maxima, sums) = unsafe (scratch.floats(count), scratch.floats(count))
@@ -119,7 +119,7 @@ extension RetrievalHead: PromptHead {
     unsafe maxima.update(from: tile.states.maxima, count: count)
     unsafe sums.update(from: tile.states.sums, count: count)
     unsafe scratch.kernels.unsafeScale(queries, by: tile.scale, count: count * d)
-    return unsafe TileSample(
+    return unsafe TileQueries(
       queries: FloatRows(queries, count: count, dimension: d), maxima: maxima, sums: sums)
   }
 }

@@ -3,10 +3,10 @@
 package import AttentionKernels
 import Platform
 
-/// A few queries that stand for those of a tile of a prompt, and what is known of the keys that they see.
+/// The queries of a tile of a prompt, and what is known of the keys that they see.
 ///
 /// A view of memory that is valid while a tile is worked on.
-@safe package struct TileSample {
+@safe package struct TileQueries {
   /// `[count, d]`, scaled as for attention.
   let queries: FloatRows
   /// `[count]`: maxima and sums of softmax over keys that are attended to in any case, and over the clusters that were
@@ -24,26 +24,26 @@ import Platform
 }
 
 extension ClusterIndex {
-  /// Scores all clusters for a sample of queries and adds their estimated masses to what is known of other keys.
+  /// Scores all clusters for a tile's queries and adds their estimated masses to what is known of other keys.
   ///
-  /// - Returns: estimated log masses `[sample.count, clusterCount]`, in `scratch`.
-  package func score(_ sample: TileSample, in scratch: borrowing Scratch) -> ListView<Float> {
+  /// - Returns: estimated log masses `[tile.count, clusterCount]`, in `scratch`.
+  package func score(_ tile: TileQueries, in scratch: borrowing Scratch) -> ListView<Float> {
     let (d, kernels) = (dimension, scratch.kernels)
-    let scores = unsafe scratch.list(sample.count * clusterCount)
+    let scores = unsafe scratch.list(tile.count * clusterCount)
     unsafe kernels.unsafeDot(
-      sample.queries, with: PackedRows(centroids.base, stride: d), .first(clusterCount), scores: scores.base)
-    for query in 0..<sample.count {
+      tile.queries, with: PackedRows(centroids.base, stride: d), .first(clusterCount), scores: scores.base)
+    for query in 0..<tile.count {
       let row = unsafe scores.base + query * clusterCount
       unsafe kernels.unsafeAddScaled(logMass.base, by: 1, to: row, count: clusterCount)
       unsafe kernels.unsafeAddMass(
-        row, count: clusterCount, maximum: sample.maxima + query, sum: sample.sums + query)
+        row, count: clusterCount, maximum: tile.maxima + query, sum: tile.sums + query)
     }
     return scores
   }
 
   /// Chooses the clusters that are worth reading for a tile.
   ///
-  /// A cluster is worth the root mean square, over the sample's queries, of its share of their attention, raised by its
+  /// A cluster is worth the root mean square, over the tile's queries, of its share of their attention, raised by its
   /// spread, times what an estimate of it costs for each key. The square is that of the error: a cluster that one query
   /// of many needs must not be lost among those that do not. What is not chosen is left out, without an estimate in its
   /// place: where scores within a cluster lie far apart an estimate of its mass is worth less than none.
@@ -53,11 +53,11 @@ extension ClusterIndex {
   ///   - tolerance: what a cluster must be worth to be read.
   /// - Returns: the rows to attend to, rising, in `scratch`.
   package func choose(
-    _ scores: ListView<Float>, for sample: TileSample, tolerance: Float, in scratch: borrowing Scratch
+    _ scores: ListView<Float>, for tile: TileQueries, tolerance: Float, in scratch: borrowing Scratch
   ) -> ListView<UInt32> {
     let rows = unsafe scratch.rows(rowCount)
     let worths = unsafe scratch.list(clusterCount)
-    judge(scores, for: sample, into: worths, kernels: scratch.kernels)
+    judge(scores, for: tile, into: worths, kernels: scratch.kernels)
     var (taken, run) = (0, 0)
     for cluster in 0..<clusterCount {
       let end = Int(starts[cluster + 1])
@@ -86,17 +86,17 @@ extension ClusterIndex {
 
   /// What each cluster is worth, `[clusterCount]`.
   private func judge(
-    _ scores: ListView<Float>, for sample: TileSample, into worths: ListView<Float>, kernels: Kernels
+    _ scores: ListView<Float>, for tile: TileQueries, into worths: ListView<Float>, kernels: Kernels
   ) {
     worths.fill(0)
     unsafe kernels.unsafeScale(scores.base, by: 2, count: scores.count)
-    for query in 0..<sample.count {
+    for query in 0..<tile.count {
       let perSpread =
-        unsafe search.spreadFactor * vectorNorm(sample.queries[query], dimension: dimension)
+        unsafe search.spreadFactor * vectorNorm(tile.queries[query], dimension: dimension)
       // Squares of shares: all exponents are doubled.
       unsafe kernels.unsafeAddShares(
         scores.base + query * clusterCount, spreads: spread.base, count: clusterCount,
-        logTotal: 2 * (sample.maxima[query] + log(sample.sums[query])),
+        logTotal: 2 * (tile.maxima[query] + log(tile.sums[query])),
         raise: SpreadRaise(perSpread: 2 * perSpread, most: 2 * Self.maximumLogFactor), to: worths.base)
       if perSpread * highestSpread > Self.blindLogFactor {
         for c in 0..<clusterCount where unsafe perSpread * spread.base[c] > Self.blindLogFactor {
@@ -104,7 +104,7 @@ extension ClusterIndex {
         }
       }
     }
-    for c in 0..<clusterCount { worths[c] = (worths[c] / Float(sample.count)).squareRoot() * gain[c] }
+    for c in 0..<clusterCount { worths[c] = (worths[c] / Float(tile.count)).squareRoot() * gain[c] }
   }
 
   /// Adds the attention of a tile's queries `[states.count, dimension]`, each multiplied by `scale`, to chosen rows.
