@@ -102,7 +102,7 @@ extension RetrievalHead: PromptHead {
     for (part, scores) in zip(parts, scores) {
       let choice = part.index.choose(
         scores, for: queries, tolerance: settings.prefillTolerance, in: scratch)
-      chosen += choice.count
+      chosen += choice.readCount
       part.index.attend(
         tile.queries, scale: tile.scale, to: choice, of: part.rows, states: tile.states, workspace: workspace)
     }

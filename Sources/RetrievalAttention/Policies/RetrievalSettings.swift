@@ -19,7 +19,7 @@ public struct RetrievalSettings: Sendable, Hashable {
   /// What a cluster must be worth to be read for tokens of a prompt, as a share of their attention for each key: lower
   /// reads more, and errs less. 0 reads prompts exactly. The first ``prefillStart`` tokens are read exactly in any
   /// case, and so are the last 64 of a prompt and those that the index learns from.
-  public var prefillTolerance: Float = 1e-4
+  public var prefillTolerance: Float = 2e-4
   /// First tokens that are read exactly, whatever ``prefillTolerance`` is: below, nothing is won by choosing.
   public var prefillStart = 4096
   public var build = ClusterIndex.BuildParameters()

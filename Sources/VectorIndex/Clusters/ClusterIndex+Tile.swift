@@ -23,62 +23,97 @@ import Platform
   var count: Int { queries.count }
 }
 
+/// What a tile reads of an index: rows, and estimates of everything else.
+///
+/// It lies in the scope that it was made in, and is good for as long.
+package struct TileChoice {
+  /// Rows to attend to, rising.
+  let rows: ListView<UInt32>
+  /// Clusters that their centroids and mean values stand for.
+  let clusters: ListView<UInt32>
+  /// Logarithms of how many keys they have.
+  let logCounts: ListView<Float>
+
+  /// Keys that are read, and estimates, which cost as much as a key each.
+  package var readCount: Int { rows.count + clusters.count }
+}
+
 extension ClusterIndex {
-  /// Scores all clusters for a tile's queries and adds their estimated masses to what is known of other keys.
+  /// Scores all clusters for a tile's queries and adds their masses to what is known of other keys.
   ///
-  /// - Returns: estimated log masses `[tile.count, clusterCount]`, in `scratch`.
+  /// Added are the masses `n exp(q.mu)` of n keys at the centroid mu. By Jensen's inequality a cluster has no less, so
+  /// that what is read keeps its share. Learned masses can be far too high where scores within a cluster lie far apart.
+  ///
+  /// - Returns: learned log masses `[tile.count, clusterCount]`, in `scratch`.
   package func score(_ tile: TileQueries, in scratch: borrowing Scratch) -> ListView<Float> {
     let (d, kernels) = (dimension, scratch.kernels)
     let scores = unsafe scratch.list(tile.count * clusterCount)
+    let (logCounts, biases) = unsafe (scratch.list(clusterCount), scratch.list(clusterCount))
+    var run = 0
+    for cluster in 0..<clusterCount {
+      logCounts[cluster] = log(Float(clusterRows(cluster, run: &run).count))
+      biases[cluster] = logMass[cluster] - logCounts[cluster]
+    }
     unsafe kernels.unsafeDot(
       tile.queries, with: PackedRows(centroids.base, stride: d), .first(clusterCount), scores: scores.base)
     for query in 0..<tile.count {
       let row = unsafe scores.base + query * clusterCount
-      unsafe kernels.unsafeAddScaled(logMass.base, by: 1, to: row, count: clusterCount)
+      unsafe kernels.unsafeAddScaled(logCounts.base, by: 1, to: row, count: clusterCount)
       unsafe kernels.unsafeAddMass(
         row, count: clusterCount, maximum: tile.maxima + query, sum: tile.sums + query)
+      unsafe kernels.unsafeAddScaled(biases.base, by: 1, to: row, count: clusterCount)
     }
     return scores
+  }
+
+  /// The rows of a cluster, without the outliers behind it.
+  ///
+  /// - Parameter run: 0 for the first cluster, and the same variable for those after it, in turn.
+  private func clusterRows(_ cluster: Int, run: inout Int) -> Range<Int> {
+    let (begin, end) = (Int(starts[cluster]), Int(starts[cluster + 1]))
+    guard run < outliers.count, outliers.cluster(run) == cluster else { return begin..<end }
+    run += 1
+    return begin..<outliers.begin(run - 1)
   }
 
   /// Chooses the clusters that are worth reading for a tile.
   ///
   /// A cluster is worth the root mean square, over the tile's queries, of its share of their attention, raised by its
   /// spread, times what an estimate of it costs for each key. The square is that of the error: a cluster that one query
-  /// of many needs must not be lost among those that do not. What is not chosen is left out, without an estimate in its
-  /// place: where scores within a cluster lie far apart an estimate of its mass is worth less than none.
+  /// of many needs must not be lost among those that do not.
   ///
   /// - Parameters:
   ///   - scores: from ``score(_:in:)``, with all indexes of the rows scored by now; they are overwritten.
   ///   - tolerance: what a cluster must be worth to be read.
-  /// - Returns: the rows to attend to, rising, in `scratch`.
+  /// - Returns: lists in `scratch`.
   package func choose(
     _ scores: ListView<Float>, for tile: TileQueries, tolerance: Float, in scratch: borrowing Scratch
-  ) -> ListView<UInt32> {
-    let rows = unsafe scratch.rows(rowCount)
-    let worths = unsafe scratch.list(clusterCount)
+  ) -> TileChoice {
+    let (rows, left) = unsafe (scratch.rows(rowCount), scratch.rows(clusterCount))
+    let (worths, logCounts) = unsafe (scratch.list(clusterCount), scratch.list(clusterCount))
     judge(scores, for: tile, into: worths, kernels: scratch.kernels)
-    var (taken, run) = (0, 0)
+    var (taken, leftCount, run) = (0, 0, 0)
     for cluster in 0..<clusterCount {
-      let end = Int(starts[cluster + 1])
-      var begin = Int(starts[cluster])
-      // Outliers, behind the last cluster of a segment, are read in any case.
-      var firstOutlier = end
-      if run < outliers.count, outliers.cluster(run) == cluster {
-        firstOutlier = outliers.begin(run)
-        run += 1
+      let members = clusterRows(cluster, run: &run)
+      var begin = members.lowerBound
+      if worths[cluster] < tolerance {
+        left[leftCount] = UInt32(cluster)
+        logCounts[leftCount] = log(Float(members.count))
+        leftCount += 1
+        begin = members.upperBound
       }
-      if worths[cluster] < tolerance { begin = firstOutlier }
-      for row in begin..<end {
+      // Outliers, behind the last cluster of a segment, are read in any case.
+      for row in begin..<Int(starts[cluster + 1]) {
         rows[taken] = UInt32(row)
         taken += 1
       }
     }
     guard Float(taken) < Self.mostRead * Float(rowCount) else {
       for row in 0..<rowCount { rows[row] = UInt32(row) }
-      return rows
+      return TileChoice(rows: rows, clusters: left.first(0), logCounts: logCounts.first(0))
     }
-    return rows.first(taken)
+    return TileChoice(
+      rows: rows.first(taken), clusters: left.first(leftCount), logCounts: logCounts.first(leftCount))
   }
 
   /// When more than this share of the rows would be read, all are, with no error.
@@ -107,21 +142,29 @@ extension ClusterIndex {
     for c in 0..<clusterCount { worths[c] = (worths[c] / Float(tile.count)).squareRoot() * gain[c] }
   }
 
-  /// Adds the attention of a tile's queries `[states.count, dimension]`, each multiplied by `scale`, to chosen rows.
+  /// Adds the attention of a tile's queries `[states.count, dimension]`, each multiplied by `scale`, to the rows of a
+  /// choice and to the estimates of all others.
   package func attend(
-    _ queries: FloatRows, scale: Float, to choice: ListView<UInt32>, of rows: IndexRows,
-    states: StatePointers,
+    _ queries: FloatRows, scale: Float, to choice: TileChoice, of rows: IndexRows, states: StatePointers,
     workspace: Workspace
   ) {
-    guard !choice.isEmpty else { return }
     let scratch = workspace.scope()
     let count = queries.count
     let (begins, ends) = unsafe (scratch.indices(count), scratch.indices(count))
     unsafe begins.update(repeating: 0, count: count)
     unsafe ends.update(repeating: .max, count: count)
-    unsafe workspace.kernels.unsafePrefill(
-      queries, scale: scale, to: rows.keyValues,
-      visible: VisibleKeys(begins: begins, ends: ends, of: .listed(choice), biases: nil), states: states,
-      scratch: scratch.floats(Kernels.prefillScratchCount(dimension: dimension)))
+    let kernelScratch = unsafe scratch.floats(Kernels.prefillScratchCount(dimension: dimension))
+    func read(_ selected: ListView<UInt32>, of rows: KeyValueRows, biases: UnsafePointer<Float>?) {
+      guard !selected.isEmpty else { return }
+      unsafe workspace.kernels.unsafePrefill(
+        queries, scale: scale, to: rows,
+        visible: VisibleKeys(begins: begins, ends: ends, of: .listed(selected), biases: biases),
+        states: states, scratch: kernelScratch)
+    }
+    unsafe read(choice.rows, of: rows.keyValues, biases: nil)
+    let estimates = unsafe KeyValueRows(
+      keys: PackedRows(centroids.base, stride: dimension),
+      values: PackedRows(meanValues.base, stride: dimension))
+    unsafe read(choice.clusters, of: estimates, biases: choice.logCounts.base)
   }
 }
