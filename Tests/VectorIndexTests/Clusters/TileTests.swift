@@ -45,16 +45,17 @@ import Testing
   }
 
   /// By Jensen's inequality: what stands for the rest never has more of the attention than the rest itself.
-  @Test(arguments: [Float(1e9), 1e-2, 1e-3])
-  func estimatesTakeNothingFromWhatIsRead(tolerance: Float) {
+  @Test(arguments: [Float(1e9), 1e-2, 1e-3], [Float(0.1), 6])
+  func estimatesTakeNothingFromWhatIsRead(tolerance: Float, sharpness: Float) {
     let (head, store) = indexed(rows: 2000, dimension: 64, seed: 66)
-    // Far sharper than those that the index has learned from.
-    let queries = head.queries(64, seed: 67).map { $0 * 6 }
+    // Unlike those that the index has learned from: to queries that see all keys alike, what it has learned of them
+    // would give clusters too much.
+    let queries = head.queries(64, seed: 67).map { $0 * sharpness }
     let (found, choice) = store.read(queries, tolerance: tolerance)
     let expected = store.reference(queries)
     #expect(tolerance < 1 || choice.rows == 0)
     for (estimate, exact) in zip(found.logSumExps, expected.logSumExps) {
-      #expect(estimate <= exact + 0.01 * abs(exact))
+      #expect(estimate <= exact + 0.01 + 1e-3 * abs(exact))
     }
   }
 
