@@ -46,7 +46,7 @@ public final class Chat {
     // The last answer stays as it was said where the context cannot go back to its beginning, or far behind it alone.
     let common = zip(tokens, whole).prefix { $0 == $1 }.count
     let context = common < runner.tokenCount ? (runner as? GuestRunner)?.context : nil
-    let place = context.map { $0.truncationPoint(atMost: common) ?? 0 } ?? common
+    let place = context.map { $0.returnPoint(atMost: common) } ?? common
     guard common - place <= Self.mostReadAgain else {
       return tokens + (try conversation.ask(question))
     }

@@ -114,6 +114,27 @@ public final class Context {
     return (try? engine.checkTruncation(to: place)) != nil ? place : nil
   }
 
+  /// Where ``goBack(to:parallel:)`` can go that is nearest to `count`, and not behind it; 0 is always one.
+  package func returnPoint(atMost count: Int) -> Int {
+    if let place = truncationPoint(atMost: count) { return place }
+    let place = hasRecurrentLayers ? recurrent.place(atMost: count) : count
+    return engine.canRewind(to: place) ? place : 0
+  }
+
+  /// Drops the tokens from `count` on, also those that are in the index, which is made anew of the others when a prompt
+  /// has been read, in a fraction of the time to read them.
+  ///
+  /// - Parameter count: a place of ``returnPoint(atMost:)``.
+  /// - Throws: what ``truncate(to:)`` throws; nothing has changed then.
+  package func goBack(to count: Int, parallel: ParallelRunner = .serial) throws {
+    if truncationPoint(atMost: count) == count { return try truncate(to: count) }
+    if hasRecurrentLayers, recurrent.place(atMost: count) != count {
+      throw GenerationError.noStateKept(position: count, nearest: recurrent.place(atMost: count))
+    }
+    try engine.rewind(to: count, parallel: parallel)
+    drop(from: count)
+  }
+
   /// Whether it may read drafts: see ``BatchRunner/Item/init(context:token:drafts:)``.
   public var takesDrafts: Bool { engine.takesDrafts }
 
@@ -124,10 +145,8 @@ public final class Context {
   func keepPrefix(of prompt: [Int32], parallel: ParallelRunner) throws -> Int {
     let common = zip(tokens, prompt.dropLast()).prefix { $0 == $1 }.count
     guard common < tokenCount else { return common }
-    let place = hasRecurrentLayers ? recurrent.place(atMost: common) : common
-    let kept = engine.canRewind(to: place) ? place : 0
-    try engine.rewind(to: kept, parallel: parallel)
-    drop(from: kept)
+    let kept = returnPoint(atMost: common)
+    try goBack(to: kept, parallel: parallel)
     return kept
   }
 

@@ -15,7 +15,7 @@ public final class GuestHost {
   /// The model's attention layers, and how new contexts store their keys and values.
   public let shape: ModelShape
   let context: GuestContext
-  let parallel: ParallelRunner
+  package let parallel: ParallelRunner
   /// How the last prompt was read that devices were to attend to.
   public internal(set) var promptReading = PromptReading()
   /// The same of first and last tokens, while others were generated.

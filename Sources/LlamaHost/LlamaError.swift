@@ -64,6 +64,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
   case tokenizationFailed(byteCount: Int)
   /// A template that cannot be parsed or executed, in llama.cpp's words.
   case chatTemplateUnusable(reason: String)
+  /// A chat template that neither the model nor this library has by that name.
+  case unknownChatTemplate(name: String, available: [String])
   /// A template that does not take the messages that were given, in its own words.
   case chatTemplateRefused(reason: String)
   /// The template left a message out.
@@ -150,6 +152,8 @@ public enum LlamaError: Error, CustomStringConvertible, LocalizedError {
     case .tokenizationFailed(let count): "The tokenizer failed on a text of \(count) bytes."
     case .chatTemplateUnusable(let reason):
       "The chat template cannot be used: \(Self.sentence(reason))"
+    case .unknownChatTemplate(let name, let available):
+      "There is no chat template \"\(name)\", but \(available.joined(separator: ", "))."
     case .chatTemplateRefused(let reason):
       "The chat template does not take these messages: \(Self.sentence(reason))"
     case .chatTemplateRewrites:

@@ -32,7 +32,7 @@ extension GenerationTests {
     private func vocabulary(_ template: String, system: String? = nil) throws -> LlamaModel {
       var options = LlamaModel.Options()
       options.vocabularyOnly = true
-      options.chatTemplate = template
+      options.chatTemplate = .source(template)
       options.chatTemplateOptions.systemPrompt = system
       return try LlamaModel.load(path: TestModel.path(), options: options)
     }

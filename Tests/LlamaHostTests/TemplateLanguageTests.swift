@@ -2,6 +2,7 @@
 // with the settings of transformers; scripts/check-templates compares whole templates with it.
 
 import LlamaHost
+import TestSupport
 import Testing
 
 extension HostTests {
@@ -158,11 +159,43 @@ extension HostTests {
       #expect(text == " One? False")
     }
 
+    @Test func templatesAreChosenByName() throws {
+      var tiny = TinyModel.llama(context: 256)
+      tiny.extra += [
+        ("tokenizer.chat_template", TinyGGUF.scalar("own {{ messages[0].content }}")),
+        ("tokenizer.chat_template.tool_use", TinyGGUF.scalar("tools {{ messages[0].content }}")),
+      ]
+      let scratch = try ScratchDirectory()
+      let path = try scratch.write(tiny.build())
+      func load(_ choice: ChatTemplate.Choice?) throws -> ChatTemplate? {
+        var options = LlamaModel.Options()
+        options.vocabularyOnly = true
+        options.chatTemplate = choice
+        return try LlamaModel.load(path: path, options: options).chatTemplate
+      }
+      #expect(try load(nil)?.source == "own {{ messages[0].content }}")
+      #expect(try load(nil)?.isModelsOwn == true)
+      let other = try load(.named("tool_use"))
+      #expect(other?.source == "tools {{ messages[0].content }}")
+      #expect(other?.isModelsOwn == false)
+      let chatML = try #require(try load(.named("chatml")))
+      #expect(
+        try chatML.render([ChatMessage(role: .user, content: "Hi")])
+          == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+      do {
+        _ = try load(.named("tools"))
+        Issue.record("a name that is none was taken")
+      } catch LlamaError.unknownChatTemplate(let name, let available) {
+        #expect(name == "tools")
+        #expect(available == ["tool_use", "chatml"])
+      }
+    }
+
     /// A model that comes with a template that is no template can still be used without it.
     @Test func aBrokenTemplateDoesNotKeepAModelFromLoading() throws {
       var options = LlamaModel.Options()
       options.vocabularyOnly = true
-      options.chatTemplate = "{{ broken"
+      options.chatTemplate = .source("{{ broken")
       let model = try LlamaModel.load(path: TestModel.path(), options: options)
       #expect(throws: LlamaError.self) { try model.chatTemplate?.check() }
       #expect(throws: LlamaError.self) { try model.chatTemplate?.tokenize(Self.turns) }

@@ -116,7 +116,8 @@ def completions(server):
     assert len(set(others)) > 1, others
     assert refused(server, "/v1/completions", 400, prompt={"prompt_string": text, "multimodal_data": "x"})["param"] == "prompt"
     assert refused(server, "/v1/completions", 400, prompt="word " * 4000)["code"] == "context_length_exceeded"
-    assert "trained to fill" in refused(server, "/v1/completions", 400, prompt="a", suffix="b")["message"]
+    status, _, answer = ask(server, "POST", "/v1/completions", {"prompt": "a", "suffix": "b", "max_tokens": 4})
+    assert status == 200 or status == 400 and "trained to fill" in answer["error"]["message"], (status, answer)
 
 
 def limits(server):

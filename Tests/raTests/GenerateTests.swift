@@ -45,11 +45,13 @@ import Testing
     #expect(try tokens(["--chat-template", bare, "--chat-template-kwargs", #"{"count": 9}"#]) == short + 8)
     // The template's own system message is longer than this one.
     let own = try tokens([])
+    #expect(try tokens(["--chat-template", "chatml"]) < own)
     #expect(own > 20)
     #expect(try (10..<own).contains(tokens(["--system", "Be brief."])))
     for (arguments, part) in [
       (["--chat-template", try file("{{ broken")], "--chat-template"),
       (["--chat-template", folder.url("nothing").path], "nothing"),
+      (["--chat-template", "llama9"], "no chat template \"llama9\", but chatml"),
       (["--chat-template-kwargs", "[]"], "--chat-template-kwargs is '[]'"),
       (["--system", "x", "--raw"], "Give --system or --raw"),
     ] {

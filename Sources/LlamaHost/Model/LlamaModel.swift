@@ -34,8 +34,8 @@ public final class LlamaModel: Sendable {
     public var adapters: [LoRAAdapter] = []
     /// Load no weights: enough to tokenize, not to evaluate.
     public var vocabularyOnly = false
-    /// A chat template in place of the model's own, in Jinja's language.
-    public var chatTemplate: String?
+    /// A chat template in place of the model's own.
+    public var chatTemplate: ChatTemplate.Choice?
     /// What chat templates are given beside messages.
     public var chatTemplateOptions = ChatTemplate.Options()
 
@@ -144,7 +144,12 @@ public final class LlamaModel: Sendable {
     tokenizer = try Tokenizer(model: handle, path: path)
     chatTemplateOptions = options.chatTemplateOptions
     let template = unsafe llama_model_chat_template(pointer, nil).map { unsafe String(cString: $0) }
-    chatTemplate = (options.chatTemplate ?? template).map { [tokenizer] source in
+    let chosen = try options.chatTemplate.map { [file] in
+      try $0.source(in: file) {
+        unsafe llama_model_chat_template(pointer, $0).map { unsafe String(cString: $0) }
+      }
+    }
+    chatTemplate = (chosen ?? template).map { [tokenizer] source in
       ChatTemplate(
         source: source, isModelsOwn: source == template, options: options.chatTemplateOptions,
         tokenizer: tokenizer)

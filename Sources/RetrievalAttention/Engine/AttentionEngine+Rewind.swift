@@ -3,13 +3,19 @@
 import VectorIndex
 
 extension AttentionEngine {
-  /// Whether ``rewind(to:parallel:)`` is possible: not when a sliding window has passed the place.
+  /// Whether ``rewind(to:parallel:)`` is possible: not when a sliding window, or a policy that gives up tokens, has
+  /// passed the place.
   public func canRewind(to count: Int) -> Bool {
     guard count > 0 else { return count == 0 }
     for (layer, layerHeads) in heads.enumerated() where tokenCounts[layer] > count {
-      guard let window = shape.layers[layer]?.slidingWindow else { continue }
       let dropped = tokenCounts[layer] - count
-      guard layerHeads.allSatisfy({ $0.rows.count - dropped >= min(window, count) }) else { return false }
+      let window = shape.layers[layer]?.slidingWindow
+      for head in layerHeads {
+        if let window, head.rows.count - dropped < min(window, count) { return false }
+        if head.rewindable == nil, (try? head.checkTruncation(to: head.rows.count - dropped)) == nil {
+          return false
+        }
+      }
     }
     return true
   }
@@ -19,8 +25,8 @@ extension AttentionEngine {
   /// Where they are in an index, that index is dropped; the next ``updateIndex(finishing:askPosition:parallel:)`` makes
   /// one of the rows that are left, and attention is exact until then. Cost: a copy of the rows.
   ///
-  /// - Throws: ``AttentionError/cannotTruncate(to:indexed:)`` when a sliding window has passed the place (going back to
-  ///   0 always works), ``AttentionError/invalidSetting(name:value:requirement:)`` for a negative count; nothing has
+  /// - Throws: ``AttentionError/cannotTruncate(to:indexed:)`` when ``canRewind(to:)`` says so (going back to 0 always
+  ///   works), ``AttentionError/invalidSetting(name:value:requirement:)`` for a negative count; nothing has
   ///   changed then.
   public func rewind(to count: Int, parallel: ParallelRunner = .serial) throws(AttentionError) {
     guard count >= 0 else {
@@ -47,5 +53,6 @@ extension AttentionEngine {
       }
       tokenCounts[layer] = count
     }
+    if let start = openPromptStart, count <= start { openPromptStart = nil }
   }
 }

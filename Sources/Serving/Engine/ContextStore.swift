@@ -11,8 +11,10 @@ struct ContextStore {
   /// What a prompt can go on from.
   struct Match {
     let context: StoredContext
-    /// Tokens that are in common.
+    /// Tokens that are in common, up to where the context can go back.
     let count: Int
+    /// Whether what follows them is in the context's index, so that they are indexed anew.
+    let isReindexed: Bool
     /// Whether the context stays what it is, and a fork of it goes on.
     let isShared: Bool
   }
@@ -25,6 +27,8 @@ struct ContextStore {
 
   /// Tokens that make a fork worth its cost: some milliseconds, and mappings of which a process has a limited number.
   static let leastShared = 64
+  /// Tokens that are put into an index in the time in which one is read, at most: small models read fast.
+  static let readForIndexed = 5
   /// Tokens that a context must have more than another one to be kept beside it: fewer are read as fast as a fork is
   /// made.
   static let leastAdded = 32
@@ -38,34 +42,39 @@ struct ContextStore {
   ///
   /// - Parameter running: contexts at work, which can be forked but not taken.
   func match(_ tokens: [Int32], running: [StoredContext]) -> Match? {
-    // Where a context cannot be cut to, nothing of it can be had.
-    func candidate(_ context: StoredContext, isRunning: Bool) -> (StoredContext, Int, Bool)? {
-      let place = context.context.truncationPoint(atMost: context.commonCount(tokens))
-      return place.map { (context, $0, isRunning) }
+    typealias Candidate = (context: StoredContext, count: Int, isReindexed: Bool, isRunning: Bool)
+    func candidate(_ context: StoredContext, isRunning: Bool) -> Candidate {
+      let place = context.context.returnPoint(atMost: context.commonCount(tokens))
+      return (context, place, !context.canTruncate(to: place), isRunning)
     }
-    var candidates = contexts.compactMap { candidate($0, isRunning: false) }
-    if isShared { candidates += running.compactMap { candidate($0, isRunning: true) } }
-    // The longest first; of equals the one that is nearest to its end.
-    candidates.sort { ($0.1, -$0.0.tokens.count) > ($1.1, -$1.0.tokens.count) }
-    for (context, count, isRunning) in candidates where count > 0 {
+    var candidates = contexts.map { candidate($0, isRunning: false) }
+    if isShared { candidates += running.map { candidate($0, isRunning: true) } }
+    func worth(_ candidate: Candidate) -> Int {
+      candidate.count - (candidate.isReindexed ? candidate.count / Self.readForIndexed : 0)
+    }
+    // What spares most first; of equals the one that is nearest to its end.
+    candidates.sort { (worth($0), -$0.context.tokens.count) > (worth($1), -$1.context.tokens.count) }
+    for (context, count, isReindexed, isRunning) in candidates where count > 0 {
       let isDocument = context.pinnedCount != nil
       if isShared, isRunning || isDocument || count >= Self.leastShared && count < context.tokens.count {
         let least = isDocument ? min(Self.leastShared, context.tokens.count / 2) : Self.leastShared
         guard count >= least else { continue }
-        return Match(context: context, count: count, isShared: true)
+        return Match(context: context, count: count, isReindexed: isReindexed, isShared: true)
       }
       // What is cut off is lost, so a few tokens in common are not worth a long context, nor a session's document.
       guard count >= context.pinnedCount ?? (context.tokens.count / 2) else { continue }
-      return Match(context: context, count: count, isShared: false)
+      return Match(context: context, count: count, isReindexed: isReindexed, isShared: false)
     }
     return nil
   }
 
   /// The context of a match, cut back to what is in common, for the caller alone.
-  mutating func take(_ match: Match) throws -> StoredContext {
+  mutating func take(_ match: Match, parallel: ParallelRunner) throws -> StoredContext {
     match.context.lastUsed = .now
-    if match.isShared { return try match.context.fork(keeping: match.count, capacity: capacity) }
-    try match.context.truncate(to: match.count)
+    if match.isShared {
+      return try match.context.fork(keeping: match.count, capacity: capacity, parallel: parallel)
+    }
+    try match.context.goBack(to: match.count, parallel: parallel)
     contexts.removeAll { $0 === match.context }
     return match.context
   }

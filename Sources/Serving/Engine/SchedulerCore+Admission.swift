@@ -72,7 +72,9 @@ extension SchedulerCore {
     // What those at work will have when they are done, besides what they have.
     // A session keeps the format that it was made with.
     let shape = found?.context.engine.shape ?? runner.shape
-    let growth = jobs.reduce((tokens - (found?.count ?? 0)) * shape.bytesPerTokenWithIndex) {
+    // What is indexed anew is not shared.
+    let shared = found.map { $0.isReindexed ? 0 : $0.count } ?? 0
+    let growth = jobs.reduce((tokens - shared) * shape.bytesPerTokenWithIndex) {
       let missing = $1.group.prompt.count + $1.group.maximumTokens - $1.context.tokens.count
       return $0 + missing * $1.context.engine.shape.bytesPerTokenWithIndex
     }
@@ -101,7 +103,7 @@ extension SchedulerCore {
       ? Sampler(group.request, choice: next.choice, format: group.format, model: runner.model) : nil
     sampler?.acceptPrompt(group.prompt)
     let context =
-      try found.map { try store.take($0) }
+      try found.map { try store.take($0, parallel: runner.host.parallel) }
       ?? StoredContext(try runner.makeContext(policy: settings.attention, capacity: limits.contextLength))
     if let session = group.request.session, let card = try? registry.card(session) {
       context.session = session

@@ -18,23 +18,23 @@ final class StoredContext {
   var tokens: [Int32] { context.tokens }
   var engine: AttentionEngine { context.engine }
 
-  /// Another context that begins with the first `count` tokens and shares their memory.
+  /// Another context that begins with the first `count` tokens and shares their memory, unless they are indexed anew.
   ///
   /// - Parameter capacity: tokens for which it has room.
   /// - Throws: what ``RetrievalAttention/AttentionEngine/fork(capacity:)`` throws; this one is as it was then.
-  func fork(keeping count: Int, capacity: Int) throws -> StoredContext {
+  func fork(keeping count: Int, capacity: Int, parallel: ParallelRunner = .serial) throws -> StoredContext {
     let fork = StoredContext(try context.fork(capacity: capacity))
     if count >= pinnedCount ?? 0 { fork.session = session }
-    try fork.truncate(to: count)
+    try fork.goBack(to: count, parallel: parallel)
     return fork
   }
 
-  /// Drops the tokens from `count` on.
+  /// Drops the tokens from `count` on, a place that the context can go back to.
   ///
-  /// - Throws: what ``RetrievalAttention/AttentionEngine/truncate(to:)`` throws; nothing has changed then.
-  func truncate(to count: Int) throws {
+  /// - Throws: what ``RetrievalAttention/AttentionEngine/rewind(to:parallel:)`` throws; nothing has changed then.
+  func goBack(to count: Int, parallel: ParallelRunner) throws {
     guard count < tokens.count else { return }
-    try context.truncate(to: count)
+    try context.goBack(to: count, parallel: parallel)
   }
 
   func canTruncate(to count: Int) -> Bool { context.truncationPoint(atMost: count) == count }

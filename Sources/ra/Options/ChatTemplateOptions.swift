@@ -8,7 +8,8 @@ import LlamaHost
 struct ChatTemplateOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A file with a chat template (Jinja) in place of the model's own.", valueName: "file"),
+      "A chat template in place of the model's own: a file (Jinja), the name of another one that the model has, such as "
+        + "tool_use, or chatml.", valueName: "file|name"),
     completion: .file())
   var chatTemplate: String?
 
@@ -52,9 +53,17 @@ struct ChatTemplateOptions: ParsableArguments {
     }
   }
 
+  /// The template that was given: a file, if there is one; a plain word that is no file is the name of one.
+  func choice() throws -> ChatTemplate.Choice? {
+    guard let chatTemplate else { return nil }
+    let isName = chatTemplate.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" }
+    if isName, !FileManager.default.fileExists(atPath: chatTemplate) { return .named(chatTemplate) }
+    return .source(try TextFile.read(chatTemplate))
+  }
+
   /// Reads the template for a model that is to be loaded.
   func apply(to options: inout LlamaModel.Options, system: SystemPromptOption?) throws {
-    options.chatTemplate = try chatTemplate.map { try TextFile.read($0) }
+    options.chatTemplate = try choice()
     options.chatTemplateOptions = ChatTemplate.Options(
       systemPrompt: system?.system,
       enableThinking: reasoning.flatMap { $0 == .on ? true : $0 == .off ? false : nil },

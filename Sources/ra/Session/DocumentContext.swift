@@ -104,7 +104,11 @@ struct DocumentContext {
     }
     if let factors = model.variant.ropeFactors { parts.append("factors \(factors.rawValue)") }
     if let scaling = model.variant.scaling.value { parts.append("scaling \(scaling)") }
-    if let file = chat.chatTemplate { parts.append("template \(try TextFile.read(file))") }
+    switch try chat.choice() {
+    case .source(let text): parts.append("template \(text)")
+    case .named(let name): parts.append("template named \(name)")
+    case nil: break
+    }
     if let arguments = chat.chatTemplateKwargs { parts.append("arguments \(arguments)") }
     if let reasoning = chat.reasoning { parts.append("reasoning \(reasoning.rawValue)") }
     if let system = system.system { parts.append("system \(system)") }
