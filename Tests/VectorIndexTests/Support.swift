@@ -143,6 +143,18 @@ final class IndexedRows<Index: AttentionIndex> {
     self.workspace = workspace
   }
 
+  /// Calls `body` with the rows that are indexed.
+  func withRows<Result>(_ body: (IndexRows) -> Result) -> Result {
+    keys.withUnsafeBufferPointer { keys in
+      values.withUnsafeBufferPointer { values in
+        body(
+          IndexRows(
+            keys: PackedRows(keys.baseAddress!, stride: dimension),
+            values: PackedRows(values.baseAddress!, stride: dimension), count: index.rowCount))
+      }
+    }
+  }
+
   /// Inserts the next `count` rows.
   func insert(_ count: Int, training: Training = .none, groupSize: Int = 1) {
     let first = index.rowCount

@@ -15,6 +15,8 @@ struct ClusterGroups: ~Copyable {
   var spread = RowBuffer<Float>()  // [groups]
   var gain = RowBuffer<Float>()  // [groups]
   var starts = RowBuffer<UInt32>()  // [groups + 1] offsets of clusters
+  /// `[groups]`: what estimates add to the score of a centroid. Not in files.
+  var logWeights = RowBuffer<Float>()
 
   init() {
     starts.append(0)
@@ -24,6 +26,6 @@ struct ClusterGroups: ~Copyable {
 
   var byteCount: Int {
     centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount
-      + starts.byteCount
+      + starts.byteCount + logWeights.byteCount
   }
 }

@@ -12,6 +12,16 @@ extension ClusterIndex {
     unsafe outliers.begin(run)..<Int(starts.base[outliers.cluster(run) + 1])
   }
 
+  /// The rows of a cluster, without the outliers behind it.
+  ///
+  /// - Parameter run: 0 for the first cluster, and the same variable for those after it, in turn.
+  func clusterRows(_ cluster: Int, run: inout Int) -> Range<Int> {
+    let (begin, end) = (Int(starts[cluster]), Int(starts[cluster + 1]))
+    guard run < outliers.count, outliers.cluster(run) == cluster else { return begin..<end }
+    run += 1
+    return begin..<outliers.begin(run - 1)
+  }
+
   /// Makes room for outliers behind the last cluster, which is that of the segment they belong to.
   func appendOutliers(_ count: Int, clusters: Int) {
     guard count > 0 else { return }

@@ -31,11 +31,11 @@ extension ClusterIndex {
       begins: scan.begins, ends: scan.ends, selected: selected.base, count: selected.count)
     let bases = unsafe scratch.floats(g * clusters)
     for h in 0..<g {
-      // The codes score residuals; the query's score of the centroid is the estimate without the learned mass.
+      // The codes score residuals; the query's score of the centroid is the estimate without the weight.
       for number in selected {
         let c = Int(number)
         unsafe bases[h * clusters + c] =
-          scan.scores[h * scan.stride + c] - scan.logMass[c] - scan.logTotals[h]
+          scan.scores[h * scan.stride + c] - scan.logWeights[c] - scan.logTotals[h]
       }
     }
     let room = min(slice.limit, candidateCount)

@@ -15,8 +15,8 @@ import Platform
   let begins: UnsafeMutablePointer<UInt32>
   /// `[count]`: the row behind the last of each.
   let ends: UnsafeMutablePointer<UInt32>
-  /// `[count]`.
-  let logMass: UnsafeMutablePointer<Float>
+  /// `[count]`: what estimates add to the score of a centroid.
+  let logWeights: UnsafeMutablePointer<Float>
   /// `[count]`.
   let valueSpread: UnsafeMutablePointer<Float>
   /// `[queries, stride]`: estimated log masses.
@@ -34,7 +34,8 @@ import Platform
     let first = range.lowerBound
     return unsafe ClusterScan(
       count: range.count, ids: ids + first, begins: begins + first, ends: ends + first,
-      logMass: logMass + first, valueSpread: valueSpread + first, scores: scores + first, stride: stride,
+      logWeights: logWeights + first, valueSpread: valueSpread + first, scores: scores + first,
+      stride: stride,
       gains: gains + first, logTotals: logTotals)
   }
 
@@ -81,9 +82,10 @@ extension ClusterIndex {
     unsafe estimateGains(
       group,
       ClusterEstimates(
-        count: groupCount, logMass: groups.logMass.base, spread: groups.spread.base, gain: groups.gain.base,
-        scores: groupScores, gains: groupGains, logTotals: scratch.floats(g)),
-      outside: outside, kernels: kernels)
+        count: groupCount, logWeights: groups.logWeights.base, logMass: groups.logMass.base,
+        spread: groups.spread.base, gain: groups.gain.base, scores: groupScores, gains: groupGains,
+        logTotals: scratch.floats(g)),
+      outside: outside, in: scratch)
     let expansion = clusterCount < search.minimumGroupedClusters ? 0 : search.expansion
     let (ids, count) = unsafe expand(
       groupGains, limit: limit * expansion, groupScores: groupScores, queryCount: g, in: scratch)
@@ -119,15 +121,18 @@ extension ClusterIndex {
     let (d, g) = (dimension, group.count)
     let scan = unsafe ClusterScan(
       count: count, ids: ids, begins: result.indices(count), ends: result.indices(count),
-      logMass: result.floats(count), valueSpread: result.floats(count), scores: result.floats(g * count),
+      logWeights: result.floats(count), valueSpread: result.floats(count), scores: result.floats(g * count),
       stride: count, gains: result.floats(count), logTotals: result.floats(g))
     let scratch = result.workspace.scope()
-    let (spreads, costs) = unsafe (scratch.floats(count), scratch.floats(count))
+    let (masses, spreads, costs) = unsafe (
+      scratch.floats(count), scratch.floats(count), scratch.floats(count)
+    )
     for i in 0..<count {
       let c = unsafe Int(ids[i])
       unsafe scan.begins[i] = starts.base[c]
       unsafe scan.ends[i] = starts.base[c + 1]
-      unsafe scan.logMass[i] = logMass.base[c]
+      unsafe scan.logWeights[i] = logWeights.base[c]
+      unsafe masses[i] = logMass.base[c]
       unsafe scan.valueSpread[i] = valueSpread.base[c]
       unsafe spreads[i] = spread.base[c]
       unsafe costs[i] = gain.base[c]
@@ -139,29 +144,39 @@ extension ClusterIndex {
     unsafe estimateGains(
       group,
       ClusterEstimates(
-        count: count, logMass: scan.logMass, spread: spreads, gain: costs, scores: scan.scores,
-        gains: scan.gains, logTotals: scan.logTotals),
-      outside: outside, kernels: scratch.kernels)
+        count: count, logWeights: scan.logWeights, logMass: masses, spread: spreads, gain: costs,
+        scores: scan.scores, gains: scan.gains, logTotals: scan.logTotals),
+      outside: outside, in: scratch)
     return scan
   }
 
   /// Turns dot products into estimated log masses (in place) and writes what each cluster, or group, is worth: its
-  /// share of the attention of the group's queries, raised by its spread, times its gain.
+  /// share of the attention of the group's queries, raised by what was learned of it, times its gain.
+  ///
+  /// Learned masses are right on average, but for some queries far too high where scores within a cluster lie far
+  /// apart. In estimates, and in the total that shares are of, they are therefore bounded (``maximumBias``); the share
+  /// of a cluster itself is of all that was learned, which has it looked into.
   private func estimateGains(
-    _ group: QueryGroup, _ estimates: ClusterEstimates, outside: OutsideMass, kernels: Kernels
+    _ group: QueryGroup, _ estimates: ClusterEstimates, outside: OutsideMass, in result: borrowing Scratch
   ) {
+    let scratch = result.workspace.scope()
+    let kernels = scratch.kernels
     let (count, result, logTotals) = unsafe (estimates.count, estimates.gains, estimates.logTotals)
+    let (biases, raised) = unsafe (scratch.floats(count), scratch.floats(count))
+    for c in 0..<count { unsafe biases[c] = estimates.logMass[c] - estimates.logWeights[c] }
     unsafe result.update(repeating: 0, count: count)
     for h in 0..<group.count {
       let row = unsafe estimates.scores + h * count
-      unsafe kernels.unsafeAddScaled(estimates.logMass, by: 1, to: row, count: count)
+      unsafe kernels.unsafeAddScaled(estimates.logWeights, by: 1, to: row, count: count)
       var (highest, total) = unsafe (outside.maxima[h], outside.sums[h])
       unsafe kernels.unsafeAddMass(row, count: count, maximum: &highest, sum: &total)
       let perSpread =
         unsafe search.spreadFactor * vectorNorm(group.queries + h * dimension, dimension: dimension)
       unsafe logTotals[h] = highest + log(total)
+      unsafe raised.update(from: row, count: count)
+      unsafe kernels.unsafeAddScaled(biases, by: 1, to: raised, count: count)
       unsafe kernels.unsafeAddShares(
-        row, spreads: estimates.spread, count: count, logTotal: logTotals[h],
+        raised, spreads: estimates.spread, count: count, logTotal: logTotals[h],
         raise: SpreadRaise(perSpread: perSpread, most: Self.maximumLogFactor), to: result)
       if perSpread * highestSpread > Self.blindLogFactor {
         for c in 0..<count where unsafe perSpread * estimates.spread[c] > Self.blindLogFactor {
@@ -177,6 +192,9 @@ extension ClusterIndex {
     exp(min(factor * queryNorm * spread, maximumLogFactor))
   }
 
+  /// Estimates give a cluster at most e^4 of what its keys would weigh at the centroid, which is the least that they do
+  /// (Jensen's inequality). Most learned shortfalls are below; those above are of queries unlike most others.
+  static let maximumBias: Float = 4
   /// With factors up to e^8 sums stay finite, and beyond them a share tells little.
   static let maximumLogFactor: Float = 8
   /// Beyond e^24 an estimate tells nothing of what a cluster hides from a query, and every cluster is looked into.
@@ -188,7 +206,8 @@ extension ClusterIndex {
 /// What was learned of clusters or groups, and what that says of them for some queries.
 @safe private struct ClusterEstimates {
   var count: Int
-  /// `[count]`, as are `spread` and `gain`.
+  /// `[count]`, as are `logMass`, `spread` and `gain`: what estimates add to the score of a centroid.
+  var logWeights: UnsafePointer<Float>
   var logMass: UnsafePointer<Float>
   var spread: UnsafePointer<Float>
   var gain: UnsafePointer<Float>

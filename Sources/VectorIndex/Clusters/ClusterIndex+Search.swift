@@ -86,6 +86,8 @@ extension ClusterIndex: KeyIndex {
     spread = RowBuffer()
     gain = RowBuffer()
     valueSpread = RowBuffer()
+    logCounts = RowBuffer()
+    logWeights = RowBuffer()
     highestSpread = 0
     groups = ClusterGroups()
     outliers = OutlierRuns()

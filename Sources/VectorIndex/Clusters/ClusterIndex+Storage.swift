@@ -98,7 +98,7 @@ extension ClusterIndex: StoredIndex {
       try file.requireNumbers(codes.words, "cwrd")
     }
     (rowCount, clusterCount, segmentCount) = (file.rowCount, clusters, segments)
-    updateHighestSpread(from: 0)
+    updateDerived()
   }
 
   /// Where each run begins within its cluster's rows.

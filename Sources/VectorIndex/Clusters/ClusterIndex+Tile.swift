@@ -48,12 +48,8 @@ extension ClusterIndex {
   package func score(_ tile: TileQueries, in scratch: borrowing Scratch) -> ListView<Float> {
     let (d, kernels) = (dimension, scratch.kernels)
     let scores = unsafe scratch.list(tile.count * clusterCount)
-    let (logCounts, biases) = unsafe (scratch.list(clusterCount), scratch.list(clusterCount))
-    var run = 0
-    for cluster in 0..<clusterCount {
-      logCounts[cluster] = log(Float(clusterRows(cluster, run: &run).count))
-      biases[cluster] = logMass[cluster] - logCounts[cluster]
-    }
+    let biases = unsafe scratch.list(clusterCount)
+    for cluster in 0..<clusterCount { biases[cluster] = logMass[cluster] - logCounts[cluster] }
     unsafe kernels.unsafeDot(
       tile.queries, with: PackedRows(centroids.base, stride: d), .first(clusterCount), scores: scores.base)
     for query in 0..<tile.count {
@@ -64,16 +60,6 @@ extension ClusterIndex {
       unsafe kernels.unsafeAddScaled(biases.base, by: 1, to: row, count: clusterCount)
     }
     return scores
-  }
-
-  /// The rows of a cluster, without the outliers behind it.
-  ///
-  /// - Parameter run: 0 for the first cluster, and the same variable for those after it, in turn.
-  private func clusterRows(_ cluster: Int, run: inout Int) -> Range<Int> {
-    let (begin, end) = (Int(starts[cluster]), Int(starts[cluster + 1]))
-    guard run < outliers.count, outliers.cluster(run) == cluster else { return begin..<end }
-    run += 1
-    return begin..<outliers.begin(run - 1)
   }
 
   /// Chooses the clusters that are worth reading for a tile.
@@ -90,7 +76,7 @@ extension ClusterIndex {
     _ scores: ListView<Float>, for tile: TileQueries, tolerance: Float, in scratch: borrowing Scratch
   ) -> TileChoice {
     let (rows, left) = unsafe (scratch.rows(rowCount), scratch.rows(clusterCount))
-    let (worths, logCounts) = unsafe (scratch.list(clusterCount), scratch.list(clusterCount))
+    let (worths, leftLogCounts) = unsafe (scratch.list(clusterCount), scratch.list(clusterCount))
     judge(scores, for: tile, into: worths, kernels: scratch.kernels)
     var (taken, leftCount, run) = (0, 0, 0)
     for cluster in 0..<clusterCount {
@@ -98,7 +84,7 @@ extension ClusterIndex {
       var begin = members.lowerBound
       if worths[cluster] < tolerance {
         left[leftCount] = UInt32(cluster)
-        logCounts[leftCount] = log(Float(members.count))
+        leftLogCounts[leftCount] = logCounts[cluster]
         leftCount += 1
         begin = members.upperBound
       }
@@ -110,10 +96,10 @@ extension ClusterIndex {
     }
     guard Float(taken) < Self.mostRead * Float(rowCount) else {
       for row in 0..<rowCount { rows[row] = UInt32(row) }
-      return TileChoice(rows: rows, clusters: left.first(0), logCounts: logCounts.first(0))
+      return TileChoice(rows: rows, clusters: left.first(0), logCounts: leftLogCounts.first(0))
     }
     return TileChoice(
-      rows: rows.first(taken), clusters: left.first(leftCount), logCounts: logCounts.first(leftCount))
+      rows: rows.first(taken), clusters: left.first(leftCount), logCounts: leftLogCounts.first(leftCount))
   }
 
   /// When more than this share of the rows would be read, all are, with no error.
@@ -161,7 +147,7 @@ extension ClusterIndex {
         visible: VisibleKeys(begins: begins, ends: ends, of: .listed(selected), biases: biases),
         states: states, scratch: kernelScratch)
     }
-    unsafe read(choice.rows, of: rows.keyValues, biases: nil)
+    read(choice.rows, of: rows.keyValues, biases: nil)
     let estimates = unsafe KeyValueRows(
       keys: PackedRows(centroids.base, stride: dimension),
       values: PackedRows(meanValues.base, stride: dimension))

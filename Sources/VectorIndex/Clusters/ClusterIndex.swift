@@ -6,6 +6,7 @@
 // The keys of the others are scored by short codes, and only those that matter, with a sample of the rest, are read.
 
 import AttentionKernels
+import Platform
 
 /// An index over the keys and values of one KV head that attends for a whole group of query heads at once.
 ///
@@ -15,7 +16,8 @@ import AttentionKernels
 ///
 /// What is kept for a cluster c of n keys, besides centroid and mean value (f16), is learned from training queries:
 /// - `logMass`: `log n + b`. By Jensen's inequality the centroid underestimates: `logSumExp_c(q) >= q.mu + log n`.
-///   `b` is the mean shortfall, weighted by the square root of the cluster's share of the attention.
+///   `b` is the mean shortfall, weighted by the square root of the cluster's share of the attention. Right on average,
+///   it is far too high for some queries, so that estimates take no more of it than ``maximumBias``.
 /// - `spread`: how far the scores of the cluster's keys lie apart, for each unit of the query's length. A cluster
 ///   is looked into for what it may hide, not only for what its centroid promises.
 /// - `gain`: what an estimate of this cluster costs in output error, for each key it would take to read it.
@@ -51,7 +53,7 @@ public final class ClusterIndex: AttentionIndex {
     /// its cluster, is above this; of the others one is read, and counts for as many, for each tolerance that they are
     /// worth together. Lower reads more, and errs less. Without codes, whole clusters are read by what their estimate
     /// costs, and 2e-4 suits.
-    public var tolerance: Float = 2e-3
+    public var tolerance: Float = 3e-3
     /// Standard deviations of a cluster's scores by which its share is raised before it is compared: a centroid
     /// promises too little where scores lie apart, as in a cluster that hides one sharp key.
     public var spreadFactor: Float = 1.5
@@ -88,6 +90,10 @@ public final class ClusterIndex: AttentionIndex {
   var spread = RowBuffer<Float>()  // [clusters]
   var gain = RowBuffer<Float>()  // [clusters]
   var valueSpread = RowBuffer<Float>()  // [clusters]
+  /// `[clusters]`: logarithms of how many keys each has, outliers left out. Not in files.
+  var logCounts = RowBuffer<Float>()
+  /// `[clusters]`: what decoding's estimates add to the score of a centroid. Not in files.
+  var logWeights = RowBuffer<Float>()
   /// Of clusters and groups.
   var highestSpread: Float = 0
   var groups = ClusterGroups()
@@ -112,22 +118,35 @@ public final class ClusterIndex: AttentionIndex {
   /// Bytes of the index, without the rows.
   public var byteCount: Int {
     centroids.byteCount + meanValues.byteCount + logMass.byteCount + spread.byteCount + gain.byteCount
-      + valueSpread.byteCount + codes.byteCount
+      + valueSpread.byteCount + logCounts.byteCount + logWeights.byteCount + codes.byteCount
       + starts.byteCount + groups.byteCount + outliers.byteCount
   }
 
   /// Log mass, spread, gain, spread of values and start of one cluster.
   static let statisticsByteCount = 20
 
-  /// Takes account of the spreads of clusters from `first` on, and of all groups.
-  func updateHighestSpread(from first: Int) {
-    for c in first..<spread.count { highestSpread = unsafe max(highestSpread, spread.base[c]) }
-    for number in 0..<groups.count { highestSpread = unsafe max(highestSpread, groups.spread.base[number]) }
+  /// What follows from the arrays of clusters and groups, for those that are new.
+  func updateDerived() {
+    var run = 0
+    for cluster in 0..<spread.count {
+      let rows = clusterRows(cluster, run: &run)
+      guard cluster >= logCounts.count else { continue }
+      logCounts.append(log(Float(max(1, rows.count))))
+      logWeights.append(min(logMass[cluster], logCounts[cluster] + Self.maximumBias))
+      highestSpread = max(highestSpread, spread[cluster])
+    }
+    for number in groups.logWeights.count..<groups.count {
+      let clusters = Int(groups.starts[number])..<Int(groups.starts[number + 1])
+      // A group's clusters are of one segment, and outliers stand behind the last one of that.
+      let rows = clusters.reduce(0) { $0 + exp(logCounts[$1]) }
+      groups.logWeights.append(min(groups.logMass[number], log(max(1, rows)) + Self.maximumBias))
+      highestSpread = max(highestSpread, groups.spread[number])
+    }
   }
 
   /// Accounts for a new segment whose per-cluster arrays were just written.
   func commitSegment(rows: Int, clusters: Int) {
-    updateHighestSpread(from: clusterCount)
+    updateDerived()
     rowCount += rows
     clusterCount += clusters
     segmentCount += 1

@@ -155,7 +155,10 @@ struct LearnedStatistics {
     for t in 0..<queryCount {
       let normalizer = unsafe training.logSumExps[t]
       let share = unsafe exp(min(0, states.maxima[t] + log(states.sums[t]) - normalizer))
-      let estimate = unsafe exp(min(0, estimates[t] + logCount + bias - normalizer))
+      // What is taken for the cluster where it is not looked into, and by what it is chosen.
+      let bounded = min(bias, ClusterIndex.maximumBias)
+      let estimate = unsafe exp(min(0, estimates[t] + logCount + bounded - normalizer))
+      let promise = unsafe exp(min(0, estimates[t] + logCount + bias - normalizer))
       let output = unsafe training.outputs + t * d
       let accumulator = unsafe states.accumulators + t * d
       // The true part of the output, less the estimated one, less what the other keys would get or lose.
@@ -165,7 +168,7 @@ struct LearnedStatistics {
       unsafe kernels.unsafeAddScaled(output, by: estimate - share, to: difference, count: d)
       unsafe error += vectorNorm(difference, dimension: d)
       unsafe weight +=
-        estimate * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
+        promise * ClusterIndex.selectionFactor(spread: spread, queryNorm: norms[t], factor: spreadFactor)
     }
     return LearnedStatistics(bias: bias, spread: spread, cost: weight > 1e-30 ? error / weight : 1)
   }

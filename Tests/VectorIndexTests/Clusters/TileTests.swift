@@ -106,15 +106,4 @@ extension IndexedRows where Index == ClusterIndex {
     }
     return (result, TileCounts(rows: choice.rows.count, clusters: choice.clusters.count))
   }
-
-  private func withRows(_ body: (IndexRows) -> Void) {
-    keys.withUnsafeBufferPointer { keys in
-      values.withUnsafeBufferPointer { values in
-        body(
-          IndexRows(
-            keys: PackedRows(keys.baseAddress!, stride: dimension),
-            values: PackedRows(values.baseAddress!, stride: dimension), count: index.rowCount))
-      }
-    }
-  }
 }
