@@ -90,7 +90,8 @@ struct DoctorCommand: AsyncParsableCommand {
     return """
       after \(check.tokenCount) tokens and each of some that were decoded:
       exact against host: KL \(check.exactDivergence) nats (host against itself \(check.hostDivergence))
-      retrieval against host: KL \(check.retrievalDivergence) nats
+      retrieval that reads all keys, against host: KL \(check.wholeRetrievalDivergence) nats
+      retrieval at its default settings, against host: KL \(check.retrievalDivergence) nats
       a session, reopened: \(same(check.isReopenedEqual)); a fork: \(same(check.isForkEqual))
       two in one batch against each alone: KL \(check.batchDivergence) nats
       \(check.passed ? "passed" : "FAILED")

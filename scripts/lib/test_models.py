@@ -126,7 +126,7 @@ def row(model, report, depth):
     state = verdict(report)
     if state in ("error", "host"):
         reasons = report.get("reasons") or [report.get("error", "")]
-        return cells + [state, "", "", "", "", "; ".join(reasons)]
+        return cells + [state, "", "", "", "", "", "; ".join(reasons)]
     kind = "yes, hybrid" if report["isHybrid"] else "yes"
     test = report["check"]
     notes = report["warnings"] + ([f"{test['tokenCount']} tokens"] if test["tokenCount"] < depth - 64 else [])
@@ -135,6 +135,7 @@ def row(model, report, depth):
         kind if state == "yes" else "FAILED",
         f"{test['exactDivergence']:.1e}",
         f"{test['hostDivergence']:.1e}",
+        f"{test['wholeRetrievalDivergence']:.1e}",
         f"{test['retrievalDivergence']:.1e}",
         "yes" if same and test["batchDivergence"] <= max(3 * test["hostDivergence"], 0.01) else "NO",
         "; ".join(notes),
@@ -144,7 +145,8 @@ def row(model, report, depth):
 def table(rows, reports, depth):
     """The text between the marks of docs/models.md."""
     states = [verdict(report) for report in reports]
-    heads = ["Architecture", "Models", "Taken over", "Exact", "Host", "Retrieval", "Session, fork, batch", "Notes"]
+    heads = ["Architecture", "Models", "Taken over", "Exact", "Host", "All keys", "Retrieval"]
+    heads += ["Session, fork, batch", "Notes"]
     lines = [
         f"{datetime.date.today()}, llama.cpp {LLAMA_COMMIT}, {depth} tokens. {len(rows)} models: "
         f"{states.count('yes')} taken over, {states.count('host')} with the host's own attention or not at all, "
