@@ -321,7 +321,7 @@ def main():
         code = server.end() if alive else server.process.returncode
         print(f"{count} grammars and schemas in {time.monotonic() - began:.0f} s (seed {seed}), by status: {dict(sorted(run.statuses.items()))}")
         print(f"refused while or before writing: {run.reasons}")
-        print(f"an answer took {serving.percentile(run.times, .5):.2f} s (p50), {serving.percentile(run.times, .99):.2f} s (p99), {max(run.times):.2f} s at most")
+        print(f"an answer took {serving.percentile(run.times, .5):.2f} s (p50), {serving.percentile(run.times, .99):.2f} s (p99), {max(run.times, default=0):.2f} s at most")
         print(f"memory: {start >> 20} MiB at the start, {peak >> 20} MiB at most")
         print(f"meanwhile {run.good} answers to another client, whose tokens came after {serving.percentile(run.gaps, .5):.2f} s (p50), "
               f"{serving.percentile(run.gaps, .99):.2f} s (p99), {max(run.gaps, default=0):.2f} s at most")

@@ -193,7 +193,8 @@ extension ClusterIndex {
   }
 
   /// Estimates give a cluster at most e^4 of what its keys would weigh at the centroid, which is the least that they do
-  /// (Jensen's inequality). Most learned shortfalls are below; those above are of queries unlike most others.
+  /// (Jensen's inequality). With more, estimates for some queries take the attention of what is read; with less, totals
+  /// are too low where clusters are many, and too much is looked into.
   static let maximumBias: Float = 4
   /// With factors up to e^8 sums stay finite, and beyond them a share tells little.
   static let maximumLogFactor: Float = 8
