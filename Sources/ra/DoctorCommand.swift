@@ -77,12 +77,32 @@ struct DoctorCommand: AsyncParsableCommand {
     var result = DoctorReport(model: model.description, takeover: report, parity: parity, check: check)
     let memory = try ContextMemory(report)
     result.memory = memory
+    let seconds = try result.passed ? readingSeconds(model, pool, console) : nil
+    result.secondsForThousand = seconds
     if json {
       try console.json(result)
     } else {
-      console.output("\(parity)\n\(check.map(text) ?? "")\n\(memory.text)\n")
+      let works = seconds.map {
+        "\nworks: \(formatBytes(memory.tenThousand / 10)) and " + String(format: "%.1f s", $0)
+          + " for the first 1,000 tokens"
+      }
+      console.output("\(parity)\n\(check.map(text) ?? "")\(works ?? "")\n\(memory.text)\n")
     }
     return result.passed
+  }
+
+  /// Seconds for 1,000 tokens at the beginning of a text, of as many as tell it; later estimates profit from it.
+  private func readingSeconds(_ model: LlamaModel, _ pool: ThreadPool, _ console: Console) throws -> Double {
+    let tokens = try ParityReport.tokens(ReadingRates.leastTokens, model: model)
+    let runner = try GuestRunner(
+      model: model, pool: pool, policy: .retrieval(RetrievalSettings()), plannedTokens: tokens.count)
+    console.expectReading(with: runner)
+    let begin = ContinuousClock.now
+    _ = try runner.prefill(tokens) {
+      console.progress("reading", done: $0, total: tokens.count, unit: "tokens")
+    }
+    console.clear()
+    return (ContinuousClock.now - begin) / .seconds(1) * 1000 / Double(tokens.count)
   }
 
   private func text(_ check: ModelCheck) -> String {
@@ -145,6 +165,7 @@ private struct DoctorReport: Encodable {
   var depthHostDivergence: Float?
   var check: ModelCheck?
   var memory: ContextMemory?
+  var secondsForThousand: Double?
 
   init(
     model: ModelDescription, takeover: TakeoverReport, parity: ParityReport? = nil, check: ModelCheck? = nil

@@ -118,17 +118,17 @@ import Testing
   @Test func aCurveComparesStepByStep() throws {
     let model = try TestModel.load()
     let pool = try ThreadPool(threadCount: 2, poll: 0)
-    let tokens = try TestText.tokens("alice.txt", 1361, model: model)
+    let tokens = try TestText.tokens("alice.txt", 881, model: model)
     var retrieval = RetrievalSettings()
-    (retrieval.minimumIndexedCount, retrieval.windowCount, retrieval.insertionCount) = (256, 128, 64)
+    (retrieval.minimumIndexedCount, retrieval.windowCount, retrieval.insertionCount) = (256, 128, 32)
     func curve(_ policy: AttentionPolicy) throws -> FidelityCurve {
       try FidelityCurve(
         model: model, pool: pool, tokens: tokens,
-        settings: .init(contextTokens: 1200, decodeTokens: 160, blockTokens: 64, policy: policy))
+        settings: .init(contextTokens: 800, decodeTokens: 80, blockTokens: 32, policy: policy))
     }
     let found = try curve(.retrieval(retrieval))
-    #expect(found.blocks.map(\.firstToken) == [0, 64, 128])
-    #expect(found.blocks.map(\.tokens) == [64, 64, 32])
+    #expect(found.blocks.map(\.firstToken) == [0, 32, 64])
+    #expect(found.blocks.map(\.tokens) == [32, 32, 16])
     for block in found.blocks {
       #expect(block.meanKL > 0 && block.meanKL < 0.1)
       #expect(block.isolatedKL < 0.1)
@@ -143,15 +143,15 @@ import Testing
       #expect(block.isolatedKL < 0.02)
       #expect(block.top1 == 1)
     }
-    #expect(throws: GenerationError.textTooShort(tokens: 1361, required: 1401)) {
+    #expect(throws: GenerationError.textTooShort(tokens: 881, required: 1001)) {
       try FidelityCurve(
         model: model, pool: pool, tokens: tokens,
-        settings: .init(contextTokens: 1200, decodeTokens: 200, blockTokens: 64, policy: .exact))
+        settings: .init(contextTokens: 800, decodeTokens: 200, blockTokens: 64, policy: .exact))
     }
     #expect(throws: GenerationError.invalidCount(name: "curve", value: 0, requirement: "positive")) {
       try FidelityCurve(
         model: model, pool: pool, tokens: tokens,
-        settings: .init(contextTokens: 1200, decodeTokens: 100, blockTokens: 0, policy: .exact))
+        settings: .init(contextTokens: 800, decodeTokens: 80, blockTokens: 0, policy: .exact))
     }
   }
 }

@@ -1,6 +1,7 @@
 // Passages of answers, as people ask for them.
 
 import Foundation
+import Generation
 import TestSupport
 import Testing
 
@@ -33,5 +34,31 @@ import Testing
     #expect(chat.standardOutput.contains("8153207") && !chat.standardOutput.contains("[1]"))
     #expect(chat.standardError.contains("[1]") && chat.standardError.contains(Self.fact))
     #expect(chat.standardError.components(separatedBy: "nothing was answered in this run").count == 3)
+  }
+
+  /// The model's profile with odds of yes that passages must have.
+  private func profile(leastOdds: Double) throws -> String {
+    let model = try TestModel.load()
+    let heads = (0..<model.description.layerCount).map { EvidenceHeads.Entry(layer: $0, head: 0, weight: 1) }
+    var profile =
+      try EvidenceProfile(of: model, path: nil)
+      ?? EvidenceProfile(model: model, answers: 1, bestShare: 1, heads: heads, leastOdds: nil)
+    profile.leastOdds = leastOdds
+    return try home.folder.file("profile.json", profile.json())
+  }
+
+  /// Whatever the model thinks of passages, odds that none has leave none, which is told with what they were.
+  @Test(arguments: [(odds: -1e3, isShown: true), (1e3, false)])
+  func passagesThatDoNotAnswerAreTold(odds: Double, isShown: Bool) throws {
+    let asked = try home.ra([
+      "ask", document, "What is the special magic number for Oslo mentioned in the text?", "-t", "1",
+      "--max-tokens", "30", "--model", try Program.model(), "--verify-evidence", "--evidence-heads",
+      try profile(leastOdds: odds),
+    ])
+    #expect(asked.status == 0, "\(asked.standardError)")
+    #expect(asked.standardOutput.contains("8153207"))
+    #expect(asked.standardOutput.contains("[1]") == isShown)
+    #expect(asked.standardError.contains("no passage answers the question") != isShown)
+    #expect((isShown ? asked.standardOutput : asked.standardError).contains(Self.fact))
   }
 }

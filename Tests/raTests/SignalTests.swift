@@ -90,7 +90,7 @@ import Testing
       let begin = ContinuousClock.now
       let (output, seconds) = try interrupt(
         words.map { places[$0] ?? $0 }, signal: SIGINT, environment: home.environment
-      ) { _ in ContinuousClock.now - begin > .seconds(4) }
+      ) { _ in ContinuousClock.now - begin > .seconds(2) }
       #expect(output.status == 128 + SIGINT && !output.signalled, "\(output)")
       #expect(seconds < Self.limit)
     }

@@ -21,6 +21,8 @@ package struct EvidenceBenchmark {
     package var maximumTokens = 48
     /// Ask each question once more, for an answer with the sentences that it comes from.
     package var asksForQuotes = true
+    /// Keep only passages that the answer needs and that answer the question.
+    package var verifies = false
     package var seed: UInt64 = 101
     package var policy = AttentionPolicy.retrieval(RetrievalSettings())
     package var evidence = EvidenceSettings()
@@ -81,10 +83,16 @@ package struct EvidenceBenchmark {
   let filler: FillerText
   let settings: Settings
   let heads: EvidenceHeads
+  let judge: PassageJudge?
 
-  package init(host: GuestHost, heads: EvidenceHeads, filler: FillerText, settings: Settings = Settings()) {
+  /// - Parameter judge: says whether passages answer the question when they are verified; nil for a model that cannot.
+  package init(
+    host: GuestHost, heads: EvidenceHeads, judge: PassageJudge? = nil, filler: FillerText,
+    settings: Settings = Settings()
+  ) {
     self.host = host
     self.heads = heads
+    self.judge = judge
     self.filler = filler
     self.settings = settings
   }
@@ -126,8 +134,9 @@ package struct EvidenceBenchmark {
     let result = try generate(fact.question, conversation, runner, trace: trace)
     let found = AnswerSources([(name: "text", text: text)], in: runner.tokens, tokenizer: tokenizer)
     let sources = try EvidenceSources(found.documents, settings: settings.evidence)
-    let evidence = try AnswerEvidence(
-      sources, of: result.evidenceTrace(trace, heads: heads, tokenizer: tokenizer))
+    let answer = result.evidenceTrace(trace, heads: heads, tokenizer: tokenizer)
+    var evidence = try AnswerEvidence(sources, of: answer)
+    if settings.verifies { evidence = try verified(evidence, of: fact, result, sources, answer, runner) }
     let known = fact.sentences.compactMap { place(of: $0, in: text) }
     let byWords = SegmentSearch(sources).best(for: result.text, limit: max(1, known.count)).map {
       sources.segments[$0.segment]
@@ -142,6 +151,19 @@ package struct EvidenceBenchmark {
         EvidenceScore(cited: QuotedSegments(sources).quoted(in: $0), known: known, in: sources)
       },
       quotes: evidence.citations.map(\.quote))
+  }
+
+  /// The citations that are left when they are verified.
+  private func verified(
+    _ evidence: AnswerEvidence, of fact: HiddenFact, _ result: TextGenerator.Result,
+    _ sources: EvidenceSources,
+    _ answer: AnswerTrace, _ runner: GuestRunner
+  ) throws -> AnswerEvidence {
+    let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
+    let needed = try evidence.checked(check, sources: sources, trace: answer) { _, _ in }.evidence
+    guard let judge, !needed.citations.isEmpty else { return needed }
+    let answers = try judge.says(that: needed.passages(in: sources), answers: fact.question)
+    return answers ? needed : needed.withoutCitations
   }
 
   /// What the model says when it is asked for its sources.

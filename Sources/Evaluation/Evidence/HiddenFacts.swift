@@ -49,6 +49,12 @@ package struct HiddenFacts: Sendable {
       ).text
   }
 
+  /// Facts of one sentence, each with another of the same kind: what answers a question, and what only looks like it.
+  static func pairs(_ count: Int, random: inout TaskRandom) -> [(fact: HiddenFact, other: HiddenFact)] {
+    var names = Names(count: 2 * count, random: &random)
+    return (0..<count).map { (single($0, &names, &random), single($0, &names, &random)) }
+  }
+
   /// People and things, no two of the same name.
   private struct Names {
     private var people: [String]

@@ -20,14 +20,41 @@ public struct EvidenceProfile: Sendable, Hashable, Codable {
   public var answers: Int
   public var bestShare: Double
   public var heads: [EvidenceHeads.Entry]
+  /// Log-odds of yes above which a passage answers a question, as ``PassageJudge`` asks; nil for a model that cannot
+  /// tell.
+  public var leastOdds: Double?
 
-  public init(model: LlamaModel, answers: Int, bestShare: Double, heads: [EvidenceHeads.Entry]) {
+  public init(
+    model: LlamaModel, answers: Int, bestShare: Double, heads: [EvidenceHeads.Entry], leastOdds: Double?
+  ) {
     self.model = Self.name(of: model)
     parameterCount = model.description.parameterCount
     self.answers = answers
     self.bestShare = bestShare
     self.heads = heads
+    self.leastOdds = leastOdds
   }
+
+  /// The profile of a file, or the one of the model that comes with the program; nil without either.
+  ///
+  /// - Parameter path: of a profile; nil for none.
+  /// - Throws: ``GenerationError/badProfile(path:reason:)``, for one of another model as well.
+  public init?(of model: LlamaModel, path: String?) throws(GenerationError) {
+    guard let path else {
+      guard let known = Self.known.first(where: { $0.matches(model) }) else { return nil }
+      self = known
+      return
+    }
+    self = try Self(contentsOf: path)
+    guard matches(model) else {
+      throw .badProfile(
+        path: path, reason: "it is of \(self.model) with \(parameterCount) weights, another model")
+    }
+  }
+
+  private static let known: [EvidenceProfile] =
+    (try? JSONDecoder().decode([EvidenceProfile].self, from: Data(PackageResources.evidence_profiles_json)))
+    ?? []
 
   private static func name(of model: LlamaModel) -> String {
     model.description.name ?? URL(fileURLWithPath: model.description.path).lastPathComponent
@@ -69,23 +96,7 @@ extension EvidenceHeads {
   /// - Parameter path: of a profile; nil for none.
   /// - Throws: ``GenerationError/badProfile(path:reason:)`` and ``GenerationError/badEvidenceHead(layer:head:)``.
   public init(of model: LlamaModel, shape: ModelShape, profile path: String? = nil) throws(GenerationError) {
-    if let path {
-      let profile = try EvidenceProfile(contentsOf: path)
-      guard profile.matches(model) else {
-        throw .badProfile(
-          path: path,
-          reason: "it is of \(profile.model) with \(profile.parameterCount) weights, another model")
-      }
-      self.init(profile.heads)
-    } else if let known = Self.known.first(where: { $0.matches(model) }) {
-      self.init(known.heads)
-    } else {
-      self = .standard(for: shape)
-    }
+    self = try EvidenceProfile(of: model, path: path).map { EvidenceHeads($0.heads) } ?? .standard(for: shape)
     try check(for: shape)
   }
-
-  private static let known: [EvidenceProfile] =
-    (try? JSONDecoder().decode([EvidenceProfile].self, from: Data(PackageResources.evidence_profiles_json)))
-    ?? []
 }

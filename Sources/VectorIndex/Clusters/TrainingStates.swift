@@ -155,9 +155,9 @@ struct LearnedStatistics {
     for t in 0..<queryCount {
       let normalizer = unsafe training.logSumExps[t]
       let share = unsafe exp(min(0, states.maxima[t] + log(states.sums[t]) - normalizer))
-      // What is taken for the cluster where it is not looked into, and by what it is chosen.
-      let bounded = min(bias, ClusterIndex.maximumBias)
-      let estimate = unsafe exp(min(0, estimates[t] + logCount + bounded - normalizer))
+      // By the least mass that the cluster can have. What estimates take of the learned one lowers their error on
+      // training queries, more than on others.
+      let estimate = unsafe exp(min(0, estimates[t] + logCount - normalizer))
       let promise = unsafe exp(min(0, estimates[t] + logCount + bias - normalizer))
       let output = unsafe training.outputs + t * d
       let accumulator = unsafe states.accumulators + t * d

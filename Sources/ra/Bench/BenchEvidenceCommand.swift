@@ -34,6 +34,12 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
     help: ArgumentHelp("A profile that ra tune --evidence wrote.", valueName: "file"), completion: .file())
   var evidenceHeads: String?
 
+  @Flag(help: "Verify the passages, as --verify-evidence of ra ask does.")
+  var verify = false
+
+  @Flag(inversion: .prefixedNo, help: "Ask each question again, for the sentences that say so.")
+  var quotes = true
+
   @Flag(help: "Write one JSON document with all answers.")
   var json = false
 
@@ -65,7 +71,13 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
     settings.words = words
     settings.texts = texts
     settings.policy = .retrieval(try retrieval.settings())
-    let answers = try EvidenceBenchmark(host: host, heads: heads, filler: filler, settings: settings).run {
+    (settings.verifies, settings.asksForQuotes) = (verify, quotes)
+    let odds = try EvidenceProfile(of: model, path: evidenceHeads)?.leastOdds
+    let judge = try odds.map { try PassageJudge(host: host, leastOdds: $0) }
+    if verify, judge == nil { console.note("the model cannot tell whether a passage answers a question") }
+    let benchmark = EvidenceBenchmark(
+      host: host, heads: heads, judge: judge, filler: filler, settings: settings)
+    let answers = try benchmark.run {
       console.progress("asking", done: $0, total: $1, unit: "questions")
     }
     console.clear()

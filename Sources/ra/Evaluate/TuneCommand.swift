@@ -87,9 +87,13 @@ struct TuneCommand: AsyncParsableCommand {
     let found = try EvidenceHeadSearch(host: host, filler: filler).run {
       console.progress("reading answers", done: $0, total: $1, unit: "answers")
     }
+    let judgement = try PassageJudgement(host: host) {
+      console.progress("asking about passages", done: $0, total: $1, unit: "passages")
+    }
     console.clear()
     let profile = EvidenceProfile(
-      model: model, answers: found.answers, bestShare: found.bestShare, heads: found.heads.entries)
+      model: model, answers: found.answers, bestShare: found.bestShare, heads: found.heads.entries,
+      leastOdds: judgement.leastOdds)
     try profile.json().write(to: URL(fileURLWithPath: output), options: .atomic)
     if json { console.output(String(decoding: try profile.json(), as: UTF8.self)) }
     console.note(
@@ -98,6 +102,13 @@ struct TuneCommand: AsyncParsableCommand {
     for head in found.heads.entries {
       console.note(String(format: "layer %3d  head %3d  weight %.3f", head.layer, head.head, head.weight))
     }
+    let told = String(
+      format: "%.0f %% of the passages that answer a question and %.0f %% of those that do not",
+      judgement.foundRight * 100, judgement.foundWrong * 100)
+    console.note(
+      judgement.leastOdds == nil
+        ? "the model cannot tell whether a passage answers a question: it takes \(told) for an answer"
+        : "asked whether a passage answers a question, the model finds \(told)")
   }
 
   private func tune() throws {

@@ -15,8 +15,8 @@ struct EvidenceOptions: ParsableArguments {
 
   @Flag(
     help: """
-      Show only passages that the answer needs: it is read again without each of them, and without others as long. \
-      Implies --evidence.
+      Show only passages that the answer needs, read again without each of them and without others as long, and \
+      that answer the question, by the model's own word. Implies --evidence.
       """)
   var verifyEvidence = false
 
@@ -53,7 +53,11 @@ struct EvidenceOptions: ParsableArguments {
       console.note(
         "evidence by the default heads: 'ra tune --evidence' finds those of this model, which tell more")
     }
-    return EvidenceRecorder(options: self, runner: guest, heads: heads)
+    var judge: PassageJudge?
+    if verifyEvidence, let odds = try EvidenceProfile(of: guest.model, path: evidenceHeads)?.leastOdds {
+      judge = try PassageJudge(host: guest.host, leastOdds: odds)
+    }
+    return EvidenceRecorder(options: self, runner: guest, heads: heads, judge: judge)
   }
 }
 
@@ -62,9 +66,12 @@ struct EvidenceRecorder {
   let options: EvidenceOptions
   let runner: GuestRunner
   let heads: EvidenceHeads
+  /// Nil where nothing is verified, and for models that cannot tell.
+  let judge: PassageJudge?
   private(set) var trace: AttentionTrace
 
-  init(options: EvidenceOptions, runner: GuestRunner, heads: EvidenceHeads) {
+  init(options: EvidenceOptions, runner: GuestRunner, heads: EvidenceHeads, judge: PassageJudge?) {
+    self.judge = judge
     self.options = options
     self.runner = runner
     self.heads = heads
@@ -88,6 +95,7 @@ struct EvidenceRecorder {
     if options.verifyEvidence, !evidence.citations.isEmpty {
       do {
         evidence = try checked(evidence, result, sources, answer, console)
+        evidence = try judged(evidence, sources, question: question, console)
       } catch is CancellationError {
         throw CancellationError()
       } catch {
@@ -117,6 +125,21 @@ struct EvidenceRecorder {
     return try evidence.checked(check, sources: sources, trace: answer) {
       console.progress("checking", done: $0, total: $1, unit: "passages")
     }.evidence
+  }
+}
+
+extension EvidenceRecorder {
+  /// The same without citations where the model says that they do not answer the question, which is told.
+  private func judged(
+    _ evidence: AnswerEvidence, _ sources: EvidenceSources, question: String, _ console: Console
+  ) throws -> AnswerEvidence {
+    guard let judge, !evidence.citations.isEmpty else { return evidence }
+    let passages = evidence.passages(in: sources)
+    guard try !judge.says(that: passages, answers: question) else { return evidence }
+    console.note(
+      "no passage answers the question, as far as the model can tell. The answer was made of this:\n"
+        + passages.split(separator: "\n").map { "    \($0)" }.joined(separator: "\n"))
+    return evidence.withoutCitations
   }
 }
 

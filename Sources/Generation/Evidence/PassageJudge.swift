@@ -1,0 +1,106 @@
+// Whether passages answer a question, by the model's own word.
+
+public import Evidence
+import Foundation
+import LlamaHost
+import RetrievalAttention
+
+/// Asks a model whether a text answers a question, apart from everything else that it has read.
+///
+/// That an answer needs a passage (``EvidenceCheck``) does not tell whether it is right: an answer that was made up of
+/// what the document says of something else needs that passage as well. How much more probable yes is than no tells it
+/// of many models, not of the smallest ones, and from which odds on differs: `ra tune --evidence` finds out on
+/// questions whose answers are known, and on the same questions with what is said of others.
+public struct PassageJudge {
+  private let host: GuestHost
+  /// Log-odds of yes above which a passage answers a question.
+  public let leastOdds: Double
+  private let answers: Answers
+
+  /// Longer passages are cut: a question of this size is read in moments.
+  private static let longest = 2000
+
+  /// - Parameter leastOdds: as ``EvidenceProfile/leastOdds``.
+  public init(host: GuestHost, leastOdds: Double) throws {
+    self.host = host
+    self.leastOdds = leastOdds
+    answers = try Answers(host.model.tokenizer)
+  }
+
+  /// Natural logarithm of how much more probable yes is than no to the question whether `text` answers `question`.
+  ///
+  /// - Throws: what templates and runners throw.
+  public func odds(that text: String, answers question: String) throws -> Double {
+    let asked = """
+      Text: "\(text.prefix(Self.longest))"
+
+      Question: \(question)
+
+      Does the text answer this question, yes or no?
+      """
+    var conversation = try Conversation(model: host.model)
+    var request = ChatRequest([ChatMessage(role: .user, content: asked)])
+    request.enableThinking = false
+    let prompt = try conversation.ask(request)
+    let runner = try GuestRunner(host: host, policy: .exact, plannedTokens: prompt.count + 1)
+    return try answers.odds(runner.prefill(prompt, progress: nil).last)
+  }
+
+  /// Whether `text` answers `question`.
+  ///
+  /// - Throws: as ``odds(that:answers:)``.
+  public func says(that text: String, answers question: String) throws -> Bool {
+    try odds(that: text, answers: question) > leastOdds
+  }
+
+  /// First tokens of the words in which models say yes or no.
+  private struct Answers {
+    let yes: [Int32]
+    let no: [Int32]
+
+    init(_ tokenizer: Tokenizer) throws {
+      func first(_ words: [String]) throws -> [Int32] {
+        let tokens = try words.flatMap {
+          try tokenizer.tokenize($0, addSpecial: false, parseSpecial: false).prefix(1)
+        }
+        return Array(Set(tokens))
+      }
+      let (yes, no) = try (first(["Yes", "yes", " Yes", " yes"]), first(["No", "no", " No", " no"]))
+      // Vocabularies that begin all words with the same token tell nothing.
+      self.yes = yes.filter { !no.contains($0) }
+      self.no = no.filter { !yes.contains($0) }
+    }
+
+    func odds(_ row: LogitRow) -> Double {
+      func logSum(_ tokens: [Int32]) -> Double {
+        let logits = tokens.map { Double(row[Int($0)]) }
+        guard let highest = logits.max() else { return 0 }
+        return highest + log(logits.reduce(0) { $0 + exp($1 - highest) })
+      }
+      return logSum(yes) - logSum(no)
+    }
+  }
+}
+
+extension AnswerEvidence {
+  /// The passages of all citations, each once, in the order of the documents, with the documents' names above them.
+  public func passages(in sources: EvidenceSources) -> String {
+    var lines: [String] = []
+    var last: Citation?
+    for citation in citations.sorted(by: {
+      ($0.document, $0.documentBytes.lowerBound) < ($1.document, $1.documentBytes.lowerBound)
+    }) where last?.document != citation.document || last?.documentBytes != citation.documentBytes {
+      if last?.document != citation.document { lines.append("\(sources.documents[citation.document].name):") }
+      lines.append(citation.quote)
+      last = citation
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  /// The same with no citation.
+  public var withoutCitations: AnswerEvidence {
+    var result = self
+    for index in result.sentences.indices { result.sentences[index].citations = [] }
+    return result
+  }
+}
