@@ -230,6 +230,15 @@ void force_call(std::string &grammar) {
     grammar.replace(start, end - start, std::regex_replace(grammar.substr(start, end - start), content, ""));
 }
 
+/// Leaves one call of a grammar: some formats of the library repeat calls whether or not there may be several.
+void allow_one_call(std::string &grammar) {
+    const size_t start = grammar.rfind("tool-calls ::= ", 0) == 0 ? 0 : grammar.find("\ntool-calls ::= ");
+    if (start == std::string::npos) return;
+    const size_t end = std::min(grammar.find('\n', start + 1), grammar.size());
+    static const std::regex repeated("\\((tool-call\\??) space\\)\\+$");
+    grammar.replace(start, end - start, std::regex_replace(grammar.substr(start, end - start), repeated, "$1 space"));
+}
+
 template <typename Body>
 auto guarded(char **error, bool *is_refusal, Body body) -> decltype(body()) {
     *error = nullptr;
@@ -281,6 +290,7 @@ ct_format *ct_formats_apply(const ct_formats *formats, const char *request, char
         }
         format->pieces = pieces_of(made, format->params, fields);
         if (choice_of(fields) == COMMON_CHAT_TOOL_CHOICE_REQUIRED) force_call(format->params.grammar);
+        if (!fields.value("parallel_tool_calls", false)) allow_one_call(format->params.grammar);
         format->parser = common_chat_parser_params(format->params);
         format->parser.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
         format->parser.is_continuation = fields.value("continue_final_message", std::string("none")) != "none";

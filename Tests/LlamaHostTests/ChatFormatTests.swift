@@ -158,6 +158,25 @@ extension HostTests {
       }
     }
 
+    @Test(arguments: [ChatRequest.ToolChoice.automatic, .required], [false, true])
+    func severalCallsMustBeAllowed(choice: ChatRequest.ToolChoice, several: Bool) throws {
+      let model = try TestModel.load()
+      let (_, format) = try template(model).tokenize(
+        request {
+          $0.toolChoice = choice
+          $0.allowsParallelCalls = several
+        })
+      let sampler = try Sampler(settings: .greedy, model: model, format: format)
+      let call =
+        "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>"
+      let tokens = try model.tokenizer.tokenize(call, addSpecial: false, parseSpecial: false)
+      for token in tokens {
+        #expect(try sampler.allowedTokens()[Int(token)])
+        try sampler.accept(token)
+      }
+      #expect(try sampler.allowedTokens()[Int(tokens[0])] == several)
+    }
+
     @Test func aToolThatIsNotThereIsRefused() throws {
       let template = try template(TestModel.load())
       #expect(throws: LlamaError.self) { try template.tokenize(request { $0.toolChoice = .tool("x") }) }

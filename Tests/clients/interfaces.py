@@ -43,13 +43,24 @@ def check(call):
 
 def forced_calls():
     """A forced call is valid whatever the model would rather say."""
-    for seed in range(100):
-        answer = client.chat.completions.create(
+    def ask(seed, **options):
+        return client.chat.completions.create(
             model=model, messages=question, tools=[weather], tool_choice="required", temperature=1.5, seed=seed,
-            max_tokens=400)  # room for several calls
-        choice = answer.choices[0]
-        assert choice.finish_reason == "tool_calls", choice
-        for call in choice.message.tool_calls:
+            max_tokens=400, **options).choices[0]
+    for seed in range(100):
+        choice = ask(seed, parallel_tool_calls=False)
+        assert choice.finish_reason == "tool_calls" and len(choice.message.tool_calls) == 1, choice
+        check(choice.message.tool_calls[0])
+    for seed in range(20):
+        # Hot as it is, the model may go on calling: only what the limit cut is no call.
+        choice = ask(seed)
+        calls = choice.message.tool_calls
+        if choice.finish_reason == "length":
+            assert len(calls) > 1, choice
+            calls = calls[:-1]
+        else:
+            assert choice.finish_reason == "tool_calls", choice
+        for call in calls:
             check(call)
 
 

@@ -12,6 +12,8 @@ package struct EvidenceBenchmark {
   /// How much is asked.
   package struct Settings: Sendable {
     package var texts = 3
+    /// What is asked instead of what is generated.
+    package var given: [EvidenceTexts]?
     /// Questions about each text.
     package var single = 12
     package var double = 6
@@ -100,78 +102,84 @@ package struct EvidenceBenchmark {
   /// - Parameter onProgress: told answers given, of how many.
   /// - Throws: what runners throw.
   package func run(onProgress: (_ done: Int, _ total: Int) -> Void) throws -> [Answer] {
+    let texts = settings.given ?? generatedTexts()
+    let total = texts.reduce(0) { $0 + $1.questions.count }
     var answers: [Answer] = []
-    let each = settings.single + settings.double + settings.absent
-    var random = TaskRandom(seed: settings.seed, task: "evidence", length: settings.words, sample: 0)
-    for _ in 0..<settings.texts {
-      let sample = HiddenFacts(
-        .init(
-          words: settings.words, single: settings.single, double: settings.double, absent: settings.absent),
-        filler: filler, random: &random)
+    for text in texts {
       var conversation = try Conversation(model: host.model)
-      let (tokens, _) = try conversation.read([(name: "text", text: sample.text)])
+      let (tokens, _) = try conversation.read(text.documents.map { (name: $0.name, text: $0.text) })
       let reader = try GuestRunner(
         host: host, policy: settings.policy, plannedTokens: tokens.count + 512 + settings.maximumTokens)
       _ = try reader.prefill(tokens, progress: nil)
-      for (number, fact) in sample.facts.enumerated() {
-        onProgress(answers.count, settings.texts * each)
-        let kind: Kind =
-          number < settings.single ? .single : number < settings.single + settings.double ? .double : .absent
-        answers.append(
-          try answer(fact, kind, text: sample.text, conversation: conversation, reader: reader))
+      for question in text.questions {
+        onProgress(answers.count, total)
+        answers.append(try answer(question, about: text, conversation: conversation, reader: reader))
       }
     }
     onProgress(answers.count, answers.count)
     return answers
   }
 
+  /// Texts with facts in them, the same for a seed.
+  private func generatedTexts() -> [EvidenceTexts] {
+    var random = TaskRandom(seed: settings.seed, task: "evidence", length: settings.words, sample: 0)
+    return (0..<settings.texts).map { _ in
+      let sample = HiddenFacts(
+        .init(
+          words: settings.words, single: settings.single, double: settings.double, absent: settings.absent),
+        filler: filler, random: &random)
+      return EvidenceTexts(
+        documents: [.init(name: "text", text: sample.text)],
+        questions: sample.facts.map(EvidenceQuestion.init))
+    }
+  }
+
   private func answer(
-    _ fact: HiddenFact, _ kind: Kind, text: String, conversation: Conversation, reader: GuestRunner
+    _ asked: EvidenceQuestion, about text: EvidenceTexts, conversation: Conversation, reader: GuestRunner
   ) throws -> Answer {
     let tokenizer = host.model.tokenizer
     let trace = heads.makeTrace()
     let runner = try reader.fork()
-    let result = try generate(fact.question, conversation, runner, trace: trace)
-    let found = AnswerSources([(name: "text", text: text)], in: runner.tokens, tokenizer: tokenizer)
+    let result = try generate(asked.question, conversation, runner, trace: trace)
+    let found = AnswerSources(
+      text.documents.map { (name: $0.name, text: $0.text) }, in: runner.tokens, tokenizer: tokenizer)
     let sources = try EvidenceSources(found.documents, settings: settings.evidence)
     let answer = result.evidenceTrace(trace, heads: heads, tokenizer: tokenizer)
     var evidence = try AnswerEvidence(sources, of: answer)
-    if settings.verifies { evidence = try verified(evidence, of: fact, result, sources, answer, runner) }
-    let known = fact.sentences.compactMap { place(of: $0, in: text) }
+    if settings.verifies { evidence = try verified(evidence, of: asked, result, sources, answer, runner) }
+    let known = KnownPlaces(of: asked, in: found, of: text)
     let byWords = SegmentSearch(sources).best(for: result.text, limit: max(1, known.count)).map {
       sources.segments[$0.segment]
     }
-    let quoted = try settings.asksForQuotes ? quotes(fact, conversation, reader.fork()) : nil
+    let quoted = try settings.asksForQuotes ? quotes(asked.question, conversation, reader.fork()) : nil
     return Answer(
-      kind: kind, question: fact.question, answer: result.text,
-      isRight: result.text.localizedCaseInsensitiveContains(fact.value),
-      score: EvidenceScore(cited: evidence.citations.map(\.source), known: known, in: sources),
-      byWords: EvidenceScore(cited: byWords, known: known, in: sources),
-      asked: quoted.map {
-        EvidenceScore(cited: QuotedSegments(sources).quoted(in: $0), known: known, in: sources)
-      },
+      kind: asked.kind, question: asked.question, answer: result.text,
+      isRight: asked.values.contains { !$0.isEmpty && result.text.localizedCaseInsensitiveContains($0) },
+      score: known.score(evidence.citations.map(\.source), in: sources),
+      byWords: known.score(byWords, in: sources),
+      asked: quoted.map { known.score(QuotedSegments(sources).quoted(in: $0), in: sources) },
       quotes: evidence.citations.map(\.quote))
   }
 
   /// The citations that are left when they are verified.
   private func verified(
-    _ evidence: AnswerEvidence, of fact: HiddenFact, _ result: TextGenerator.Result,
+    _ evidence: AnswerEvidence, of asked: EvidenceQuestion, _ result: TextGenerator.Result,
     _ sources: EvidenceSources,
     _ answer: AnswerTrace, _ runner: GuestRunner
   ) throws -> AnswerEvidence {
     let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
     let needed = try evidence.checked(check, sources: sources, trace: answer) { _, _ in }.evidence
     guard let judge, !needed.citations.isEmpty else { return needed }
-    let answers = try judge.says(that: needed.passages(in: sources), answers: fact.question)
+    let answers = try judge.says(that: needed.passages(in: sources), answers: asked.question)
     return answers ? needed : needed.withoutCitations
   }
 
   /// What the model says when it is asked for its sources.
   private func quotes(
-    _ fact: HiddenFact, _ conversation: Conversation, _ runner: GuestRunner
+    _ question: String, _ conversation: Conversation, _ runner: GuestRunner
   ) throws -> String {
     try generate(
-      fact.question + " Answer only with the sentences of the text that say so, word for word.", conversation,
+      question + " Answer only with the sentences of the text that say so, word for word.", conversation,
       runner
     ).text
   }
@@ -186,10 +194,33 @@ package struct EvidenceBenchmark {
       sampler: Sampler(settings: .greedy, model: host.model, format: conversation.answerFormat)
     ) { _ in }
   }
+}
 
-  private func place(of sentence: String, in text: String) -> EvidenceSources.Segment? {
-    guard let range = text.range(of: sentence) else { return nil }
-    let start = text.utf8.distance(from: text.startIndex, to: range.lowerBound)
-    return EvidenceSources.Segment(document: 0, bytes: start..<start + sentence.utf8.count)
+/// Where the evidence of a question is.
+private struct KnownPlaces {
+  private let segments: [EvidenceSources.Segment]
+  /// Where no more is known than documents.
+  private let documents: Set<Int>
+
+  var count: Int { segments.count + documents.count }
+
+  init(of asked: EvidenceQuestion, in found: AnswerSources, of text: EvidenceTexts) {
+    // Documents that a template has changed are missing among those found.
+    let numbers = text.documents.indices.filter { !found.missing.contains($0) }
+    segments = asked.sentences.flatMap { sentence in
+      numbers.enumerated().compactMap { place, number in
+        let whole = text.documents[number].text
+        guard let range = whole.range(of: sentence) else { return nil }
+        let start = whole.utf8.distance(from: whole.startIndex, to: range.lowerBound)
+        return EvidenceSources.Segment(document: place, bytes: start..<start + sentence.utf8.count)
+      }
+    }
+    documents = Set(asked.documents.compactMap(numbers.firstIndex))
+  }
+
+  func score(_ cited: [EvidenceSources.Segment], in sources: EvidenceSources) -> EvidenceScore {
+    documents.isEmpty
+      ? EvidenceScore(cited: cited, known: segments, in: sources)
+      : EvidenceScore(citedDocuments: Set(cited.map(\.document)), knownDocuments: documents)
   }
 }

@@ -22,6 +22,13 @@ public struct EvidenceScore: Sendable, Equatable, Codable {
     found = cited.intersection(known).count
   }
 
+  /// Counts documents instead, for evidence of which no more is known than the documents that it is in.
+  public init(citedDocuments: Set<Int>, knownDocuments: Set<Int>) {
+    cited = citedDocuments.count
+    known = knownDocuments.count
+    found = citedDocuments.intersection(knownDocuments).count
+  }
+
   /// The share of what is cited that is evidence. Without citations 1 where there is no evidence, and 0 where there is.
   public var precision: Double { cited > 0 ? Double(found) / Double(cited) : known == 0 ? 1 : 0 }
 

@@ -31,6 +31,12 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
   var texts = 3
 
   @Option(
+    help: ArgumentHelp(
+      "Ask these questions instead: lines of JSON with context or docs, question, answer, evidence.",
+      valueName: "file"), completion: .file())
+  var questions: String?
+
+  @Option(
     help: ArgumentHelp("A profile that ra tune --evidence wrote.", valueName: "file"), completion: .file())
   var evidenceHeads: String?
 
@@ -63,13 +69,17 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
   private func measure() throws {
     let console = Console()
     let filler = try FillerText(text.map { try TextFile.read($0) } ?? BuiltInText.persuasion)
-    let (model, pool) = try modelOptions.load(console, for: .tokens(2 * words))
+    let given = try questions.map { try EvidenceTexts.read($0) }
+    // Tokens have three bytes and more in most texts.
+    let longest = given?.map { $0.documents.reduce(0) { $0 + $1.text.utf8.count } / 3 }.max()
+    let (model, pool) = try modelOptions.load(console, for: .tokens(longest ?? 2 * words))
     _ = try console.takesOver(model, pool, isForced: true)
     let host = try GuestHost(model: model, pool: pool)
     let heads = try EvidenceHeads(of: model, shape: host.shape, profile: evidenceHeads)
     var settings = EvidenceBenchmark.Settings()
     settings.words = words
     settings.texts = texts
+    settings.given = given
     settings.policy = .retrieval(try retrieval.settings())
     (settings.verifies, settings.asksForQuotes) = (verify, quotes)
     let odds = try EvidenceProfile(of: model, path: evidenceHeads)?.leastOdds
@@ -95,7 +105,8 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
       String(format: "%.2f (%.2f-%.2f)", mean.mean, mean.low, mean.high)
     }
     var lines = [
-      "\(name), \(heads.entries.count) heads\(heads.isDefault ? " (the default)" : ""), \(words) words",
+      "\(name), \(heads.entries.count) heads\(heads.isDefault ? " (the default)" : ""), "
+        + (questions.map { "questions of \($0)" } ?? "\(words) words"),
       "questions       answers         precision            recall  no passage  by words: precision            recall  quoted: precision            recall",
     ]
     for (kind, summary) in summaries.sorted(by: { $0.key < $1.key }) {
