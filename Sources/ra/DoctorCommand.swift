@@ -93,7 +93,8 @@ struct DoctorCommand: AsyncParsableCommand {
 
   /// Seconds for 1,000 tokens at the beginning of a text, of as many as tell it; later estimates profit from it.
   private func readingSeconds(_ model: LlamaModel, _ pool: ThreadPool, _ console: Console) throws -> Double {
-    let tokens = try ParityReport.tokens(ReadingRates.leastTokens, model: model)
+    let count = min(ReadingRates.leastTokens, DepthComparison.depth(for: model))
+    let tokens = try ParityReport.tokens(count, model: model)
     let runner = try GuestRunner(
       model: model, pool: pool, policy: .retrieval(RetrievalSettings()), plannedTokens: tokens.count)
     console.expectReading(with: runner)

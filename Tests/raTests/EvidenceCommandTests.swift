@@ -61,4 +61,16 @@ import Testing
     #expect(asked.standardError.contains("no passage answers the question") != isShown)
     #expect((isShown ? asked.standardOutput : asked.standardError).contains(Self.fact))
   }
+
+  /// Alone it may not tell what is asked.
+  @Test func aFollowUpIsNotJudged() throws {
+    let chat = try home.ra(
+      [
+        "chat", document, "-t", "1", "--max-tokens", "30", "--model", try Program.model(),
+        "--verify-evidence",
+        "--evidence-heads", try profile(leastOdds: 1e3),
+      ], input: "Who is Alice?\nWhat is the special magic number for Oslo mentioned in the text?\n")
+    #expect(chat.status == 0, "\(chat.standardError)")
+    #expect(chat.standardOutput.contains("[1]") && chat.standardOutput.contains(Self.fact))
+  }
 }

@@ -169,9 +169,8 @@ package struct EvidenceBenchmark {
   ) throws -> AnswerEvidence {
     let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
     let needed = try evidence.checked(check, sources: sources, trace: answer) { _, _ in }.evidence
-    guard let judge, !needed.citations.isEmpty else { return needed }
-    let answers = try judge.says(that: needed.passages(in: sources), answers: asked.question)
-    return answers ? needed : needed.withoutCitations
+    guard let judge else { return needed }
+    return try needed.judged(by: judge, question: asked.question, in: sources)
   }
 
   /// What the model says when it is asked for its sources.

@@ -17,8 +17,8 @@ public struct PassageJudge {
   public let leastOdds: Double
   private let answers: Answers
 
-  /// Longer passages are cut: a question of this size is read in moments.
-  private static let longest = 2000
+  /// Characters that are read in moments.
+  static let longest = 4000
 
   /// - Parameter leastOdds: as ``EvidenceProfile/leastOdds``.
   public init(host: GuestHost, leastOdds: Double) throws {
@@ -32,7 +32,7 @@ public struct PassageJudge {
   /// - Throws: what templates and runners throw.
   public func odds(that text: String, answers question: String) throws -> Double {
     let asked = """
-      Text: "\(text.prefix(Self.longest))"
+      Text: "\(text)"
 
       Question: \(question)
 
@@ -46,11 +46,12 @@ public struct PassageJudge {
     return try answers.odds(runner.prefill(prompt, progress: nil).last)
   }
 
-  /// Whether `text` answers `question`.
+  /// Whether `text` answers `question`; nil for one of more than 4,000 characters, which is not read: an answer of so
+  /// many passages, as a summary, is not the answer to a question of the kind that odds are known of.
   ///
   /// - Throws: as ``odds(that:answers:)``.
-  public func says(that text: String, answers question: String) throws -> Bool {
-    try odds(that: text, answers: question) > leastOdds
+  public func says(that text: String, answers question: String) throws -> Bool? {
+    text.count > Self.longest ? nil : try odds(that: text, answers: question) > leastOdds
   }
 
   /// First tokens of the words in which models say yes or no.
@@ -97,8 +98,20 @@ extension AnswerEvidence {
     return lines.joined(separator: "\n")
   }
 
+  /// The same with no citation, where the model says that all of them together do not answer the question.
+  ///
+  /// - Throws: as ``PassageJudge/says(that:answers:)``.
+  public func judged(
+    by judge: PassageJudge, question: String, in sources: EvidenceSources
+  ) throws -> AnswerEvidence {
+    guard !citations.isEmpty, try judge.says(that: passages(in: sources), answers: question) == false else {
+      return self
+    }
+    return withoutCitations
+  }
+
   /// The same with no citation.
-  public var withoutCitations: AnswerEvidence {
+  var withoutCitations: AnswerEvidence {
     var result = self
     for index in result.sentences.indices { result.sentences[index].citations = [] }
     return result

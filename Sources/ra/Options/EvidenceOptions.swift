@@ -79,15 +79,19 @@ struct EvidenceRecorder {
   }
 
   /// The passages of an answer from documents in the context.
+  ///
+  /// - Parameter isFollowUp: whether the question is one behind others, and alone may not tell what is asked.
   func find(
-    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, _ console: Console
+    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, isFollowUp: Bool = false,
+    _ console: Console
   ) throws -> FoundEvidence {
     let sources = AnswerSources(documents, in: runner.tokens, tokenizer: runner.model.tokenizer)
-    return try find(result, sources, question: question, console)
+    return try find(result, sources, question: question, isFollowUp: isFollowUp, console)
   }
 
   func find(
-    _ result: TextGenerator.Result, _ found: AnswerSources, question: String, _ console: Console
+    _ result: TextGenerator.Result, _ found: AnswerSources, question: String, isFollowUp: Bool = false,
+    _ console: Console
   ) throws -> FoundEvidence {
     let sources = try EvidenceSources(found.documents)
     let answer = result.evidenceTrace(trace, heads: heads, tokenizer: runner.model.tokenizer)
@@ -95,12 +99,12 @@ struct EvidenceRecorder {
     if options.verifyEvidence, !evidence.citations.isEmpty {
       do {
         evidence = try checked(evidence, result, sources, answer, console)
-        evidence = try judged(evidence, sources, question: question, console)
+        if !isFollowUp { evidence = try judged(evidence, sources, question: question, console) }
       } catch is CancellationError {
         throw CancellationError()
       } catch {
         // The answer is there, and is worth more than the check.
-        console.note("passages were not verified: \(error)")
+        console.note("passages were not verified to the end: \(error)")
       }
     }
     return FoundEvidence(
@@ -109,10 +113,11 @@ struct EvidenceRecorder {
 
   /// The same of an answer that nobody took note of: its tokens are read again, exactly.
   mutating func findAgain(
-    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, _ console: Console
+    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, isFollowUp: Bool,
+    _ console: Console
   ) throws -> FoundEvidence {
     trace = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart).trace(heads)
-    return try find(result, documents: documents, question: question, console)
+    return try find(result, documents: documents, question: question, isFollowUp: isFollowUp, console)
   }
 
   private func checked(
@@ -133,13 +138,15 @@ extension EvidenceRecorder {
   private func judged(
     _ evidence: AnswerEvidence, _ sources: EvidenceSources, question: String, _ console: Console
   ) throws -> AnswerEvidence {
-    guard let judge, !evidence.citations.isEmpty else { return evidence }
-    let passages = evidence.passages(in: sources)
-    guard try !judge.says(that: passages, answers: question) else { return evidence }
-    console.note(
-      "no passage answers the question, as far as the model can tell. The answer was made of this:\n"
-        + passages.split(separator: "\n").map { "    \($0)" }.joined(separator: "\n"))
-    return evidence.withoutCitations
+    guard let judge else { return evidence }
+    let left = try evidence.judged(by: judge, question: question, in: sources)
+    if left.citations.isEmpty, !evidence.citations.isEmpty {
+      let passages = evidence.passages(in: sources).split(separator: "\n").map { "    \($0)" }
+      console.note(
+        "no passage answers the question, as far as the model can tell. The answer was made of this:\n"
+          + passages.joined(separator: "\n"))
+    }
+    return left
   }
 }
 

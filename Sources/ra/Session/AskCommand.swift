@@ -104,6 +104,7 @@ struct AskCommand: AsyncParsableCommand {
     chat.drafting = try drafts.drafting(
       console, for: model, pool: (chat.runner as? GuestRunner)?.pool, plannedTokens: whole.count + maxTokens)
     let recorder = try evidence.recorder(for: chat.runner, console)
+    let isFollowUp = chat.conversation.place == .answer
     chat.trace = recorder?.trace
     chat.stopsAtRepetition = !repetition.allowRepetition
     let printer = AnswerPrinter(
@@ -125,7 +126,8 @@ struct AskCommand: AsyncParsableCommand {
       session.keep(chat.conversation)
       try session.save()
     }
-    let found = try recorder?.find(result, documents: opened.documents, question: input.question, console)
+    let found = try recorder?.find(
+      result, documents: opened.documents, question: input.question, isFollowUp: isFollowUp, console)
     var report = AskReport(
       generation: GenerationReport(result, seed: seed), session: opened.session?.directory,
       contextTokens: whole.count, reusedTokens: max(0, common - opened.readTokens),

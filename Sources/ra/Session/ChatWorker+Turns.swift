@@ -80,7 +80,8 @@ extension ChatWorker {
     guard !ranges.isEmpty else { return console.note("no documents were read: /read FILE reads some") }
     guard var recorder = try command.evidence.makeRecorder(for: chat.runner, console) else { return }
     let found = try recorder.findAgain(
-      lastAnswer.result, documents: ranges, question: lastAnswer.question, console)
+      lastAnswer.result, documents: ranges, question: lastAnswer.question,
+      isFollowUp: lastAnswer.isFollowUp, console)
     console.note(
       found.evidence.citations.isEmpty
         ? "no passage stands out that the answer came from"

@@ -16,7 +16,7 @@ actor ChatWorker {
   private var isUnused = false
   private var lastTurn: GenerationReport?
   /// The last answer with its question, while it is the end of the context.
-  var lastAnswer: (result: TextGenerator.Result, question: String)?
+  var lastAnswer: (result: TextGenerator.Result, question: String, isFollowUp: Bool)?
   /// Questions of this run, to go back to.
   var turns: [Turn] = []
   /// Where this run began.
@@ -170,6 +170,7 @@ actor ChatWorker {
     if let limit = try checkRoom(tokens: prompt) { maximum = min(maximum, limit - prompt) }
     console.warn(of: prompt + maximum, for: model)
     chat.drafting = try drafting(chat.runner)
+    let isFollowUp = chat.conversation.place == .answer
     let recorder = ranges.isEmpty ? nil : try command.evidence.recorder(for: chat.runner, console)
     chat.trace = recorder?.trace
     chat.stopsAtRepetition = !command.repetition.allowRepetition
@@ -186,7 +187,8 @@ actor ChatWorker {
     } onEvent: {
       printer.show($0)
     }
-    let found = try recorder?.find(result, documents: ranges, question: message, console)
+    let found = try recorder?.find(
+      result, documents: ranges, question: message, isFollowUp: isFollowUp, console)
     printer.end(result, found?.text)
     do {
       try found?.writeMap(command.evidence, console)
@@ -197,7 +199,7 @@ actor ChatWorker {
     let report = GenerationReport(result, seed: seed)
     if result.stopReason == .cancelled { console.note("(stopped)") } else { report.ending.map(console.note) }
     lastTurn = report
-    lastAnswer = (result, message)
+    lastAnswer = (result, message, isFollowUp)
   }
 
   /// Throws where so many tokens leave no room for an answer; the most that there can be, nil for any number.
