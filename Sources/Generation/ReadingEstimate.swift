@@ -5,8 +5,8 @@ package import LlamaHost
 /// Seconds that are left of reading a text, where a token costs the more the more tokens stand before it.
 ///
 /// The law is the one of attention: a token at depth n costs a + b n, and less where keys are chosen
-/// (``ReadingDepth``). Both are fitted to what was measured, by weighted
-/// least squares on the rates of pieces. While too little was read to tell b, the model's shape tells what to expect.
+/// (``ReadingDepth``). Both are fitted to what was measured, by weighted least squares on the rates of pieces. While
+/// too little was read to tell b, earlier texts or the model's shape tell what to expect.
 ///
 ///     var estimate = ReadingEstimate(growth: ReadingEstimate.expectedGrowth(model.description))
 ///     estimate.add(done: 512, seconds: 1.4)
@@ -89,15 +89,23 @@ package struct ReadingEstimate {
     return b > 0 ? (a, b) : (rates / weight, 0)
   }
 
-  /// Multiply-adds of attention for one more key, as a share of those of the weights: what a model's shape tells of its
-  /// growth.
-  package static func expectedGrowth(_ model: ModelDescription) -> Double? {
+  /// How long a multiply-add of attention takes, compared with one of quantized weights by vector instructions and by a
+  /// matrix unit, about (SmolLM2, Qwen2.5).
+  private static let attentionCost = (vectors: 0.35, matrixUnit: 1.5)
+
+  /// What a model's shape tells of its growth: multiply-adds of attention for one more key, as a share of those of the
+  /// weights.
+  ///
+  /// - Parameter hasMatrixUnit: whether the host's products with weights are made by one.
+  package static func expectedGrowth(
+    _ model: ModelDescription, hasMatrixUnit: Bool = HostProcessor.hasMatrixUnit
+  ) -> Double? {
     let attention = zip(model.headCounts, model.kvHeadCounts).reduce(0.0) { sum, heads in
       sum + (heads.1 > 0 ? Double(heads.0 * (model.keyHeadDimension + model.valueHeadDimension)) : 0)
     }
     // The table of embeddings is looked up, not multiplied with, but for the last token of a text.
     let weights = Double(model.parameterCount - model.vocabularySize * model.embeddingWidth)
     guard attention > 0, weights > 0 else { return nil }
-    return attention / weights
+    return attention / weights * (hasMatrixUnit ? attentionCost.matrixUnit : attentionCost.vectors)
   }
 }

@@ -168,6 +168,10 @@ package struct ReadingForecast {
   /// Seconds of reading the tokens of a range of positions; nil where nothing like it was read here.
   package func seconds(of tokens: Range<Int>) -> Double? { rates[key]?.seconds(tokens, depth: depth) }
 
+  /// By how much a token costs more for each one before it, as a share of the first one's cost; nil where nothing like
+  /// it was read here.
+  package var growth: Double? { rates[key].map { $0.growth / $0.first } }
+
   /// Bytes of keys, values and index that they add.
   package func bytes(_ count: Int) -> Int { bytesPerToken * count }
 

@@ -3,7 +3,7 @@
 import CLlama
 import Platform
 
-enum HostProcessor {
+package enum HostProcessor {
   /// Instructions that llama.cpp was compiled for and this processor lacks: computing would end the process.
   static let missing: [String] = {
     let compiled: [(kind: String, isUsed: Int32)] = [
@@ -14,6 +14,9 @@ enum HostProcessor {
     ]
     return compiled.filter { $0.isUsed != 0 && !ProcessorInstructions.has($0.kind) }.map(\.kind)
   }()
+
+  /// Whether llama.cpp multiplies quantized weights by the processor's matrix unit (AMX).
+  package static var hasMatrixUnit: Bool { ggml_cpu_has_amx_int8() != 0 }
 
   /// - Throws: ``LlamaError/instructionsMissing(_:)``.
   static func check() throws(LlamaError) {

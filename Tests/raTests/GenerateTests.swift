@@ -1,6 +1,7 @@
 // Small runs that succeed: what goes where.
 
 import Foundation
+import TestSupport
 import Testing
 
 @Suite(.serialized) struct GenerateTests {
@@ -20,6 +21,19 @@ import Testing
     for part in ["attention", "retrieval", "prefill", "decode", "tokens/s", "memory"] {
       #expect(all.standardError.contains(part), "\(part)")
     }
+  }
+
+  /// Also where only a program reads the answer.
+  @Test func ratesOfReadingAreKept() throws {
+    let home = try SessionHome()
+    let text = try home.folder.file("text.txt", Data(TestText.read("alice.txt", characters: 3000).utf8))
+    let output = try home.ra([
+      "generate", "--model", try Program.model(), "--document", text, "--prompt", "Who?", "--max-tokens", "1",
+      "--json",
+    ])
+    #expect(output.status == 0, "\(output.standardError)")
+    let rates = try Data(contentsOf: home.folder.url("cache/ra/reading-rates.json"))
+    #expect((try JSONSerialization.jsonObject(with: rates) as? [String: Any])?.count == 1)
   }
 
   @Test func templatesAndSystemMessages() throws {

@@ -129,7 +129,7 @@ extension SchedulerCore {
     let position = job.context.tokens.count
     let end = job.group.prompt.count
     job.clock = ReadingClock(
-      from: position, growth: costGrowth, depth: ReadingDepth(settings.attention))
+      from: position, growth: forecast?.growth ?? costGrowth, depth: ReadingDepth(settings.attention))
     guard end - position >= ReadingRates.leastTokens, let seconds = forecast?.seconds(of: position..<end)
     else { return }
     tell(job, done: position, secondsLeft: seconds)

@@ -68,23 +68,32 @@ final class Console {
     forecast = nil
   }
 
-  /// Tells how far a phase is, with its rate and the time left. `name` may change within a phase.
-  ///
-  /// - Parameter done: with fractions, for progress inside a batch.
-  func progress(_ name: String, done: Double, total: Int, unit: String) {
-    guard !isQuiet else { return }
-    let now = ContinuousClock.now
+  /// Takes note of how far a phase is; whether it is a new one.
+  private func measure(done: Double, total: Int, unit: String, now: ContinuousClock.Instant) -> Bool {
     let isNew = phase?.total != total || phase?.unit != unit || (phase?.done ?? 0) > done
     if isNew {
       (phaseStart, phaseBegin) = (now, done)
       let isText = unit == "tokens"
       estimate = ReadingEstimate(
-        growth: isText ? costGrowth : nil, from: (isText ? forecast?.start ?? 0 : 0) + Int(done),
+        growth: isText ? forecast?.growth ?? costGrowth : nil,
+        from: (isText ? forecast?.start ?? 0 : 0) + Int(done),
         depth: isText ? forecast?.depth ?? ReadingDepth() : ReadingDepth())
-      if isText, done == 0 { announce(total) }
+      if isText, done == 0, !isQuiet { announce(total) }
     }
     phase = (done, total, unit)
     estimate.add(done: done - phaseBegin, seconds: (now - phaseStart) / .seconds(1))
+    // At once: what follows may take long, or be written nowhere.
+    if done >= Double(total) { keepRate() }
+    return isNew
+  }
+
+  /// Tells how far a phase is, with its rate and the time left. `name` may change within a phase.
+  ///
+  /// - Parameter done: with fractions, for progress inside a batch.
+  func progress(_ name: String, done: Double, total: Int, unit: String) {
+    let now = ContinuousClock.now
+    let isNew = measure(done: done, total: total, unit: unit, now: now)
+    guard !isQuiet else { return }
     let interval: Duration = isTerminal ? .milliseconds(100) : .seconds(5)
     if isNew { lastReport = isTerminal ? now - interval : now }
     guard now - lastReport >= interval else { return }
