@@ -29,6 +29,7 @@ struct DoctorCommand: AsyncParsableCommand {
   @Flag(help: "Write the result as JSON.")
   var json = false
 
+  @OptionGroup var progress: ProgressOption
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var variant: VariantOptions
   @OptionGroup(title: "Devices") var devices: DeviceOptions
@@ -44,7 +45,7 @@ struct DoctorCommand: AsyncParsableCommand {
   }
 
   private func check() throws -> Bool {
-    let console = Console()
+    let console = progress.console
     let pool = try threading.makePool()
     var options = try devices.options(console)
     options.ropeFactors = variant.ropeFactors

@@ -21,6 +21,7 @@ struct GenerateCommand: AsyncParsableCommand {
   @OptionGroup(title: mainTitle) var promptOptions: PromptOptions
   @OptionGroup(title: mainTitle) var main: GenerateOptions
   @OptionGroup(title: mainTitle) var statistics: StatisticsOption
+  @OptionGroup(title: mainTitle) var progress: ProgressOption
   @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
   @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
   @OptionGroup(title: "Conversation") var system: SystemPromptOption
@@ -51,7 +52,7 @@ struct GenerateCommand: AsyncParsableCommand {
   }
 
   private func generate() throws -> TextGenerator.StopReason {
-    let console = Console()
+    let console = progress.console
     let documents = try documentOptions.read(promptOptions.document, console)
     let question = try promptOptions.question()
     let settings = try sampling.settings()
@@ -100,7 +101,7 @@ struct GenerateCommand: AsyncParsableCommand {
       try console.json(report)
     } else {
       printer.end(result, found?.text)
-      console.note(report.note(statistics))
+      report.note(statistics, isQuiet: progress.quiet).map(console.note)
     }
     try found?.writeMap(evidence, console)
     return result.stopReason

@@ -17,6 +17,9 @@ import Testing
       #expect(output.standardError.contains(part), "\(part)")
     }
     #expect(!output.standardError.contains("tokens/s"))
+    let quiet = try Program.generate(["--prompt", "Say yes.", "--max-tokens", "2", "-q"])
+    #expect(
+      quiet.standardError == "The answer was cut after 2 tokens; a larger --max-tokens lets it go on.\n")
     let all = try Program.generate(["--prompt", "Say yes.", "--max-tokens", "4", "--stats"])
     for part in ["attention", "retrieval", "prefill", "decode", "tokens/s", "memory"] {
       #expect(all.standardError.contains(part), "\(part)")
@@ -29,9 +32,9 @@ import Testing
     let text = try home.folder.file("text.txt", Data(TestText.read("alice.txt", characters: 3000).utf8))
     let output = try home.ra([
       "generate", "--model", try Program.model(), "--document", text, "--prompt", "Who?", "--max-tokens", "1",
-      "--json",
+      "--json", "--quiet",
     ])
-    #expect(output.status == 0, "\(output.standardError)")
+    #expect(output.status == 0 && output.standardError.isEmpty, "\(output.standardError)")
     let rates = try Data(contentsOf: home.folder.url("cache/ra/reading-rates.json"))
     #expect((try JSONSerialization.jsonObject(with: rates) as? [String: Any])?.count == 1)
   }

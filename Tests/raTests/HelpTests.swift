@@ -13,6 +13,10 @@ import Testing
   ]
   private static let template = ["--chat-template", "--chat-template-kwargs"]
   private static let documents = ["--include", "--exclude", "--no-gitignore"]
+  /// Commands that take long.
+  private static let quietable = [
+    "generate", "ingest", "ask", "fidelity", "evaluate", "tune", "doctor", "capture", "pull",
+  ]
   private static let flags: [String: [String]] = [
     "generate": model + retrieval + documents + sampling + template + [
       "--prompt", "--system", "--prompt-file", "--document", "--raw", "--attention", "--max-tokens", "--json",
@@ -74,6 +78,7 @@ import Testing
     #expect(output.status == 0)
     #expect(output.standardError.isEmpty)
     for flag in Self.flags[command] ?? [] { #expect(output.standardOutput.contains(flag), "\(flag)") }
+    #expect(output.standardOutput.contains("-q, --quiet") == Self.quietable.contains(command))
   }
 
   /// The model and what is used most come first, what it runs on last.

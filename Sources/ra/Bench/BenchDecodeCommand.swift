@@ -22,6 +22,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(
     help: ArgumentHelp(
@@ -94,7 +95,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
   }
 
   private func measure() throws {
-    let console = Console()
+    let console = progress.console
     let (model, pool) = try modelOptions.load(
       console, for: depth.map { .tokens(($0.elements.max() ?? 0) + tokens) } ?? .trained)
     var settings = try settings(trainedContext: model.contextLimit)

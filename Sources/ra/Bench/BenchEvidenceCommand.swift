@@ -18,6 +18,7 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(
     help: ArgumentHelp("A text to hide facts in. (default: the program's own)", valueName: "file"),
@@ -67,7 +68,7 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
   }
 
   private func measure() throws {
-    let console = Console()
+    let console = progress.console
     let filler = try FillerText(text.map { try TextFile.read($0) } ?? BuiltInText.persuasion)
     let given = try questions.map { try EvidenceTexts.read($0) }
     // Tokens have three bytes and more in most texts.

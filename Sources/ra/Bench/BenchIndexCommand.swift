@@ -15,6 +15,7 @@ struct BenchIndexCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Vectors") var vectors: IndexVectorOptions
   @OptionGroup(title: "Indexes") var indexes: IndexSweepOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(help: ArgumentHelp("First rows, always attended to.", valueName: "rows"))
   var sink = IndexBenchmark.Settings().sink
@@ -65,7 +66,7 @@ struct BenchIndexCommand: AsyncParsableCommand {
   }
 
   private func measure() throws {
-    let console = Console()
+    let console = progress.console
     var settings = indexes.settings
     settings.sink = sink
     settings.window = window

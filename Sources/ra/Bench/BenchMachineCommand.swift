@@ -21,6 +21,8 @@ struct BenchMachineCommand: AsyncParsableCommand {
   @Flag(help: "Write JSON.")
   var json = false
 
+  @OptionGroup var progress: ProgressOption
+
   func validate() throws {
     if let memory, !(32...65536).contains(memory) {
       throw ValidationError("--memory is \(memory), but must be in 32...65536.")
@@ -36,7 +38,7 @@ struct BenchMachineCommand: AsyncParsableCommand {
   }
 
   private func measure() throws {
-    let console = Console()
+    let console = progress.console
     var settings = MachineBenchmark.Settings()
     settings.byteCount = memory.map { $0 << 20 }
     settings.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount

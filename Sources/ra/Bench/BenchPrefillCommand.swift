@@ -20,6 +20,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(help: ArgumentHelp("Tokens of the prompts.", valueName: "tokens,..."))
   var depth = CommaSeparated([512, 2048, 8192])
@@ -47,7 +48,7 @@ struct BenchPrefillCommand: AsyncParsableCommand {
   }
 
   private func measure() throws {
-    let console = Console()
+    let console = progress.console
     var settings = PrefillBenchmark.Settings()
     settings.lengths = depth.elements
     settings.rounds = rounds

@@ -23,6 +23,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(
     help: ArgumentHelp("Where the report goes; made when it is missing.", valueName: "folder"),
@@ -70,7 +71,7 @@ struct BenchSpeedCommand: AsyncParsableCommand {
   }
 
   private func measure() throws {
-    let console = Console()
+    let console = progress.console
     let folder = URL(fileURLWithPath: report, isDirectory: true)
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

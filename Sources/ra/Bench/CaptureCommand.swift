@@ -16,6 +16,7 @@ struct CaptureCommand: AsyncParsableCommand {
 
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(help: ArgumentHelp("The text to read.", valueName: "file"), completion: .file())
   var text: String
@@ -56,7 +57,7 @@ struct CaptureCommand: AsyncParsableCommand {
   }
 
   private func record() throws {
-    let console = Console()
+    let console = progress.console
     let input = try TextFile.read(text)
     let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
     try limit.check(tokens: context + tokens, model: model, console)

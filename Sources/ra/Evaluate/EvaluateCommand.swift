@@ -28,6 +28,7 @@ struct EvaluateCommand: AsyncParsableCommand {
 
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(
     help: ArgumentHelp(
@@ -124,7 +125,7 @@ struct EvaluateCommand: AsyncParsableCommand {
   }
 
   private func evaluate() throws {
-    let console = Console()
+    let console = progress.console
     var settings = try settings()
     let text = try filler.map { try TextFile.read($0) } ?? BuiltInText.persuasion
     let folder = URL(fileURLWithPath: report)
@@ -170,7 +171,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
     let summary = try finish()
     if json { try console.json(summary) } else { console.output(summary.table + "\n") }
-    console.note("report: \(page.path)")
+    console.inform("report: \(page.path)")
   }
 
   private func settings() throws -> EvaluationSettings {

@@ -20,6 +20,7 @@ struct FidelityCommand: AsyncParsableCommand {
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var store: StoreOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"), completion: .file())
   var text: String
@@ -114,7 +115,7 @@ struct FidelityCommand: AsyncParsableCommand {
   }
 
   private func measure() throws {
-    let console = Console()
+    let console = progress.console
     let input = try TextFile.read(text)
     let (model, pool) = try modelOptions.load(console, for: .tokens(context + tokens))
     try limit.check(tokens: context + tokens, model: model, console)

@@ -20,6 +20,7 @@ struct TuneCommand: AsyncParsableCommand {
   @OptionGroup var modelOptions: ModelOptions
   @OptionGroup(title: "Retrieval") var retrieval: RetrievalOptions
   @OptionGroup var limit: ContextLimitOptions
+  @OptionGroup var progress: ProgressOption
 
   @Option(help: ArgumentHelp("The text to tune on.", valueName: "file"), completion: .file())
   var text: String
@@ -96,23 +97,23 @@ struct TuneCommand: AsyncParsableCommand {
       leastOdds: judgement.leastOdds)
     try profile.json().write(to: URL(fileURLWithPath: output), options: .atomic)
     if json { console.output(String(decoding: try profile.json(), as: UTF8.self)) }
-    console.note(
+    console.inform(
       "\(found.heads.entries.count) heads, of which the best has "
         + String(format: "%.0f %%", found.bestShare * 100) + " of its attention on the right sentences")
     for head in found.heads.entries {
-      console.note(String(format: "layer %3d  head %3d  weight %.3f", head.layer, head.head, head.weight))
+      console.inform(String(format: "layer %3d  head %3d  weight %.3f", head.layer, head.head, head.weight))
     }
     let told = String(
       format: "%.0f %% of the passages that answer a question and %.0f %% of those that do not",
       judgement.foundRight * 100, judgement.foundWrong * 100)
-    console.note(
+    console.inform(
       judgement.leastOdds == nil
         ? "the model cannot tell whether a passage answers a question: it takes \(told) for an answer"
         : "asked whether a passage answers a question, the model finds \(told)")
   }
 
   private func tune() throws {
-    let console = Console()
+    let console = progress.console
     if evidence { return try findEvidenceHeads(console) }
     let inputs = try ([text] + (validation.map { [$0] } ?? [])).map {
       (path: $0, text: try TextFile.read($0))
@@ -152,7 +153,7 @@ struct TuneCommand: AsyncParsableCommand {
       throw ResultFileError.unwritable(path: output, reason: failureReason(error))
     }
     console.output(json ? String(decoding: data, as: UTF8.self) : table(profile) + "\n")
-    console.note("profile: \(output)")
+    console.inform("profile: \(output)")
   }
 
   private func table(_ profile: RetrievalProfile) -> String {

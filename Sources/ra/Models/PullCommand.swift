@@ -45,6 +45,8 @@ struct PullCommand: AsyncParsableCommand {
   @Flag(help: "Write one JSON document.")
   var json = false
 
+  @OptionGroup var progress: ProgressOption
+
   func validate() throws {
     if let sha256, sha256.wholeMatch(of: #/[0-9a-fA-F]{64}/#) == nil {
       throw ValidationError("--sha256 is '\(sha256)', but must be 64 hexadecimal digits.")
@@ -62,7 +64,7 @@ struct PullCommand: AsyncParsableCommand {
   }
 
   private func pull() throws {
-    let console = Console()
+    let console = progress.console
     let source = try ModelSource(parsing: model)
     var work = ModelPull(to: to ?? ModelFolders.standard.target)
     (work.name, work.sum, work.replaces) = (name, sha256?.lowercased(), force)
@@ -81,7 +83,7 @@ struct PullCommand: AsyncParsableCommand {
       try console.json(Report(files: files, architecture: header.architecture))
       return
     }
-    if first.wasHere { console.note("it is here already") }
+    if first.wasHere { console.inform("it is here already") }
     if files.contains(where: { $0.check == .size }) {
       console.note(
         "note: the server tells no SHA-256 to compare it with; it has \(first.sha256) (--sha256 compares)")

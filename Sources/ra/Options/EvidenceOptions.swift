@@ -50,7 +50,7 @@ struct EvidenceOptions: ParsableArguments {
     }
     let heads = try EvidenceHeads(of: guest.model, shape: guest.host.shape, profile: evidenceHeads)
     if heads.isDefault {
-      console.note(
+      console.inform(
         "evidence by the default heads: 'ra tune --evidence' finds those of this model, which tell more")
     }
     var judge: PassageJudge?
@@ -168,7 +168,7 @@ struct FoundEvidence {
     } catch {
       throw CommandError.unwritable(path: path, reason: "\(error.localizedDescription)")
     }
-    console.note("map        \(path)")
+    console.inform("map        \(path)")
   }
 
   /// The answer with marks, and the passages below it.

@@ -22,7 +22,7 @@ extension RetrievalOptions {
       // A file that cannot be read is told of when it is loaded.
       let known = try? RetrievalProfile.known(forModel: path)
     else { return try policy(choice ?? .retrieval) }
-    console.note(
+    console.inform(
       "note: retrieval as tuned for this model (\(known.path)); --profile none for the settings of all models"
     )
     return .retrieval(known.profile.applied(to: RetrievalSettings()))

@@ -137,6 +137,11 @@ final class Console {
     write(text + "\n")
   }
 
+  /// The same of what helps and is no warning: nothing where it is to be quiet.
+  func inform(_ text: String) {
+    if !isQuiet { note(text) }
+  }
+
   /// Text on standard output, at once. Where it cannot be written, the work is cancelled: nobody would see its result.
   func output(_ text: String) {
     guard StandardStream.output.write(text) != nil else { return }

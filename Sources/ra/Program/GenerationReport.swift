@@ -105,9 +105,13 @@ struct GenerationReport: Encodable {
 extension GenerationReport {
   /// What is told behind an answer.
   ///
-  /// - Parameter kept: tokens in front of the prompt that were there already.
-  func note(_ option: StatisticsOption, kept: Int = 0) -> String {
-    ([option.stats ? measurements : line(kept: kept)] + [ending].compactMap { $0 }).joined(separator: "\n")
+  /// - Parameters:
+  ///   - kept: tokens in front of the prompt that were there already.
+  ///   - isQuiet: leaves the line out of what it took.
+  func note(_ option: StatisticsOption, kept: Int = 0, isQuiet: Bool = false) -> String? {
+    let taken = option.stats ? measurements : isQuiet ? nil : line(kept: kept)
+    let lines = [taken, ending].compactMap { $0 }
+    return lines.isEmpty ? nil : lines.joined(separator: "\n")
   }
 
   /// What it took, in a line.

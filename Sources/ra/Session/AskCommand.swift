@@ -36,6 +36,7 @@ struct AskCommand: AsyncParsableCommand {
   @OptionGroup(title: mainTitle) var model: SessionModelOption
   @OptionGroup(title: mainTitle) var main: AskOptions
   @OptionGroup(title: mainTitle) var statistics: StatisticsOption
+  @OptionGroup(title: mainTitle) var progress: ProgressOption
   @OptionGroup(title: "Documents") var documents: DocumentOptions
   @OptionGroup(title: "Evidence") var evidence: EvidenceOptions
   @OptionGroup(title: "Conversation") var system: SystemPromptOption
@@ -91,7 +92,7 @@ struct AskCommand: AsyncParsableCommand {
   }
 
   private func ask() throws -> TextGenerator.StopReason {
-    let console = Console()
+    let console = progress.console
     let input = try AskInput(words: words, session: session, questionFile: main.questionFile)
     let settings = try sampling.settings()
     let opened = try session == nil ? open(input.documents, console) : openSession(console)
@@ -138,9 +139,11 @@ struct AskCommand: AsyncParsableCommand {
       try console.json(report)
     } else {
       printer.end(result, found?.text)
-      console.note(report.note(statistics))
+      report.note(statistics, isQuiet: progress.quiet).map(console.note)
       if main.keep, let path = opened.session?.directory {
-        console.note(isKept ? "kept       in \(path)" : "kept       nothing: the answer was interrupted")
+        isKept
+          ? console.inform("kept       in \(path)")
+          : console.note("kept       nothing: the answer was interrupted")
       }
     }
     try found?.writeMap(evidence, console)
@@ -276,9 +279,9 @@ struct AskReport: Encodable {
   }
 
   /// What is told behind the answer.
-  func note(_ option: StatisticsOption) -> String {
-    let answer = generation.note(option, kept: reusedTokens)
-    return option.stats ? opening + answer : answer
+  func note(_ option: StatisticsOption, isQuiet: Bool) -> String? {
+    let answer = generation.note(option, kept: reusedTokens, isQuiet: isQuiet)
+    return option.stats ? opening + (answer ?? "") : answer
   }
 
   private var opening: String {

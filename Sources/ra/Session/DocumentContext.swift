@@ -123,7 +123,7 @@ struct DocumentContext {
   }
 
   private func read(_ plan: Plan, with runner: any SequenceRunner) throws -> Opened {
-    console.note("reading \(documents.title): \(formatTokens(plan.tokens.count))")
+    console.inform("reading \(documents.title): \(formatTokens(plan.tokens.count))")
     console.expectReading(with: runner, isCounted: true)
     _ = try runner.prefill(plan.tokens) {
       console.progress("reading", done: $0, total: plan.tokens.count, unit: "tokens")
@@ -192,11 +192,11 @@ struct DocumentContext {
     var readTokens = 0
     let name = session.description.name
     if case .complete = match {
-      console.note("found session \(name): nothing to read again")
+      console.inform("found session \(name): nothing to read again")
     } else {
       let kept = try session.keepPrefix(of: plan.tokens)
       readTokens = plan.tokens.count - kept
-      console.note(line(match, read: readTokens, of: plan.tokens.count, name))
+      console.inform(line(match, read: readTokens, of: plan.tokens.count, name))
       session.documents = plan.documents
       session.keep(plan.conversation)
       console.expectReading(with: session.runner, isCounted: true)
@@ -242,7 +242,7 @@ struct DocumentContext {
     let limit = (try? Configuration.shared.sessionCache) ?? Self.defaultCache
     let removed = sessions.prune(to: limit, keeping: directory)
     if !removed.isEmpty {
-      console.note(
+      console.inform(
         "removed \(formatCount(removed.count, "session")) that were not used for longest: \(removed.joined(separator: ", "))"
       )
     }

@@ -25,12 +25,12 @@ extension IngestCommand {
     (plan.tokens, plan.documents) = try plan.conversation.read(main.update ? changed : added)
     if main.update {
       guard plan.tokens != session.tokens else {
-        console.note("nothing has changed")
+        console.inform("nothing has changed")
         return IngestReport(description, tokensRead: 0)
       }
       try check(tokens: plan.tokens.count, host, console)
       let kept = try session.keepPrefix(of: plan.tokens)
-      console.note("reading \(plan.tokens.count - kept) of \(formatTokens(plan.tokens.count)) again")
+      console.inform("reading \(plan.tokens.count - kept) of \(formatTokens(plan.tokens.count)) again")
       session.documents = plan.documents
       plan.tokens.removeFirst(kept)
       plan.documents = []
@@ -40,7 +40,7 @@ extension IngestCommand {
         // Where the others are is not known, so neither is where these are.
         for index in plan.documents.indices { plan.documents[index].contents = nil }
       }
-      console.note("reading \(added.title): \(formatTokens(plan.tokens.count))")
+      console.inform("reading \(added.title): \(formatTokens(plan.tokens.count))")
     }
     return try read(plan, into: session, console)
   }

@@ -23,6 +23,7 @@ struct IngestCommand: AsyncParsableCommand {
   @OptionGroup(title: mainTitle) var model: SessionModelOption
   @OptionGroup(title: mainTitle) var sessionOption: SessionOption
   @OptionGroup(title: mainTitle) var main: IngestOptions
+  @OptionGroup(title: mainTitle) var progress: ProgressOption
   @OptionGroup(title: "Documents") var documentOptions: DocumentOptions
   @OptionGroup(title: "Conversation") var system: SystemPromptOption
   @OptionGroup(title: "Conversation") var chatTemplate: ChatTemplateOptions
@@ -61,7 +62,7 @@ struct IngestCommand: AsyncParsableCommand {
   }
 
   private func ingest() throws {
-    let console = Console()
+    let console = progress.console
     let path = try sessionOption.path()
     let start = ContinuousClock.now
     var report = try read(path, console)
@@ -70,7 +71,7 @@ struct IngestCommand: AsyncParsableCommand {
       try console.json(report)
     } else {
       console.output(report.summary)
-      if report.tokensRead > 0 { console.note(report.timing) }
+      if report.tokensRead > 0 { console.inform(report.timing) }
     }
   }
 
@@ -125,7 +126,7 @@ struct IngestCommand: AsyncParsableCommand {
   ) throws -> IngestReport {
     let isComplete = description.tokenCount > 0 && description.pendingTokenCount == 0
     if isComplete, names.isEmpty {
-      console.note("everything was read already")
+      console.inform("everything was read already")
       return IngestReport(description, tokensRead: 0)
     }
     let host = try modelOptions.host(console, for: description, chat: chatTemplate, system: system)
@@ -144,10 +145,10 @@ struct IngestCommand: AsyncParsableCommand {
     let pending = session.pendingTokens.count
     guard pending > 0 else {
       guard session.tokenCount > 0 else { throw CommandError.emptySession(name: sessionOption.session) }
-      console.note("everything was read already")
+      console.inform("everything was read already")
       return IngestReport(session.description, tokensRead: 0)
     }
-    console.note("going on after \(session.tokenCount) of \(session.tokenCount + pending) tokens")
+    console.inform("going on after \(session.tokenCount) of \(session.tokenCount + pending) tokens")
     return try reading(session, console) { progress in
       _ = try session.resumeIngest(checkpointInterval: main.checkpoint, progress: progress)
     }
