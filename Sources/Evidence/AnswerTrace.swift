@@ -40,14 +40,19 @@ public struct AnswerTrace: Sendable, Equatable {
   /// Weights of steps whose attention has nothing to do with the answer, `[step][head][position weight]`, for example
   /// of the tokens of a chat template in front of the question. They add to the background that is taken away.
   public var background: [[[PositionWeight]]]
+  /// Weights of the question's tokens, `[token][head][position weight]`. Where an answer follows from two passages, the
+  /// question has often read the first one already (QRHead, arXiv 2506.09944, finds passages by just these).
+  public var question: [[[PositionWeight]]]
 
   /// An answer with what its heads attended to.
   public init(
-    text: String, headWeights: [Double], tokens: [Token], background: [[[PositionWeight]]] = []
+    text: String, headWeights: [Double], tokens: [Token], background: [[[PositionWeight]]] = [],
+    question: [[[PositionWeight]]] = []
   ) {
     self.text = text
     self.headWeights = headWeights
     self.tokens = tokens
     self.background = background
+    self.question = question
   }
 }

@@ -73,6 +73,27 @@ private struct MadeTrace {
     #expect(evidence.citations.isEmpty)
   }
 
+  /// As where an answer follows from two: the question has read the first, the answer reads the second.
+  @Test(arguments: [
+    (asks: "1702", answers: true, cited: 2), ("1648", true, 1), (nil, true, 1), ("1702", false, 0),
+  ])
+  func theQuestionsPassageIsCitedToo(asks: String?, answers: Bool, cited: Int) throws {
+    var made = try MadeTrace([document(cityText)])
+    let sink = try made.sources.position(of: "market")
+    let copied = answers ? try made.sources.position(of: "1648") : nil
+    var answer = trace("It was built in 1648. It is old.", headWeights: Array(repeating: 1, count: 16)) {
+      word, _ in
+      made.weights(needle: word.contains("1648") || word.contains("built") ? copied : nil, sink: sink)
+    }
+    answer.background = (0..<8).map { _ in made.weights(needle: nil, sink: sink) }
+    let read = try asks.map { try made.sources.position(of: $0) }
+    answer.question = (0..<8).map { made.weights(needle: $0 == 3 || $0 == 4 ? read : nil, sink: sink) }
+    let evidence = try AnswerEvidence(made.sources, of: answer)
+    #expect(evidence.citations.count == cited, "\(evidence.citations.map(\.quote))")
+    #expect(evidence.citations.contains { $0.quote.contains("1702") } == (cited == 2))
+    #expect(evidence.citations.allSatisfy { $0.answerBytes == evidence.sentences[0].answerBytes })
+  }
+
   @Test func sentencesHavePassagesOfTheirOwnInTheirDocuments() throws {
     let second = "Tea comes from the hills. It is picked in April.\nThe best is white."
     var made = try MadeTrace([document(cityText), document(second, name: "tea.md", at: 1000)])

@@ -59,6 +59,25 @@ import VectorIndex
     }
   }
 
+  /// Also where a prompt comes in batches.
+  @Test(arguments: [AttentionTrace.templateTokens, AttentionTrace.questionTokens])
+  func thePromptsLastTokensAreNoted(count: Int) throws {
+    let layer = try layerShape(heads: 6, kvHeads: 2, rotary: rotary)
+    let input = LayerInput(layer, tokens: 400, seed: 15, queryScale: 8)
+    let trace = AttentionTrace(heads: [.init(layer: 0, head: 5)], promptTokens: count, leastWeight: 0.01)
+    let engine = try engine(layer, .retrieval(smallRetrieval()))
+    var options = options(trace)
+    (options.isGenerated, options.promptEnd) = (false, 400)
+    for batch in [0..<370, 370..<400] { _ = try engine.attend(input, batch, options: options) }
+    for token in 0..<400 {
+      let found = trace.weights(of: token)
+      #expect(found.isEmpty == (token < 400 - count))
+      for weight in found {
+        #expect(abs(Double(weight.weight) - input.weight(of: weight.position, token: token, head: 5)) < 0.02)
+      }
+    }
+  }
+
   @Test func aTokenThatTakesAnotherPlaceReplacesWhatWasNoted() throws {
     let layer = try layerShape(rotary: rotary)
     let (input, other) = (LayerInput(layer, tokens: 300, seed: 12), LayerInput(layer, tokens: 300, seed: 13))

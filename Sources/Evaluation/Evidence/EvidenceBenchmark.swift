@@ -144,9 +144,15 @@ package struct EvidenceBenchmark {
     let found = AnswerSources(
       text.documents.map { (name: $0.name, text: $0.text) }, in: runner.tokens, tokenizer: tokenizer)
     let sources = try EvidenceSources(found.documents, settings: settings.evidence)
-    let answer = result.evidenceTrace(trace, heads: heads, tokenizer: tokenizer)
+    let question = ContextText.question(
+      asked.question, in: runner.tokens[..<result.answerStart], tokenizer: tokenizer)
+    let answer = result.evidenceTrace(trace, heads: heads, question: question, tokenizer: tokenizer)
     var evidence = try AnswerEvidence(sources, of: answer)
-    if settings.verifies { evidence = try verified(evidence, of: asked, result, sources, answer, runner) }
+    if settings.verifies {
+      let check = try EvidenceCheck(
+        runner, answer: result.tokens, start: result.answerStart, question: question)
+      evidence = try verified(evidence, of: asked, by: check, sources, answer)
+    }
     let known = KnownPlaces(of: asked, in: found, of: text)
     let byWords = SegmentSearch(sources).best(for: result.text, limit: max(1, known.count)).map {
       sources.segments[$0.segment]
@@ -163,11 +169,9 @@ package struct EvidenceBenchmark {
 
   /// The citations that are left when they are verified.
   private func verified(
-    _ evidence: AnswerEvidence, of asked: EvidenceQuestion, _ result: TextGenerator.Result,
-    _ sources: EvidenceSources,
-    _ answer: AnswerTrace, _ runner: GuestRunner
+    _ evidence: AnswerEvidence, of asked: EvidenceQuestion, by check: EvidenceCheck,
+    _ sources: EvidenceSources, _ answer: AnswerTrace
   ) throws -> AnswerEvidence {
-    let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
     let needed = try evidence.checked(check, sources: sources, trace: answer) { _, _ in }.evidence
     guard let judge else { return needed }
     return try needed.judged(by: judge, question: asked.question, in: sources)

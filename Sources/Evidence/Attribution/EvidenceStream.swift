@@ -19,6 +19,8 @@ public struct EvidenceStream: Sendable {
   /// Tokens behind the last complete sentence.
   private var waiting: [CountedToken] = []
   private var background: Background
+  /// What the question read most, until it is cited.
+  private var asked: Citation?
   private var isFinished = false
   /// All sentences that are complete.
   public private(set) var sentences: [SentenceEvidence] = []
@@ -48,6 +50,20 @@ public struct EvidenceStream: Sendable {
   /// - Throws: ``EvidenceError`` for weights that are none, or another number of heads.
   public mutating func addBackground(weights: [[PositionWeight]]) throws(EvidenceError) {
     background.add(try counted(weights))
+  }
+
+  /// Takes note of what the question read: its passage is cited with the first sentence that cites any.
+  ///
+  /// - Parameter weights: `[token][head][position weight]`, of the tokens of the question.
+  /// - Throws: ``EvidenceError`` for weights that are none, or another number of heads.
+  public mutating func addQuestion(weights: [[[PositionWeight]]]) throws(EvidenceError) {
+    var background = Background(headCount: headWeights.count, settings: sources.settings)
+    var tokens: [[[SegmentWeight]]] = []
+    for token in weights { tokens.append(try counted(token)) }
+    for token in tokens { background.add(token) }
+    let readings = background.readings(of: tokens, headWeights: headWeights)
+    let best = CitationChoice(sources).citations(answerBytes: 0..<0, readings: readings).first
+    asked = best.flatMap { $0.score >= sources.settings.minimumQuestionScore ? $0 : nil }
   }
 
   /// Adds a token of the answer.
@@ -110,12 +126,25 @@ public struct EvidenceStream: Sendable {
       waiting.removeFirst(count)
       for token in tokens { background.add(token) }
       let readings = background.readings(of: tokens, headWeights: headWeights)
+      let citations = CitationChoice(sources).citations(answerBytes: range, readings: readings)
       sentences.append(
         SentenceEvidence(
           answerBytes: range, isCode: isCode, tokenCount: tokens.count, readings: readings,
-          citations: CitationChoice(sources).citations(answerBytes: range, readings: readings)))
+          citations: withQuestion(citations, answerBytes: range)))
     }
     return Array(sentences[known...])
+  }
+
+  /// A sentence's citations with the question's, if that is still to be cited and none of these.
+  private mutating func withQuestion(_ citations: [Citation], answerBytes: Range<Int>) -> [Citation] {
+    guard var added = asked, !citations.isEmpty else { return citations }
+    asked = nil
+    let isThere = citations.contains {
+      $0.document == added.document && $0.documentBytes.overlaps(added.documentBytes)
+    }
+    guard !isThere else { return citations }
+    added.answerBytes = answerBytes
+    return citations + [added]
   }
 
   /// The weights that count, with the passages that they fall into.
@@ -149,6 +178,7 @@ extension AnswerEvidence {
   public init(_ sources: EvidenceSources, of trace: AnswerTrace) throws(EvidenceError) {
     var stream = try EvidenceStream(sources, headWeights: trace.headWeights)
     for step in trace.background { try stream.addBackground(weights: step) }
+    if !trace.question.isEmpty { try stream.addQuestion(weights: trace.question) }
     let bytes = Array(trace.text.utf8)
     var done = 0
     for (number, token) in trace.tokens.enumerated() {

@@ -61,11 +61,13 @@ extension TextGenerator.Result {
   /// - Parameters:
   ///   - trace: had the answer's tokens and the prompt's last ones.
   ///   - heads: those that the trace is of.
-  public func evidenceTrace(_ trace: AttentionTrace, heads: EvidenceHeads, tokenizer: Tokenizer)
-    -> AnswerTrace
-  {
+  ///   - question: positions of the question's tokens; nil where they are not known.
+  public func evidenceTrace(
+    _ trace: AttentionTrace, heads: EvidenceHeads, question: Range<Int>?, tokenizer: Tokenizer
+  ) -> AnswerTrace {
     AnswerTrace(
-      text: text, tokens: tokens, start: answerStart, trace: trace, heads: heads, tokenizer: tokenizer)
+      text: text, tokens: tokens, start: answerStart, question: question, trace: trace, heads: heads,
+      tokenizer: tokenizer)
   }
 }
 
@@ -76,14 +78,16 @@ extension AnswerTrace {
   ///   - text: the answer without what its form has around it: thoughts, marks.
   ///   - tokens: all that were generated.
   ///   - start: position of the first one in the context.
+  ///   - question: positions of the question's tokens; nil where they are not known.
   public init(
-    text: String, tokens: [Int32], start: Int, trace: AttentionTrace, heads: EvidenceHeads,
-    tokenizer: Tokenizer
+    text: String, tokens: [Int32], start: Int, question: Range<Int>? = nil, trace: AttentionTrace,
+    heads: EvidenceHeads, tokenizer: Tokenizer
   ) {
     /// The step that chooses a token is that of the one in front of it.
-    func weights(choosing position: Int) -> [[PositionWeight]] {
+    func weights(choosing position: Int) -> [[PositionWeight]] { weights(of: position - 1) }
+    func weights(of position: Int) -> [[PositionWeight]] {
       var byHead = [[PositionWeight]](repeating: [], count: heads.entries.count)
-      for weight in trace.weights(of: position - 1) where byHead.indices.contains(weight.head) {
+      for weight in trace.weights(of: position) where byHead.indices.contains(weight.head) {
         byHead[weight.head].append(
           PositionWeight(position: UInt32(weight.position), weight: weight.weight))
       }
@@ -103,6 +107,7 @@ extension AnswerTrace {
     let background = (1..<AttentionTrace.templateTokens).map { weights(choosing: start - $0) }
     self.init(
       text: text, headWeights: heads.entries.map(\.weight), tokens: traced,
-      background: background.filter { !$0.allSatisfy(\.isEmpty) })
+      background: background.filter { !$0.allSatisfy(\.isEmpty) },
+      question: (question ?? 0..<0).map(weights(of:)).filter { !$0.allSatisfy(\.isEmpty) })
   }
 }

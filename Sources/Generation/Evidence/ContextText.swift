@@ -1,6 +1,8 @@
 // Where texts are among the tokens of a context.
 
+import Foundation
 public import LlamaHost
+import RetrievalAttention
 
 /// The bytes of a context's tokens, in which documents are found again.
 public struct ContextText: Sendable {
@@ -25,6 +27,30 @@ public struct ContextText: Sendable {
     guard !wanted.isEmpty, wanted.count <= bytes.count else { return nil }
     return (0...bytes.count - wanted.count).last { bytes[$0..<$0 + wanted.count] == wanted[...] }
   }
+
+  /// Positions of a question's last tokens in a prompt that ends with it and its template, as far as they are traced
+  /// (``RetrievalAttention/AttentionTrace/questionTokens``); nil where it is not there as it is.
+  public static func question(_ text: String, in prompt: some Collection<Int32>, tokenizer: Tokenizer)
+    -> Range<Int>?
+  {
+    let tail = Array(prompt.suffix(AttentionTrace.questionTokens))
+    let context = ContextText(tokens: tail, tokenizer: tokenizer)
+    let first = prompt.count - tail.count
+    var end = text.trimmingCharacters(in: .whitespacesAndNewlines)[...]
+    while end.count >= shortestQuestion {
+      if let begin = context.lastPlace(of: String(end)),
+        let place = context.place(of: String(end), from: begin)
+      {
+        return first + place.tokens.lowerBound..<first + place.tokens.upperBound
+      }
+      // Longer than what is traced, perhaps.
+      end = end.suffix(end.count / 2)
+    }
+    return nil
+  }
+
+  /// Fewer characters are in any template.
+  private static let shortestQuestion = 8
 
   /// What some tokens say; halves of characters at the ends are left out.
   public func text(of tokens: Range<Int>) -> String {

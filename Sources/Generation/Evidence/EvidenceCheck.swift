@@ -7,8 +7,8 @@ public import RetrievalAttention
 
 /// Hides passages and asks how probable the answer is then (leave-one-out, as in ContextCite, arXiv 2409.00729).
 ///
-/// Only the answer is read again, by exact attention: keys and values of the document stay as they are, those of later
-/// tokens that have read the passage among them. So what is measured is what the answer itself looks up.
+/// Only question and answer are read again, by exact attention: keys and values of the document stay as they are, those
+/// of later tokens that have read the passage among them. So what is measured is what these look up.
 public final class EvidenceCheck {
   /// What a citation is worth.
   public struct Outcome: Sendable, Hashable, Codable {
@@ -24,6 +24,8 @@ public final class EvidenceCheck {
   private let runner: GuestRunner
   private let answer: [Int32]
   private let start: Int
+  /// The tokens from the question's first one, or the one before the answer, to the answer.
+  private let asked: [Int32]
 
   /// A loss below this is rounding and chance.
   private static let leastLoss = 0.2
@@ -36,33 +38,34 @@ public final class EvidenceCheck {
   ///   - runner: whose context has the answer in it; it stays as it is.
   ///   - answer: the answer's tokens.
   ///   - start: position of the first one.
+  ///   - question: positions of the question's tokens; nil where they are not to be read again.
   /// - Throws: what forking and going back throw, as when the answer is in the index already.
-  public init(_ runner: GuestRunner, answer: [Int32], start: Int) throws {
+  public init(_ runner: GuestRunner, answer: [Int32], start: Int, question: Range<Int>? = nil) throws {
     self.runner = try runner.fork()
     self.answer = answer
     self.start = start
     // The token before the answer is read again for its logits.
-    try self.runner.truncate(to: min(self.runner.tokenCount, start - 1))
-    first = runner.tokens[start - 1]
+    let first = max(1, min(question?.lowerBound ?? start, start - 1))
+    asked = Array(runner.tokens[first..<start])
+    try self.runner.truncate(to: min(self.runner.tokenCount, first))
   }
-
-  /// The last token of the prompt.
-  private let first: Int32
 
   /// Log-probabilities of the answer's tokens without some positions, in nats.
   public func logProbabilities(hiding hidden: [Range<Int>]) throws -> [Double] {
     runner.options.hidden = hidden
     defer { runner.options.hidden = [] }
     var sums: [Double] = []
-    let tokens = [first] + answer
+    let tokens = asked + answer
     var done = 0
-    while done < answer.count {
-      let batch = Array(tokens[done..<min(answer.count, done + Self.batch)])
+    while done < tokens.count - 1 {
+      let batch = Array(tokens[done..<min(tokens.count - 1, done + Self.batch)])
       let logits = try runner.check(batch)
-      for row in batch.indices { sums.append(Self.logProbability(of: answer[done + row], logits[row])) }
+      for row in batch.indices where done + row >= asked.count - 1 {
+        sums.append(Self.logProbability(of: tokens[done + row + 1], logits[row]))
+      }
       done += batch.count
     }
-    try runner.truncate(to: start - 1)
+    try runner.truncate(to: start - asked.count)
     return sums
   }
 

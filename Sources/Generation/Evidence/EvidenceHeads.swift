@@ -51,8 +51,10 @@ public struct EvidenceHeads: Sendable, Hashable, Codable {
     }
   }
 
-  /// A trace of these heads.
+  /// A trace of these heads; of those of a profile, which are few, in the question too.
   public func makeTrace() -> AttentionTrace {
-    AttentionTrace(heads: entries.map { AttentionTrace.Head(layer: $0.layer, head: $0.head) })
+    AttentionTrace(
+      heads: entries.map { AttentionTrace.Head(layer: $0.layer, head: $0.head) },
+      promptTokens: isDefault ? AttentionTrace.templateTokens : AttentionTrace.questionTokens)
   }
 }

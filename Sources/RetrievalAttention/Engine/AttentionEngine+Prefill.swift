@@ -41,7 +41,8 @@ extension AttentionEngine {
         call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: call.endPosition,
         isChoosing: number >= exactTiles.count,
         trace: options.trace?.watches(call.layer) == true ? options.trace : nil,
-        hidden: options.hidden, tracedFrom: options.isGenerated ? 0 : end - AttentionTrace.templateTokens)
+        hidden: options.hidden,
+        tracedFrom: options.isGenerated ? 0 : end - (options.trace?.promptTokens ?? 0))
       let count = attendTile(
         tile, tokens: allTiles[number], learners: engines, workspace: workspaces[worker])
       if chooses { computed[index] = count }

@@ -32,12 +32,16 @@ public final class AttentionTrace: Sendable {
     public var weight: Float
   }
 
-  /// The last tokens of a prompt that are traced: the one that chooses the answer's first token, and those before it,
-  /// which are of the template and tell what heads look at whatever they are asked.
+  /// The last tokens of a prompt that are always traced: the one that chooses the first token of the answer, and those
+  /// before it, which are of the template and tell what heads look at whatever they are asked.
   public static let templateTokens = 4
+  /// So many have the question, or its end, and read all keys in any case.
+  public static let questionTokens = 64
 
   /// The heads that are watched.
   public let heads: [Head]
+  /// The last tokens of a prompt that are traced.
+  public let promptTokens: Int
   /// Weights below this are not noted.
   public let leastWeight: Float
   /// By position of the token that attends.
@@ -47,9 +51,13 @@ public final class AttentionTrace: Sendable {
 
   /// - Parameters:
   ///   - heads: in layers without a sliding window, without duplicates.
+  ///   - promptTokens: how many of a prompt's last tokens are traced. Each costs a pass over the keys for each head.
   ///   - leastWeight: share of a head's attention.
-  public init(heads: [Head], leastWeight: Float = 0.002) {
+  public init(
+    heads: [Head], promptTokens: Int = AttentionTrace.templateTokens, leastWeight: Float = 0.002
+  ) {
     self.heads = heads
+    self.promptTokens = promptTokens
     self.leastWeight = leastWeight
     byLayer = Dictionary(grouping: heads.indices) { heads[$0].layer }
   }

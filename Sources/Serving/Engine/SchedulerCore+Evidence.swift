@@ -19,8 +19,17 @@ extension SchedulerCore {
     }
     guard let sources = try? EvidenceSources(found.documents) else { return nil }
     let answer = AnswerTrace(
-      text: job.text.content, tokens: job.text.tokens, start: prompt.count, trace: trace,
-      heads: evidenceHeads, tokenizer: tokenizer)
+      text: job.text.content, tokens: job.text.tokens, start: prompt.count,
+      question: request.question.flatMap { ContextText.question($0, in: prompt, tokenizer: tokenizer) },
+      trace: trace, heads: evidenceHeads, tokenizer: tokenizer)
     return (try? AnswerEvidence(sources, of: answer)).map { EvidenceRecord($0, sources: sources) }
+  }
+}
+
+extension CompletionRequest {
+  /// What was asked last.
+  fileprivate var question: String? {
+    guard case .chat(let request) = prompt else { return nil }
+    return request.messages.last { $0.role == .user }?.content
   }
 }

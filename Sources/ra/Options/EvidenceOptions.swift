@@ -94,11 +94,15 @@ struct EvidenceRecorder {
     _ console: Console
   ) throws -> FoundEvidence {
     let sources = try EvidenceSources(found.documents)
-    let answer = result.evidenceTrace(trace, heads: heads, tokenizer: runner.model.tokenizer)
+    let place = self.place(of: question, before: result)
+    let answer = result.evidenceTrace(
+      trace, heads: heads, question: place, tokenizer: runner.model.tokenizer)
     var evidence = try AnswerEvidence(sources, of: answer)
     if options.verifyEvidence, !evidence.citations.isEmpty {
       do {
-        evidence = try checked(evidence, result, sources, answer, console)
+        let check = try EvidenceCheck(
+          runner, answer: result.tokens, start: result.answerStart, question: place)
+        evidence = try checked(evidence, by: check, sources, answer, console)
         if !isFollowUp { evidence = try judged(evidence, sources, question: question, console) }
       } catch is CancellationError {
         throw CancellationError()
@@ -116,17 +120,17 @@ struct EvidenceRecorder {
     _ result: TextGenerator.Result, documents: [SessionDocument], question: String, isFollowUp: Bool,
     _ console: Console
   ) throws -> FoundEvidence {
-    trace = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart).trace(heads)
+    trace = try EvidenceCheck(
+      runner, answer: result.tokens, start: result.answerStart, question: place(of: question, before: result)
+    ).trace(heads)
     return try find(result, documents: documents, question: question, isFollowUp: isFollowUp, console)
   }
 
   private func checked(
-    _ evidence: AnswerEvidence, _ result: TextGenerator.Result, _ sources: EvidenceSources,
-    _ answer: AnswerTrace,
+    _ evidence: AnswerEvidence, by check: EvidenceCheck, _ sources: EvidenceSources, _ answer: AnswerTrace,
     _ console: Console
   ) throws -> AnswerEvidence {
     defer { console.clear() }
-    let check = try EvidenceCheck(runner, answer: result.tokens, start: result.answerStart)
     return try evidence.checked(check, sources: sources, trace: answer) {
       console.progress("checking", done: $0, total: $1, unit: "passages")
     }.evidence
@@ -134,6 +138,12 @@ struct EvidenceRecorder {
 }
 
 extension EvidenceRecorder {
+  /// Positions of the question's tokens.
+  private func place(of question: String, before result: TextGenerator.Result) -> Range<Int>? {
+    ContextText.question(
+      question, in: runner.tokens[..<result.answerStart], tokenizer: runner.model.tokenizer)
+  }
+
   /// The same without citations where the model says that they do not answer the question, which is told.
   private func judged(
     _ evidence: AnswerEvidence, _ sources: EvidenceSources, question: String, _ console: Console
