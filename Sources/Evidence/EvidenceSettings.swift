@@ -41,7 +41,7 @@ public struct EvidenceSettings: Sendable, Equatable {
   public var minimumShareOfBest = 0.4
   /// The passage that the question read most is cited beside those of the answer with at least this score of its own,
   /// 0...1; 1 hardly ever. Less tells that questions are like many passages.
-  public var minimumQuestionScore = 0.15
+  public var minimumQuestionScore = 0.3
   /// At most so many passages for a sentence of the answer, counted before neighbors are joined; 0 cites none.
   public var passagesPerSentence = 3
 

@@ -78,6 +78,7 @@ struct DoctorCommand: AsyncParsableCommand {
     var result = DoctorReport(model: model.description, takeover: report, parity: parity, check: check)
     let memory = try ContextMemory(report)
     result.memory = memory
+    if !json { console.output("\(parity)\n\(check.map(text) ?? "")") }
     let seconds = try result.passed ? readingSeconds(model, pool, console) : nil
     result.secondsForThousand = seconds
     if json {
@@ -87,7 +88,7 @@ struct DoctorCommand: AsyncParsableCommand {
         "\nworks: \(formatBytes(memory.tenThousand / 10)) and " + String(format: "%.1f s", $0)
           + " for the first 1,000 tokens"
       }
-      console.output("\(parity)\n\(check.map(text) ?? "")\(works ?? "")\n\(memory.text)\n")
+      console.output("\(works ?? "")\n\(memory.text)\n")
     }
     return result.passed
   }

@@ -69,7 +69,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let runner = try makeRunner(console, model, pool, planned: planned)
     let sampler = try Sampler(
       settings: settings, model: model, format: prompt.format, reasoningBudget: chatTemplate.reasoningBudget)
-    let recorder = try evidence.recorder(for: runner, console)
+    let recorder = try evidence.recorder(for: runner, judges: !promptOptions.raw, console)
     let printer = AnswerPrinter(
       console, showsReasoning: chatTemplate.showsReasoning, waits: recorder != nil && evidence.showsMarks)
     let drafting = try drafts.drafting(console, for: model, pool: pool, plannedTokens: planned)

@@ -31,11 +31,12 @@ import Testing
 
   @Test(arguments: [
     (#"{"context": "a", "question": "b", "answer": "c"}"#, "evidence"),
-    (#"{"context": "a", "question": "b", "evidence": []}"#, "answer"),
+    (#"{"context": "a", "question": "b", "evidence": ["a"]}"#, "answer is empty or missing"),
     (#"{"context": "a", "question": " ", "answer": "c", "evidence": []}"#, "question is empty"),
     (#"{"context": " ", "question": "b", "answer": "c", "evidence": []}"#, "no text"),
-    (#"{"context": "a", "question": "b", "answer": "", "evidence": []}"#, "answer is empty"),
-    (#"{"context": "a", "question": "b", "answer": [], "evidence": []}"#, "answer is empty"),
+    (#"{"context": "a", "question": "b", "answer": " ", "evidence": ["a"]}"#, "answer is empty"),
+    (#"{"context": "a", "question": "b", "answer": [], "evidence": ["a"]}"#, "answer is empty"),
+    (#"{"docs": ["a", " "], "question": "b", "answer": "c", "evidence": [2]}"#, "document 2, which is empty"),
     (#"{"context": "a", "question": "b", "answer": "c", "evidence": ["x"]}"#, "'x' does not stand"),
     (#"{"context": "a", "question": "b", "answer": "c", "evidence": [""]}"#, "does not stand"),
     (#"{"docs": ["a"], "question": "b", "answer": "c", "evidence": [2]}"#, "document 2 of 1"),
@@ -50,6 +51,13 @@ import Testing
       return
     }
     #expect(found.contains(reason), "\(found)")
+  }
+
+  @Test func linesOfWindowsAndQuestionsWithoutAnswers() throws {
+    let line = #"{"context": "\n a \n", "question": "b", "evidence": []}"#
+    let texts = try read("\(line)\r\n\(line)\r\n")
+    #expect(texts.map(\.questions.count) == [2])
+    #expect(texts[0].documents[0].text == "a" && texts[0].questions[0].kind == .absent)
   }
 
   /// Documents and sentences are found again in the context, and counted in their own units.
@@ -67,6 +75,10 @@ import Testing
     let answers = try benchmark.run { _, _ in }
     #expect(answers.map(\.kind) == [.single, .double])
     #expect(answers.map(\.score.known) == [1, 2])
+    let quotes = answers[1].quotes
+    #expect(!quotes.isEmpty)
+    let found = ["The cat is white.", "It sleeps."].count { known in quotes.contains { $0.contains(known) } }
+    #expect(answers[1].score.found == found)
     #expect(answers[0].answer == answers[1].answer && answers[0].quotes == answers[1].quotes)
   }
 }

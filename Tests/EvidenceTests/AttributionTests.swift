@@ -75,9 +75,11 @@ private struct MadeTrace {
 
   /// As where an answer follows from two: the question has read the first, the answer reads the second.
   @Test(arguments: [
-    (asks: "1702", answers: true, cited: 2), ("1648", true, 1), (nil, true, 1), ("1702", false, 0),
+    (asks: ["fire", "library", "1702"], answers: true, cited: 2), (["tower", "built", "1648"], true, 1),
+    ([], true, 1),
+    (["fire", "library", "1702"], false, 0),
   ])
-  func theQuestionsPassageIsCitedToo(asks: String?, answers: Bool, cited: Int) throws {
+  func theQuestionsPassageIsCitedToo(asks: [String], answers: Bool, cited: Int) throws {
     var made = try MadeTrace([document(cityText)])
     let sink = try made.sources.position(of: "market")
     let copied = answers ? try made.sources.position(of: "1648") : nil
@@ -87,7 +89,7 @@ private struct MadeTrace {
     }
     answer.background = (0..<8).map { _ in made.weights(needle: nil, sink: sink) }
     let read = try asks.map { try made.sources.position(of: $0) }
-    answer.question = (0..<8).map { made.weights(needle: $0 == 3 || $0 == 4 ? read : nil, sink: sink) }
+    answer.question = (0..<5).map { made.weights(needle: $0 < read.count ? read[$0] : nil, sink: sink) }
     let evidence = try AnswerEvidence(made.sources, of: answer)
     #expect(evidence.citations.count == cited, "\(evidence.citations.map(\.quote))")
     #expect(evidence.citations.contains { $0.quote.contains("1702") } == (cited == 2))

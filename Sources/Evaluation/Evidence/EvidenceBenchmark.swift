@@ -153,14 +153,16 @@ package struct EvidenceBenchmark {
         runner, answer: result.tokens, start: result.answerStart, question: question)
       evidence = try verified(evidence, of: asked, by: check, sources, answer)
     }
-    let known = KnownPlaces(of: asked, in: found, of: text)
+    let known = try KnownPlaces(of: asked, in: found, of: text)
     let byWords = SegmentSearch(sources).best(for: result.text, limit: max(1, known.count)).map {
       sources.segments[$0.segment]
     }
     let quoted = try settings.asksForQuotes ? quotes(asked.question, conversation, reader.fork()) : nil
     return Answer(
       kind: asked.kind, question: asked.question, answer: result.text,
-      isRight: asked.values.contains { !$0.isEmpty && result.text.localizedCaseInsensitiveContains($0) },
+      isRight: asked.values.contains {
+        !$0.allSatisfy(\.isWhitespace) && result.text.localizedCaseInsensitiveContains($0)
+      },
       score: known.score(evidence.citations.map(\.source), in: sources),
       byWords: known.score(byWords, in: sources),
       asked: quoted.map { known.score(QuotedSegments(sources).quoted(in: $0), in: sources) },
@@ -207,8 +209,14 @@ private struct KnownPlaces {
 
   var count: Int { segments.count + documents.count }
 
-  init(of asked: EvidenceQuestion, in found: AnswerSources, of text: EvidenceTexts) {
-    // Documents that a template has changed are missing among those found.
+  /// - Throws: ``TaskError/evidenceNotFound(document:)`` for evidence in a document that a template has changed.
+  init(of asked: EvidenceQuestion, in found: AnswerSources, of text: EvidenceTexts) throws {
+    if let lost = found.missing.first(where: { number in
+      asked.documents.contains(number)
+        || asked.sentences.contains { text.documents[number].text.contains($0) }
+    }) {
+      throw TaskError.evidenceNotFound(document: text.documents[lost].name)
+    }
     let numbers = text.documents.indices.filter { !found.missing.contains($0) }
     segments = asked.sentences.flatMap { sentence in
       numbers.enumerated().compactMap { place, number in

@@ -43,15 +43,20 @@ package struct EvidenceTexts: Sendable, Hashable {
     var documents: [Document]
     var question: EvidenceQuestion
 
+    /// Templates leave spaces at the ends out, and what they have changed is not found again.
+    private static func trimmed(_ text: String) -> String {
+      text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
     enum CodingKeys: String, CodingKey { case context, docs, question, query, answer, answers, evidence }
 
     init(from decoder: any Decoder) throws {
       let fields = try decoder.container(keyedBy: CodingKeys.self)
       if let context = try fields.decodeIfPresent(String.self, forKey: .context) {
-        documents = [Document(name: "text", text: context)]
+        documents = [Document(name: "text", text: Self.trimmed(context))]
       } else {
         documents = try fields.decode([String].self, forKey: .docs).enumerated().map {
-          Document(name: "document \($0.offset + 1)", text: $0.element)
+          Document(name: "document \($0.offset + 1)", text: Self.trimmed($0.element))
         }
       }
       question = EvidenceQuestion(
@@ -62,7 +67,7 @@ package struct EvidenceTexts: Sendable, Hashable {
       } else {
         question.values =
           try fields.decodeIfPresent([String].self, forKey: .answers)
-          ?? fields.decode([String].self, forKey: .answer)
+          ?? fields.decodeIfPresent([String].self, forKey: .answer) ?? []
       }
       if let numbers = try? fields.decode([Int].self, forKey: .evidence) {
         question.documents = numbers.map { $0 &- 1 }
@@ -81,7 +86,7 @@ package struct EvidenceTexts: Sendable, Hashable {
   /// read or is no text.
   package static func read(_ path: String) throws -> [EvidenceTexts] {
     var result: [EvidenceTexts] = []
-    let lines = try TextFile.read(path).split(separator: "\n", omittingEmptySubsequences: false)
+    let lines = try TextFile.read(path).split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
     for (number, line) in lines.enumerated() where !line.allSatisfy(\.isWhitespace) {
       func bad(_ reason: String) -> TaskError { .badTaskFile(path: path, line: number + 1, reason: reason) }
       let decoded: Line
@@ -111,7 +116,10 @@ extension EvidenceQuestion {
   fileprivate func failure(in texts: [EvidenceTexts.Document]) -> String? {
     if question.allSatisfy(\.isWhitespace) { return "the question is empty" }
     if texts.allSatisfy({ $0.text.allSatisfy(\.isWhitespace) }) { return "there is no text to ask about" }
-    if values.allSatisfy(\.isEmpty) { return "the answer is empty, so that no answer is wrong" }
+    // What the documents do not tell has no right answer.
+    if kind != .absent, values.allSatisfy({ $0.allSatisfy(\.isWhitespace) }) {
+      return "the answer is empty or missing, so that no answer is right"
+    }
     if let sentence = sentences.first(where: { text in
       text.isEmpty || !texts.contains { $0.text.contains(text) }
     }) {
@@ -119,6 +127,9 @@ extension EvidenceQuestion {
     }
     if let number = documents.first(where: { !texts.indices.contains($0) }) {
       return "the evidence names document \(number &+ 1) of \(texts.count)"
+    }
+    if let number = documents.first(where: { texts[$0].text.isEmpty }) {
+      return "the evidence names document \(number + 1), which is empty"
     }
     return nil
   }

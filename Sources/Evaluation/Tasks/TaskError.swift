@@ -10,6 +10,8 @@ public enum TaskError: Error, Equatable, Sendable {
   case fillerTooShort(words: Int, required: Int)
   /// A line of a task file that is not what it should be.
   case badTaskFile(path: String, line: Int, reason: String)
+  /// A document whose text the model's template has changed, so that evidence in it cannot be found again.
+  case evidenceNotFound(document: String)
 }
 
 extension TaskError: CustomStringConvertible {
@@ -24,6 +26,8 @@ extension TaskError: CustomStringConvertible {
       "the filler text has \(words) words, but \(required) are needed"
     case .badTaskFile(let path, let line, let reason):
       "line \(line) of \(path): \(reason)"
+    case .evidenceNotFound(let document):
+      "the model's chat template changes the text of \(document), so that the evidence in it cannot be found again"
     }
   }
 }

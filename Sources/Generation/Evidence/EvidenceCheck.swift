@@ -45,9 +45,16 @@ public final class EvidenceCheck {
     self.answer = answer
     self.start = start
     // The token before the answer is read again for its logits.
-    let first = max(1, min(question?.lowerBound ?? start, start - 1))
+    let last = start - 1
+    var first = max(0, min(question?.lowerBound ?? last, last))
+    do {
+      try self.runner.truncate(to: min(self.runner.tokenCount, first))
+    } catch  where first < last {
+      // The question has left a short window.
+      first = last
+      try self.runner.truncate(to: min(self.runner.tokenCount, first))
+    }
     asked = Array(runner.tokens[first..<start])
-    try self.runner.truncate(to: min(self.runner.tokenCount, first))
   }
 
   /// Log-probabilities of the answer's tokens without some positions, in nats.

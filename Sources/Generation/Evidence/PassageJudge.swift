@@ -39,23 +39,28 @@ public struct PassageJudge {
       Does the text answer this question, yes or no?
       """
     var conversation = try Conversation(model: host.model)
+    // The user's system message is for other questions.
+    conversation.template?.options = ChatTemplate.Options()
     var request = ChatRequest([ChatMessage(role: .user, content: asked)])
     request.enableThinking = false
     let prompt = try conversation.ask(request)
     let runner = try GuestRunner(host: host, policy: .exact, plannedTokens: prompt.count + 1)
-    return try answers.odds(runner.prefill(prompt, progress: nil).last)
+    let row = try runner.prefill(prompt, progress: nil).last
+    return answers.odds { Double(row[Int($0)]) }
   }
 
-  /// Whether `text` answers `question`; nil for one of more than 4,000 characters, which is not read: an answer of so
-  /// many passages, as a summary, is not the answer to a question of the kind that odds are known of.
+  /// Whether `text` answers `question`; nil where both together have more than 4,000 characters, and are not read: an
+  /// answer of so many passages, as a summary, is not the answer to a question of the kind that odds are known of. Nil
+  /// as well for vocabularies in which yes and no begin alike.
   ///
   /// - Throws: as ``odds(that:answers:)``.
   public func says(that text: String, answers question: String) throws -> Bool? {
-    text.count > Self.longest ? nil : try odds(that: text, answers: question) > leastOdds
+    guard text.count + question.count <= Self.longest, answers.areApart else { return nil }
+    return try odds(that: text, answers: question) > leastOdds
   }
 
   /// First tokens of the words in which models say yes or no.
-  private struct Answers {
+  struct Answers {
     let yes: [Int32]
     let no: [Int32]
 
@@ -72,10 +77,15 @@ public struct PassageJudge {
       self.no = no.filter { !yes.contains($0) }
     }
 
-    func odds(_ row: LogitRow) -> Double {
+    /// Whether there are tokens of either.
+    var areApart: Bool { !yes.isEmpty && !no.isEmpty }
+
+    /// Log-odds of yes; 0 where the two are not apart.
+    func odds(_ logit: (Int32) -> Double) -> Double {
+      guard areApart else { return 0 }
       func logSum(_ tokens: [Int32]) -> Double {
-        let logits = tokens.map { Double(row[Int($0)]) }
-        guard let highest = logits.max() else { return 0 }
+        let logits = tokens.map(logit)
+        let highest = logits.max() ?? 0
         return highest + log(logits.reduce(0) { $0 + exp($1 - highest) })
       }
       return logSum(yes) - logSum(no)

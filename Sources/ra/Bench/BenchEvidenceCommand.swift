@@ -67,6 +67,9 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
     var answers: [EvidenceBenchmark.Answer]
   }
 
+  /// Tokens of a question and its answer.
+  private static let roomForQuestion = 512
+
   private func measure() throws {
     let console = progress.console
     let filler = try FillerText(text.map { try TextFile.read($0) } ?? BuiltInText.persuasion)
@@ -74,6 +77,13 @@ struct BenchEvidenceCommand: AsyncParsableCommand {
     // Tokens have three bytes and more in most texts.
     let longest = given?.map { $0.documents.reduce(0) { $0 + $1.text.utf8.count } / 3 }.max()
     let (model, pool) = try modelOptions.load(console, for: .tokens(longest ?? 2 * words))
+    let tokens = try given?.map {
+      try $0.documents.reduce(0) {
+        $0 + (try model.tokenizer.tokenize($1.text, addSpecial: false, parseSpecial: false).count)
+      }
+    }
+    // Words of the filler have four thirds of a token.
+    try limit.check(tokens: (tokens?.max() ?? words * 4 / 3) + Self.roomForQuestion, model: model, console)
     _ = try console.takesOver(model, pool, isForced: true)
     let host = try GuestHost(model: model, pool: pool)
     let heads = try EvidenceHeads(of: model, shape: host.shape, profile: evidenceHeads)

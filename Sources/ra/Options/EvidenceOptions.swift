@@ -38,12 +38,19 @@ struct EvidenceOptions: ParsableArguments {
   var showsMarks: Bool { evidence || verifyEvidence }
 
   /// What takes note; nil where nothing is wanted, or where the host attends.
-  func recorder(for runner: any SequenceRunner, _ console: Console) throws -> EvidenceRecorder? {
-    isWanted ? try makeRecorder(for: runner, console) : nil
+  ///
+  /// - Parameter judges: whether the model may be asked about the question, which tells all that is asked: not for one
+  ///   behind others, nor for a text that is continued.
+  func recorder(
+    for runner: any SequenceRunner, judges: Bool, _ console: Console
+  ) throws -> EvidenceRecorder? {
+    isWanted ? try makeRecorder(for: runner, judges: judges, console) : nil
   }
 
   /// The same, wanted or not.
-  func makeRecorder(for runner: any SequenceRunner, _ console: Console) throws -> EvidenceRecorder? {
+  func makeRecorder(
+    for runner: any SequenceRunner, judges: Bool, _ console: Console
+  ) throws -> EvidenceRecorder? {
     guard let guest = runner as? GuestRunner else {
       console.note("no passages: the host attends, and does not tell what it read")
       return nil
@@ -54,8 +61,14 @@ struct EvidenceOptions: ParsableArguments {
         "evidence by the default heads: 'ra tune --evidence' finds those of this model, which tell more")
     }
     var judge: PassageJudge?
-    if verifyEvidence, let odds = try EvidenceProfile(of: guest.model, path: evidenceHeads)?.leastOdds {
-      judge = try PassageJudge(host: guest.host, leastOdds: odds)
+    if verifyEvidence, judges {
+      if let odds = try EvidenceProfile(of: guest.model, path: evidenceHeads)?.leastOdds {
+        judge = try PassageJudge(host: guest.host, leastOdds: odds)
+      } else {
+        console.inform(
+          "the model is not asked whether passages answer the question: 'ra tune --evidence' has not found that it can tell"
+        )
+      }
     }
     return EvidenceRecorder(options: self, runner: guest, heads: heads, judge: judge)
   }
@@ -79,51 +92,49 @@ struct EvidenceRecorder {
   }
 
   /// The passages of an answer from documents in the context.
-  ///
-  /// - Parameter isFollowUp: whether the question is one behind others, and alone may not tell what is asked.
   func find(
-    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, isFollowUp: Bool = false,
-    _ console: Console
+    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, _ console: Console
   ) throws -> FoundEvidence {
     let sources = AnswerSources(documents, in: runner.tokens, tokenizer: runner.model.tokenizer)
-    return try find(result, sources, question: question, isFollowUp: isFollowUp, console)
+    return try find(result, sources, question: question, console)
   }
 
   func find(
-    _ result: TextGenerator.Result, _ found: AnswerSources, question: String, isFollowUp: Bool = false,
-    _ console: Console
+    _ result: TextGenerator.Result, _ found: AnswerSources, question: String, _ console: Console
   ) throws -> FoundEvidence {
     let sources = try EvidenceSources(found.documents)
     let place = self.place(of: question, before: result)
     let answer = result.evidenceTrace(
       trace, heads: heads, question: place, tokenizer: runner.model.tokenizer)
     var evidence = try AnswerEvidence(sources, of: answer)
-    if options.verifyEvidence, !evidence.citations.isEmpty {
+    var isJudgedAway = false
+    if options.verifyEvidence, !evidence.citations.isEmpty, result.stopReason != .cancelled {
       do {
         let check = try EvidenceCheck(
           runner, answer: result.tokens, start: result.answerStart, question: place)
         evidence = try checked(evidence, by: check, sources, answer, console)
-        if !isFollowUp { evidence = try judged(evidence, sources, question: question, console) }
-      } catch is CancellationError {
-        throw CancellationError()
+        let left = try judged(evidence, sources, question: question, console)
+        isJudgedAway = left.citations.count < evidence.citations.count
+        evidence = left
       } catch {
         // The answer is there, and is worth more than the check.
-        console.note("passages were not verified to the end: \(error)")
+        let reason = error is CancellationError ? "interrupted" : "\(error)"
+        console.note("passages were not verified to the end: \(reason)")
       }
     }
     return FoundEvidence(
-      evidence: evidence, sources: sources, places: SourcePlaces(sources), question: question)
+      evidence: evidence, sources: sources, places: SourcePlaces(sources), question: question,
+      isJudgedAway: isJudgedAway)
   }
 
   /// The same of an answer that nobody took note of: its tokens are read again, exactly.
   mutating func findAgain(
-    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, isFollowUp: Bool,
-    _ console: Console
+    _ result: TextGenerator.Result, documents: [SessionDocument], question: String, _ console: Console
   ) throws -> FoundEvidence {
     trace = try EvidenceCheck(
       runner, answer: result.tokens, start: result.answerStart, question: place(of: question, before: result)
     ).trace(heads)
-    return try find(result, documents: documents, question: question, isFollowUp: isFollowUp, console)
+    return try find(result, documents: documents, question: question, console)
   }
 
   private func checked(
@@ -151,7 +162,7 @@ extension EvidenceRecorder {
     guard let judge else { return evidence }
     let left = try evidence.judged(by: judge, question: question, in: sources)
     if left.citations.isEmpty, !evidence.citations.isEmpty {
-      let passages = evidence.passages(in: sources).split(separator: "\n").map { "    \($0)" }
+      let passages = evidence.passages(in: sources).split(whereSeparator: \.isNewline).map { "    \($0)" }
       console.note(
         "no passage answers the question, as far as the model can tell. The answer was made of this:\n"
           + passages.joined(separator: "\n"))
@@ -166,6 +177,8 @@ struct FoundEvidence {
   let sources: EvidenceSources
   let places: SourcePlaces
   let question: String
+  /// Whether the model said that none of the passages answers the question, which was told.
+  let isJudgedAway: Bool
 
   /// Writes the map of reading, if one is wanted: after the answer, which a full disk must not cost.
   func writeMap(_ options: EvidenceOptions, _ console: Console) throws {

@@ -104,8 +104,8 @@ struct AskCommand: AsyncParsableCommand {
     if let policy = (chat.runner as? GuestRunner)?.context.policy { drafts.tell(console, of: policy, common) }
     chat.drafting = try drafts.drafting(
       console, for: model, pool: (chat.runner as? GuestRunner)?.pool, plannedTokens: whole.count + maxTokens)
-    let recorder = try evidence.recorder(for: chat.runner, console)
     let isFollowUp = chat.conversation.place == .answer
+    let recorder = try evidence.recorder(for: chat.runner, judges: !isFollowUp, console)
     chat.trace = recorder?.trace
     chat.stopsAtRepetition = !repetition.allowRepetition
     let printer = AnswerPrinter(
@@ -127,8 +127,7 @@ struct AskCommand: AsyncParsableCommand {
       session.keep(chat.conversation)
       try session.save()
     }
-    let found = try recorder?.find(
-      result, documents: opened.documents, question: input.question, isFollowUp: isFollowUp, console)
+    let found = try recorder?.find(result, documents: opened.documents, question: input.question, console)
     var report = AskReport(
       generation: GenerationReport(result, seed: seed), session: opened.session?.directory,
       contextTokens: whole.count, reusedTokens: max(0, common - opened.readTokens),

@@ -78,10 +78,13 @@ extension ChatWorker {
     guard let chat else { preconditionFailure("not opened") }
     guard let lastAnswer else { return console.note("nothing was answered in this run") }
     guard !ranges.isEmpty else { return console.note("no documents were read: /read FILE reads some") }
-    guard var recorder = try command.evidence.makeRecorder(for: chat.runner, console) else { return }
+    guard
+      var recorder = try command.evidence.makeRecorder(
+        for: chat.runner, judges: !lastAnswer.isFollowUp, console)
+    else { return }
     let found = try recorder.findAgain(
-      lastAnswer.result, documents: ranges, question: lastAnswer.question,
-      isFollowUp: lastAnswer.isFollowUp, console)
+      lastAnswer.result, documents: ranges, question: lastAnswer.question, console)
+    if found.isJudgedAway { return }
     console.note(
       found.evidence.citations.isEmpty
         ? "no passage stands out that the answer came from"

@@ -171,7 +171,8 @@ actor ChatWorker {
     console.warn(of: prompt + maximum, for: model)
     chat.drafting = try drafting(chat.runner)
     let isFollowUp = chat.conversation.place == .answer
-    let recorder = ranges.isEmpty ? nil : try command.evidence.recorder(for: chat.runner, console)
+    let recorder =
+      ranges.isEmpty ? nil : try command.evidence.recorder(for: chat.runner, judges: !isFollowUp, console)
     chat.trace = recorder?.trace
     chat.stopsAtRepetition = !command.repetition.allowRepetition
     let printer = AnswerPrinter(
@@ -187,8 +188,7 @@ actor ChatWorker {
     } onEvent: {
       printer.show($0)
     }
-    let found = try recorder?.find(
-      result, documents: ranges, question: message, isFollowUp: isFollowUp, console)
+    let found = try recorder?.find(result, documents: ranges, question: message, console)
     printer.end(result, found?.text)
     do {
       try found?.writeMap(command.evidence, console)
