@@ -40,7 +40,7 @@ public struct EvidenceSettings: Sendable, Equatable {
   /// A passage is cited only with at least this share of the best passage's score, 0...1.
   public var minimumShareOfBest = 0.4
   /// The passage that the question read most is cited beside those of the answer with at least this score of its own,
-  /// 0...1; 1 hardly ever. Less tells that questions are like many passages.
+  /// 0...1; 1 hardly ever. A question about something that is told of many has a low score with each.
   public var minimumQuestionScore = 0.3
   /// At most so many passages for a sentence of the answer, counted before neighbors are joined; 0 cites none.
   public var passagesPerSentence = 3

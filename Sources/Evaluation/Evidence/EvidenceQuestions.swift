@@ -79,8 +79,9 @@ package struct EvidenceTexts: Sendable, Hashable {
 
   /// Reads a file of lines with JSON objects: `context`, a text, or `docs`, a list of texts; `question` or `query`;
   /// `answer` or `answers`; and `evidence`, a list of texts as they stand in the documents, or of numbers of documents
-  /// from 1 on, empty where the documents do not tell. Names are those of LongBench-Cite (arXiv 2409.02897) and
-  /// L-CiteEval (arXiv 2410.02115). Documents that are the same in lines that follow each other are read once.
+  /// from 1 on, empty where the documents do not tell, which needs no answer. Names are those of LongBench-Cite (arXiv
+  /// 2409.02897) and L-CiteEval (arXiv 2410.02115). Documents that are the same in lines that follow each other are
+  /// read once.
   ///
   /// Throws ``TaskError/badTaskFile(path:line:reason:)``, and ``Generation/GenerationError`` for a file that cannot be
   /// read or is no text.
