@@ -52,9 +52,9 @@ import Testing
     settings.minimumIndexedCount = 512
     var phases: Set<String> = []
     let measurement = try FidelityMeasurement(
-      model: model, pool: pool, tokens: try TestText.tokens("alice.txt", 1809, model: model),
+      model: model, pool: pool, tokens: try TestText.tokens("alice.txt", 1009, model: model),
       settings: FidelityMeasurement.Settings(
-        contextTokens: 1800, decodeTokens: 8, policy: .retrieval(settings))
+        contextTokens: 1000, decodeTokens: 8, policy: .retrieval(settings))
     ) { phase in
       switch phase {
       case .prefill(let done, let total):
@@ -70,7 +70,7 @@ import Testing
     #expect(phases == ["prefill", "hostPrefill", "exact", "host", "retrieval"])
     #expect(report.policy == "retrieval")
     #expect(report.reference == "exact")
-    #expect(report.context == 1800)
+    #expect(report.context == 1000)
     #expect(report.tokens == 8)
     #expect(report.meanKL >= 0 && report.meanKL < 0.1)
     #expect(report.p99KL >= report.meanKL)
@@ -118,17 +118,17 @@ import Testing
   @Test func aCurveComparesStepByStep() throws {
     let model = try TestModel.load()
     let pool = try ThreadPool(threadCount: 2, poll: 0)
-    let tokens = try TestText.tokens("alice.txt", 881, model: model)
+    let tokens = try TestText.tokens("alice.txt", 541, model: model)
     var retrieval = RetrievalSettings()
     (retrieval.minimumIndexedCount, retrieval.windowCount, retrieval.insertionCount) = (256, 128, 32)
     func curve(_ policy: AttentionPolicy) throws -> FidelityCurve {
       try FidelityCurve(
         model: model, pool: pool, tokens: tokens,
-        settings: .init(contextTokens: 800, decodeTokens: 80, blockTokens: 32, policy: policy))
+        settings: .init(contextTokens: 500, decodeTokens: 40, blockTokens: 16, policy: policy))
     }
     let found = try curve(.retrieval(retrieval))
-    #expect(found.blocks.map(\.firstToken) == [0, 32, 64])
-    #expect(found.blocks.map(\.tokens) == [32, 32, 16])
+    #expect(found.blocks.map(\.firstToken) == [0, 16, 32])
+    #expect(found.blocks.map(\.tokens) == [16, 16, 8])
     for block in found.blocks {
       #expect(block.meanKL > 0 && block.meanKL < 0.1)
       #expect(block.isolatedKL < 0.1)
@@ -143,15 +143,15 @@ import Testing
       #expect(block.isolatedKL < 0.02)
       #expect(block.top1 == 1)
     }
-    #expect(throws: GenerationError.textTooShort(tokens: 881, required: 1001)) {
+    #expect(throws: GenerationError.textTooShort(tokens: 541, required: 701)) {
       try FidelityCurve(
         model: model, pool: pool, tokens: tokens,
-        settings: .init(contextTokens: 800, decodeTokens: 200, blockTokens: 64, policy: .exact))
+        settings: .init(contextTokens: 500, decodeTokens: 200, blockTokens: 64, policy: .exact))
     }
     #expect(throws: GenerationError.invalidCount(name: "curve", value: 0, requirement: "positive")) {
       try FidelityCurve(
         model: model, pool: pool, tokens: tokens,
-        settings: .init(contextTokens: 800, decodeTokens: 80, blockTokens: 0, policy: .exact))
+        settings: .init(contextTokens: 500, decodeTokens: 40, blockTokens: 0, policy: .exact))
     }
   }
 }
