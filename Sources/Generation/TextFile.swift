@@ -56,6 +56,13 @@ public enum TextFile {
     return text
   }
 
+  /// The lines of a text that are not blank, with their numbers from 1 on; they end with LF or CR LF.
+  package static func lines(_ text: String) -> [(number: Int, line: Substring)] {
+    text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }.enumerated().compactMap {
+      $1.allSatisfy(\.isWhitespace) ? nil : ($0 + 1, $1)
+    }
+  }
+
   private static func firstInvalidByte(_ data: Data) -> Int {
     var decoder = UTF8()
     var bytes = data.makeIterator()

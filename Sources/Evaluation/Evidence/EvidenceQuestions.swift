@@ -87,9 +87,8 @@ package struct EvidenceTexts: Sendable, Hashable {
   /// read or is no text.
   package static func read(_ path: String) throws -> [EvidenceTexts] {
     var result: [EvidenceTexts] = []
-    let lines = try TextFile.read(path).split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
-    for (number, line) in lines.enumerated() where !line.allSatisfy(\.isWhitespace) {
-      func bad(_ reason: String) -> TaskError { .badTaskFile(path: path, line: number + 1, reason: reason) }
+    for (number, line) in try TextFile.lines(TextFile.read(path)) {
+      func bad(_ reason: String) -> TaskError { .badTaskFile(path: path, line: number, reason: reason) }
       let decoded: Line
       do {
         decoded = try JSONDecoder().decode(Line.self, from: Data(line.utf8))

@@ -49,11 +49,8 @@ public struct TaskFile: EvaluationTask {
     let folder = url.deletingLastPathComponent().lastPathComponent
     let task = ["validation", "test", "train"].contains(file) && !folder.isEmpty ? folder : file
     var samples: [TaskSample] = []
-    for (number, line) in text.split(
-      omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" }
-    ).enumerated()
-    where !line.allSatisfy(\.isWhitespace) {
-      func bad(_ reason: String) -> TaskError { .badTaskFile(path: path, line: number + 1, reason: reason) }
+    for (number, line) in TextFile.lines(text) {
+      func bad(_ reason: String) -> TaskError { .badTaskFile(path: path, line: number, reason: reason) }
       let decoded: Line
       do {
         decoded = try JSONDecoder().decode(Line.self, from: Data(line.utf8))
