@@ -1,15 +1,19 @@
 // How many drafts are worth checking, learned from those that were checked.
 
+import LlamaHost
+
 /// Counts how often drafts were right, in classes of drafts that are equally likely to be.
 ///
-/// It does not look at the clock: the same text is drafted in the same way in every run.
+/// It does not look at the clock: the same text is drafted in the same way in every run on one machine.
 struct DraftAcceptance {
   /// `[classes]`: drafts that were looked at, those right among them; older ones count less and less.
   private var tried: [Double]
   private var right: [Double]
+  private let costOfDraft: Double
 
-  /// What a draft costs, of what a step of one token costs: weights are read once for all, sums are computed for each.
-  static let costOfDraft = 0.2
+  /// What a draft costs, of what a step of one token costs: weights are read once for all, sums are computed for each,
+  /// which takes longer where the host has no matrix unit to compute them.
+  static let defaultCost = HostProcessor.hasMatrixUnit ? 0.2 : 0.35
   /// The same of a step that has drafts at all.
   private static let costOfDrafting = 0.1
   /// Weight of what is expected before anything was seen.
@@ -18,7 +22,8 @@ struct DraftAcceptance {
   private static let memory = 0.97
 
   /// - Parameter expected: how often drafts of each class are expected to be right, 0...1.
-  init(expected: [Double]) {
+  init(expected: [Double], costOfDraft: Double = defaultCost) {
+    self.costOfDraft = costOfDraft
     tried = Array(repeating: Self.prior, count: expected.count)
     right = expected.map { $0 * Self.prior }
   }
@@ -43,7 +48,7 @@ struct DraftAcceptance {
     for count in stride(from: 1, through: most, by: 1) {
       chance *= p
       tokens += chance
-      let rate = tokens / (1 + Self.costOfDrafting + Double(count) * (Self.costOfDraft + making))
+      let rate = tokens / (1 + Self.costOfDrafting + Double(count) * (costOfDraft + making))
       if rate > bestRate { (best, bestRate) = (count, rate) }
     }
     return best

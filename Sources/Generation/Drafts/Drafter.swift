@@ -17,24 +17,35 @@ package protocol Drafter: AnyObject {
   func note(right: Int, wasWrong: Bool)
 }
 
-/// Proposes what followed in the text where it was like its end, for answers that quote or repeat something.
+/// Proposes what followed in the text where it was like its end, for answers that quote or repeat something, also with
+/// some tokens changed.
 package final class TextDrafter: Drafter {
   private var matches = TextMatches()
-  private var acceptance = DraftAcceptance(expected: [0.25, 0.35, 0.5, 0.7, 0.85])
+  /// What the answer repeats now.
+  private var copy: TextCopy?
+  private var acceptance = DraftAcceptance(expected: [0.25, 0.35, 0.5, 0.7, 0.85, 0.6])
   private var kind = 0
 
   package init() {}
 
   package func propose(context: [Int32], token: Int32, most: Int) -> [Int32] {
-    if matches.tokens.count > context.count { matches = TextMatches() }
-    matches.append(context[matches.tokens.count...])
-    matches.append(CollectionOfOne(token))
-    guard let match = matches.match() else { return [] }
-    kind = Self.kind(ofLength: match.length)
-    return matches.continuation(of: match, count: acceptance.length(kind, most: most))
+    if matches.tokens.count > context.count { (matches, copy) = (TextMatches(), nil) }
+    for new in [context[matches.tokens.count...], [token]] {
+      for token in new {
+        if copy?.follow(token, in: matches.tokens) == false { copy = nil }
+        matches.append(CollectionOfOne(token))
+      }
+    }
+    if let match = matches.match(), match.length > copy?.length ?? 0 { copy = TextCopy(match) }
+    guard let copy else { return [] }
+    kind = copy.wasChanged ? Self.changed : Self.kind(ofLength: copy.length)
+    return copy.continuation(in: matches.tokens, count: acceptance.length(kind, most: most))
   }
 
   package func note(right: Int, wasWrong: Bool) { acceptance.note(kind, right: right, wasWrong: wasWrong) }
+
+  /// The kind of drafts behind a token that was changed.
+  private static let changed = 5
 
   /// Matches of similar lengths are right equally often.
   private static func kind(ofLength length: Int) -> Int {

@@ -5,8 +5,10 @@ import RetrievalAttention
 
 /// How an answer's next tokens are foreseen, so that the model's weights are read once for several of them.
 ///
-/// Whatever is drafted, answers are of the same distribution as without drafts, and greedy ones the same but for the
-/// rounding of sums.
+/// Whatever is drafted, each token is chosen from the model's distribution given those before it. With exact attention
+/// that is the one without drafts, but for the rounding of sums. With retrieval, tokens that are checked together read
+/// what any of them chooses: no less than alone, so that a greedy answer may be another where two tokens are nearly as
+/// likely.
 public struct Drafting {
   /// Where drafts come from.
   public enum Source {
