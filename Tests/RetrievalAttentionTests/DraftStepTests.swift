@@ -38,6 +38,30 @@ import VectorIndex
     }
   }
 
+  /// More rows than are attended to in one go where there are workers for parts of them.
+  @Test(arguments: [(3, 9), (7, 16), (12, 5)])
+  func exactStepsAreDividedAmongWorkers(group: Int, count: Int) throws {
+    let layer = try layerShape(heads: 2 * group, kvHeads: 2, rotary: rotary)
+    let tokens = 3 * TileParts.fewestRows
+    let input = LayerInput(layer, tokens: tokens + count, seed: 11)
+    var options = generated
+    options.isExact = true
+    for parallel in [ParallelRunner.serial, .threads(2), .threads(5)] {
+      let engine = try engine(layer, .retrieval(smallRetrieval()))
+      _ = try engine.attend(input, 0..<tokens, parallel: parallel)
+      engine.updateIndex(finishing: true, askPosition: tokens + 64, parallel: parallel)
+      let output = try engine.attend(input, tokens..<tokens + count, parallel: parallel, options: options)
+      #expect((engine.tileParts.count > 1) == (parallel.workerCount > 1))
+      #expect(
+        input.largestError(output, firstToken: tokens, tokens: tokens..<tokens + count) < Tolerance.exact)
+      // A prompt behind it is read in one go again.
+      _ = try engine.attend(
+        LayerInput(layer, tokens: tokens + 2 * count, seed: 11), tokens + count..<tokens + 2 * count,
+        parallel: parallel)
+      #expect(engine.tileParts.count == 1)
+    }
+  }
+
   @Test func slidingWindowsMoveWithEachToken() throws {
     let layer = try layerShape(window: 100)
     let input = LayerInput(layer, tokens: 512, seed: 6)

@@ -35,16 +35,31 @@ extension AttentionEngine {
     let allTiles = exactTiles.reversed() + tiles(of: tokens.chosen, layer: layer).reversed()
     promptComputed.prepare(chooses ? layerHeads.count * allTiles.count : 0)
     let computed = promptComputed.list
-    parallel.run(layerHeads.count * allTiles.count) { index, worker in
-      let number = index / layerHeads.count
-      let tile = Tile(
+    func tile(_ index: Int) -> Tile {
+      Tile(
         call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: call.endPosition,
-        isChoosing: number >= exactTiles.count,
+        isChoosing: index / layerHeads.count >= exactTiles.count,
         trace: options.trace?.watches(call.layer) == true ? options.trace : nil,
         hidden: options.hidden,
         tracedFrom: options.isGenerated ? 0 : end - (options.trace?.promptTokens ?? 0))
+    }
+    let tileCount = layerHeads.count * allTiles.count
+    let isDivided = options.isGenerated && options.hidden.isEmpty && layer.slidingWindow == nil
+    tileParts.prepare(
+      tiles: tileCount, rows: isDivided ? layerHeads[0].rows.count : 0, workers: parallel.workerCount,
+      queryCount: (allTiles.map(\.count).max() ?? 0) * layer.groupSize, dimension: layer.headDimension)
+    if tileParts.count > 1 {
+      parallel.run(tileCount * tileParts.count) { index, worker in
+        let number = index / tileParts.count
+        attendPart(
+          index % tileParts.count, of: tile(number), number, tokens: allTiles[number / layerHeads.count],
+          workspace: workspaces[worker])
+      }
+    }
+    parallel.run(tileCount) { index, worker in
       let count = attendTile(
-        tile, tokens: allTiles[number], learners: engines, workspace: workspaces[worker])
+        tile(index), number: index, tokens: allTiles[index / layerHeads.count], learners: engines,
+        workspace: workspaces[worker])
       if chooses { computed[index] = count }
     }
     if !options.isGenerated { count(call, layer: layer, computed: chooses ? computed : nil) }
@@ -107,10 +122,12 @@ extension AttentionEngine {
     let tiles = stride(from: 0, to: wanted.count, by: tileTokens).map {
       wanted[$0..<min(wanted.count, $0 + tileTokens)]
     }
+    tileParts.prepare(tiles: 0, rows: 0, workers: 1, queryCount: 0, dimension: 0)
     parallel.run(layerHeads.count * tiles.count) { index, worker in
       attendTile(
         Tile(call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: promptEnd),
-        tokens: tiles[index / layerHeads.count], learners: [self], workspace: workspaces[worker])
+        number: index, tokens: tiles[index / layerHeads.count], learners: [self],
+        workspace: workspaces[worker])
     }
   }
 
@@ -139,145 +156,4 @@ extension AttentionEngine {
 
   /// Whether a prompt that devices attend to gives all that the policy needs.
   package var takesInAttendedPrompts: Bool { isForkable }
-
-  /// What the tasks of a batch have in common, for one KV head.
-  private struct Tile {
-    var call: AttentionCall
-    var layer: LayerShape
-    var kvHead: Int
-    /// Which tokens are learned from is decided as if the batch ended there.
-    var batchEnd: Int
-    /// Whether the head chooses keys; nothing is learned from the tokens then.
-    var isChoosing = false
-    /// Notes what tokens from a position on attend to.
-    var trace: AttentionTrace?
-    /// Positions that are not seen.
-    var hidden: [Range<Int>] = []
-    var tracedFrom = 0
-  }
-
-  /// Causal attention but for some positions, all of which are before the batch.
-  private func attend(
-    _ queries: FloatRows, ends: ListView<UInt32>, rowsBefore: Int, hidden: [Range<Int>], layer: LayerShape,
-    rows: HeadRows, states: StatePointers, workspace: Workspace
-  ) {
-    let scratch = workspace.scope()
-    let seen = (0..<rowsBefore).filter { row in
-      let position = unsafe Int(rows.positions[row])
-      return !hidden.contains { $0.contains(position) }
-    }
-    let kernelScratch = unsafe scratch.floats(Kernels.prefillScratchCount(dimension: rows.dimension))
-    let begins = unsafe scratch.rows(queries.count)
-    let own = unsafe scratch.rows(queries.count)
-    begins.fill(0)
-    own.fill(.max)
-    if !seen.isEmpty {
-      unsafe workspace.kernels.unsafePrefill(
-        queries, scale: layer.scale, to: rows.keyValues,
-        visible: VisibleKeys(begins: begins.base, ends: own.base, of: .listed(scratch.rows(seen))),
-        states: states, scratch: kernelScratch)
-    }
-    for query in 0..<queries.count { own[query] = ends[query] - UInt32(rowsBefore) }
-    unsafe workspace.kernels.unsafePrefill(
-      queries, scale: layer.scale, to: rows.keyValues.from(rowsBefore),
-      visible: VisibleKeys(begins: begins.base, ends: own.base, keyCount: Int(own[queries.count - 1])),
-      states: states, scratch: kernelScratch)
-  }
-
-  /// Causal attention of some tokens of a batch, in rising order.
-  ///
-  /// - Parameter learners: engines whose heads see queries and outputs.
-  /// - Returns: products of a query with a key.
-  @discardableResult
-  private func attendTile(
-    _ tile: Tile, tokens: some RandomAccessCollection<Int>, learners: [AttentionEngine], workspace: Workspace
-  ) -> Int {
-    let (call, layer, kvHead) = (tile.call, tile.layer, tile.kvHead)
-    let scratch = workspace.scope()
-    guard let firstToken = tokens.first, let lastToken = tokens.last else { return 0 }
-    let head = heads(of: call.layer)[kvHead]
-    let g = layer.groupSize
-    let d = layer.headDimension
-    let count = tokens.count * g
-    let kernels = workspace.kernels
-    let queries = unsafe scratch.floats(count * d)
-    unsafe call.queries.gather(
-      heads: layer.group(of: kvHead), tokens: tokens, width: layer.headDimension, into: queries)
-    let visibleBegin = unsafe scratch.rows(count)
-    let visibleEnd = unsafe scratch.rows(count)
-    let rowsBefore = head.rows.count - call.tokenCount
-    for (number, token) in tokens.enumerated() {
-      let row = rowsBefore + token
-      for h in 0..<g {
-        let query = number * g + h
-        visibleBegin[query] = UInt32(head.firstVisibleRow(for: row))
-        visibleEnd[query] = UInt32(row + 1)
-      }
-    }
-    let states = unsafe StatePointers(count: count, dimension: d, in: scratch)
-    let group = unsafe FloatRows(queries, count: count, dimension: d)
-    var computed = 0
-    if tile.isChoosing, let prompting = head.prompting {
-      computed = prompting.attend(
-        PromptTile(
-          queries: group, scale: layer.scale, visibleEnds: visibleEnd, groupSize: g, states: states,
-          workspace: workspace))
-    } else if !tile.hidden.isEmpty, layer.slidingWindow == nil {
-      attend(
-        group, ends: visibleEnd, rowsBefore: rowsBefore, hidden: tile.hidden, layer: layer, rows: head.rows,
-        states: states, workspace: workspace)
-    } else {
-      // Rows before the first one that any query of the tile sees are left out; offsets then start there.
-      let first = head.firstVisibleRow(for: rowsBefore + firstToken)
-      for query in 0..<count {
-        visibleBegin[query] -= UInt32(first)
-        visibleEnd[query] -= UInt32(first)
-        computed += Int(visibleEnd[query])
-      }
-      unsafe kernels.unsafePrefill(
-        group, scale: layer.scale, to: head.rows.keyValues.from(first),
-        visible: VisibleKeys(
-          begins: visibleBegin.base, ends: visibleEnd.base, keyCount: rowsBefore + lastToken + 1 - first),
-        states: states, scratch: scratch.floats(Kernels.prefillScratchCount(dimension: d)))
-    }
-    let outputs = unsafe states.accumulators
-    let logSumExps = unsafe scratch.floats(count)
-    let finished = unsafe OutputPointers(outputs: outputs, logSumExps: logSumExps, count: count, dimension: d)
-    states.finish(into: finished)
-    if let trace = tile.trace, layer.slidingWindow == nil {
-      for (number, token) in tokens.enumerated() where call.firstPosition + token >= tile.tracedFrom {
-        unsafe trace.note(
-          TracedHead(
-            number: call.layer, layer: layer, kvHead: kvHead, position: call.firstPosition + token),
-          queries: FloatRows(queries + number * g * d, count: g, dimension: d),
-          logSumExps: logSumExps + number * g, read: .first(rowsBefore + token + 1), rows: head.rows,
-          workspace: workspace)
-      }
-    }
-    // Policies are told of keys as they are: another context may have taken away something else from its own.
-    if let offsets = head.rows.keyOffsets {
-      unsafe kernels.unsafeAddProducts(
-        of: offsets, with: FloatRows(queries, count: count, dimension: d), by: layer.scale, to: logSumExps,
-        scratch: scratch.floats(count))
-    }
-    if !call.isAttended {
-      hand(finished, to: call, kvHead: kvHead, tokens: tokens, kernels: kernels)
-    }
-    for engine in tile.isChoosing ? [] : learners {
-      let head = engine.heads(of: call.layer)[kvHead]
-      for (number, token) in tokens.enumerated() {
-        let position = call.firstPosition + token
-        guard engine.shows(position: position, layer: call.layer),
-          head.wants(position: position, batchEnd: tile.batchEnd)
-        else { continue }
-        let row = number * g
-        unsafe head.observing?.observe(
-          ObservedToken(
-            position: position, queries: queries + row * d, scale: layer.scale, outputs: outputs + row * d,
-            logSumExps: logSumExps + row, groupSize: g, dimension: d),
-          workspace: workspace)
-      }
-    }
-    return computed
-  }
 }

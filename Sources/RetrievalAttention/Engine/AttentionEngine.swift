@@ -43,6 +43,7 @@ public final class AttentionEngine {
   /// What reading prompts has cost.
   package var promptReads = PromptReads()
   var promptComputed = PromptCounts()
+  var tileParts = TileParts()
 
   /// Reserves address space for `capacity` tokens; memory is used as tokens come.
   ///
