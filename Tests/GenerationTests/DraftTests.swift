@@ -32,7 +32,7 @@ import Testing
       // Of as many places as are looked at, none is better.
       let places = (1..<end).reversed().filter { length($0) >= TextMatches.shortest }.prefix(20)
       #expect(match.length >= places.map(length).max() ?? 0)
-      let proposed = matches.continuation(of: match, count: 5)
+      let proposed = TextCopy(match).continuation(in: matches.tokens, count: 5)
       #expect(proposed.count == 5)
       #expect(proposed[0] == tokens[match.next])
     }
@@ -43,11 +43,68 @@ import Testing
     matches.append([9, 8, 1, 2, 3, 1, 2, 3] as [Int32])
     let match = try #require(matches.match())
     #expect(match == TextMatches.Match(next: 5, length: 3))
-    #expect(matches.continuation(of: match, count: 7) == [1, 2, 3, 1, 2, 3, 1])
+    #expect(TextCopy(match).continuation(in: matches.tokens, count: 7) == [1, 2, 3, 1, 2, 3, 1])
+  }
+
+  /// Steps that an answer takes behind a text.
+  private func steps(_ text: [Int32], _ answer: [Int32]) -> (steps: Int, accepted: Int) {
+    let drafter = TextDrafter()
+    var (done, steps, accepted) = (0, 0, 0)
+    while done < answer.count {
+      let drafts = drafter.propose(context: text + answer[..<done], token: answer[done], most: 7)
+      let right = zip(drafts, answer[(done + 1)...]).prefix { $0 == $1 }.count
+      drafter.note(right: right, wasWrong: right < drafts.count && done + 1 + right < answer.count)
+      done += 1 + right
+      steps += 1
+      accepted += right
+    }
+    return (steps, accepted)
+  }
+
+  @Test func copiesGoOnBehindWhatTheyChange() {
+    var generator = SplitMix(state: 1)
+    // Every twelfth token or so is a name.
+    let text = (0..<160).map { _ in
+      let token = Int32(generator.next() % 600)
+      return token < 50 ? 1000 : token
+    }
+    let part = Array(text[20..<120])
+    let renamed = part.map { $0 == 1000 ? 2000 : $0 }
+    #expect(part.count { $0 == 1000 } > 4)
+    let (plain, changed) = (steps(text, part), steps(text, renamed))
+    #expect(plain.steps < 30)
+    // The first one ends a copy that has hardly begun.
+    #expect(changed.steps <= plain.steps + 6, "\(changed) \(plain)")
+    // A text that parts from the first one for good.
+    let other = part[..<30] + (0..<60).map { Int32(3000 + $0) }
+    let parted = steps(text, Array(other))
+    #expect(parted.steps > 60)
+  }
+
+  @Test func aChangeIsTakenBackWhereTheTextIsRight() throws {
+    let text = (0..<40).map { Int32($0 % 20) }
+    var copy = TextCopy(TextMatches.Match(next: 0, length: 16))
+    func follow(_ tokens: [Int32]) -> Bool {
+      for token in tokens where !copy.follow(token, in: text) { return false }
+      return true
+    }
+    #expect(follow([0, 1, 99]))
+    #expect(copy.wasChanged)
+    #expect(copy.length == 9)
+    #expect(copy.continuation(in: text, count: 20).last == 99)
+    #expect(follow((3..<22).map { Int32($0 % 20) }))
+    #expect(!copy.wasChanged)
+    #expect(copy.continuation(in: text, count: 1) == [99])
+    #expect(follow([2]))
+    #expect(copy.continuation(in: text, count: 18).allSatisfy { $0 != 99 })
+    // A second change in a row, and a third.
+    copy = TextCopy(TextMatches.Match(next: 0, length: 17))
+    #expect(follow([50, 51]))
+    #expect(!follow([52]))
   }
 
   @Test func unlikelyDraftsAreNotMade() {
-    var acceptance = DraftAcceptance(expected: [0.5, 0.9])
+    var acceptance = DraftAcceptance(expected: [0.5, 0.9], costOfDraft: 0.2)
     #expect(acceptance.length(1, most: 15) > acceptance.length(0, most: 15))
     #expect(acceptance.length(1, most: 3) == 3)
     for _ in 0..<40 { acceptance.note(0, right: 0, wasWrong: true) }
@@ -67,10 +124,17 @@ extension GenerationTests {
     init() throws {
       model = try TestModel.load()
       pool = try ThreadPool(threadCount: 2, poll: 0)
-      let text = try TestText.read("alice.txt", characters: 7000)
+      let text = try TestText.read("alice.txt", characters: 3200)
       prompt = try Prompt(
         documents: [text], question: "Repeat the first sentences of the text.", model: model, raw: false
       ).tokens
+    }
+
+    /// With an index of the prompt.
+    private static var indexed: RetrievalSettings {
+      var settings = RetrievalSettings()
+      settings.minimumIndexedCount = 256
+      return settings
     }
 
     private func runner(_ policy: AttentionPolicy) throws -> GuestRunner {
@@ -125,7 +189,7 @@ extension GenerationTests {
       return (rows, reader.statistics, oracle)
     }
 
-    @Test(arguments: [AttentionPolicy.exact, .retrieval(RetrievalSettings())])
+    @Test(arguments: [AttentionPolicy.exact, .retrieval(Self.indexed)])
     func logitsAreThoseOfSingleTokens(policy: AttentionPolicy) throws {
       let answer = try generate(runner(policy), .none, tokens: 48).tokens
       let single = try runner(policy)
@@ -181,7 +245,7 @@ extension GenerationTests {
     }
 
     @Test func exactAnswersAreForeseenByRetrieval() throws {
-      let policy = AttentionPolicy.retrieval(RetrievalSettings())
+      let policy = AttentionPolicy.retrieval(Self.indexed)
       let exact = try generate(runner(.exact), .none)
       let lossless = try runner(policy)
       let found = try generate(lossless, Drafting(.none, isExact: true))
@@ -202,13 +266,11 @@ extension GenerationTests {
     /// All tokens go through the look ahead and the exact pass behind it, with an index.
     @Test func whatRetrievalForeseesIsCheckedExactly() throws {
       let exact = try generate(runner(.exact), .none)
-      var settings = RetrievalSettings()
-      settings.minimumIndexedCount = 256
-      let lossless = try runner(.retrieval(settings))
+      let lossless = try runner(.retrieval(Self.indexed))
       lossless.isLossless = true
       let sampler = try Sampler(settings: .greedy, model: model)
       let reader = DraftReader(
-        lossless, drafter: LookAheadDrafter(lossless, sampler: sampler, text: nil, leastIndexed: 1))
+        lossless, drafter: LookAheadDrafter(lossless, sampler: sampler, text: nil, costOfLooking: 0.1))
       var token = try sampler.sample(logits: lossless.prefill(prompt, progress: nil).last)
       #expect(lossless.engine.indexedTokenCount > 0)
       var answer = [token]

@@ -13,16 +13,19 @@ final class LookAheadDrafter: Drafter {
   /// Asked first.
   private let text: (any Drafter)?
   private var isOfText = false
-  private var length = LookAheadDrafter.firstLength
+  private var acceptance = DraftAcceptance(expected: [0.95])
+  /// What a token of retrieval costs, of what one of exact attention costs; nil to find it out.
+  private let costOfLooking: Double?
 
-  private static let firstLength = 4
+  /// About what share of keys and values retrieval reads, its index included.
+  private static let shareRead = 0.05
   /// Fewer drafts from the text are not better than what retrieval foresees.
   private static let leastOfText = 4
-  /// With fewer indexed tokens exact attention costs no more than what would be saved.
-  private let leastIndexed: Int
 
-  init(_ runner: GuestRunner, sampler: Sampler, text: (any Drafter)?, leastIndexed: Int = 4096) {
-    self.leastIndexed = leastIndexed
+  /// - Parameter costOfLooking: of a token of retrieval, of what one of exact attention costs; by the bytes that both
+  ///   read for nil.
+  init(_ runner: GuestRunner, sampler: Sampler, text: (any Drafter)?, costOfLooking: Double? = nil) {
+    self.costOfLooking = costOfLooking
     self.runner = runner
     self.sampler = sampler
     self.text = text
@@ -30,17 +33,28 @@ final class LookAheadDrafter: Drafter {
 
   func propose(context: [Int32], token: Int32, most: Int) throws -> [Int32] {
     let found = try text?.propose(context: context, token: token, most: most) ?? []
-    isOfText = found.count >= Self.leastOfText
+    let count =
+      runner.engine.indexedTokenCount > 0
+      ? acceptance.length(0, most: most, making: costOfLooking ?? shareOfBytes) : 0
+    isOfText = found.count >= Self.leastOfText || count == 0
     guard !isOfText else { return found }
-    guard runner.engine.indexedTokenCount >= leastIndexed else { return [] }
     let shadow = sampler.shadow()
-    return try runner.lookAhead(from: token, count: min(length, most)) { try shadow.next(after: $0) }
+    return try runner.lookAhead(from: token, count: count) { try shadow.next(after: $0) }
+  }
+
+  /// Bytes of a step of retrieval among those of an exact one: both read the weights.
+  private var shareOfBytes: Double {
+    let weights = Double(runner.model.description.byteCount)
+    let keys = Double(runner.context.memory.store)
+    return (weights + Self.shareRead * keys) / max(1, weights + keys)
   }
 
   func note(right: Int, wasWrong: Bool) {
-    if isOfText { text?.note(right: right, wasWrong: wasWrong) }
-    guard !isOfText else { return }
-    length = wasWrong ? max(1, right + 1) : min(length + 2, runner.draftCapacity)
+    if isOfText {
+      text?.note(right: right, wasWrong: wasWrong)
+    } else {
+      acceptance.note(0, right: right, wasWrong: wasWrong)
+    }
   }
 }
 
