@@ -9,8 +9,8 @@ package import RetrievalAttention
 /// Measures what drafts bring, and what they cost where nothing is repeated.
 ///
 /// The document is read once for all questions; each answer is read or generated in a fork of its context, in turns
-/// with and without drafts. Answers are given, the right ones: so what drafts bring is measured, and not what a model can
-/// repeat. Generated ones tell how far drafts change what is said.
+/// with and without drafts. Answers are given, the right ones: so what drafts bring is measured, and not what a model
+/// can repeat. Generated ones tell how far drafts change what is said.
 package final class DraftBenchmark {
   /// What is measured.
   package struct Settings: Sendable {
