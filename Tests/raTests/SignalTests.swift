@@ -78,6 +78,7 @@ import Testing
     @Test(arguments: [
       ["fidelity", "--text", "BOOK", "--context", "7000", "--tokens", "64"],
       ["bench", "decode", "--depth", "7000"], ["bench", "prefill", "--depth", "7000"],
+      ["bench", "drafts", "--depth", "7000"],
       ["capture", "--text", "BOOK", "--context", "7000", "--layers", "1", "--output", "OUTPUT"],
       ["tune", "--text", "BOOK", "--context", "7000", "--output", "OUTPUT"],
       ["evaluate", "--report", "OUTPUT"],
