@@ -178,7 +178,7 @@ extension GenerationTests {
     private func follow(
       _ answer: [Int32], _ runner: any SequenceRunner, wrong: Int
     ) throws -> (rows: [[Float]], statistics: DraftStatistics, oracle: Oracle) {
-      _ = try runner.prefill(prompt, progress: nil)
+      if runner.tokenCount == 0 { _ = try runner.prefill(prompt, progress: nil) }
       let oracle = Oracle(answer, after: prompt.count, wrong: wrong)
       let reader = DraftReader(runner, drafter: oracle)
       let rows = try answer.enumerated().map {
@@ -195,8 +195,10 @@ extension GenerationTests {
       let single = try runner(policy)
       let expected = try single.logits(context: prompt, following: answer[...]).dropFirst()
       let next = Array(try single.decode(100).last)
+      let reader = try runner(policy)
+      _ = try reader.prefill(prompt, progress: nil)
       for wrong in [3, 100] {
-        let drafted = try runner(policy)
+        let drafted = try reader.fork()
         let (rows, statistics, oracle) = try follow(answer, drafted, wrong: wrong)
         #expect(meanDivergence(Array(expected), rows) < Tolerance.sameAttention)
         #expect(statistics.steps < answer.count / 2)
