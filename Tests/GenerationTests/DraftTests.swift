@@ -103,6 +103,36 @@ import Testing
     #expect(!follow([52]))
   }
 
+  @Test func exactAttentionChecksDraftsWhereThatIsFaster() {
+    var pace = DraftPace()
+    var (now, tokens) = (ContinuousClock.now, 100)
+    func step(_ way: DraftPace.Way, _ milliseconds: Int, tokens count: Int) {
+      pace.beginStep(way, tokens: tokens, at: now)
+      now += .milliseconds(milliseconds)
+      tokens += count
+      pace.endStep(tokens: tokens, at: now)
+    }
+    #expect(!pace.isWorthIt(.lookingAhead) && pace.isWorthIt(.text))
+    step(.text, 80, tokens: 8)
+    #expect(!pace.isWorthIt(.lookingAhead) && pace.isWorthIt(.text))
+    step(.alone, 100, tokens: 1)
+    #expect(pace.isWorthIt(.lookingAhead) && pace.isWorthIt(.text))
+    step(.lookingAhead, 400, tokens: 8)
+    #expect(pace.isWorthIt(.lookingAhead))
+    for _ in 0..<4 { step(.lookingAhead, 400, tokens: 2) }
+    for _ in 0..<4 { step(.text, 300, tokens: 1) }
+    #expect(!pace.isWorthIt(.lookingAhead) && !pace.isWorthIt(.text))
+    // Now and then both are tried again.
+    for _ in 0..<15 { step(.alone, 100, tokens: 1) }
+    #expect(!pace.isWorthIt(.text))
+    step(.alone, 100, tokens: 1)
+    #expect(pace.isWorthIt(.text) && !pace.isWorthIt(.lookingAhead))
+    for _ in 0..<44 { step(.alone, 100, tokens: 1) }
+    #expect(pace.isWorthIt(.lookingAhead))
+    step(.lookingAhead, 400, tokens: 2)
+    #expect(!pace.isWorthIt(.lookingAhead))
+  }
+
   @Test func unlikelyDraftsAreNotMade() {
     var acceptance = DraftAcceptance(expected: [0.5, 0.9], costOfDraft: 0.2)
     #expect(acceptance.length(1, most: 15) > acceptance.length(0, most: 15))
@@ -254,7 +284,7 @@ extension GenerationTests {
       try expectSame(found.tokens, exact.tokens)
       #expect(lossless.tokens == prompt + found.tokens.dropLast())
       #expect(!lossless.isLossless)
-      // The context is too short for that to pay by itself.
+      // Whether that is faster is not asked here.
       let looking = try runner(policy)
       _ = try looking.prefill(prompt, progress: nil)
       let foreseen = try looking.lookAhead(from: exact.tokens[0], count: 6) {
@@ -272,7 +302,7 @@ extension GenerationTests {
       lossless.isLossless = true
       let sampler = try Sampler(settings: .greedy, model: model)
       let reader = DraftReader(
-        lossless, drafter: LookAheadDrafter(lossless, sampler: sampler, text: nil, costOfLooking: 0.1))
+        lossless, drafter: LookAheadDrafter(lossless, sampler: sampler, text: nil, pace: nil))
       var token = try sampler.sample(logits: lossless.prefill(prompt, progress: nil).last)
       #expect(lossless.engine.indexedTokenCount > 0)
       var answer = [token]

@@ -8,7 +8,7 @@ package enum DraftTask: String, Sendable, Codable, CaseIterable, LosslessStringC
   case code
   /// The sentence that answers a question.
   case sentence
-  /// Nothing: the text in the model's own words.
+  /// Nothing: other prose.
   case prose
 
   package init?(_ description: String) { self.init(rawValue: description) }

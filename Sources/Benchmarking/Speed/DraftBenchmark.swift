@@ -15,7 +15,7 @@ package final class DraftBenchmark {
   /// What is measured.
   package struct Settings: Sendable {
     /// Tokens of the documents, about.
-    package var depths = [8192]
+    package var depths = [4096]
     package var tasks = DraftTask.allCases
     /// Most tokens of an answer.
     package var tokens = 128
@@ -69,6 +69,7 @@ package final class DraftBenchmark {
   /// Cancelling the task stops it within a layer with `CancellationError`; ``results`` then has what was measured.
   package func run(onPhase: (BenchmarkPhase) -> Void = { _ in }) throws {
     results = []
+    let ways = DraftResult.Way.allCases
     try model.warmUp(
       pool: pool, tokens: model.tokenizer.tokenize("A text.", addSpecial: true, parseSpecial: false))
     for depth in depths {
@@ -84,12 +85,11 @@ package final class DraftBenchmark {
         let answer = try words(question.answer, after: asked).prefix(settings.tokens)
         var samples: [DraftResult.Way: [Answer]] = [:]
         for round in 0..<settings.rounds {
-          for way in DraftResult.Way.allCases {
-            let done = (number * settings.rounds + round) * DraftResult.Way.allCases.count
+          for (turn, way) in ways.enumerated() {
             onPhase(
               .decode(
-                depth: depth, done: done,
-                total: settings.tasks.count * settings.rounds * DraftResult.Way.allCases.count))
+                depth: depth, done: (number * settings.rounds + round) * ways.count + turn,
+                total: settings.tasks.count * settings.rounds * ways.count))
             samples[way, default: []].append(
               isGenerated
                 ? try generate(prompt + opening, format: asked.answerFormat, in: reader.fork(), way)

@@ -12,48 +12,51 @@ final class LookAheadDrafter: Drafter {
   private let sampler: Sampler
   /// Asked first.
   private let text: (any Drafter)?
-  private var isOfText = false
-  private var acceptance = DraftAcceptance(expected: [0.95])
-  /// What a token of retrieval costs, of what one of exact attention costs; nil to find it out.
-  private let costOfLooking: Double?
+  /// nil to look ahead whatever it takes.
+  private var pace: DraftPace?
+  private var way = DraftPace.Way.alone
+  /// A draft costs little beside the pass over all keys, which is made for any number of them.
+  private var acceptance = DraftAcceptance(expected: [0.95], costOfDraft: 0.1)
 
-  /// About what share of keys and values retrieval reads, its index included.
-  private static let shareRead = 0.05
   /// Fewer drafts from the text are not better than what retrieval foresees.
   private static let leastOfText = 4
 
-  /// - Parameter costOfLooking: of a token of retrieval, of what one of exact attention costs; by the bytes that both
-  ///   read for nil.
-  init(_ runner: GuestRunner, sampler: Sampler, text: (any Drafter)?, costOfLooking: Double? = nil) {
-    self.costOfLooking = costOfLooking
+  init(_ runner: GuestRunner, sampler: Sampler, text: (any Drafter)?, pace: DraftPace? = DraftPace()) {
     self.runner = runner
     self.sampler = sampler
     self.text = text
+    self.pace = pace
   }
 
   func propose(context: [Int32], token: Int32, most: Int) throws -> [Int32] {
+    pace?.endStep(tokens: context.count, at: .now)
+    // It has to see every token, whether it is worth it or not.
     let found = try text?.propose(context: context, token: token, most: most) ?? []
-    let count =
-      runner.engine.indexedTokenCount > 0
-      ? acceptance.length(0, most: most, making: costOfLooking ?? shareOfBytes) : 0
-    isOfText = found.count >= Self.leastOfText || count == 0
-    guard !isOfText else { return found }
-    let shadow = sampler.shadow()
-    return try runner.lookAhead(from: token, count: count) { try shadow.next(after: $0) }
+    way = choice(found)
+    pace?.beginStep(way, tokens: context.count, at: .now)
+    switch way {
+    case .alone: return []
+    case .text: return found
+    case .lookingAhead:
+      let count = acceptance.length(0, most: most)
+      let shadow = sampler.shadow()
+      return try runner.lookAhead(from: token, count: count) { try shadow.next(after: $0) }
+    }
   }
 
-  /// Bytes of a step of retrieval among those of an exact one: both read the weights.
-  private var shareOfBytes: Double {
-    let weights = Double(runner.model.description.byteCount)
-    let keys = Double(runner.context.memory.store)
-    return (weights + Self.shareRead * keys) / max(1, weights + keys)
+  private func choice(_ found: [Int32]) -> DraftPace.Way {
+    func isWorthIt(_ way: DraftPace.Way) -> Bool { pace?.isWorthIt(way) ?? true }
+    let takesText = !found.isEmpty && isWorthIt(.text)
+    if takesText, found.count >= Self.leastOfText { return .text }
+    if runner.engine.indexedTokenCount > 0, isWorthIt(.lookingAhead) { return .lookingAhead }
+    return takesText ? .text : .alone
   }
 
   func note(right: Int, wasWrong: Bool) {
-    if isOfText {
-      text?.note(right: right, wasWrong: wasWrong)
-    } else {
-      acceptance.note(0, right: right, wasWrong: wasWrong)
+    switch way {
+    case .alone: break
+    case .text: text?.note(right: right, wasWrong: wasWrong)
+    case .lookingAhead: acceptance.note(0, right: right, wasWrong: wasWrong)
     }
   }
 }

@@ -52,14 +52,16 @@ extension AttentionEngine {
       parallel.run(tileCount * tileParts.count) { index, worker in
         let number = index / tileParts.count
         attendPart(
-          index % tileParts.count, of: tile(number), number, tokens: allTiles[number / layerHeads.count],
+          index % tileParts.count, of: tile(number), number: number,
+          tokens: allTiles[number / layerHeads.count],
           workspace: workspaces[worker])
       }
     }
     parallel.run(tileCount) { index, worker in
+      var tile = tile(index)
+      if tileParts.count > 1 { tile.parts = index }
       let count = attendTile(
-        tile(index), number: index, tokens: allTiles[index / layerHeads.count], learners: engines,
-        workspace: workspaces[worker])
+        tile, tokens: allTiles[index / layerHeads.count], learners: engines, workspace: workspaces[worker])
       if chooses { computed[index] = count }
     }
     if !options.isGenerated { count(call, layer: layer, computed: chooses ? computed : nil) }
@@ -122,12 +124,10 @@ extension AttentionEngine {
     let tiles = stride(from: 0, to: wanted.count, by: tileTokens).map {
       wanted[$0..<min(wanted.count, $0 + tileTokens)]
     }
-    tileParts.prepare(tiles: 0, rows: 0, workers: 1, queryCount: 0, dimension: 0)
     parallel.run(layerHeads.count * tiles.count) { index, worker in
       attendTile(
         Tile(call: call, layer: layer, kvHead: index % layerHeads.count, batchEnd: promptEnd),
-        number: index, tokens: tiles[index / layerHeads.count], learners: [self],
-        workspace: workspaces[worker])
+        tokens: tiles[index / layerHeads.count], learners: [self], workspace: workspaces[worker])
     }
   }
 

@@ -18,6 +18,8 @@ extension AttentionEngine {
     /// Positions that are not seen.
     var hidden: [Range<Int>] = []
     var tracedFrom = 0
+    /// Which of ``AttentionEngine/tileParts`` have its attention; nil where it is still to be computed.
+    var parts: Int?
   }
 
   /// Causal attention but for some positions, all of which are before the batch.
@@ -71,9 +73,11 @@ extension AttentionEngine {
     return unsafe (FloatRows(queries, count: count, dimension: d), begins, ends)
   }
 
-  /// Attention of a tile's tokens to a part of the rows, for ``attendTile(_:number:tokens:learners:workspace:)``.
+  /// Attention of a tile's tokens to a part of the rows, for ``attendTile(_:tokens:learners:workspace:)``.
+  ///
+  /// - Parameter number: of the tile among those that are divided.
   func attendPart(
-    _ part: Int, of tile: Tile, _ number: Int, tokens: some RandomAccessCollection<Int>, workspace: Workspace
+    _ part: Int, of tile: Tile, number: Int, tokens: some RandomAccessCollection<Int>, workspace: Workspace
   ) {
     let scratch = workspace.scope()
     let rows = heads(of: tile.call.layer)[tile.kvHead].rows
@@ -93,14 +97,11 @@ extension AttentionEngine {
 
   /// Causal attention of some tokens of a batch, in rising order.
   ///
-  /// - Parameters:
-  ///   - number: of the tile, among those whose parts have been attended to where there are some.
-  ///   - learners: engines whose heads see queries and outputs.
+  /// - Parameter learners: engines whose heads see queries and outputs.
   /// - Returns: products of a query with a key.
   @discardableResult
   func attendTile(
-    _ tile: Tile, number: Int, tokens: some RandomAccessCollection<Int>, learners: [AttentionEngine],
-    workspace: Workspace
+    _ tile: Tile, tokens: some RandomAccessCollection<Int>, learners: [AttentionEngine], workspace: Workspace
   ) -> Int {
     let (call, layer, kvHead) = (tile.call, tile.layer, tile.kvHead)
     let scratch = workspace.scope()
@@ -115,7 +116,7 @@ extension AttentionEngine {
     let queries = unsafe group.base
     let states = unsafe StatePointers(count: count, dimension: d, in: scratch)
     var computed = 0
-    if tileParts.count > 1 {
+    if let number = tile.parts {
       for part in 0..<tileParts.count {
         let part = tileParts.states(tile: number, part: part, count: count)
         for query in 0..<count { states.merge(part, query: query, kernels: kernels) }

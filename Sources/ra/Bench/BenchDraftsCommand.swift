@@ -14,7 +14,7 @@ struct BenchDraftsCommand: AsyncParsableCommand {
       that repeats nothing. Each answer is read one token at a time and with drafts, in turns; the document is read \
       once. Answers are given, so that what drafts bring is measured and not what a model can repeat; --generated lets \
       the model answer, and tells how many tokens are the same. With --exact, which does so too, both attend to all \
-      keys, and retrieval foresees tokens.
+      keys, and retrieval foresees tokens too, where that saves time.
 
       Example: ra bench drafts --model model.gguf --depth 8192,16384
       """)
@@ -32,7 +32,7 @@ struct BenchDraftsCommand: AsyncParsableCommand {
   var text: String?
 
   @Option(help: ArgumentHelp("Tokens of the documents, about.", valueName: "tokens,..."))
-  var depth = CommaSeparated([8192])
+  var depth = CommaSeparated([4096])
 
   @Option(
     help: ArgumentHelp(
@@ -54,7 +54,8 @@ struct BenchDraftsCommand: AsyncParsableCommand {
   @Flag(help: "Let the model answer, greedily.")
   var generated = false
 
-  @Flag(help: "Answers of exact attention, token for token: one at a time, and foreseen by retrieval.")
+  @Flag(
+    help: "Answers of exact attention: one token at a time, and with drafts of the text and of retrieval.")
   var exact = false
 
   @Option(
@@ -142,7 +143,7 @@ struct BenchDraftsCommand: AsyncParsableCommand {
     lines.append(
       "\nms a token; "
         + (exact
-          ? "one at a time: exact attention; with drafts: the same, foreseen by retrieval and the text"
+          ? "one at a time: exact attention; with drafts: the same, foreseen by the text, and by retrieval where it pays"
           : "drafts are what followed in the text where it was like its end"))
     if isGenerated { lines.append("the same: tokens from the first on that drafts have not changed") }
     return lines.joined(separator: "\n") + "\n"

@@ -28,8 +28,8 @@ struct DraftOptions: ParsableArguments {
 
   @Flag(
     help: """
-      Answer as exact attention does: the prompt is read exactly, retrieval foresees tokens, and exact attention checks \
-      several of them in one pass over all keys.
+      Answer as exact attention does: the prompt is read exactly, tokens are foreseen by the text, and by retrieval where \
+      that saves time, and exact attention checks several of them in one pass over all keys.
       """)
   var exact = false
 
